@@ -1,0 +1,210 @@
+/**
+ * Everything that workflows may see of activities: types only. Inputs and results are plain JSON and small; no vector, payload,
+ * point id or key is ever part of one, because all of it stays in a Temporal history.
+ */
+import type { ManualChange, OperationEnd, OperationKind } from '../domain/cluster-state';
+import type { PlacementSpec, Shard, ShardAddress, ShardMap } from '../domain/shard-map';
+
+/** What a collection is, without what it holds. `count` is the shard's own. `schema` is the canonical JSON of what POST /v1/collections takes. */
+export interface CollectionInfo {
+  readonly name: string;
+  readonly schema: string;
+  readonly dim: number;
+  readonly countByShard: Readonly<Record<string, number>>;
+}
+
+/** A transition of the cluster workflow that an operation asks for (see domain/cluster-state.ts). */
+export type ClusterTransition =
+  | {
+      readonly type: 'reserve';
+      readonly operationId: string;
+      readonly kind: OperationKind;
+      readonly shards: readonly ShardAddress[];
+    }
+  | { readonly type: 'announceJoin'; readonly operationId: string }
+  | { readonly type: 'flipJoin'; readonly operationId: string }
+  | { readonly type: 'withdrawJoin'; readonly operationId: string }
+  | {
+      readonly type: 'release';
+      readonly operationId: string;
+      readonly end: OperationEnd;
+      readonly pointsMoved: number;
+      readonly message: string;
+    }
+  | { readonly type: 'changeByHand'; readonly change: ManualChange; readonly key: string | null };
+
+/** What the cluster workflow answers to a transition: the map after it, and the lock holder's shards with their ids. */
+export interface ClusterAnswer {
+  readonly map: ShardMap;
+  readonly lockShards: readonly Shard[];
+}
+
+/**
+ * The move that an operation makes, told by placement alone: a point moves when its donor under `placement` is one of the
+ * shards and its owner another one. `placement` is that of the map *before* the flip, with the joining or leaving shards in
+ * it, in every step of the operation. `shards` are all donors and receivers with their addresses.
+ */
+export interface Move {
+  readonly placement: PlacementSpec;
+  readonly shards: readonly Shard[];
+}
+
+/**
+ * Where a walk over a collection on several shards stands: per shard, the offset behind the last row taken and a digest of
+ * that row's id (null when none was taken). An opened walk looks the row up near its offset and goes on behind it; when it
+ * is not there any more, the walk says `restarted` and begins anew.
+ */
+export interface WalkCursor {
+  readonly streams: readonly {
+    readonly shardId: number;
+    readonly offset: number;
+    readonly lastIdDigest: string | null;
+  }[];
+}
+
+/**
+ * Part of every result of an activity that writes points to shards: until then (ms since the epoch) a write of an *earlier*
+ * attempt, or one whose reply was lost, may still reach a shard. 0 when none can.
+ */
+export interface MayWriteLate {
+  readonly lateWritesUntilMs: number;
+}
+
+export interface CopyPageInput extends Move {
+  readonly collection: string;
+  readonly donorId: number;
+  /** Rows of the donor's collection: [offset, offset + limit). */
+  readonly offset: number;
+  readonly limit: number;
+}
+export interface CopyPageResult extends MayWriteLate {
+  readonly rowsRead: number;
+  readonly pointsCopied: number;
+  readonly bytesCopied: number;
+  /** The collection does not exist on the donor any more. */
+  readonly collectionGone: boolean;
+}
+
+export interface ReconcileInput extends Move {
+  readonly collection: string;
+  readonly cursor: WalkCursor | null;
+  readonly settleMs: number;
+}
+export interface ReconcileResult extends MayWriteLate {
+  /** Null: the collection has been walked to its end. */
+  readonly cursor: WalkCursor | null;
+  readonly restarted: boolean;
+  readonly collectionGone: boolean;
+  /** Points of the slice that the donors hold, in this segment. */
+  readonly pointsCompared: number;
+  readonly bytesCompared: number;
+  /** Differences seen at first sight, and what became of them. INV-4: a pass is clean when the last two are 0 in all segments. */
+  readonly differences: number;
+  readonly settledByThemselves: number;
+  readonly upserted: number;
+  readonly deleted: number;
+}
+
+export interface DropInput extends Move {
+  readonly collection: string;
+  readonly cursor: WalkCursor | null;
+  /**
+   * INV-5: the pass that allowed the flip compared this collection, so a point that its owner lacks now was deleted there
+   * since. False: such a point is kept and counted.
+   */
+  readonly absentIsDeleted: boolean;
+  readonly settleMs: number;
+}
+export interface DropResult extends MayWriteLate {
+  readonly cursor: WalkCursor | null;
+  readonly restarted: boolean;
+  readonly collectionGone: boolean;
+  readonly droppedByDonor: Readonly<Record<string, number>>;
+  /** Of these, points that the owner did not hold any more. */
+  readonly droppedAsDeleted: number;
+  readonly kept: number;
+}
+
+export interface LaggingRouter {
+  readonly url: string;
+  /** The version it holds, or null when it did not answer. */
+  readonly version: number | null;
+  readonly reason: string;
+}
+
+export interface PreflightInput {
+  readonly joiners: readonly ShardAddress[];
+  readonly donors: readonly Shard[];
+  readonly routerUrls: readonly string[];
+  readonly allowNonempty: boolean;
+}
+export interface PreflightReport {
+  readonly collections: readonly CollectionInfo[];
+  /** Names of the collections that each joiner had before this operation, by index of `joiners`. */
+  readonly collectionsBefore: readonly (readonly string[])[];
+}
+
+export interface CoordinatorActivities {
+  /** Applies one transition to the cluster workflow. Repeating it is harmless. Fails with a DomainErrorCode as type. */
+  changeCluster(input: { cluster: string; transition: ClusterTransition }): Promise<ClusterAnswer>;
+
+  /** Design step 1. Changes nothing. Fails with a DomainErrorCode as type, never retryable. */
+  preflightGrow(input: PreflightInput): Promise<PreflightReport>;
+
+  /** Creates on every receiver what the donors have and it has not; says what there is. Repeating it is harmless. */
+  prepareCollections(input: {
+    donors: readonly Shard[];
+    receivers: readonly Shard[];
+  }): Promise<{ collections: readonly CollectionInfo[]; created: number }>;
+
+  /** Asks routers until all hold `version` or better, or `patienceMs` is over. Never fails because a router lags. */
+  awaitRouters(input: {
+    routerUrls: readonly string[];
+    version: number;
+    patienceMs: number;
+  }): Promise<{ lagging: readonly LaggingRouter[] }>;
+
+  /** Design step 5: one page of one collection of one donor, straight to the points' owners, bytes as they came. */
+  copyPage(input: CopyPageInput): Promise<CopyPageResult>;
+
+  /** Design step 6: one segment of one pass over one collection on all shards of the move. */
+  reconcileSegment(input: ReconcileInput): Promise<ReconcileResult>;
+
+  /**
+   * Removes from the receivers collections that no donor has any more (dropped by a client meanwhile), except those in
+   * `keep`. Looked at twice, `settleMs` apart. Returns how many it removed.
+   */
+  removeOrphanCollections(input: {
+    donors: readonly Shard[];
+    receivers: readonly Shard[];
+    keep: readonly (readonly string[])[];
+    settleMs: number;
+  }): Promise<{ removed: number }>;
+
+  /** Design step 7: has the receivers build their indexes; returns the names that were not ready after `patienceMs`. */
+  warmUp(input: {
+    receivers: readonly Shard[];
+    collections: readonly string[];
+    patienceMs: number;
+  }): Promise<{ notReady: readonly string[] }>;
+
+  /** Design step 9: one segment of dropping one collection's slice from the donors. */
+  dropSegment(input: DropInput): Promise<DropResult>;
+
+  /** Design step 10: one segment of counting, per donor, points of the slice that are still there, and points of nobody's business. */
+  confirmSegment(input: Move & { collection: string; cursor: WalkCursor | null }): Promise<{
+    cursor: WalkCursor | null;
+    restarted: boolean;
+    collectionGone: boolean;
+    leftOnDonors: number;
+    heldByOwners: number;
+  }>;
+
+  /**
+   * Undo of prepare and copy: collections that the joiner did not have before are removed; in the others every point of
+   * the slice is deleted, and nothing else. Repeating it is harmless. Returns what is left to do for a person: nothing, if empty.
+   */
+  cleanJoiner(
+    input: Move & { joiner: Shard; collectionsBefore: readonly string[] },
+  ): Promise<{ collectionsDropped: number; pointsDeleted: number } & MayWriteLate>;
+}

@@ -1,0 +1,44 @@
+/**
+ * Every reason why the coordinator refuses or ends something on its own, as a closed union: tables over it (the HTTP status in
+ * `api/problem.ts`) are total, so a new code does not compile until someone has decided what it means to a caller.
+ */
+export type DomainErrorCode =
+  // The request itself.
+  | 'InvalidRequest'
+  | 'InvalidShardUrl'
+  | 'UnknownShard'
+  | 'NotJoining'
+  | 'LastShard'
+  | 'IdempotencyKeyReused'
+  // What the cluster is doing now.
+  | 'ShardAlreadyInMap'
+  | 'OperationInProgress'
+  | 'JoinInProgress'
+  | 'NotLockHolder'
+  | 'PointOfNoReturnPassed'
+  | 'OperationEnded'
+  | 'OperationCancelled'
+  // What preflight found.
+  | 'JoinerUnreachable'
+  | 'JoinerRefusedKey'
+  | 'JoinerNotEmpty'
+  | 'DonorUnreachable'
+  | 'DonorRefusedKey'
+  | 'MultivectorCollection'
+  | 'SchemaConflict'
+  | 'RouterUnreachable'
+  // Why a running operation was undone.
+  | 'RoutersLagging'
+  | 'PatienceExhausted'
+  | 'NeedsOperator';
+
+/** A refusal that the caller can act on. The message says what was expected, what was seen and what to do. */
+export class DomainError extends Error {
+  readonly code: DomainErrorCode;
+
+  constructor(code: DomainErrorCode, message: string) {
+    super(message);
+    this.name = 'DomainError';
+    this.code = code;
+  }
+}

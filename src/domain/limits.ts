@@ -1,0 +1,73 @@
+/**
+ * Every bound of the coordinator in one place, with units last. Durations that decide how an operation behaves are the
+ * defaults of `Timings` and travel as workflow input, so that a run keeps the ones it started with.
+ */
+
+/** A fetch never asks for more rows than Quiver's own default maximum. */
+export const PAGE_ROWS_MAX = 10_000;
+/** Neighbouring pages share this many rows, so that rows deleted before the cursor do not make a walk skip any. */
+export const PAGE_OVERLAP_ROWS = 100;
+/** An upsert body is cut here: far below a shard's 32 MiB, and small enough that a worker's memory does not depend on the dimension. */
+export const UPSERT_BODY_BYTES_MAX = 4 * 1024 * 1024;
+/** No point of more bytes than this can be moved: a shard takes bodies of 32 MiB. */
+export const POINT_BYTES_MAX = 16 * 1024 * 1024;
+/** Points in one upsert. Quiver's `points:bulk` takes 50,000. */
+export const UPSERT_POINTS_MAX = 10_000;
+/** Ids in one delete. */
+export const DELETE_IDS_MAX = 10_000;
+/** Copy pages in flight per donor. Hides Temporal's own latency per activity. */
+export const COPY_WINDOW_PER_DONOR = 2;
+/** Copy pages in flight in all. */
+export const COPY_WINDOW_MAX = 8;
+/** Source rows that one reconcile, drop or confirm activity walks over before it returns its cursor. */
+export const SEGMENT_ROWS_MAX = 200_000;
+/** Differences that a segment holds in memory before it settles and mends them. */
+export const DIFFERENCES_MAX = 1_000;
+/** Passes of reconcile after which the operation waits with a reason, instead of trying on at full speed. */
+export const RECONCILE_PASSES_MAX = 12;
+/** History events after which a workflow continues as new, below the 4,096 at which Temporal starts to warn. */
+export const HISTORY_EVENTS_MAX = 3_000;
+/** Ended operations that the cluster workflow remembers. */
+export const RECENT_OPERATIONS_MAX = 100;
+/** Answered Idempotency-Keys of manual changes that the cluster workflow remembers. */
+export const ANSWERED_REQUESTS_MAX = 64;
+/** Body of a request to this API. */
+export const REQUEST_BODY_BYTES_MAX = 64 * 1024;
+/** Shards in a map. Placement is computed per point and shard. */
+export const SHARDS_MAX = 1_024;
+
+/** How patient an operation is. All in milliseconds. */
+export interface Timings {
+  /** How long to wait for routers to adopt a version when none can be asked. */
+  readonly graceMs: number;
+  /** How long routers that can be asked may take to adopt a version. */
+  readonly routerPatienceMs: number;
+  /** How long a write may be under way in a router that has just adopted a version. */
+  readonly inFlightMs: number;
+  /** How long a difference is left alone before it is looked at again: a dual write may be half-way. */
+  readonly settleMs: number;
+  /** How long one thing may be waited for before the flip until the operation is undone. */
+  readonly patienceMs: number;
+  /** How long the joiner's indexes may take to get ready. 0 leaves them to the first searches. */
+  readonly warmUpMs: number;
+  /** The longest life of one attempt of an activity that writes points. */
+  readonly attemptMs: number;
+  /** Without a heartbeat for this long an attempt is given up. */
+  readonly heartbeatMs: number;
+  /** Pause before a failed step is tried again: first and longest. */
+  readonly retryFirstMs: number;
+  readonly retryMaxMs: number;
+}
+
+export const DEFAULT_TIMINGS: Timings = {
+  graceMs: 3_000,
+  routerPatienceMs: 60_000,
+  inFlightMs: 1_000,
+  settleMs: 500,
+  patienceMs: 120_000,
+  warmUpMs: 120_000,
+  attemptMs: 60_000,
+  heartbeatMs: 10_000,
+  retryFirstMs: 500,
+  retryMaxMs: 15_000,
+};

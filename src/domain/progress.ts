@@ -1,0 +1,79 @@
+import type { OperationEnd, OperationKind } from './cluster-state';
+
+/** The phases of a grow in their order; `undo` stands outside of it. */
+export const GROW_PHASES = [
+  'preflight',
+  'prepare',
+  'announce',
+  'await-routers',
+  'copy',
+  'reconcile',
+  'warm-up',
+  'promote',
+  'await-routers-after',
+  'drop',
+  'confirm',
+] as const;
+export type GrowPhase = (typeof GROW_PHASES)[number];
+export type Phase = GrowPhase | 'undo';
+
+/** INV-9: what an operation waits for, since when, and what would end the wait. Holds no point data and no secret. */
+export interface Waiting {
+  readonly reason: string;
+  readonly sinceMs: number;
+  readonly endsWhen: string;
+}
+
+export interface PhaseProgress {
+  readonly phase: Phase;
+  readonly startedAtMs: number;
+  /** Null while the phase runs. */
+  readonly endedAtMs: number | null;
+  /** One short line: what was found or done. */
+  readonly note: string;
+}
+
+/**
+ * The facts by which an operation is watched, the same everywhere: workflow query, REST, terminal, Web UI.
+ * Points are points of the slice that moves; bytes are bytes of their JSON.
+ */
+export interface OperationProgress {
+  readonly operationId: string;
+  readonly kind: OperationKind;
+  readonly status: 'running' | OperationEnd;
+  readonly shardIds: readonly number[];
+  readonly phase: Phase;
+  readonly phases: readonly PhaseProgress[];
+  readonly pointsDone: number;
+  /** Estimated from the donors' counts until the copy is done. */
+  readonly pointsExpected: number;
+  readonly bytesDone: number;
+  readonly bytesExpected: number;
+  /** Points per second over the phase that runs, 0 when it moves none. */
+  readonly ratePerSecond: number;
+  /** Null when it cannot be told. */
+  readonly etaSeconds: number | null;
+  readonly waiting: Waiting | null;
+  /** Attempts of steps that failed and were tried again. */
+  readonly failedAttempts: number;
+  readonly cancelRequested: boolean;
+  /** True from the moment in which the flip was asked for: from then on there is only forward. */
+  readonly pointOfNoReturnPassed: boolean;
+  readonly next: string;
+  readonly startedAtMs: number;
+  readonly updatedAtMs: number;
+  readonly endedAtMs: number | null;
+  readonly outcome: OperationOutcome | null;
+}
+
+/** What came of an operation. */
+export interface OperationOutcome {
+  readonly message: string;
+  /** Points that the joiner took over, counted by the last reconcile pass. */
+  readonly pointsMoved: number;
+  /** Points dropped, by donor id. */
+  readonly droppedByDonor: Readonly<Record<string, number>>;
+  /** INV-5: points left on a donor because their owner neither holds them nor is known to have deleted them. */
+  readonly pointsKept: number;
+  readonly durationMs: number;
+}

@@ -1,0 +1,136 @@
+import { DomainError } from './errors';
+
+/** How one shard is reached. URLs are in normal form (see `normalizeShardUrl`). */
+export interface ShardAddress {
+  readonly primary_url: string;
+  readonly replica_urls: readonly string[];
+}
+
+/** One member of the cluster. `id` is a u64 on the wire; this coordinator allocates and accepts only safe integers. */
+export interface Shard extends ShardAddress {
+  readonly id: number;
+}
+
+/**
+ * The versioned shard map, exactly as routers read it (`GET /cluster/map`).
+ * `joining` shards receive writes and serve no reads; `leaving` ones still hold data and own nothing.
+ * The order of `shards` is the order of joining and breaks placement ties.
+ */
+export interface ShardMap {
+  readonly version: number;
+  readonly shards: readonly Shard[];
+  readonly joining: readonly number[];
+  readonly leaving: readonly number[];
+}
+
+/** The part of a map that placement depends on: ids only, in map order. Small enough to be an argument of every activity. */
+export interface PlacementSpec {
+  readonly shards: readonly number[];
+  readonly joining: readonly number[];
+  readonly leaving: readonly number[];
+}
+
+export function placementSpec(map: ShardMap): PlacementSpec {
+  return { shards: map.shards.map((shard) => shard.id), joining: map.joining, leaving: map.leaving };
+}
+
+export function findShard(map: ShardMap, id: number): Shard | undefined {
+  return map.shards.find((shard) => shard.id === id);
+}
+
+/** @throws DomainError UnknownShard */
+export function requireShard(map: ShardMap, id: number): Shard {
+  const shard = findShard(map, id);
+  if (shard === undefined) {
+    const known = map.shards.map((each) => each.id).join(', ');
+    throw new DomainError(
+      'UnknownShard',
+      `shard ${id} is not in the map (version ${map.version} has ${known || 'none'})`,
+    );
+  }
+  return shard;
+}
+
+/** The shard that already answers at one of `address`'s URLs, or undefined. Both sides are in normal form. */
+export function shardAtAddress(map: ShardMap, address: ShardAddress): Shard | undefined {
+  const wanted = new Set([address.primary_url, ...address.replica_urls]);
+  return map.shards.find((shard) => [shard.primary_url, ...shard.replica_urls].some((url) => wanted.has(url)));
+}
+
+/** INV-1: every change of the map is one version more. All changes go through here. */
+function nextVersion(map: ShardMap, change: Partial<Omit<ShardMap, 'version'>>): ShardMap {
+  return { ...map, ...change, version: map.version + 1 };
+}
+
+/** @throws DomainError ShardAlreadyInMap */
+export function addOwners(map: ShardMap, shards: readonly Shard[]): ShardMap {
+  refuseKnownAddresses(map, shards);
+  return nextVersion(map, { shards: [...map.shards, ...shards] });
+}
+
+/** @throws DomainError ShardAlreadyInMap */
+export function addJoining(map: ShardMap, shards: readonly Shard[]): ShardMap {
+  refuseKnownAddresses(map, shards);
+  return nextVersion(map, {
+    shards: [...map.shards, ...shards],
+    joining: [...map.joining, ...shards.map((shard) => shard.id)],
+  });
+}
+
+/** All of `ids` become owners in one version. @throws DomainError UnknownShard, NotJoining */
+export function promote(map: ShardMap, ids: readonly number[]): ShardMap {
+  for (const id of ids) {
+    requireShard(map, id);
+    if (!map.joining.includes(id)) {
+      throw new DomainError('NotJoining', `shard ${id} is not joining: only a joining shard can be promoted`);
+    }
+  }
+  return nextVersion(map, { joining: map.joining.filter((id) => !ids.includes(id)) });
+}
+
+/** Takes `ids` out of the map, out of `joining` and `leaving` too. @throws DomainError UnknownShard, LastShard */
+export function remove(map: ShardMap, ids: readonly number[]): ShardMap {
+  for (const id of ids) requireShard(map, id);
+  const stays = (id: number): boolean => !ids.includes(id);
+  const shards = map.shards.filter((shard) => stays(shard.id));
+  if (shards.length === 0) {
+    throw new DomainError('LastShard', `shard ${ids.join(', ')} is the last one: a cluster keeps at least one shard`);
+  }
+  return nextVersion(map, { shards, joining: map.joining.filter(stays), leaving: map.leaving.filter(stays) });
+}
+
+function refuseKnownAddresses(map: ShardMap, shards: readonly Shard[]): void {
+  for (const shard of shards) {
+    const known = shardAtAddress(map, shard);
+    if (known !== undefined) {
+      throw new DomainError(
+        'ShardAlreadyInMap',
+        `${shard.primary_url} is already in the map as shard ${known.id}: give the address of a shard that is not in the cluster yet`,
+      );
+    }
+  }
+}
+
+/**
+ * The normal form in which shard URLs are compared and stored: trimmed, http or https, lower-case scheme and host, no default
+ * port, no trailing slash. A path prefix is kept. @throws DomainError InvalidShardUrl
+ */
+export function normalizeShardUrl(input: string): string {
+  const text = input.trim();
+  const refuse = (why: string): never => {
+    throw new DomainError('InvalidShardUrl', `a shard URL must look like http://host:6333, ${why}`);
+  };
+  if (text === '') return refuse('got an empty one');
+  let url: URL;
+  try {
+    url = new URL(text);
+  } catch {
+    return refuse('this one cannot be parsed');
+  }
+  if (url.protocol !== 'http:' && url.protocol !== 'https:') return refuse(`this one has the scheme ${url.protocol}`);
+  if (url.username !== '' || url.password !== '')
+    return refuse('this one carries user information; keys are configuration');
+  if (url.search !== '' || text.includes('?')) return refuse('this one has a query');
+  if (url.hash !== '' || text.includes('#')) return refuse('this one has a fragment');
+  return `${url.protocol}//${url.host}${url.pathname.replace(/\/+$/, '')}`;
+}
