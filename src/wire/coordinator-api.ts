@@ -1,0 +1,74 @@
+import { z } from 'zod';
+import { shardIdSchema } from './cluster-map';
+
+/** Body of `POST /cluster/shards` and `POST /cluster/shards/joining`. Unknown fields are ignored, as Quiver does. */
+export const addShardBodySchema = z.object({
+  primary_url: z.string(),
+  replica_urls: z.array(z.string()).max(32).default([]),
+});
+export type AddShardBody = z.infer<typeof addShardBodySchema>;
+
+/** Body of `POST /cluster/shards/grow`. */
+export const growBodySchema = addShardBodySchema.extend({
+  /** Take a shard that holds points already; what it holds of the moving slice is overwritten or deleted. */
+  allow_nonempty: z.boolean().default(false),
+});
+export type GrowBody = z.infer<typeof growBodySchema>;
+
+/** The caller's `Idempotency-Key`: part of workflow ids and paths, so it holds nothing that either would have to escape. */
+export const idempotencyKeySchema = z.string().regex(/^[A-Za-z0-9_.:-]{1,128}$/);
+
+/** `GET /cluster/health`: does each shard's primary answer its `/healthz`? By shard id. */
+export const clusterHealthSchema = z.record(z.string(), z.boolean());
+
+const waitingSchema = z.object({ reason: z.string(), since: z.iso.datetime(), ends_when: z.string() });
+
+const phaseSchema = z.object({
+  phase: z.string(),
+  started_at: z.iso.datetime(),
+  ended_at: z.iso.datetime().nullable(),
+  note: z.string(),
+});
+
+const outcomeSchema = z.object({
+  message: z.string(),
+  points_moved: z.number(),
+  dropped_by_donor: z.record(z.string(), z.number()),
+  points_kept: z.number(),
+  duration_s: z.number(),
+});
+
+/**
+ * One operation as `GET /cluster/operations` and `GET /cluster/operations/{id}` show it. The facts of an ended operation that
+ * can only be read from its record (see `OperationRecord`) are null.
+ */
+export const operationViewSchema = z.object({
+  id: z.string(),
+  kind: z.string(),
+  /** `failed` and `cancelled` only after their undo. */
+  status: z.enum(['running', 'succeeded', 'failed', 'cancelled']),
+  shard_ids: z.array(shardIdSchema),
+  phase: z.string().nullable(),
+  points_done: z.number(),
+  points_expected: z.number().nullable(),
+  bytes_done: z.number().nullable(),
+  bytes_expected: z.number().nullable(),
+  rate_points_per_s: z.number().nullable(),
+  eta_s: z.number().nullable(),
+  waiting: waitingSchema.nullable(),
+  /** Attempts of steps that failed and were made again. */
+  attempts: z.number().nullable(),
+  cancel_requested: z.boolean().nullable(),
+  point_of_no_return_passed: z.boolean().nullable(),
+  next: z.string().nullable(),
+  started_at: z.iso.datetime(),
+  updated_at: z.iso.datetime().nullable(),
+  ended_at: z.iso.datetime().nullable(),
+  outcome: outcomeSchema.nullable(),
+  phases: z.array(phaseSchema),
+  web_ui_url: z.string().nullable(),
+});
+export type OperationView = z.infer<typeof operationViewSchema>;
+
+export const operationListSchema = z.object({ operations: z.array(operationViewSchema) });
+export type OperationList = z.infer<typeof operationListSchema>;
