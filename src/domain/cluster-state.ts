@@ -92,7 +92,7 @@ export function reserve(
     throw new DomainError('OperationEnded', `operation ${request.operationId} has already ended: start another one`);
   }
   refuseWhileLocked(state);
-  refuseWhileJoining(state);
+  refuseWhileMoving(state);
   refuseFullMap(state, request.shards.length);
   for (const shard of request.shards) {
     const known = shardAtAddress(state.map, shard);
@@ -165,12 +165,9 @@ export function release(
 ): ClusterState {
   if (state.lock?.operationId !== result.operationId) return state;
   const { operationId, end, pointsMoved, message, nowMs } = result;
-  const operations =
-    end === 'refused'
-      ? state.operations.filter((each) => each.operationId !== operationId)
-      : state.operations.map((each) =>
-          each.operationId === operationId ? { ...each, end, pointsMoved, message, endedAtMs: nowMs } : each,
-        );
+  const operations = state.operations.map((each) =>
+    each.operationId === operationId ? { ...each, end, pointsMoved, message, endedAtMs: nowMs } : each,
+  );
   return { ...state, lock: null, operations };
 }
 
@@ -183,7 +180,7 @@ export type ManualChange =
   | { readonly change: 'promote'; readonly id: number }
   | { readonly change: 'remove'; readonly id: number };
 
-/** @throws DomainError OperationInProgress, JoinInProgress, ShardAlreadyInMap, UnknownShard, NotJoining, LastShard, IdempotencyKeyReused */
+/** @throws DomainError OperationInProgress, JoinInProgress, LeaveInProgress, ShardAlreadyInMap, UnknownShard, NotJoining, LastShard, IdempotencyKeyReused */
 export function changeByHand(state: ClusterState, change: ManualChange, key: string | null): ClusterState {
   const request = JSON.stringify(change);
   const answered = key === null ? undefined : state.answered.find((each) => each.key === key);
@@ -205,7 +202,7 @@ function applyByHand(state: ClusterState, change: ManualChange): ClusterState {
     case 'add':
     case 'join': {
       // Beside a joining shard a new owner would change who the donors are, in the middle of that join.
-      refuseWhileJoining(state);
+      refuseWhileMoving(state);
       refuseFullMap(state, 1);
       const shard = { id: state.nextId, ...change.shard };
       const add = change.change === 'add' ? addOwners : addJoining;
@@ -237,13 +234,22 @@ function refuseWhileLocked(state: ClusterState): void {
   );
 }
 
-function refuseWhileJoining(state: ClusterState): void {
-  const [id] = state.map.joining;
-  if (id === undefined) return;
-  throw new DomainError(
-    'JoinInProgress',
-    `shard ${id} is still joining: promote it (POST /cluster/shards/${id}/promote) or remove it (DELETE /cluster/shards/${id}) first`,
-  );
+/** Another change that is half-way decides who the donors are, so nothing may begin beside it. */
+function refuseWhileMoving(state: ClusterState): void {
+  const [joining] = state.map.joining;
+  if (joining !== undefined) {
+    throw new DomainError(
+      'JoinInProgress',
+      `shard ${joining} is still joining: promote it (POST /cluster/shards/${joining}/promote) or remove it (DELETE /cluster/shards/${joining}) first`,
+    );
+  }
+  const [leaving] = state.map.leaving;
+  if (leaving !== undefined) {
+    throw new DomainError(
+      'LeaveInProgress',
+      `shard ${leaving} is still leaving: remove it (DELETE /cluster/shards/${leaving}) first`,
+    );
+  }
 }
 
 function refuseFullMap(state: ClusterState, more: number): void {

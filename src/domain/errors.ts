@@ -14,6 +14,7 @@ export type DomainErrorCode =
   | 'ShardAlreadyInMap'
   | 'OperationInProgress'
   | 'JoinInProgress'
+  | 'LeaveInProgress'
   | 'NotLockHolder'
   | 'PointOfNoReturnPassed'
   | 'OperationEnded'

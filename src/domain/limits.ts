@@ -65,7 +65,7 @@ export const DEFAULT_TIMINGS: Timings = {
   inFlightMs: 1_000,
   settleMs: 500,
   patienceMs: 120_000,
-  warmUpMs: 120_000,
+  warmUpMs: 30_000,
   attemptMs: 60_000,
   heartbeatMs: 10_000,
   retryFirstMs: 500,

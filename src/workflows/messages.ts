@@ -3,11 +3,12 @@
  * workflow function, so that names and ids stand in one place.
  */
 import { defineQuery, defineUpdate } from '@temporalio/workflow';
-import type { ClusterAnswer, ClusterTransition, PreflightReport } from '../activities/contract';
+import type { ClusterAnswer, ClusterTransition } from '../activities/contract';
 import type { ClusterState } from '../domain/cluster-state';
 import type { Timings } from '../domain/limits';
 import type { OperationProgress } from '../domain/progress';
 import type { ShardAddress, ShardMap } from '../domain/shard-map';
+import type { OperationState } from './operation-state';
 
 export const CLUSTER_WORKFLOW = 'cluster';
 export const GROW_WORKFLOW = 'grow';
@@ -42,15 +43,10 @@ export interface GrowInput {
   readonly request: GrowRequest;
   readonly routerUrls: readonly string[];
   readonly timings: Timings;
+  /** Whether the namespace knows the search attributes of search-attributes.ts; setting unknown ones would stall the workflow. */
+  readonly searchAttributes: boolean;
   /** Absent in the first run. Present after continue-as-new. */
-  readonly carried?: GrowCarried;
-}
-/** Everything that a grow takes with it through continue-as-new. See workflows/grow.ts. */
-export interface GrowCarried {
-  readonly progress: OperationProgress;
-  readonly announced: AnnouncedAnswer | null;
-  readonly preflight: PreflightReport | null;
-  readonly [more: string]: unknown;
+  readonly carried?: OperationState;
 }
 /** What the REST call that started a grow is answered with. `request` lets the API tell a repeat from a reused key. */
 export interface AnnouncedAnswer {

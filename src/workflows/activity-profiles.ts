@@ -1,0 +1,61 @@
+/**
+ * How activities are tried, as named profiles. Temporal retries a blip at once and by itself; what lasts longer comes back to
+ * the workflow, which shows the reason and tries again with growing pauses (see persistence.ts), so that nothing waits in
+ * silence (INV-9).
+ */
+import { proxyActivities, type ActivityOptions } from '@temporalio/workflow';
+import type { CoordinatorActivities } from '../activities/contract';
+import type { Timings } from '../domain/limits';
+
+const BLIP: NonNullable<ActivityOptions['retry']> = {
+  initialInterval: '100ms',
+  backoffCoefficient: 3,
+  maximumInterval: '1s',
+  maximumAttempts: 3,
+};
+
+/** Reads and writes points: long-lived, heartbeating, and cancelled only at its next safe point. */
+const pointsProfile = (timings: Timings): ActivityOptions => ({
+  startToCloseTimeout: timings.attemptMs,
+  heartbeatTimeout: timings.heartbeatMs,
+  cancellationType: 'WAIT_CANCELLATION_COMPLETED',
+  retry: BLIP,
+});
+
+/** Looks at things, or waits for them, for at most `patienceMs`. */
+const patientProfile = (timings: Timings, patienceMs: number): ActivityOptions => ({
+  startToCloseTimeout: patienceMs + 10_000,
+  heartbeatTimeout: timings.heartbeatMs,
+  cancellationType: 'WAIT_CANCELLATION_COMPLETED',
+  retry: BLIP,
+});
+
+/** One update of the cluster workflow: answered in milliseconds, and harmless to repeat. */
+const TRANSITION: ActivityOptions = {
+  startToCloseTimeout: '10s',
+  cancellationType: 'WAIT_CANCELLATION_COMPLETED',
+  retry: BLIP,
+};
+
+/** Answers a waiting REST call; its findings are the caller's and never retried. Its own requests are bounded far below this. */
+const PREFLIGHT: ActivityOptions = { startToCloseTimeout: '12s', retry: BLIP };
+
+export interface Profiles {
+  readonly transition: (summary: string) => Pick<CoordinatorActivities, 'changeCluster'>;
+  readonly preflight: (summary: string) => Pick<CoordinatorActivities, 'preflightGrow'>;
+  readonly patient: (summary: string, patienceMs: number) => Pick<CoordinatorActivities, 'awaitRouters' | 'warmUp'>;
+  readonly points: (
+    summary: string,
+  ) => Omit<CoordinatorActivities, 'changeCluster' | 'preflightGrow' | 'awaitRouters' | 'warmUp'>;
+}
+
+/** The activities, by profile. The summary is what the Web UI shows beside each one. */
+export function activityProfiles(timings: Timings): Profiles {
+  return {
+    transition: (summary) => proxyActivities<CoordinatorActivities>({ ...TRANSITION, summary }),
+    preflight: (summary) => proxyActivities<CoordinatorActivities>({ ...PREFLIGHT, summary }),
+    patient: (summary, patienceMs) =>
+      proxyActivities<CoordinatorActivities>({ ...patientProfile(timings, patienceMs), summary }),
+    points: (summary) => proxyActivities<CoordinatorActivities>({ ...pointsProfile(timings), summary }),
+  };
+}

@@ -1,0 +1,8 @@
+/**
+ * The time of the workflow, in ms since the epoch: Temporal replaces `Date` in its sandbox with the time of the workflow task,
+ * so a replay reads the same values. The one place in this folder that may ask.
+ */
+export function nowMs(): number {
+  // eslint-disable-next-line no-restricted-properties, no-restricted-globals, no-restricted-syntax -- see above
+  return Date.now();
+}

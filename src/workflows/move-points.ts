@@ -1,0 +1,350 @@
+/**
+ * The engine that moves points online, told by a `Move` which id has which donor and which owner. A grow is one use of it.
+ *
+ * - `copyPoints` overwrites blindly, page by page, donors side by side. It needs no care, because
+ * - `reconcileUntilClean` has the last word: pass after pass until one compared everything and wrote nothing (INV-4).
+ * - `sweepDonors` deletes from the donors what their owners hold or are known to have deleted (INV-5), and counts what is left.
+ *
+ * Crash: every step is an activity that may run again from its last page or cursor. All positions are in the operation's state,
+ * so a workflow that continues as new goes on where it stood.
+ */
+import { CancellationScope, isCancellation } from '@temporalio/workflow';
+import type { CollectionInfo, MayWriteLate } from '../activities/contract';
+import {
+  COPY_WINDOW_MAX,
+  COPY_WINDOW_PER_DONOR,
+  PAGE_OVERLAP_ROWS,
+  PAGE_ROWS_MAX,
+  RECONCILE_PASSES_MAX,
+} from '../domain/limits';
+import type { Shard } from '../domain/shard-map';
+import { nowMs } from './clock';
+import { count } from './operation-details';
+import type { OperationRun } from './operation-run';
+import type { CopyState, PassState, SweepState } from './operation-state';
+
+/** Rounds of drop and confirm after which what is left on the donors is reported instead of chased. */
+const SWEEP_ROUNDS_MAX = 5;
+const PAGE_STEP_ROWS = PAGE_ROWS_MAX - PAGE_OVERLAP_ROWS;
+
+/** Who takes part: donors hold the slice now, receivers will. `before` are the collections that a receiver had on its own. */
+export interface MoveParties {
+  readonly donors: readonly Shard[];
+  readonly receivers: readonly Shard[];
+  readonly before: readonly (readonly string[])[];
+}
+
+// ---- Copy ----
+
+export async function copyPoints(run: OperationRun, parties: MoveParties): Promise<string> {
+  const { state } = run;
+  state.copy ??= await planCopy(run, parties);
+  const { copy } = state;
+  await run.checkpoint();
+  await inLanes(parties.donors, (donor) => copyDonor(run, copy, donor));
+  await run.checkpoint();
+  if (parties.donors.some((donor) => nextPage(copy, donor) !== null)) return copyPoints(run, parties);
+  return `${count(state.progress.pointsDone)} points, ${count(state.progress.bytesDone)} bytes`;
+}
+
+async function planCopy(run: OperationRun, parties: MoveParties): Promise<CopyState> {
+  const { collections } = await prepareCollections(run, parties);
+  const rows = collections.map((each) => sum(Object.values(each.countByShard)));
+  const shares = parties.receivers.length / (parties.donors.length + parties.receivers.length);
+  run.state.progress.pointsExpected = Math.round(sum(rows) * shares);
+  return { collections, rowsExpected: sum(rows), rowsRead: 0, nextPage: {} };
+}
+
+/** Creates on the receivers what the donors have. Also right before each pass: clients may have created more meanwhile. */
+export async function prepareCollections(
+  run: OperationRun,
+  parties: MoveParties,
+): Promise<{ collections: readonly CollectionInfo[]; created: number }> {
+  const { donors, receivers } = parties;
+  return run.persist('preparing collections', () =>
+    run.activities.points(`prepare collections on shard ${idsOf(receivers)}`).prepareCollections({ donors, receivers }),
+  );
+}
+
+interface Page {
+  readonly collection: string;
+  readonly offset: number;
+}
+
+/** The next page of a donor that nobody has taken yet, or null. Collections are walked in order. */
+function nextPage(copy: CopyState, donor: Shard): Page | null {
+  let index = copy.nextPage[donor.id] ?? 0;
+  for (const collection of copy.collections) {
+    const pages = Math.ceil((collection.countByShard[donor.id] ?? 0) / PAGE_STEP_ROWS);
+    if (index < pages) return { collection: collection.name, offset: index * PAGE_STEP_ROWS };
+    index -= pages;
+  }
+  return null;
+}
+
+async function copyDonor(run: OperationRun, copy: CopyState, donor: Shard): Promise<void> {
+  while (!run.historyIsLong()) {
+    const page = nextPage(copy, donor);
+    if (page === null) return;
+    copy.nextPage[donor.id] = (copy.nextPage[donor.id] ?? 0) + 1;
+    await copyPage(run, copy, donor, page);
+  }
+}
+
+async function copyPage(run: OperationRun, copy: CopyState, donor: Shard, page: Page): Promise<void> {
+  const { collection, offset } = page;
+  const range = `${count(offset + 1)}–${count(offset + PAGE_ROWS_MAX)}`;
+  const input = { ...moveOf(run), collection, donorId: donor.id, offset, limit: PAGE_ROWS_MAX };
+  const result = noteLateWrites(
+    run,
+    await run.persist(`copying ${collection} from shard ${donor.id}`, () =>
+      run.activities.points(`copy ${collection} ${range} from shard ${donor.id}`).copyPage(input),
+    ),
+  );
+  // Pages overlap, so rows are counted by the step and can't add up to more than there are.
+  copy.rowsRead += Math.min(result.rowsRead, PAGE_STEP_ROWS);
+  run.countPoints(result.pointsCopied, result.bytesCopied);
+  run.pace(copy.rowsRead, copy.rowsExpected, run.state.progress.pointsDone);
+}
+
+/** Runs `work` for several donors side by side, each in a few lanes. The first failure stops all lanes before it is thrown. */
+async function inLanes(donors: readonly Shard[], work: (donor: Shard) => Promise<void>): Promise<void> {
+  const lanes = Array.from({ length: COPY_WINDOW_PER_DONOR }, () => donors).flat();
+  let next = 0;
+  const failures: unknown[] = [];
+  await CancellationScope.cancellable(async () => {
+    const scope = CancellationScope.current();
+    const worker = async (): Promise<void> => {
+      for (let donor = lanes[next++]; donor !== undefined && failures.length === 0; donor = lanes[next++]) {
+        try {
+          await work(donor);
+        } catch (error) {
+          failures.push(error);
+          scope.cancel();
+        }
+      }
+    };
+    await Promise.all(Array.from({ length: Math.min(COPY_WINDOW_MAX, lanes.length) }, worker));
+  });
+  if (failures.length > 0) throw failures.find((error) => !isCancellation(error)) ?? failures[0];
+}
+
+// ---- Reconcile ----
+
+/** INV-4: returns only behind a pass that began after every late write was over, compared everything and wrote nothing. */
+export async function reconcileUntilClean(run: OperationRun, parties: MoveParties): Promise<string> {
+  const { state } = run;
+  for (;;) {
+    if (state.pass === null) {
+      await run.waitUntil(
+        state.routersAdoptedAtMs + run.timings.inFlightMs,
+        'a write that a router began with the map before may still be under way',
+      );
+      await run.waitForLateWrites();
+      state.pass = await beginPass(run, parties);
+    }
+    const pass = state.pass;
+    await walkPass(run, pass);
+    state.pass = null;
+    state.passes += 1;
+    if (pass.written === 0 && state.lateWritesUntilMs <= pass.startedAtMs) {
+      state.proven = pass.collections;
+      state.progress.pointsDone = pass.pointsCompared;
+      state.progress.pointsExpected = pass.pointsCompared;
+      state.progress.bytesDone = pass.bytesCompared;
+      state.progress.bytesExpected = pass.bytesCompared;
+      return `pass ${state.passes} compared ${count(pass.pointsCompared)} points and wrote nothing`;
+    }
+    await slowDownAfterTooManyPasses(run, pass);
+    await run.checkpoint();
+  }
+}
+
+async function beginPass(run: OperationRun, parties: MoveParties): Promise<PassState> {
+  const startedAtMs = nowMs();
+  const { collections, created } = await prepareCollections(run, parties);
+  const { removed } = await run.persist('removing collections that were dropped meanwhile', () =>
+    run.activities.points(`look for collections that clients have dropped`).removeOrphanCollections({
+      donors: parties.donors,
+      receivers: parties.receivers,
+      keep: parties.before,
+      settleMs: run.timings.settleMs,
+    }),
+  );
+  return {
+    collections: collections.map((each) => each.name),
+    startedAtMs,
+    index: 0,
+    cursor: null,
+    pointsCompared: 0,
+    bytesCompared: 0,
+    current: { points: 0, bytes: 0 },
+    written: created + removed,
+  };
+}
+
+async function walkPass(run: OperationRun, pass: PassState): Promise<void> {
+  for (;;) {
+    const collection = pass.collections[pass.index];
+    if (collection === undefined) return;
+    const input = { ...moveOf(run), collection, cursor: pass.cursor, settleMs: run.timings.settleMs };
+    const result = noteLateWrites(
+      run,
+      await run.persist(`comparing ${collection}`, () =>
+        run.activities.points(`pass ${run.state.passes + 1}: compare ${collection}`).reconcileSegment(input),
+      ),
+    );
+    if (result.restarted) pass.current = { points: 0, bytes: 0 };
+    pass.current.points += result.pointsCompared;
+    pass.current.bytes += result.bytesCompared;
+    pass.written += result.upserted + result.deleted;
+    pass.cursor = result.cursor;
+    const compared = pass.pointsCompared + pass.current.points;
+    run.pace(compared, run.state.progress.pointsExpected, compared);
+    if (result.cursor === null) {
+      pass.index += 1;
+      pass.pointsCompared = compared;
+      pass.bytesCompared += pass.current.bytes;
+      pass.current = { points: 0, bytes: 0 };
+    }
+    await run.checkpoint();
+  }
+}
+
+/** Differences that never end have a cause that a person must see: the flip waits, the passes go on, slowly. */
+async function slowDownAfterTooManyPasses(run: OperationRun, pass: PassState): Promise<void> {
+  if (run.state.passes < RECONCILE_PASSES_MAX) return;
+  run.showWaiting(
+    `${run.state.passes} passes have each found something to mend (the last one ${count(pass.written)})`,
+    'a pass writes nothing; or cancel it, which undoes everything',
+  );
+  await run.waitUntil(nowMs() + run.timings.retryMaxMs, 'passes keep finding differences between donors and joiner');
+}
+
+// ---- Drop and confirm ----
+
+/** After the flip. Returns when the donors hold nothing of the slice, or only what INV-5 says must be kept. */
+export async function sweepDonors(run: OperationRun, parties: MoveParties, step: SweepState['step']): Promise<string> {
+  const { state } = run;
+  for (;;) {
+    if (state.sweep === null) {
+      await run.waitUntil(
+        state.routersAdoptedAtMs + run.timings.inFlightMs,
+        'a write that a router began before the flip may still be under way',
+      );
+      state.sweep = await beginSweep(run, parties, step);
+    }
+    const sweep = state.sweep;
+    await (sweep.step === 'drop' ? walkDrop(run, sweep) : walkConfirm(run, sweep));
+    const done =
+      sweep.step === step && (step === 'drop' || sweep.left <= state.kept || sweep.round >= SWEEP_ROUNDS_MAX);
+    if (done) {
+      state.sweep = null;
+      return sweepNote(run, sweep);
+    }
+    // Something arrived on a donor after the drop: drop again, then count again.
+    const again = sweep.step === 'confirm' ? 'drop' : 'confirm';
+    if (again === 'drop') state.kept = 0;
+    state.sweep = { ...sweep, step: again, index: 0, cursor: null, current: 0, left: 0, round: sweep.round + 1 };
+    await run.checkpoint();
+  }
+}
+
+async function beginSweep(run: OperationRun, parties: MoveParties, step: SweepState['step']): Promise<SweepState> {
+  const { collections } = await prepareCollections(run, { ...parties, receivers: [] });
+  return {
+    collections: collections.map((each) => each.name),
+    step,
+    index: 0,
+    cursor: null,
+    current: 0,
+    left: 0,
+    round: 0,
+  };
+}
+
+function sweepNote(run: OperationRun, sweep: SweepState): string {
+  const { state } = run;
+  const dropped = count(sum(Object.values(state.dropped)));
+  if (sweep.step === 'drop') return `${dropped} points dropped, ${count(state.kept)} kept`;
+  if (sweep.left === 0) return 'no donor holds a point of the slice';
+  state.kept = Math.max(state.kept, sweep.left);
+  return `${count(sweep.left)} points are still on their donors`;
+}
+
+async function walkDrop(run: OperationRun, sweep: SweepState): Promise<void> {
+  const { state } = run;
+  for (;;) {
+    const collection = sweep.collections[sweep.index];
+    if (collection === undefined) return;
+    const input = {
+      ...moveOf(run),
+      collection,
+      cursor: sweep.cursor,
+      absentIsDeleted: state.proven.includes(collection),
+      settleMs: run.timings.settleMs,
+    };
+    const result = noteLateWrites(
+      run,
+      await run.persist(`dropping ${collection} from the donors`, () =>
+        run.activities.points(`drop the moved part of ${collection} from its donors`).dropSegment(input),
+      ),
+    );
+    for (const [donor, points] of Object.entries(result.droppedByDonor)) {
+      state.dropped[donor] = (state.dropped[donor] ?? 0) + points;
+    }
+    sweep.current = (result.restarted ? 0 : sweep.current) + result.kept;
+    const dropped = sum(Object.values(state.dropped));
+    run.pace(dropped, state.progress.pointsDone, dropped);
+    sweep.cursor = result.cursor;
+    if (result.cursor === null) {
+      state.kept += sweep.current;
+      endCollection(sweep);
+    }
+    await run.checkpoint();
+  }
+}
+
+function endCollection(sweep: SweepState): void {
+  sweep.index += 1;
+  sweep.current = 0;
+}
+
+async function walkConfirm(run: OperationRun, sweep: SweepState): Promise<void> {
+  for (;;) {
+    const collection = sweep.collections[sweep.index];
+    if (collection === undefined) return;
+    const input = { ...moveOf(run), collection, cursor: sweep.cursor };
+    const result = await run.persist(`counting ${collection}`, () =>
+      run.activities.points(`confirm that no donor holds moved points of ${collection}`).confirmSegment(input),
+    );
+    sweep.current = (result.restarted ? 0 : sweep.current) + result.leftOnDonors;
+    sweep.cursor = result.cursor;
+    if (result.cursor === null) {
+      sweep.left += sweep.current;
+      endCollection(sweep);
+    }
+    await run.checkpoint();
+  }
+}
+
+// ---- Leaves ----
+
+function moveOf(run: OperationRun): NonNullable<OperationRun['state']['move']> {
+  if (run.state.move === null)
+    throw new Error('the move is planned when the shards are announced, before any point moves');
+  return run.state.move;
+}
+
+function noteLateWrites<T extends MayWriteLate>(run: OperationRun, result: T): T {
+  run.expectLateWrites(result.lateWritesUntilMs);
+  return result;
+}
+
+export function idsOf(shards: readonly Shard[]): string {
+  return shards.map((shard) => shard.id).join(', ');
+}
+
+function sum(values: readonly number[]): number {
+  return values.reduce((total, value) => total + value, 0);
+}

@@ -1,0 +1,61 @@
+/** What the Temporal Web UI shows of a running workflow: Markdown, made from the same facts as every other surface. */
+import type { ClusterState } from '../domain/cluster-state';
+import type { OperationProgress } from '../domain/progress';
+
+export function clusterDetails(state: ClusterState): string {
+  const { map, lock } = state;
+  const rows = map.shards.map(
+    (shard) => `| ${shard.id} | ${shard.primary_url} | ${role(map.joining, map.leaving, shard.id)} |`,
+  );
+  return [
+    `**Map version ${map.version}**, ${map.shards.length} shards, next id ${state.nextId}`,
+    '',
+    lock === null
+      ? 'No operation is running.'
+      : `Operation **${lock.operationId}** holds the lock (${lock.stage}) since ${iso(lock.sinceMs)}.`,
+    '',
+    '| shard | address | role |',
+    '| --- | --- | --- |',
+    ...rows,
+  ].join('\n');
+}
+
+function role(joining: readonly number[], leaving: readonly number[], id: number): string {
+  if (joining.includes(id)) return 'joining';
+  return leaving.includes(id) ? 'leaving' : 'owner';
+}
+
+export function progressDetails(progress: OperationProgress): string {
+  const { waiting } = progress;
+  const facts = [
+    `**${progress.kind}** of shard ${progress.shardIds.join(', ') || '(not numbered yet)'}: **${progress.status}**, phase **${progress.phase}**`,
+    '',
+    `Points: **${count(progress.pointsDone)}** of about ${count(progress.pointsExpected)} (${count(progress.bytesDone)} bytes), ` +
+      `${count(progress.ratePerSecond)} points/s, ETA ${progress.etaSeconds === null ? 'unknown' : `${progress.etaSeconds} s`}`,
+    '',
+    waiting === null
+      ? `Next: ${progress.next}`
+      : `⏳ **Waiting** since ${iso(waiting.sinceMs)}: ${waiting.reason}. It ends when ${waiting.endsWhen}.`,
+    '',
+    progress.pointOfNoReturnPassed
+      ? 'Ownership has flipped: this operation only goes forward.'
+      : 'Ownership has not flipped yet: a cancel undoes everything.',
+    '',
+    '| phase | started | took | note |',
+    '| --- | --- | --- | --- |',
+  ];
+  const rows = progress.phases.map((phase) => {
+    const took = phase.endedAtMs === null ? '…' : `${((phase.endedAtMs - phase.startedAtMs) / 1000).toFixed(1)} s`;
+    return `| ${phase.phase} | ${iso(phase.startedAtMs)} | ${took} | ${phase.note} |`;
+  });
+  return [...facts, ...rows].join('\n');
+}
+
+/** 12345 -> "12,345", without a locale: the sandbox has none to rely on. */
+export function count(value: number): string {
+  return String(Math.round(value)).replace(/\B(?=(\d{3})+$)/g, ',');
+}
+
+function iso(ms: number): string {
+  return new Date(ms).toISOString().replace('T', ' ').slice(0, 19);
+}

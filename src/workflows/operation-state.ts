@@ -1,0 +1,117 @@
+/** What an operation carries through continue-as-new: one plain-JSON object, all of it. */
+import type { AnnouncedAnswer } from './messages';
+import type { CollectionInfo, Move, PreflightReport, WalkCursor } from '../activities/contract';
+import type { OperationKind } from '../domain/cluster-state';
+import type { OperationProgress, Phase } from '../domain/progress';
+import type { Shard } from '../domain/shard-map';
+
+type Mutable<T> = { -readonly [K in keyof T]: T[K] };
+
+export interface OperationState {
+  progress: Mutable<OperationProgress>;
+  /** Phases that are over; a run that continues as new does not enter them again. */
+  completed: Phase[];
+  announced: AnnouncedAnswer | null;
+  /** Why the operation was refused before anything was announced. */
+  refusal: { readonly type: string; readonly message: string } | null;
+  /** Who or what asked for the undo, in the words of the request. Null for a cancel from the Web UI. */
+  cancelReason: string | null;
+  preflight: PreflightReport | null;
+  /** The operation's own shards, numbered. */
+  shards: readonly Shard[];
+  /** Null until announced. Placement as before the flip, to the end. */
+  move: Move | null;
+  mapVersion: number;
+  /** When every router was known (or, after the grace, taken) to hold the version that announced or flipped. */
+  routersAdoptedAtMs: number;
+  /** Until then a write of an attempt that is over may still reach a shard. */
+  lateWritesUntilMs: number;
+  copy: CopyState | null;
+  pass: PassState | null;
+  passes: number;
+  /** INV-5: collections that the clean pass compared. */
+  proven: readonly string[];
+  sweep: SweepState | null;
+  dropped: Record<string, number>;
+  kept: number;
+}
+
+/** Where the copy stands. Pages are numbered over all collections of a donor, in the order of `collections`. */
+export interface CopyState {
+  readonly collections: readonly CollectionInfo[];
+  readonly rowsExpected: number;
+  rowsRead: number;
+  nextPage: Record<string, number>;
+}
+
+/** One pass of reconcile over all collections. */
+export interface PassState {
+  readonly collections: readonly string[];
+  readonly startedAtMs: number;
+  index: number;
+  cursor: WalkCursor | null;
+  /** Of the collections that this pass is through with. */
+  pointsCompared: number;
+  bytesCompared: number;
+  /** Of the collection that it walks now; begins anew when the walk does. */
+  current: { points: number; bytes: number };
+  /** Points and collections that this pass wrote. INV-4: the flip needs a pass with 0. */
+  written: number;
+}
+
+/** One round of drop and confirm over all collections. */
+export interface SweepState {
+  readonly collections: readonly string[];
+  readonly step: 'drop' | 'confirm';
+  index: number;
+  cursor: WalkCursor | null;
+  /** Points kept (drop) or left (confirm) in the collection that is walked now; begins anew when the walk does. */
+  current: number;
+  left: number;
+  round: number;
+}
+
+export function newOperationState(kind: OperationKind, operationId: string, nowMs: number): OperationState {
+  return {
+    progress: {
+      operationId,
+      kind,
+      status: 'running',
+      shardIds: [],
+      phase: 'preflight',
+      phases: [],
+      pointsDone: 0,
+      pointsExpected: 0,
+      bytesDone: 0,
+      bytesExpected: 0,
+      ratePerSecond: 0,
+      etaSeconds: null,
+      waiting: null,
+      failedAttempts: 0,
+      cancelRequested: false,
+      pointOfNoReturnPassed: false,
+      next: 'look at the joiner, the donors and the routers',
+      startedAtMs: nowMs,
+      updatedAtMs: nowMs,
+      endedAtMs: null,
+      outcome: null,
+    },
+    completed: [],
+    announced: null,
+    refusal: null,
+    cancelReason: null,
+    preflight: null,
+    shards: [],
+    move: null,
+    mapVersion: 0,
+    routersAdoptedAtMs: 0,
+    lateWritesUntilMs: 0,
+    copy: null,
+    pass: null,
+    passes: 0,
+    proven: [],
+    sweep: null,
+    dropped: {},
+    kept: 0,
+  };
+}
