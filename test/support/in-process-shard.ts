@@ -1,0 +1,306 @@
+/**
+ * A Quiver shard inside the test process: protocol.md's shard REST on a port of its own, limits, byte order and number formats
+ * included (conformance.test.ts holds it against the real one), an attempt log, and faults on demand.
+ */
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { setTimeout as delay } from 'node:timers/promises';
+import {
+  DEFAULT_LIMITS,
+  empty,
+  problem,
+  readPoints,
+  renderPoint,
+  ShardCalls,
+  text,
+  type Answer,
+  type ShardLimits,
+} from './shard-calls';
+import { Faults, type Attempt, type Fault } from './shard-faults';
+import { JsonReader } from './shard-json';
+import type { StoredCollection } from './shard-store';
+
+export type { Attempt, Fault } from './shard-faults';
+export type { ShardLimits } from './shard-calls';
+
+export type KeyRole = 'read' | 'write' | 'admin';
+
+export interface ShardOptions {
+  /** Bearer keys: a bare one has all rights. None means open to all. Default ['shard-key']. */
+  readonly keys?: readonly (string | { readonly secret: string; readonly role: KeyRole })[];
+  readonly limits?: Partial<ShardLimits>;
+  /** This one is a Raft follower of that one: reads see the leader's data, writes are answered 421. */
+  readonly leader?: InProcessShard;
+  /** How long a search takes that has to build the index first. */
+  readonly indexBuildMs?: number;
+}
+
+export const SHARD_KEY = 'shard-key';
+
+export async function startShard(options: ShardOptions = {}): Promise<InProcessShard> {
+  const shard = new InProcessShard(options);
+  await shard.listen();
+  return shard;
+}
+
+const ROLES: readonly KeyRole[] = ['read', 'write', 'admin'];
+
+interface Route {
+  readonly methods: Readonly<Record<string, { role: KeyRole; call: (body: Buffer) => Answer | Promise<Answer> }>>;
+  readonly collection: string | null;
+}
+
+export class InProcessShard {
+  readonly faults = new Faults();
+  readonly requests: Attempt[] = [];
+  private calls: ShardCalls;
+  private readonly options: ShardOptions;
+  private readonly keys: ReadonlyMap<string, KeyRole>;
+  private server: Server | null = null;
+  private port = 0;
+
+  constructor(options: ShardOptions) {
+    this.options = options;
+    this.calls = options.leader?.calls ?? new ShardCalls({ ...DEFAULT_LIMITS, ...options.limits });
+    const keys = options.keys ?? [SHARD_KEY];
+    this.keys = new Map(keys.map((key) => (typeof key === 'string' ? [key, 'admin'] : [key.secret, key.role])));
+  }
+
+  get url(): string {
+    return `http://127.0.0.1:${this.port}`;
+  }
+
+  async listen(): Promise<void> {
+    const server = createServer((request, response) => void this.handle(request, response));
+    // Between two requests of a slow test a client must not find its connection closed.
+    server.keepAliveTimeout = 60_000;
+    await new Promise<void>((resolve, reject) => {
+      server.once('error', reject);
+      server.listen(this.port, '127.0.0.1', resolve);
+    });
+    this.port = (server.address() as AddressInfo).port;
+    this.server = server;
+  }
+
+  /** Stops listening and cuts every connection, as a killed process does. The data stays for `restart`. */
+  async stop(): Promise<void> {
+    const server = this.server;
+    if (server === null) return;
+    this.server = null;
+    const closed = new Promise<void>((resolve) =>
+      server.close(() => {
+        resolve();
+      }),
+    );
+    server.closeAllConnections();
+    await closed;
+  }
+
+  /** Comes back on the same port. */
+  async restart(data: 'keep' | 'wipe' = 'keep'): Promise<void> {
+    await this.stop();
+    if (data === 'wipe') this.calls = new ShardCalls(this.calls.limits);
+    await this.listen();
+  }
+
+  // ---- What a test sees and changes without a request. ----
+
+  /** Creates a collection; `schema` is the body of POST /v1/collections. */
+  create(schema: Record<string, unknown>): void {
+    const answer = this.calls.create(Buffer.from(JSON.stringify(schema)));
+    if (answer.status !== 200) throw new Error(`the collection was refused: ${answer.body}`);
+  }
+
+  collections(): string[] {
+    return [...this.calls.collections.keys()].sort();
+  }
+
+  /** In byte order; empty when there is no such collection. */
+  ids(collection: string): readonly string[] {
+    return this.calls.collections.get(collection)?.ids() ?? [];
+  }
+
+  /** The body that GET …/points/{id} answers, or null. */
+  get(collection: string, id: string): string | null {
+    const point = this.calls.collections.get(collection)?.get(id);
+    return point === undefined ? null : renderPoint(point);
+  }
+
+  /** `points` are elements of an upsert: objects, or their JSON where its exact bytes matter. */
+  put(collection: string, ...points: (string | Record<string, unknown>)[]): void {
+    const elements = points.map((point) => (typeof point === 'string' ? point : JSON.stringify(point)));
+    this.require(collection).put(readPoints(new JsonReader(`{"points":[${elements.join(',')}]}`)));
+  }
+
+  delete(collection: string, ...ids: string[]): number {
+    return this.require(collection).remove(ids);
+  }
+
+  private require(collection: string): StoredCollection {
+    const found = this.calls.collections.get(collection);
+    if (found === undefined) throw new Error(`there is no collection ${collection} on ${this.url}`);
+    return found;
+  }
+
+  // ---- Requests ----
+
+  private async handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const { method = 'GET', url: path = '/' } = request;
+    const route = this.route(path.split('?')[0] ?? '/');
+    const attempt: Attempt = {
+      method,
+      path,
+      collection: route instanceof URIError ? null : (route?.collection ?? null),
+      startedAtMs: Date.now(),
+      status: null,
+    };
+    this.requests.push(attempt);
+    const faults = this.faults.strike(attempt);
+    const struck = (kind: Fault['kind']): boolean => faults.some((fault) => fault.kind === kind);
+    try {
+      if (struck('refuse')) return void request.destroy();
+      const body = await this.readBody(request);
+      if (struck('hang')) return;
+      const answer = await this.answer({ request, attempt, route, body, faults });
+      if (struck('replyLost')) return void request.destroy();
+      if (struck('hangAfter')) return;
+      attempt.status = answer.status;
+      send(response, answer, struck('cutBody'));
+    } catch {
+      // The caller has gone, or a hook of the test failed: either way there is nobody to answer.
+      request.destroy();
+    }
+  }
+
+  private async answer(from: {
+    request: IncomingMessage;
+    attempt: Attempt;
+    route: Route | URIError | null;
+    body: Buffer | null;
+    faults: readonly Fault[];
+  }): Promise<Answer> {
+    const { request, attempt, route, body, faults } = from;
+    for (const fault of faults) {
+      if (fault.kind === 'slow') await delay(fault.ms);
+      if (fault.kind === 'before') await fault.run(attempt);
+      if (fault.kind !== 'status') continue;
+      const headers = fault.retryAfter === undefined ? {} : { 'retry-after': fault.retryAfter };
+      return { ...problem(fault.status, 'a fault that the test asked for'), headers };
+    }
+    const answer = await this.carryOut(request, route, body);
+    for (const fault of faults) if (fault.kind === 'beforeReply') await fault.run(attempt);
+    return answer;
+  }
+
+  private async carryOut(
+    request: IncomingMessage,
+    route: Route | URIError | null,
+    body: Buffer | null,
+  ): Promise<Answer> {
+    const { method = 'GET', url: path = '/' } = request;
+    const isProbe = path === '/healthz' || path === '/readyz';
+    const role = this.role(request.headers.authorization);
+    if (!isProbe && role === null) return problem(401, 'missing or invalid API key', 'application/json');
+    if (route === null) return empty(404);
+    if (route instanceof URIError) return text(400, 'Invalid URL: Invalid UTF-8');
+    const handler = route.methods[method];
+    if (handler === undefined) return empty(405, { allow: Object.keys(route.methods).join(',') });
+    if (!isProbe && ROLES.indexOf(role ?? 'read') < ROLES.indexOf(handler.role)) {
+      return problem(403, `this needs the role ${handler.role}`);
+    }
+    if (handler.role !== 'read' && this.options.leader !== undefined) {
+      return problem(421, 'not the leader');
+    }
+    const isJson = /^application\/json\b/i.test(request.headers['content-type'] ?? '');
+    if (TAKES_BODY.test(`${method} ${path}`) && !isJson) {
+      return text(415, 'Expected request with `Content-Type: application/json`');
+    }
+    if (body === null) return text(413, 'Failed to buffer the request body: length limit exceeded');
+    return handler.call(body);
+  }
+
+  private role(authorization: string | undefined): KeyRole | null {
+    if (this.keys.size === 0) return 'admin';
+    const [scheme, key] = (authorization ?? '').split(' ');
+    return scheme === 'Bearer' && key !== undefined ? (this.keys.get(key) ?? null) : null;
+  }
+
+  /** Null when it is over the limit; the rest of it is read and thrown away so that the answer gets through. */
+  private async readBody(request: IncomingMessage): Promise<Buffer | null> {
+    const chunks: Buffer[] = [];
+    let bytes = 0;
+    for await (const chunk of request as AsyncIterable<Buffer>) {
+      bytes += chunk.length;
+      if (bytes <= this.calls.limits.bodyBytesMax) chunks.push(chunk);
+    }
+    return bytes > this.calls.limits.bodyBytesMax ? null : Buffer.concat(chunks);
+  }
+
+  private route(path: string): Route | URIError | null {
+    const [, version, root, rawName, part, rawId, ...more] = path.split('/');
+    const calls = this.calls;
+    if (path === '/healthz') return on({ GET: ['read', () => text(200, 'ok')] });
+    if (path === '/readyz') return on({ GET: ['read', () => text(200, 'ready')] });
+    if (version !== 'v1' || root !== 'collections' || more.length > 0) return null;
+    if (rawName === undefined) {
+      return on({ POST: ['admin', (body) => calls.create(body)], GET: ['read', () => calls.list()] });
+    }
+    const name = decode(rawName);
+    const id = decode(rawId ?? '');
+    if (name instanceof URIError) return name;
+    if (id instanceof URIError) return id;
+    if (part === undefined) {
+      return on({ GET: ['read', () => calls.describe(name)], DELETE: ['admin', () => calls.drop(name)] }, name);
+    }
+    if (rawId !== undefined) {
+      if (part !== 'points' || rawId === '') return null;
+      return on({ GET: ['read', () => calls.getPoint(name, id)] }, name);
+    }
+    if (part === 'fetch') return on({ POST: ['read', (body) => calls.fetch(name, body)] }, name);
+    if (part === 'query') return on({ POST: ['read', (body) => this.search(name, body)] }, name);
+    if (part === 'points:bulk') return on({ POST: ['write', (body) => calls.upsert(name, body, true)] }, name);
+    if (part !== 'points') return null;
+    return on(
+      {
+        POST: ['write', (body) => calls.upsert(name, body, false)],
+        DELETE: ['write', (body) => calls.deletePoints(name, body)],
+      },
+      name,
+    );
+  }
+
+  private async search(name: string, body: Buffer): Promise<Answer> {
+    const mustBuild = this.calls.collections.get(name)?.indexReady === false;
+    if (mustBuild && this.options.indexBuildMs !== undefined) await delay(this.options.indexBuildMs);
+    return this.calls.search(name, body);
+  }
+}
+
+const TAKES_BODY = /^(POST|DELETE .*\/points$)/;
+
+function on(
+  methods: Record<string, [KeyRole, (body: Buffer) => Answer | Promise<Answer>]>,
+  collection: string | null = null,
+): Route {
+  const entries = Object.entries(methods).map(([method, [role, call]]) => [method, { role, call }] as const);
+  return { methods: Object.fromEntries(entries), collection };
+}
+
+function decode(part: string): string | URIError {
+  try {
+    return decodeURIComponent(part);
+  } catch (error) {
+    return error as URIError;
+  }
+}
+
+function send(response: ServerResponse, answer: Answer, isCut: boolean): void {
+  const bytes = Buffer.from(answer.body);
+  const headers: Record<string, string | number> = { 'content-length': bytes.length, ...answer.headers };
+  if (answer.type !== null) headers['content-type'] = answer.type;
+  response.writeHead(answer.status, headers);
+  if (!isCut) return void response.end(bytes);
+  response.write(bytes.subarray(0, Math.floor(bytes.length / 2)), () => {
+    response.destroy();
+  });
+}
