@@ -1,3 +1,5 @@
+import { DEFAULT_TIMINGS } from '../domain/limits';
+
 /**
  * Every setting of this program, once: the README's table, the check for mistyped names and the reader all use it. Names with
  * `QUIVER_` are Quiver's own and mean what they mean there; what is new begins with `COORDINATOR_`. In `quiver.toml` a setting
@@ -95,31 +97,31 @@ export const SETTINGS = {
   },
   COORDINATOR_GRACE_MS: milliseconds(
     'How long routers get to adopt a map when none can be asked',
-    3_000,
+    DEFAULT_TIMINGS.graceMs,
     DURATION_MAX_MS,
   ),
   COORDINATOR_ROUTER_PATIENCE_MS: milliseconds(
     'How long routers that can be asked may take to adopt a map',
-    60_000,
+    DEFAULT_TIMINGS.routerPatienceMs,
     DURATION_MAX_MS,
   ),
   COORDINATOR_SETTLE_MS: milliseconds(
     'How long a difference between donor and joiner is left alone before it is looked at again',
-    500,
+    DEFAULT_TIMINGS.settleMs,
     60_000,
   ),
   COORDINATOR_PATIENCE_MS: milliseconds(
     'How long one thing may be waited for, before the flip, until an operation is undone',
-    120_000,
+    DEFAULT_TIMINGS.patienceMs,
     DURATION_MAX_MS,
   ),
   COORDINATOR_WARM_UP_MS: milliseconds(
     "How long the joiner's indexes may take to get ready; 0 leaves them to the first searches",
-    120_000,
+    DEFAULT_TIMINGS.warmUpMs,
     DURATION_MAX_MS,
   ),
   COORDINATOR_ATTEMPT_MS: {
-    ...milliseconds('Longest life of one attempt of a step that writes points', 60_000, 600_000),
+    ...milliseconds('Longest life of one attempt of a step that writes points', DEFAULT_TIMINGS.attemptMs, 600_000),
     expected: 'a whole number of milliseconds from 5000 to 600000',
   },
   COORDINATOR_TEMPORAL_PORT: port('Port of the embedded Temporal', 7233),

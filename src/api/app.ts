@@ -1,0 +1,92 @@
+/** The REST API, built from what it needs. It does not listen and knows nothing of settings or processes. */
+import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
+import express, { type Express } from 'express';
+import type { Logger } from 'pino';
+import type { Timings } from '../domain/limits';
+import type { Authenticator } from './auth';
+import type { ClusterGateway } from './cluster-gateway';
+import { clusterHealth, type ProbeShard } from './health';
+import type { MapReader, MapReading } from './map-reader';
+import { answerMap, MAP_PATH } from './map-route';
+import { operationsRouter } from './operations';
+import { problemHandler } from './problem';
+import { methodNotAllowed, unknownRoute } from './routing';
+import { shardsRouter } from './shards';
+
+export interface ApiDeps {
+  readonly cluster: string;
+  readonly namespace: string;
+  readonly gateway: ClusterGateway;
+  readonly mapReader: MapReader;
+  readonly authenticator: Authenticator;
+  readonly probeShard: ProbeShard;
+  readonly routerUrls: readonly string[];
+  readonly timings: Timings;
+  /** Whether the namespace knows the coordinator's search attributes. */
+  readonly searchAttributes: boolean;
+  /** Base address of the Temporal Web UI for links, or null. */
+  readonly webUiUrl: string | null;
+  readonly logger: Logger;
+}
+
+export function createApi(deps: ApiDeps): RequestListener {
+  const app = createExpressApp(deps);
+  return (request, response) => {
+    const isRead = request.method === 'GET' || request.method === 'HEAD';
+    if (isRead && request.url === MAP_PATH) serveMap(deps, request, response);
+    else app(request, response);
+  };
+}
+
+function serveMap(deps: ApiDeps, request: IncomingMessage, response: ServerResponse): void {
+  answerMap(deps, request, response).catch((error: unknown) => {
+    deps.logger.error({ err: error }, 'the map route failed for an unforeseen reason');
+    response.destroy();
+  });
+}
+
+function createExpressApp(deps: ApiDeps): Express {
+  const app = express();
+  app.disable('x-powered-by');
+  app.disable('etag');
+  app.enable('strict routing');
+  app.enable('case sensitive routing');
+  const reader = deps.authenticator.requires('read');
+
+  app
+    .route('/healthz')
+    .get((_request, response) => void response.type('text/plain').send('ok'))
+    .all(methodNotAllowed('GET', 'HEAD'));
+  app
+    .route('/readyz')
+    .get(async (_request, response) => {
+      requireServable(await deps.mapReader.read());
+      response.type('text/plain').send('ok');
+    })
+    .all(methodNotAllowed('GET', 'HEAD'));
+  app
+    .route(MAP_PATH)
+    .get((request, response) => serveMap(deps, request, response))
+    .all(methodNotAllowed('GET', 'HEAD'));
+  app
+    .route('/cluster/health')
+    .get(reader, async (_request, response) => {
+      const reading = await deps.mapReader.read();
+      if (reading.kind === 'unknown') throw reading.reason;
+      response.json(await clusterHealth(reading.served.map, deps.probeShard));
+    })
+    .all(methodNotAllowed('GET', 'HEAD'));
+
+  app.use(shardsRouter(deps));
+  app.use(operationsRouter(deps));
+  app.use(unknownRoute);
+  app.use(problemHandler(deps.logger));
+  return app;
+}
+
+/** An old map may be served while Temporal is away. One whose workflow is lost or closed may not pass for a working cluster. */
+function requireServable(reading: MapReading): void {
+  if (reading.kind === 'fresh') return;
+  if (reading.kind === 'stale' && reading.reason.code === 'TemporalUnreachable') return;
+  throw reading.reason;
+}

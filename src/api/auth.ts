@@ -1,0 +1,68 @@
+import { timingSafeEqual } from 'node:crypto';
+import type { IncomingMessage } from 'node:http';
+import type { RequestHandler } from 'express';
+import { keyDigest, type ApiKey, type Role } from '../config';
+import { ApiError } from './problem';
+
+/** What a role may do: everything that one with a lower rank may. */
+const RANK: Record<Role, number> = { read: 0, write: 1, admin: 2 };
+
+/** Who makes a request. Without keys everybody is `anonymous` and may do everything: that was asked for (`QUIVER_INSECURE`). */
+export interface Caller {
+  readonly id: string;
+  readonly role: Role;
+}
+
+const ANONYMOUS: Caller = { id: 'anonymous', role: 'admin' };
+const CHALLENGE = { 'WWW-Authenticate': 'Bearer realm="coordinator"' };
+/** No key is longer; a longer header is refused before it is hashed. */
+const AUTHORIZATION_CHARACTERS_MAX = 1_024;
+
+export class Authenticator {
+  private readonly keys: readonly ApiKey[];
+
+  constructor(keys: readonly ApiKey[]) {
+    this.keys = keys;
+  }
+
+  /** @throws ApiError Unauthenticated, Forbidden */
+  authenticate(request: IncomingMessage, role: Role): Caller {
+    const caller = this.keys.length === 0 ? ANONYMOUS : this.identify(request.headers.authorization);
+    if (RANK[caller.role] < RANK[role]) {
+      throw new ApiError('Forbidden', `this needs a key with the role ${role}, the one given has ${caller.role}`);
+    }
+    return caller;
+  }
+
+  requires(role: Role): RequestHandler {
+    return (request, _response, next) => {
+      this.authenticate(request, role);
+      next();
+    };
+  }
+
+  private identify(authorization: string | undefined): Caller {
+    if (authorization === undefined || authorization.length > AUTHORIZATION_CHARACTERS_MAX) {
+      throw new ApiError('Unauthenticated', 'this needs a key: send Authorization: Bearer <key>', {
+        headers: CHALLENGE,
+      });
+    }
+    const secret = /^Bearer +(\S+) *$/i.exec(authorization)?.[1] ?? '';
+    const digest = keyDigest(secret);
+    // All keys are compared, whichever matches: the time taken tells nothing about them.
+    let found: ApiKey | null = null;
+    for (const key of this.keys) {
+      if (timingSafeEqual(key.digest, digest)) found = key;
+    }
+    if (found === null) {
+      throw new ApiError(
+        'Unauthenticated',
+        'the key is not one of this coordinator: send Authorization: Bearer <key>',
+        {
+          headers: CHALLENGE,
+        },
+      );
+    }
+    return found;
+  }
+}

@@ -1,0 +1,201 @@
+import type { ErrorRequestHandler, Response } from 'express';
+import type { ServerResponse } from 'node:http';
+import type { Logger } from 'pino';
+import { DomainError, type DomainErrorCode } from '../domain/errors';
+import { REQUEST_BODY_BYTES_MAX } from '../domain/limits';
+import { PROBLEM_MEDIA_TYPE, type Problem } from '../wire/problem';
+
+/** What the API itself refuses, beside what the domain does. */
+export type ApiErrorCode =
+  | 'MalformedBody'
+  | 'BodyTooLarge'
+  | 'UnsupportedMediaType'
+  | 'InvalidIdempotencyKey'
+  | 'Unauthenticated'
+  | 'Forbidden'
+  | 'UnknownRoute'
+  | 'UnknownOperation'
+  | 'MethodNotAllowed'
+  | 'TemporalUnreachable'
+  | 'OutcomeUnknown'
+  | 'ClusterMissing'
+  | 'ClusterClosed'
+  | 'Busy'
+  | 'Internal';
+
+export type ProblemCode = DomainErrorCode | ApiErrorCode;
+
+/**
+ * Total on purpose: a new code must say what it is to an HTTP client. 400: this request can never succeed. 409: it could, in another
+ * state of the cluster. 422: it is sound, but what it names is not usable. 503: the same request may succeed later.
+ */
+export const PROBLEM_STATUS: Record<ProblemCode, number> = {
+  InvalidRequest: 400,
+  InvalidShardUrl: 400,
+  UnknownShard: 400,
+  NotJoining: 400,
+  LastShard: 400,
+  IdempotencyKeyReused: 422,
+  ShardAlreadyInMap: 409,
+  OperationInProgress: 409,
+  JoinInProgress: 409,
+  LeaveInProgress: 409,
+  NotLockHolder: 409,
+  PointOfNoReturnPassed: 409,
+  OperationEnded: 409,
+  OperationCancelled: 409,
+  JoinerUnreachable: 422,
+  JoinerRefusedKey: 422,
+  JoinerNotEmpty: 409,
+  DonorUnreachable: 422,
+  DonorRefusedKey: 422,
+  MultivectorCollection: 422,
+  SchemaConflict: 409,
+  RouterUnreachable: 422,
+  RoutersLagging: 409,
+  PatienceExhausted: 409,
+  NeedsOperator: 409,
+  MalformedBody: 400,
+  BodyTooLarge: 413,
+  UnsupportedMediaType: 415,
+  InvalidIdempotencyKey: 400,
+  Unauthenticated: 401,
+  Forbidden: 403,
+  UnknownRoute: 404,
+  UnknownOperation: 404,
+  MethodNotAllowed: 405,
+  TemporalUnreachable: 503,
+  OutcomeUnknown: 503,
+  ClusterMissing: 503,
+  ClusterClosed: 503,
+  Busy: 503,
+  Internal: 500,
+};
+
+const STATUS_TITLE: Record<number, string> = {
+  400: 'Bad Request',
+  401: 'Unauthorized',
+  403: 'Forbidden',
+  404: 'Not Found',
+  405: 'Method Not Allowed',
+  409: 'Conflict',
+  413: 'Payload Too Large',
+  415: 'Unsupported Media Type',
+  422: 'Unprocessable Content',
+  500: 'Internal Server Error',
+  503: 'Service Unavailable',
+};
+
+export function isProblemCode(text: unknown): text is ProblemCode {
+  return typeof text === 'string' && Object.hasOwn(PROBLEM_STATUS, text);
+}
+
+/** An answer that is an error. `detail` is read by a person: what was expected, what was seen, what to do. */
+export class ApiError extends Error {
+  readonly code: ProblemCode;
+  readonly headers: Readonly<Record<string, string>>;
+
+  constructor(
+    code: ProblemCode,
+    detail: string,
+    options: { headers?: Readonly<Record<string, string>>; cause?: unknown } = {},
+  ) {
+    super(detail, { cause: options.cause });
+    this.name = 'ApiError';
+    this.code = code;
+    this.headers = options.headers ?? {};
+  }
+}
+
+export const RETRY_AFTER_SECONDS = 2;
+
+/** A 503 tells when to come back. */
+export function unavailable(
+  code: 'TemporalUnreachable' | 'OutcomeUnknown' | 'ClusterMissing' | 'ClusterClosed' | 'Busy',
+  detail: string,
+  cause?: unknown,
+): ApiError {
+  return new ApiError(code, detail, { headers: { 'Retry-After': String(RETRY_AFTER_SECONDS) }, cause });
+}
+
+export function toProblem(error: ApiError): Problem {
+  const status = PROBLEM_STATUS[error.code];
+  return {
+    type: 'about:blank',
+    title: STATUS_TITLE[status] ?? 'Error',
+    status,
+    detail: error.message,
+    code: error.code,
+  };
+}
+
+/** Writes a problem on a plain response: the map route answers without Express. */
+export function writeProblem(response: ServerResponse, error: ApiError): void {
+  const problem = toProblem(error);
+  const body = Buffer.from(JSON.stringify(problem));
+  response.writeHead(problem.status, {
+    ...error.headers,
+    'Content-Type': PROBLEM_MEDIA_TYPE,
+    'Content-Length': body.length,
+    'Cache-Control': 'no-store',
+  });
+  response.end(body);
+}
+
+/** Turns whatever a route threw into a problem. What nobody foresaw is logged and answered without its details. */
+export function problemHandler(logger: Logger): ErrorRequestHandler {
+  return (error: unknown, request, response: Response, next) => {
+    if (response.headersSent) {
+      next(error);
+      return;
+    }
+    const known = toApiError(error);
+    if (known === null) {
+      logger.error(
+        { err: error, method: request.method, path: request.path },
+        'a request failed for an unforeseen reason',
+      );
+    } else if (PROBLEM_STATUS[known.code] >= 500) {
+      logger.warn(
+        { method: request.method, path: request.path, code: known.code, detail: known.message },
+        'request refused',
+      );
+    }
+    writeProblem(
+      response,
+      known ?? new ApiError('Internal', 'the coordinator failed in a way that it did not foresee: see its log'),
+    );
+  };
+}
+
+function toApiError(error: unknown): ApiError | null {
+  if (error instanceof ApiError) return error;
+  if (error instanceof DomainError) return new ApiError(error.code, error.message, { cause: error });
+  return fromHttpError(error);
+}
+
+/** Errors of the body parser and of path decoding carry a status and a type; their messages quote the request, so ours replace them. */
+function fromHttpError(error: unknown): ApiError | null {
+  if (typeof error !== 'object' || error === null) return null;
+  const { status, type } = error as { status?: unknown; type?: unknown };
+  if (status === 413) {
+    const detail = `a body may have ${REQUEST_BODY_BYTES_MAX} bytes, this one has more: send less`;
+    return new ApiError('BodyTooLarge', detail, { headers: { Connection: 'close' }, cause: error });
+  }
+  if (status === 415) {
+    return new ApiError('UnsupportedMediaType', 'a body must be plain JSON in UTF-8, without a content encoding', {
+      cause: error,
+    });
+  }
+  if (type === 'entity.parse.failed') {
+    return new ApiError('MalformedBody', 'the body must be one JSON object, this one cannot be parsed', {
+      cause: error,
+    });
+  }
+  if (typeof status === 'number' && status >= 400 && status < 500) {
+    return new ApiError('InvalidRequest', 'the request could not be read: check its path, headers and body', {
+      cause: error,
+    });
+  }
+  return null;
+}

@@ -1,0 +1,65 @@
+/** What the routes read out of a request, checked before anything is done with it. */
+import { json, type Request, type RequestHandler } from 'express';
+import type { z } from 'zod';
+import { DomainError } from '../domain/errors';
+import { REQUEST_BODY_BYTES_MAX } from '../domain/limits';
+import { normalizeShardUrl, type ShardAddress } from '../domain/shard-map';
+import { idempotencyKeySchema, type AddShardBody } from '../wire/coordinator-api';
+import { describeIssues } from '../wire/problem';
+import { ApiError } from './problem';
+
+const parseJson = json({ limit: REQUEST_BODY_BYTES_MAX, inflate: false, strict: true, type: () => true });
+
+/** Reads a JSON body. A request without a body passes: the routes that need one miss it by their schema. */
+export const jsonBody: RequestHandler = (request, response, next) => {
+  const hasBody =
+    request.headers['transfer-encoding'] !== undefined || Number(request.headers['content-length'] ?? 0) > 0;
+  if (!hasBody) {
+    next();
+    return;
+  }
+  if (!/^application\/(?:[\w.+-]+\+)?json *(?:;|$)/i.test(request.headers['content-type'] ?? '')) {
+    throw new ApiError('UnsupportedMediaType', 'a body must be JSON: send Content-Type: application/json');
+  }
+  parseJson(request, response, next);
+};
+
+/** @throws ApiError MalformedBody */
+export function readBody<T>(schema: z.ZodType<T>, request: Request): T {
+  const parsed = schema.safeParse(request.body ?? {});
+  if (parsed.success) return parsed.data;
+  throw new ApiError('MalformedBody', `the body does not have the expected shape: ${describeIssues(parsed.error)}`);
+}
+
+/** @throws DomainError InvalidShardUrl, InvalidRequest */
+export function readAddress(body: AddShardBody): ShardAddress {
+  const primary_url = normalizeShardUrl(body.primary_url);
+  const replica_urls = body.replica_urls.map(normalizeShardUrl);
+  if (new Set([primary_url, ...replica_urls]).size !== replica_urls.length + 1) {
+    throw new DomainError(
+      'InvalidRequest',
+      'the URLs of a shard must all differ, primary_url and replica_urls name one twice',
+    );
+  }
+  return { primary_url, replica_urls };
+}
+
+/** @throws ApiError InvalidRequest */
+export function readShardId(request: Request): number {
+  const text = String(request.params['id']);
+  const id = Number(text);
+  if (/^\d{1,20}$/.test(text) && Number.isSafeInteger(id)) return id;
+  throw new ApiError('InvalidRequest', 'the shard id in the path must be a whole number from 0 to 2^53 - 1');
+}
+
+/** The caller's key, or null. Checked on every POST, used or not. @throws ApiError InvalidIdempotencyKey */
+export function readIdempotencyKey(request: Request): string | null {
+  const header = request.headers['idempotency-key'];
+  if (header === undefined) return null;
+  const parsed = idempotencyKeySchema.safeParse(header);
+  if (parsed.success) return parsed.data;
+  throw new ApiError(
+    'InvalidIdempotencyKey',
+    'Idempotency-Key must be 1 to 128 of the characters A-Z a-z 0-9 _ . : -, sent once',
+  );
+}

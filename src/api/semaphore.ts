@@ -1,0 +1,35 @@
+import { unavailable } from './problem';
+
+/** Lets a few through at once, has some more wait, and turns the rest away: nothing here may grow without a bound. */
+export class Semaphore {
+  private readonly runningMax: number;
+  private readonly waitingMax: number;
+  private running = 0;
+  private readonly waiting: (() => void)[] = [];
+
+  constructor(bounds: { runningMax: number; waitingMax: number }) {
+    this.runningMax = bounds.runningMax;
+    this.waitingMax = bounds.waitingMax;
+  }
+
+  /** @throws ApiError Busy */
+  async run<T>(task: () => Promise<T>): Promise<T> {
+    if (this.running < this.runningMax) this.running += 1;
+    else await this.turn();
+    try {
+      return await task();
+    } finally {
+      // A place is handed on rather than given back, so that nobody can slip in before those who wait.
+      const next = this.waiting.shift();
+      if (next === undefined) this.running -= 1;
+      else next();
+    }
+  }
+
+  private turn(): Promise<void> {
+    if (this.waiting.length >= this.waitingMax) {
+      throw unavailable('Busy', `${this.waitingMax} changes wait already: try again in a moment`);
+    }
+    return new Promise((resolve) => this.waiting.push(resolve));
+  }
+}
