@@ -1,0 +1,21 @@
+import { pino, type DestinationStream, type Logger } from 'pino';
+import type { LogLevel } from './config';
+
+/** Wherever a key could slip into what is logged. No code logs one on purpose. */
+const SECRET_PATHS = ['authorization', 'shardKey', 'apiKey', 'apiKeys', 'secret', 'key'].flatMap((name) => [
+  name,
+  `*.${name}`,
+  `*.*.${name}`,
+]);
+
+/** One JSON object per line, on the standard output unless another destination is given. */
+export function createLogger(level: LogLevel, destination?: DestinationStream): Logger {
+  const options = {
+    level,
+    redact: { paths: SECRET_PATHS, censor: '[secret]' },
+    formatters: { level: (label: string) => ({ level: label }) },
+    timestamp: pino.stdTimeFunctions.isoTime,
+    base: null,
+  };
+  return destination === undefined ? pino(options) : pino(options, destination);
+}

@@ -1,0 +1,55 @@
+import type { Connection } from '@temporalio/client';
+import type { Logger } from 'pino';
+import { CLUSTER_ATTRIBUTE, PHASE_ATTRIBUTE } from '../workflows/search-attributes';
+import { bounded } from './bounded';
+
+const NAMES = [CLUSTER_ATTRIBUTE.name, PHASE_ATTRIBUTE.name];
+/** `INDEXED_VALUE_TYPE_KEYWORD` of Temporal's API. */
+const KEYWORD = 2;
+const TIMEOUT_MS = 3_000;
+
+/**
+ * Makes the namespace know the coordinator's search attributes. Best effort: a Temporal that does not allow it to this caller (as
+ * Temporal Cloud does not) works without them. True only when a start may carry them: an unknown one would refuse the start.
+ */
+export async function ensureSearchAttributes(options: {
+  connection: Connection;
+  namespace: string;
+  logger: Logger;
+}): Promise<boolean> {
+  const { connection, namespace, logger } = options;
+  const call = <T>(request: () => Promise<T>): Promise<T> =>
+    bounded(TIMEOUT_MS, new AbortController().signal, () => connection.withDeadline(Date.now() + TIMEOUT_MS, request));
+  try {
+    const { customAttributes } = await call(() => connection.operatorService.listSearchAttributes({ namespace }));
+    const missing = NAMES.filter((name) => customAttributes[name] === undefined);
+    if (missing.length > 0) {
+      const searchAttributes = Object.fromEntries(missing.map((name) => [name, KEYWORD]));
+      await call(() => connection.operatorService.addSearchAttributes({ namespace, searchAttributes }));
+    }
+    return await areKnown(() =>
+      call(() => connection.workflowService.countWorkflowExecutions({ namespace, query: countQuery() })),
+    );
+  } catch (error) {
+    logger.info({ err: error }, 'going on without search attributes in the Temporal Web UI');
+    return false;
+  }
+}
+
+const countQuery = (): string => NAMES.map((name) => `${name} = "none"`).join(' AND ');
+
+const KNOWN_ATTEMPTS_MAX = 20;
+const KNOWN_PAUSE_MS = 250;
+
+/** A server reads its namespaces anew only every now and then; until it has, a query by the new attributes fails. */
+async function areKnown(count: () => Promise<unknown>): Promise<boolean> {
+  for (let attempt = 1; attempt <= KNOWN_ATTEMPTS_MAX; attempt += 1) {
+    try {
+      await count();
+      return true;
+    } catch {
+      await new Promise((resolve) => setTimeout(resolve, KNOWN_PAUSE_MS));
+    }
+  }
+  return false;
+}

@@ -1,0 +1,47 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { Worker, type NativeConnection, type WorkerOptions } from '@temporalio/worker';
+import type { CoordinatorActivities } from '../activities/contract';
+import { taskQueue } from '../workflows/messages';
+
+/** Made by `npm run build`, so that a worker starts without compiling the workflows first. */
+export const WORKFLOW_BUNDLE = 'workflow-bundle.js';
+
+/** A page of points is some megabytes: this bounds what a worker holds at once. */
+const ACTIVITIES_MAX = 16;
+const WORKFLOW_TASKS_MAX = 40;
+/** Workflows kept in memory. One cluster has one entity and, at most, one operation; the rest are queries about ended ones. */
+const CACHED_WORKFLOWS_MAX = 64;
+/** After the grace, activities are told to stop at their next safe point; after the force time they are left to Temporal's retry. */
+const SHUTDOWN_GRACE_MS = 1_000;
+const SHUTDOWN_FORCE_MS = 5_000;
+
+export interface WorkerParts {
+  readonly connection: NativeConnection;
+  readonly namespace: string;
+  readonly cluster: string;
+  readonly activities: CoordinatorActivities;
+}
+
+export function createWorker(parts: WorkerParts): Promise<Worker> {
+  return Worker.create({
+    connection: parts.connection,
+    namespace: parts.namespace,
+    taskQueue: taskQueue(parts.cluster),
+    activities: parts.activities,
+    ...workflowCode(),
+    maxConcurrentActivityTaskExecutions: ACTIVITIES_MAX,
+    maxConcurrentWorkflowTaskExecutions: WORKFLOW_TASKS_MAX,
+    maxCachedWorkflows: CACHED_WORKFLOWS_MAX,
+    // When a worker dies, its sticky tasks (map queries among them) go to another one after this long.
+    stickyQueueScheduleToStartTimeout: '1s',
+    shutdownGraceTime: SHUTDOWN_GRACE_MS,
+    shutdownForceTime: SHUTDOWN_FORCE_MS,
+  });
+}
+
+function workflowCode(): Pick<WorkerOptions, 'workflowBundle' | 'workflowsPath'> {
+  const bundle = join(__dirname, '..', WORKFLOW_BUNDLE);
+  if (existsSync(bundle)) return { workflowBundle: { codePath: bundle } };
+  return { workflowsPath: require.resolve('../workflows') };
+}
