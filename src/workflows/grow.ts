@@ -50,6 +50,9 @@ import { count } from './operation-details';
 import { cancelled, OperationRun } from './operation-run';
 import { newOperationState, type OperationState } from './operation-state';
 
+/** The reason of a cancel stays in the history and in the outcome. */
+const CANCEL_REASON_CHARS_MAX = 200;
+
 export async function grow(input: GrowInput): Promise<OperationOutcome> {
   const state = input.carried ?? newOperationState('grow', growOperationId(input.key), nowMs());
   const forward = new CancellationScope({ cancellable: true });
@@ -110,7 +113,13 @@ function handleMessages(state: OperationState, forward: CancellationScope): void
       return progress;
     },
     {
-      validator: (): void => {
+      validator: ({ reason }: { reason: string }): void => {
+        if (reason.length > CANCEL_REASON_CHARS_MAX) {
+          throw ApplicationFailure.nonRetryable(
+            `a reason has at most ${CANCEL_REASON_CHARS_MAX} characters`,
+            'InvalidRequest',
+          );
+        }
         if (progress.pointOfNoReturnPassed) {
           throw ApplicationFailure.nonRetryable(
             `operation ${progress.operationId} has flipped ownership and only goes forward: wait for its end, then drain the shard`,

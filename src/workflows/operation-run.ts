@@ -96,14 +96,9 @@ export class OperationRun {
         return result;
       } catch (error) {
         if (isCancellation(error) || !(error instanceof ActivityFailure)) throw error;
-        const failure = describeFailure(error);
+        const failure = describeFailure(error, this.timings);
         this.state.progress.failedAttempts += 1;
-        this.expectLateWrites(
-          Math.max(
-            failure.lateWritesUntilMs,
-            nowMs() + (failure.attemptMayLive ? this.timings.attemptMs : LOST_REPLY_MS),
-          ),
-        );
+        this.expectLateWrites(failure.lateWritesUntilMs);
         const forwardOnly = this.state.progress.pointOfNoReturnPassed;
         // Without the lock nothing has flipped and nothing can: that ends it on either side of the flip.
         const hopeless = !failure.waitingHelps && (!forwardOnly || failure.type === 'NotLockHolder');
@@ -214,33 +209,40 @@ export interface StepFailure {
   readonly type: string;
   readonly message: string;
   readonly waitingHelps: boolean;
-  /** Temporal gave the attempt up, but its process may be alive and writing until the attempt's own deadline. */
-  readonly attemptMayLive: boolean;
-  /** Until when, by the failed attempt's own account, an attempt before it or a lost request may still write. 0: not at all. */
+  /** Until when a write of this attempt, or of one before it, may still reach a shard. 0: none can. */
   readonly lateWritesUntilMs: number;
 }
 
-export function describeFailure(error: ActivityFailure): StepFailure {
+/**
+ * What failed, for people and for the next decision. An attempt that Temporal gave up may be alive and writing until its own
+ * deadline; one that failed by itself says in its details what may still be under way, or has lost a reply at most.
+ */
+export function describeFailure(error: ActivityFailure, timings: Timings): StepFailure {
   const { cause } = error;
   if (cause instanceof ApplicationFailure) {
     return {
       type: cause.type ?? 'Unknown',
       message: cause.message,
       waitingHelps: cause.nonRetryable !== true,
-      attemptMayLive: false,
       lateWritesUntilMs: lateWritesUntilMs(cause),
     };
   }
   if (cause instanceof TimeoutFailure) {
     const message = `no worker finished this step in time (${cause.timeoutType})`;
-    return { type: 'TimedOut', message, waitingHelps: true, attemptMayLive: true, lateWritesUntilMs: 0 };
+    return { type: 'TimedOut', message, waitingHelps: true, lateWritesUntilMs: nowMs() + timings.attemptMs };
   }
-  return { type: 'Unknown', message: error.message, waitingHelps: true, attemptMayLive: true, lateWritesUntilMs: 0 };
+  return {
+    type: 'Unknown',
+    message: error.message,
+    waitingHelps: true,
+    lateWritesUntilMs: nowMs() + timings.attemptMs,
+  };
 }
 
 function lateWritesUntilMs(failure: ApplicationFailure): number {
   const detail = failure.details?.[0] as Partial<MayWriteLate> | undefined;
-  return detail?.lateWritesUntilMs ?? 0;
+  if (detail?.lateWritesUntilMs !== undefined) return detail.lateWritesUntilMs;
+  return failure.nonRetryable === true ? 0 : nowMs() + LOST_REPLY_MS;
 }
 
 export function cancelled(): CancelledFailure {
