@@ -1,0 +1,70 @@
+/** Longer timers fire at once. */
+const TIMER_MAX_MS = 2 ** 31 - 1;
+
+/** What a call may take from the one who makes it. */
+export interface CallContext {
+  /** Milliseconds since the epoch. No request outlives it, and no request is begun after it. */
+  readonly deadlineMs: number;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/**
+ * Ends a request when the shard takes too long, when the caller's deadline comes, or when the caller gives up. Only the time that
+ * is spent waiting for the shard counts as the shard's; the deadline holds throughout.
+ */
+export class CallTimer {
+  readonly #controller = new AbortController();
+  readonly #ctx: CallContext;
+  readonly #requestTimeoutMs: number;
+  readonly #nowMs: () => number;
+  readonly #onAbort = (): void => this.#controller.abort();
+  #timer: NodeJS.Timeout | undefined;
+  #exceeded: string | null = null;
+
+  /** Runs from here on. @throws the reason of `ctx.signal` when that is aborted already. */
+  constructor(ctx: CallContext, requestTimeoutMs: number, nowMs: () => number) {
+    ctx.signal?.throwIfAborted();
+    this.#ctx = ctx;
+    this.#requestTimeoutMs = requestTimeoutMs;
+    this.#nowMs = nowMs;
+    ctx.signal?.addEventListener('abort', this.#onAbort, { once: true });
+    this.waitForShard();
+  }
+
+  get signal(): AbortSignal {
+    return this.#controller.signal;
+  }
+
+  /** Which limit has ended the request, as in "no answer within 20 ms", or null. */
+  get exceeded(): string | null {
+    return this.#exceeded;
+  }
+
+  /** From now on the shard is waited for. */
+  waitForShard(): void {
+    this.#start(this.#requestTimeoutMs);
+  }
+
+  /** The shard has delivered, and the caller is at work with it: only the deadline counts. */
+  waitForCaller(): void {
+    this.#start(Number.POSITIVE_INFINITY);
+  }
+
+  stop(): void {
+    clearTimeout(this.#timer);
+    this.#ctx.signal?.removeEventListener('abort', this.#onAbort);
+  }
+
+  #start(atMostMs: number): void {
+    clearTimeout(this.#timer);
+    const leftMs = Math.max(0, this.#ctx.deadlineMs - this.#nowMs());
+    const limit = atMostMs < leftMs ? `within ${atMostMs} ms` : 'before the deadline of its caller';
+    this.#timer = setTimeout(
+      () => {
+        this.#exceeded = limit;
+        this.#controller.abort();
+      },
+      Math.min(atMostMs, leftMs, TIMER_MAX_MS),
+    );
+  }
+}

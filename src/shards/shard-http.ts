@@ -1,0 +1,298 @@
+import { getGlobalDispatcher, type Dispatcher } from 'undici';
+import { POINT_BYTES_MAX } from '../domain/limits';
+import type { ShardAddress } from '../domain/shard-map';
+import { CallTimer, type CallContext } from './call-timer';
+import { ShardError, type ShardFailure } from './errors';
+import type { ShardPath } from './paths';
+import { codeOfStatus, reasonOf, retryAfterMs, type Refusal } from './refusals';
+
+/** One request takes no longer than this, unless a client is made with another bound. */
+export const REQUEST_TIMEOUT_MS = 20_000;
+/** Of an answer that is not 2xx, no more than this is read. */
+const REFUSAL_BYTES_MAX = 8 * 1024;
+/** No answer that is read as a whole is longer than the greatest point with some room for what is around it. */
+const ANSWER_BYTES_MAX = POINT_BYTES_MAX + 1024 * 1024;
+
+/** Codes of failures before a connection was there: the shard has not seen anything of the request. */
+const NOT_SENT = new Set([
+  'ECONNREFUSED',
+  'ENOTFOUND',
+  'EAI_AGAIN',
+  'EHOSTUNREACH',
+  'ENETUNREACH',
+  'EHOSTDOWN',
+  'UND_ERR_CONNECT_TIMEOUT',
+]);
+
+export interface HttpOptions {
+  readonly address: ShardAddress;
+  /** Presented as bearer key. */
+  readonly key: string | null;
+  readonly dispatcher?: Dispatcher | undefined;
+  readonly requestTimeoutMs?: number | undefined;
+  readonly nowMs?: (() => number) | undefined;
+}
+
+export interface ShardRequest {
+  readonly method: 'GET' | 'POST' | 'DELETE';
+  readonly path: ShardPath;
+  readonly body?: Buffer | string | undefined;
+  /** Changes something, so that it matters whether it was carried out. */
+  readonly isWrite?: boolean;
+  /** Request or answer has to do with points, so that a refusal may quote one. */
+  readonly carriesPoints?: boolean;
+}
+
+/**
+ * Requests to one shard, each sent once: only a 421, which says that nothing was done, sends it on to the shard's other addresses.
+ * Which one led is remembered. Failures are ShardErrors; when the caller's signal ends a request, its reason is thrown.
+ */
+export class ShardHttp {
+  readonly #addresses: readonly string[];
+  readonly #key: string | null;
+  readonly #dispatcher: Dispatcher | undefined;
+  readonly #requestTimeoutMs: number;
+  readonly #nowMs: () => number;
+  #leader = 0;
+
+  constructor({ address, key, dispatcher, requestTimeoutMs, nowMs }: HttpOptions) {
+    this.#addresses = [...new Set([address.primary_url, ...address.replica_urls])];
+    this.#key = key;
+    this.#dispatcher = dispatcher;
+    this.#requestTimeoutMs = requestTimeoutMs ?? REQUEST_TIMEOUT_MS;
+    this.#nowMs = nowMs ?? Date.now;
+  }
+
+  /** The whole body of a 2xx answer. @throws ShardError */
+  async read(request: ShardRequest, ctx: CallContext): Promise<Buffer> {
+    return this.#askLeader(async (shardUrl) => {
+      const call = new Call(request, shardUrl, this.#timer(request, shardUrl, ctx), ctx);
+      try {
+        const reply = await call.send(this.#options(request, shardUrl), this.#dispatcher, this.#nowMs);
+        return await call.readAll(reply.body);
+      } finally {
+        call.close();
+      }
+    });
+  }
+
+  /**
+   * The body of a 2xx answer, as it comes: the next chunk is asked for when the consumer asks. The connection is given up when the
+   * consumer stops early. @throws ShardError
+   */
+  async *stream(request: ShardRequest, ctx: CallContext): AsyncGenerator<Buffer> {
+    const { call, body } = await this.#askLeader(async (shardUrl) => {
+      const opened = new Call(request, shardUrl, this.#timer(request, shardUrl, ctx), ctx);
+      try {
+        const reply = await opened.send(this.#options(request, shardUrl), this.#dispatcher, this.#nowMs);
+        return { call: opened, body: reply.body };
+      } catch (error) {
+        opened.close();
+        throw error;
+      }
+    });
+    try {
+      yield* call.chunks(body);
+    } finally {
+      // An unread rest is an error to undici, and nobody waits for it any more.
+      body.on('error', () => undefined).destroy();
+      call.close();
+    }
+  }
+
+  /** An error about an answer that did arrive, from the address that gave it. */
+  failure(request: ShardRequest, seen: Seen): ShardError {
+    return failure(request, this.#addresses[this.#leader]!, seen);
+  }
+
+  async #askLeader<T>(ask: (shardUrl: string) => Promise<T>): Promise<T> {
+    const first = this.#leader;
+    let notLeading: ShardError | null = null;
+    for (let turn = 0; turn < this.#addresses.length; turn++) {
+      const index = (first + turn) % this.#addresses.length;
+      try {
+        const answer = await ask(this.#addresses[index]!);
+        this.#leader = index;
+        return answer;
+      } catch (error) {
+        if (!(error instanceof ShardError)) throw error;
+        // A leader that cannot be reached may have been replaced: the next call begins with the primary again.
+        if (error.code === 'Unreachable' && index === first) this.#leader = 0;
+        const isSkipped = error.code === 'Unreachable' && !error.outcomeUnknown && notLeading !== null;
+        if (error.code !== 'NotLeader' && !isSkipped) throw error;
+        notLeading ??= error;
+      }
+    }
+    throw notLeading!;
+  }
+
+  /** @throws ShardError TimedOut when the deadline has passed: a late attempt must not begin a write. */
+  #timer(request: ShardRequest, shardUrl: string, ctx: CallContext): CallTimer {
+    if (this.#nowMs() >= ctx.deadlineMs) {
+      throw failure(request, shardUrl, { code: 'TimedOut', status: null, reason: 'not sent, its deadline had passed' });
+    }
+    return new CallTimer(ctx, this.#requestTimeoutMs, this.#nowMs);
+  }
+
+  #options({ method, path, body }: ShardRequest, shardUrl: string): Dispatcher.RequestOptions {
+    const url = new URL(shardUrl);
+    return {
+      origin: url.origin,
+      path: url.pathname.replace(/\/+$/, '') + path.path,
+      method,
+      headers: {
+        accept: 'application/json',
+        ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+        ...(this.#key === null ? {} : { authorization: `Bearer ${this.#key}` }),
+      },
+      body: body ?? null,
+      // CallTimer bounds the whole.
+      headersTimeout: 0,
+      bodyTimeout: 0,
+    };
+  }
+}
+
+/** One request to one address, with its clock. */
+class Call {
+  readonly #request: ShardRequest;
+  readonly #shardUrl: string;
+  readonly #timer: CallTimer;
+  readonly #ctx: CallContext;
+
+  constructor(request: ShardRequest, shardUrl: string, timer: CallTimer, ctx: CallContext) {
+    this.#request = request;
+    this.#shardUrl = shardUrl;
+    this.#timer = timer;
+    this.#ctx = ctx;
+  }
+
+  close(): void {
+    this.#timer.stop();
+  }
+
+  /** Sends it and waits for the head of the answer. @throws ShardError for anything but 2xx */
+  async send(
+    options: Dispatcher.RequestOptions,
+    dispatcher: Dispatcher | undefined,
+    nowMs: () => number,
+  ): Promise<Dispatcher.ResponseData> {
+    let reply: Dispatcher.ResponseData;
+    try {
+      reply = await (dispatcher ?? getGlobalDispatcher()).request({ ...options, signal: this.#timer.signal });
+    } catch (error) {
+      throw this.#broken(error, null);
+    }
+    if (reply.statusCode >= 200 && reply.statusCode < 300) return reply;
+    const refusal: Refusal = {
+      status: reply.statusCode,
+      contentType: one(reply.headers['content-type']) ?? '',
+      body: await this.#readSome(reply.body),
+    };
+    throw failure(this.#request, this.#shardUrl, {
+      code: codeOfStatus(refusal),
+      status: refusal.status,
+      reason: reasonOf(refusal, this.#request.carriesPoints === true),
+      retryAfterMs: retryAfterMs(one(reply.headers['retry-after']), nowMs()),
+      // A server, or a proxy on its behalf, may fail after the work was done.
+      outcomeUnknown: refusal.status >= 500 || refusal.status === 408,
+    });
+  }
+
+  async *chunks(body: Dispatcher.ResponseData['body']): AsyncGenerator<Buffer> {
+    const chunks = body[Symbol.asyncIterator]() as AsyncIterator<Buffer>;
+    for (;;) {
+      let next: IteratorResult<Buffer>;
+      this.#timer.waitForShard();
+      try {
+        next = await chunks.next();
+      } catch (error) {
+        throw this.#broken(error, 200);
+      }
+      if (next.done === true) return;
+      this.#timer.waitForCaller();
+      yield next.value;
+    }
+  }
+
+  async readAll(body: Dispatcher.ResponseData['body']): Promise<Buffer> {
+    const parts: Buffer[] = [];
+    let bytes = 0;
+    try {
+      for await (const part of body as AsyncIterable<Buffer>) {
+        parts.push(part);
+        bytes += part.length;
+        if (bytes > ANSWER_BYTES_MAX) break;
+      }
+    } catch (error) {
+      throw this.#broken(error, 200);
+    }
+    if (bytes <= ANSWER_BYTES_MAX) return Buffer.concat(parts, bytes);
+    throw failure(this.#request, this.#shardUrl, {
+      code: 'MalformedReply',
+      status: 200,
+      reason: `the answer has more than ${ANSWER_BYTES_MAX} bytes`,
+      outcomeUnknown: true,
+    });
+  }
+
+  /** The beginning of a refusal. What is wrong with it does not matter: its status has said enough. */
+  async #readSome(body: Dispatcher.ResponseData['body']): Promise<string> {
+    const parts: Buffer[] = [];
+    let bytes = 0;
+    try {
+      for await (const part of body as AsyncIterable<Buffer>) {
+        parts.push(part);
+        bytes += part.length;
+        if (bytes >= REFUSAL_BYTES_MAX) break;
+      }
+    } catch {
+      this.#ctx.signal?.throwIfAborted();
+    }
+    return Buffer.concat(parts).toString('utf8', 0, REFUSAL_BYTES_MAX);
+  }
+
+  /** What it means that no answer came, or that it ended too early. */
+  #broken(error: unknown, status: number | null): unknown {
+    if (this.#ctx.signal?.aborted === true) return this.#ctx.signal.reason;
+    const limit = this.#timer.exceeded;
+    if (limit !== null) {
+      const reason = status === null ? `no answer ${limit}` : `the answer did not come to its end ${limit}`;
+      return failure(this.#request, this.#shardUrl, { code: 'TimedOut', status, reason, outcomeUnknown: true });
+    }
+    const errorCode = codeOfError(error);
+    // Not an error of the connection: a defect of ours, which waiting would hide.
+    if (errorCode === null) return error;
+    if (errorCode.startsWith('HPE_')) {
+      const reason = `the answer is not HTTP (${errorCode})`;
+      return failure(this.#request, this.#shardUrl, { code: 'MalformedReply', status, reason, outcomeUnknown: true });
+    }
+    return failure(this.#request, this.#shardUrl, {
+      code: 'Unreachable',
+      status,
+      reason:
+        status === null
+          ? `no answer (${errorCode})`
+          : `the connection broke in the middle of the answer (${errorCode})`,
+      outcomeUnknown: !NOT_SENT.has(errorCode),
+      cause: error,
+    });
+  }
+}
+
+/** What went wrong, without what the request says already. */
+export type Seen = Omit<ShardFailure, 'method' | 'path' | 'shardUrl'>;
+
+function failure(request: ShardRequest, shardUrl: string, seen: Seen): ShardError {
+  const outcomeUnknown = request.isWrite === true && seen.outcomeUnknown === true;
+  return new ShardError({ ...seen, method: request.method, path: request.path.shown, shardUrl, outcomeUnknown });
+}
+
+function codeOfError(error: unknown): string | null {
+  if (!(error instanceof Error)) return null;
+  return 'code' in error && typeof error.code === 'string' ? error.code : null;
+}
+
+function one(header: string | string[] | undefined): string | undefined {
+  return Array.isArray(header) ? header[0] : header;
+}
