@@ -1,0 +1,36 @@
+import { ShardError } from '../shards/errors';
+import { routerVersion } from '../shards/router-client';
+import type { CoordinatorActivities, LaggingRouter } from './contract';
+import type { ActivityScope } from './run-activity';
+
+const POLL_INTERVAL_MS = 100;
+const PROBE_TIMEOUT_MS = 2_000;
+
+type AwaitInput = Parameters<CoordinatorActivities['awaitRouters']>[0];
+
+/** Design step 4. A router that was seen with the version is not asked again: it never goes back to an older one. */
+export async function awaitRouters(
+  { attempt, shards }: ActivityScope,
+  input: AwaitInput,
+): Promise<{ lagging: readonly LaggingRouter[] }> {
+  const endsAtMs = Math.min(attempt.nowMs() + input.patienceMs, attempt.deadlineMs);
+  const ask = async (url: string): Promise<LaggingRouter | null> => {
+    try {
+      const ctx = attempt.readingFor(PROBE_TIMEOUT_MS);
+      const version = await routerVersion(url, shards.key, ctx, shards.dispatcher);
+      if (version >= input.version) return null;
+      return { url, version, reason: `holds version ${version}, expected ${input.version}` };
+    } catch (error) {
+      if (!(error instanceof ShardError)) throw error;
+      return { url, version: null, reason: error.message };
+    }
+  };
+  let urls = input.routerUrls;
+  for (;;) {
+    const lagging = (await Promise.all(urls.map(ask))).filter((router) => router !== null);
+    attempt.signal.throwIfAborted();
+    if (lagging.length === 0 || attempt.nowMs() + POLL_INTERVAL_MS > endsAtMs) return { lagging };
+    urls = lagging.map((router) => router.url);
+    await attempt.sleep(POLL_INTERVAL_MS);
+  }
+}

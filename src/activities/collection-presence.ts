@@ -1,0 +1,90 @@
+import { ApplicationFailure } from '@temporalio/activity';
+import { ShardError } from '../shards/errors';
+import type { ShardCollection } from '../shards/shard-client';
+import type { Move } from './contract';
+import { collectionInFlux } from './failures';
+import type { ActivityScope } from './run-activity';
+import { sidesOf } from './slice-stream';
+
+export function isNotFound(error: unknown): error is ShardError {
+  return error instanceof ShardError && error.code === 'NotFound';
+}
+
+/**
+ * Runs `body`; when a shard says that the collection does not exist, finds out what is true now. Gone from all donors: answers
+ * `gone`. There on all donors and missing on a receiver: creates it there and runs `body` once more. Else a client is half-way
+ * through creating or dropping it: fails, retryably.
+ */
+export async function whileCollectionExists<T>(
+  scope: ActivityScope,
+  move: Move & { readonly collection: string },
+  body: () => Promise<T>,
+): Promise<T | 'gone'> {
+  try {
+    return await body();
+  } catch (error) {
+    if (!isNotFound(error)) throw error;
+    const schema = await donorSchema(scope, move);
+    if (schema === null) return 'gone';
+    await createOnReceivers(scope, move, schema);
+  }
+  try {
+    return await body();
+  } catch (error) {
+    if (!isNotFound(error)) throw error;
+    throw collectionInFlux(move.collection, 'a shard lacks it again and again');
+  }
+}
+
+/** What the donors agree on: the schema, or null when none has the collection any more. @throws CollectionInFlux */
+async function donorSchema(
+  { attempt, shards }: ActivityScope,
+  move: Move & { readonly collection: string },
+): Promise<string | null> {
+  const { collection } = move;
+  const donors = sidesOf(move.placement).donors;
+  const found = await Promise.all(
+    donors.map((id) => shards.ofMove(move, id).getCollection(collection, attempt.reading)),
+  );
+  const [first] = found;
+  if (found.every((each) => each === null) || first === undefined) return null;
+  const schemas = new Set(found.map((each) => each?.schema ?? null));
+  if (schemas.size === 1 && first !== null) return first.schema;
+  const lacking = donors.filter((_, index) => found[index] === null);
+  throw collectionInFlux(
+    collection,
+    lacking.length > 0 ? `shard ${lacking.join(', ')} lacks it` : 'the donors have it with different settings',
+  );
+}
+
+/**
+ * How long a client that has created a collection on the donors may take to create it on the receivers too. Were it created here
+ * at once, that client would be told that it exists already.
+ */
+const CLIENT_CREATES_MS = 500;
+
+/** INV-3: what the donors have must find its place on the receivers. A receiver that has it already is left as it is. */
+async function createOnReceivers(
+  { attempt, shards }: ActivityScope,
+  move: Move & { readonly collection: string },
+  schema: string,
+): Promise<void> {
+  await attempt.sleep(CLIENT_CREATES_MS);
+  for (const id of sidesOf(move.placement).receivers) {
+    const receiver = shards.ofMove(move, id);
+    const existing = await receiver.getCollection(move.collection, attempt.reading);
+    if (existing !== null) {
+      refuseOtherSchema(existing, schema, id);
+      continue;
+    }
+    await attempt.write((ctx) => receiver.createCollection(schema, ctx));
+  }
+}
+
+export function refuseOtherSchema(existing: ShardCollection, schema: string, shardId: number): void {
+  if (existing.schema === schema) return;
+  throw ApplicationFailure.nonRetryable(
+    `expected collection ${existing.name} on shard ${shardId} to be ${schema}, found ${existing.schema}: drop it there, or create it alike`,
+    'SchemaConflict',
+  );
+}

@@ -1,0 +1,47 @@
+import { PlacementPlan } from '../domain/placement-plan';
+import { fetchRows } from '../shards/point-walk';
+import { whileCollectionExists } from './collection-presence';
+import type { CopyPageInput, CopyPageResult } from './contract';
+import type { ActivityScope } from './run-activity';
+import { SliceWriter } from './slice-writer';
+import { isInSlice } from './slice-stream';
+
+/**
+ * Design step 5, one page: the donor's rows go to their owners as the bytes they came in (INV-6), while they are still being read.
+ * Blind overwriting is right here, because reconcile has the last word; for the same reason rows that move to another page
+ * while clients insert and delete may be missed.
+ */
+export async function copyPage(scope: ActivityScope, input: CopyPageInput): Promise<CopyPageResult> {
+  const copied = await whileCollectionExists(scope, input, () => copyRows(scope, input));
+  const { lateWritesUntilMs } = scope.attempt;
+  if (copied === 'gone') {
+    return { rowsRead: 0, pointsCopied: 0, bytesCopied: 0, collectionGone: true, lateWritesUntilMs };
+  }
+  return { ...copied, collectionGone: false, lateWritesUntilMs };
+}
+
+async function copyRows(
+  scope: ActivityScope,
+  input: CopyPageInput,
+): Promise<Pick<CopyPageResult, 'rowsRead' | 'pointsCopied' | 'bytesCopied'>> {
+  const { attempt, shards } = scope;
+  const { collection, donorId, offset, limit } = input;
+  const plan = new PlacementPlan(input.placement);
+  const writer = new SliceWriter(scope, input);
+  const page = { offset, limit, withPayload: true, withVector: true };
+  let rowsRead = 0;
+  try {
+    for await (const elements of fetchRows(shards.ofMove(input, donorId), collection, page, attempt.reading)) {
+      rowsRead += elements.length;
+      for (const { id, raw } of elements) {
+        plan.locate(id);
+        if (isInSlice(plan, 'donor', donorId)) writer.add(plan.owner, raw);
+      }
+      if (writer.isFull) await writer.flushFull();
+    }
+    await writer.flushAll();
+  } finally {
+    await writer.settled();
+  }
+  return { rowsRead, pointsCopied: writer.points, bytesCopied: writer.bytes };
+}

@@ -1,0 +1,16 @@
+import type { Client } from '@temporalio/client';
+import type { Logger } from 'pino';
+import type { Dispatcher } from 'undici';
+import type { Clock } from './attempt';
+
+/** What activities need of the process that they run in. */
+export interface ActivityDeps {
+  /** Presented to shards and routers as bearer key. Never part of an input, a result or a message. */
+  readonly shardKey: string | null;
+  readonly client: Client;
+  readonly logger: Logger;
+  /** How shards and routers are reached; one per process. A default one is made when absent. */
+  readonly dispatcher?: Dispatcher;
+  /** Absent: the clock of the machine. */
+  readonly clock?: Clock;
+}

@@ -1,0 +1,89 @@
+/**
+ * The one translation of what went wrong in an activity into what Temporal and the workflows understand. The type of a failure
+ * is a ShardErrorCode, a DomainErrorCode or one of the codes below; its message never holds point data or a key.
+ */
+import { ApplicationFailure, CancelledFailure } from '@temporalio/activity';
+import { DomainError } from '../domain/errors';
+import { ShardError, WAITING_HELPS, type ShardErrorCode } from '../shards/errors';
+import { MalformedBodyError } from '../shards/point-stream';
+
+/**
+ * Codes of the activities themselves. `CollectionInFlux`: shards disagree whether a collection exists, as they do while a
+ * client creates or drops it. `AttemptOutOfTime`: the deadline came before a write. `InternalError`: a defect of ours.
+ */
+export type ActivityErrorCode = 'CollectionInFlux' | 'AttemptOutOfTime' | 'InternalError';
+
+/** Carried in the details of every failure of an activity that writes points (see MayWriteLate). */
+export interface FailureDetails {
+  readonly lateWritesUntilMs: number;
+}
+
+export function activityFailure(error: unknown, details: FailureDetails): Error {
+  if (error instanceof CancelledFailure) return error;
+  if (error instanceof ApplicationFailure) return withDetails(error, details);
+  if (error instanceof ShardError) return shardFailure(error, details);
+  if (error instanceof DomainError) {
+    return ApplicationFailure.create({
+      type: error.code,
+      message: error.message,
+      nonRetryable: true,
+      details: [details],
+    });
+  }
+  if (error instanceof MalformedBodyError) {
+    return ApplicationFailure.create({
+      type: 'MalformedReply' satisfies ShardErrorCode,
+      message: `a shard answered rows that cannot be worked with: ${error.message}`,
+      details: [details],
+    });
+  }
+  // Its message may quote what it was working on, so only its name and the place go on.
+  const failure = ApplicationFailure.create({
+    type: 'InternalError' satisfies ActivityErrorCode,
+    message: `an activity failed in a way that nobody foresaw (${errorName(error)}): report it with the log of the worker`,
+    details: [details],
+  });
+  failure.stack = `${failure.name}: ${failure.message}\n${stackFrames(error)}`;
+  return failure;
+}
+
+function shardFailure(error: ShardError, details: FailureDetails): ApplicationFailure {
+  return ApplicationFailure.create({
+    type: error.code,
+    message: error.message,
+    nonRetryable: !WAITING_HELPS[error.code],
+    details: [details],
+    ...(error.retryAfterMs === null ? {} : { nextRetryDelay: error.retryAfterMs }),
+  });
+}
+
+function withDetails(failure: ApplicationFailure, details: FailureDetails): ApplicationFailure {
+  const { message, type, nonRetryable, nextRetryDelay } = failure;
+  return ApplicationFailure.create({
+    message,
+    ...(typeof type === 'string' ? { type } : {}),
+    nonRetryable: nonRetryable === true,
+    details: [details],
+    ...(nextRetryDelay == null ? {} : { nextRetryDelay }),
+  });
+}
+
+export function collectionInFlux(collection: string, seen: string): ApplicationFailure {
+  return ApplicationFailure.retryable(
+    `expected collection ${collection} on all shards or on none, ${seen}: a client may be creating or dropping it, ` +
+      'so this is tried again; if it lasts, create or drop it on the shards where it differs',
+    'CollectionInFlux' satisfies ActivityErrorCode,
+  );
+}
+
+function errorName(error: unknown): string {
+  return error instanceof Error ? error.name : typeof error;
+}
+
+function stackFrames(error: unknown): string {
+  if (!(error instanceof Error) || error.stack === undefined) return '';
+  return error.stack
+    .split('\n')
+    .filter((line) => /^\s+at /.test(line))
+    .join('\n');
+}

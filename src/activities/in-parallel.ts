@@ -1,0 +1,26 @@
+/**
+ * Runs `work` on every item, at most `limit` at a time. When one fails, no further one is begun, and the failure is thrown only
+ * after all that were begun have ended: whoever sees it knows that nothing is under way any more.
+ */
+export async function inParallel<T>(
+  items: readonly T[],
+  limit: number,
+  work: (item: T) => Promise<void>,
+): Promise<void> {
+  let next = 0;
+  let hasFailed = false;
+  const failures: unknown[] = [];
+  const worker = async (): Promise<void> => {
+    while (next < items.length && !hasFailed) {
+      const item = items[next++] as T;
+      try {
+        await work(item);
+      } catch (error) {
+        hasFailed = true;
+        failures.push(error);
+      }
+    }
+  };
+  await Promise.all(Array.from({ length: Math.min(limit, items.length) }, worker));
+  if (hasFailed) throw failures[0];
+}

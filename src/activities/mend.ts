@@ -1,0 +1,127 @@
+/**
+ * Differences between donor and owner: left alone for a settle time, looked at again, and mended where they stayed. The donor is
+ * the truth: what it holds is put on the owner byte for byte (INV-6), what it lacks is deleted there.
+ *
+ * A difference that is only a dual write half-way (owner written, donor not yet) settles by itself. Should one be mended all
+ * the same, the owner loses the new value until the next pass sees that the donor has it: mending counts as writing, and
+ * only a pass that wrote nothing allows the flip (INV-4).
+ */
+import { DELETE_IDS_MAX } from '../domain/limits';
+import type { ShardClient } from '../shards/shard-client';
+import type { Attempt } from './attempt';
+import { inParallel } from './in-parallel';
+import { cutToBodies } from './slice-writer';
+
+export interface Difference {
+  readonly id: Buffer;
+  readonly donorId: number;
+  readonly ownerId: number;
+}
+
+export interface MendResult {
+  readonly settledByThemselves: number;
+  readonly upserted: number;
+  readonly deleted: number;
+}
+
+export interface MendScope {
+  readonly attempt: Attempt;
+  readonly collection: string;
+  readonly settleMs: number;
+  readonly shard: (shardId: number) => ShardClient;
+}
+
+/** Requests for single points under way at once. */
+export const LOOKS_IN_FLIGHT = 8;
+/** How often a difference is looked at before it is mended. */
+const LOOKS_MAX = 3;
+/** More differences than this at once are a hole in the copy, not dual writes half-way: one look is enough. */
+const LOOK_AGAIN_MAX = 64;
+/** How often a point is read again after it was mended, because the donor changed meanwhile. What then still differs is the next pass's. */
+const MENDS_MAX = 3;
+/** Points whose bytes are held at once between reading them from the donors and writing them to the owners. */
+const MEND_BATCH_POINTS = 64;
+
+export async function settleAndMend(differences: readonly Difference[], scope: MendScope): Promise<MendResult> {
+  await scope.attempt.sleep(scope.settleMs);
+  let differing = await lookAgain(differences, scope);
+  for (let look = 1; look < LOOKS_MAX && differing.length > 0 && differing.length <= LOOK_AGAIN_MAX; look++) {
+    await scope.attempt.sleep(scope.settleMs / LOOKS_MAX);
+    differing = await lookAgain(differing, scope);
+  }
+  let upserted = 0;
+  let deleted = 0;
+  for (let start = 0; start < differing.length; start += MEND_BATCH_POINTS) {
+    const mended = await mendBatch(differing.slice(start, start + MEND_BATCH_POINTS), scope);
+    upserted += mended.upserted;
+    deleted += mended.deleted;
+  }
+  return { settledByThemselves: differences.length - differing.length, upserted, deleted };
+}
+
+/** Those that donor and owner still disagree about. An answer that does not come is a failure, never "absent" (INV-8). */
+async function lookAgain(differences: readonly Difference[], scope: MendScope): Promise<Difference[]> {
+  const { attempt, collection, shard } = scope;
+  const still: Difference[] = [];
+  await inParallel(differences, LOOKS_IN_FLIGHT, async (difference) => {
+    const [held, owned] = await Promise.all([
+      shard(difference.donorId).getPoint(collection, difference.id, attempt.reading),
+      shard(difference.ownerId).getPoint(collection, difference.id, attempt.reading),
+    ]);
+    if (!sameBytes(held, owned)) still.push(difference);
+  });
+  return still;
+}
+
+/** Counts a point once, by what was done to it last, however often it had to be mended. */
+async function mendBatch(
+  batch: readonly Difference[],
+  scope: MendScope,
+): Promise<{ upserted: number; deleted: number }> {
+  const actions = new Map<Difference, 'upserted' | 'deleted'>();
+  let changing: readonly Difference[] = batch;
+  let truth = await readDonors(changing, scope);
+  for (let mend = 0; mend < MENDS_MAX && changing.length > 0; mend++) {
+    await writeOwners(changing, truth, scope);
+    for (const difference of changing) actions.set(difference, truth.get(difference) == null ? 'deleted' : 'upserted');
+    const now = await readDonors(changing, scope);
+    const written = truth;
+    changing = changing.filter((each) => !sameBytes(written.get(each) ?? null, now.get(each) ?? null));
+    truth = now;
+  }
+  const upserted = [...actions.values()].filter((action) => action === 'upserted').length;
+  return { upserted, deleted: actions.size - upserted };
+}
+
+async function readDonors(batch: readonly Difference[], scope: MendScope): Promise<Map<Difference, Buffer | null>> {
+  const { attempt, collection, shard } = scope;
+  const held = new Map<Difference, Buffer | null>();
+  await inParallel(batch, LOOKS_IN_FLIGHT, async (difference) => {
+    const point = await shard(difference.donorId).getPoint(collection, difference.id, attempt.reading);
+    held.set(difference, point);
+  });
+  return held;
+}
+
+async function writeOwners(
+  batch: readonly Difference[],
+  truth: ReadonlyMap<Difference, Buffer | null>,
+  { attempt, collection, shard }: MendScope,
+): Promise<void> {
+  for (const ownerId of new Set(batch.map((each) => each.ownerId))) {
+    const ofOwner = batch.filter((each) => each.ownerId === ownerId);
+    const present = ofOwner.map((each) => truth.get(each) ?? null).filter((point) => point !== null);
+    const absent = ofOwner.filter((each) => truth.get(each) == null).map((each) => each.id);
+    for (const body of cutToBodies(present)) {
+      await attempt.write((ctx) => shard(ownerId).upsert(collection, body, ctx));
+    }
+    for (let start = 0; start < absent.length; start += DELETE_IDS_MAX) {
+      const ids = absent.slice(start, start + DELETE_IDS_MAX);
+      await attempt.write((ctx) => shard(ownerId).deletePoints(collection, ids, ctx));
+    }
+  }
+}
+
+function sameBytes(a: Buffer | null, b: Buffer | null): boolean {
+  return a === null || b === null ? a === b : a.equals(b);
+}

@@ -1,0 +1,40 @@
+/**
+ * Priming: having a shard build its index while the collection is still almost empty.
+ *
+ * Quiver 1.1.0 builds an index when the first search comes, and does not end such a build while clients keep writing to the collection.
+ * Measured on 2 cores, 64 dimensions: 33,000 points and then one search take 22 s (hnsw) or 31 s (vamana) in a quiet collection,
+ * and did not end within 60 s at 20 writes a second. After some 200 points one search takes 15-160 ms, the index stays ready
+ * through later bulk upserts at no extra cost, and the first search after 33,000 points takes 2-5 ms.
+ */
+import type { CopyPageInput } from './contract';
+import type { ActivityScope } from './run-activity';
+
+/** Points of the first body for an owner whose index is to be primed. */
+export const PRIME_POINTS = 256;
+/** Above this many points building takes too long to be waited for in the middle of a copy. */
+const PRIME_COUNT_MAX = 4_096;
+const PRIME_TIMEOUT_MS = 5_000;
+
+/** Graph indexes only: others learn centroids or codebooks from what is there when they are built. */
+const PRIMED_INDEXES: readonly string[] = ['hnsw', 'vamana'];
+
+/** True when the owner's index is yet to be built, from few points, and does not get worse by that. */
+export async function isPrimingUseful(scope: ActivityScope, input: CopyPageInput, ownerId: number): Promise<boolean> {
+  const owner = scope.shards.ofMove(input, ownerId);
+  const info = await owner.getCollection(input.collection, scope.attempt.reading);
+  if (info === null || info.count > PRIME_COUNT_MAX || !PRIMED_INDEXES.includes(info.index)) return false;
+  if (info.count > 0 && info.index_ready) return false;
+  return !info.schema.includes('"pq_subspaces"');
+}
+
+/** One search. Whatever comes of it, the copy goes on: an index that is not ready costs the warm-up time, never data. */
+export async function primeIndex(scope: ActivityScope, input: CopyPageInput, ownerId: number): Promise<void> {
+  const owner = scope.shards.ofMove(input, ownerId);
+  const ctx = scope.attempt.readingFor(PRIME_TIMEOUT_MS);
+  try {
+    const info = await owner.getCollection(input.collection, ctx);
+    if (info !== null && !info.index_ready) await owner.search(input.collection, info.dim, ctx);
+  } catch {
+    scope.attempt.signal.throwIfAborted();
+  }
+}

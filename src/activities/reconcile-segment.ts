@@ -1,0 +1,127 @@
+import { DIFFERENCES_MAX, SEGMENT_ROWS_MAX } from '../domain/limits';
+import { whileCollectionExists } from './collection-presence';
+import type { ReconcileInput, ReconcileResult, WalkCursor } from './contract';
+import { settleAndMend, type Difference } from './mend';
+import type { ActivityScope } from './run-activity';
+import { SliceMerge } from './slice-merge';
+import type { SliceStream } from './slice-stream';
+import { StopWatch } from './stop-watch';
+
+/** What a heartbeat carries: where all before is compared and mended, and what was found up to there. */
+interface SegmentProgress {
+  readonly cursor: WalkCursor | null;
+  readonly restarted: boolean;
+  readonly counts: SegmentCounts;
+}
+type SegmentCounts = Pick<
+  ReconcileResult,
+  'pointsCompared' | 'bytesCompared' | 'differences' | 'settledByThemselves' | 'upserted' | 'deleted'
+>;
+
+const NOTHING: SegmentCounts = {
+  pointsCompared: 0,
+  bytesCompared: 0,
+  differences: 0,
+  settledByThemselves: 0,
+  upserted: 0,
+  deleted: 0,
+};
+
+/**
+ * Design step 6, one segment. Safe points, in this order, whatever dies in between:
+ *  1. rows are compared, differences are collected;
+ *  2. differences are settled and mended;
+ *  3. only then the cursor behind them, with what was found and written up to there, is heartbeated or returned. So no
+ *     difference is passed over by a retry, and no write of an earlier attempt goes uncounted: what it wrote behind the
+ *     cursor is compared once more (INV-4).
+ */
+export async function reconcileSegment(scope: ActivityScope, input: ReconcileInput): Promise<ReconcileResult> {
+  const { attempt } = scope;
+  const start = attempt.resumedProgress<SegmentProgress>() ?? {
+    cursor: input.cursor,
+    restarted: false,
+    counts: NOTHING,
+  };
+  const end = await whileCollectionExists(scope, input, () => comparePart(scope, input, start));
+  const collectionGone = end === 'gone';
+  const { cursor, restarted, counts } = collectionGone ? { ...start, cursor: null } : end;
+  return { cursor, restarted, collectionGone, ...counts, lateWritesUntilMs: attempt.lateWritesUntilMs };
+}
+
+async function comparePart(
+  scope: ActivityScope,
+  input: ReconcileInput,
+  start: SegmentProgress,
+): Promise<SegmentProgress> {
+  const { attempt, shards } = scope;
+  const { merge, restarted } = await SliceMerge.open(scope, { ...input, cursor: start.cursor, withPoints: true });
+  const pass = new Comparison(merge, restarted ? { ...start, restarted } : start);
+  const watch = new StopWatch(attempt);
+  try {
+    for (;;) {
+      const hasEnded = await pass.run(watch);
+      if (pass.differing.length > 0) {
+        const shard = (shardId: number) => shards.ofMove(input, shardId);
+        const { collection, settleMs } = input;
+        pass.mended(await settleAndMend(pass.differing, { attempt, collection, settleMs, shard }));
+      }
+      if (hasEnded) return { ...pass.progress(), cursor: null };
+      attempt.reach(pass.progress());
+      if (attempt.isTimeToPause || merge.donorRowsRead >= SEGMENT_ROWS_MAX) return pass.progress();
+      watch.reported();
+    }
+  } finally {
+    await merge.suspend();
+  }
+}
+
+/** The counts of a segment, and the differences that are still to be looked at again. */
+class Comparison {
+  differing: Difference[] = [];
+  readonly #merge: SliceMerge;
+  readonly #restarted: boolean;
+  readonly #counts: { -readonly [K in keyof SegmentCounts]: SegmentCounts[K] };
+
+  constructor(merge: SliceMerge, start: SegmentProgress) {
+    this.#merge = merge;
+    this.#restarted = start.restarted;
+    this.#counts = { ...start.counts };
+  }
+
+  /** Compares until the end (true), or until it is time to report or there are enough differences (false). */
+  run(watch: StopWatch): Promise<boolean> {
+    const counts = this.#counts;
+    const merge = this.#merge;
+    return merge.run(
+      (source, target) => {
+        const held = source?.head;
+        if (held != null) {
+          counts.pointsCompared += 1;
+          counts.bytesCompared += held.raw.length;
+          if (target?.head?.raw.equals(held.raw) === true) return true;
+        }
+        this.#differs(source ?? target);
+        return this.differing.length < DIFFERENCES_MAX;
+      },
+      () => watch.isTimeToReport(this.differing.length > 0) || merge.donorRowsRead >= SEGMENT_ROWS_MAX,
+    );
+  }
+
+  #differs(stream: SliceStream | null): void {
+    if (stream?.head == null) return;
+    this.differing.push({ id: stream.head.id, donorId: stream.headDonor, ownerId: stream.headOwner });
+  }
+
+  mended(result: { settledByThemselves: number; upserted: number; deleted: number }): void {
+    this.#counts.differences += this.differing.length;
+    this.#counts.settledByThemselves += result.settledByThemselves;
+    this.#counts.upserted += result.upserted;
+    this.#counts.deleted += result.deleted;
+    this.differing = [];
+  }
+
+  /** Only between `mended` and the next `run`: then nothing before the cursor is left to do. */
+  progress(): SegmentProgress {
+    return { cursor: this.#merge.cursor(), restarted: this.#restarted, counts: { ...this.#counts } };
+  }
+}

@@ -1,0 +1,42 @@
+import { Context } from '@temporalio/activity';
+import type { Logger } from 'pino';
+import { Attempt, type Clock } from './attempt';
+import { activityFailure } from './failures';
+import type { ShardDirectory } from './shard-directory';
+
+/** What every activity body is given. */
+export interface ActivityScope {
+  readonly attempt: Attempt;
+  readonly shards: ShardDirectory;
+}
+
+export interface ActivityRuntime {
+  readonly shards: ShardDirectory;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+/** Makes an activity of a body: heartbeats while it runs, and one translation of whatever it throws. */
+export function activity<I, R>(
+  runtime: ActivityRuntime,
+  body: (scope: ActivityScope, input: I) => Promise<R>,
+): (input: I) => Promise<R> {
+  return async (input) => {
+    const context = Context.current();
+    const attempt = new Attempt(context, runtime.clock);
+    attempt.startHeartbeats();
+    try {
+      return await body({ attempt, shards: runtime.shards }, input);
+    } catch (error) {
+      attempt.heartbeatEnd();
+      // A cancellation shows as whatever the cut-off request threw. Temporal's own word for it says why it was cancelled.
+      if (context.cancellationSignal.aborted) return await context.cancelled;
+      const failure = activityFailure(error, { lateWritesUntilMs: attempt.lateWritesUntilMs });
+      const { activityType, activityId, attempt: number } = context.info;
+      runtime.logger.warn({ activityType, activityId, attempt: number, reason: failure.message }, 'activity failed');
+      throw failure;
+    } finally {
+      attempt.stopHeartbeats();
+    }
+  };
+}

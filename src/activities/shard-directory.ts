@@ -1,0 +1,49 @@
+import { Agent, type Dispatcher } from 'undici';
+import { DomainError } from '../domain/errors';
+import { SHARDS_MAX } from '../domain/limits';
+import type { ShardAddress } from '../domain/shard-map';
+import { ShardClient } from '../shards/shard-client';
+import type { Move } from './contract';
+
+/**
+ * The shards that this process talks to, one client per set of addresses: a client remembers the leader among them and keeps
+ * its connections. All share one pool.
+ */
+export class ShardDirectory {
+  readonly key: string | null;
+  readonly dispatcher: Dispatcher;
+  readonly #clients = new Map<string, ShardClient>();
+
+  constructor(options: { key: string | null; dispatcher?: Dispatcher | undefined }) {
+    this.key = options.key;
+    this.dispatcher = options.dispatcher ?? new Agent();
+  }
+
+  client(address: ShardAddress): ShardClient {
+    const addresses = [address.primary_url, ...address.replica_urls].join(' ');
+    const known = this.#clients.get(addresses);
+    if (known !== undefined) return known;
+    // Addresses come and go with operations. What is forgotten is made anew at no cost.
+    if (this.#clients.size >= SHARDS_MAX) this.#clients.clear();
+    const client = this.patientClient(address);
+    this.#clients.set(addresses, client);
+    return client;
+  }
+
+  /** A client of one's own, with another time-out for each request. */
+  patientClient(address: ShardAddress, requestTimeoutMs?: number): ShardClient {
+    return new ShardClient({
+      address: { primary_url: address.primary_url, replica_urls: address.replica_urls },
+      key: this.key,
+      dispatcher: this.dispatcher,
+      ...(requestTimeoutMs === undefined ? {} : { requestTimeoutMs }),
+    });
+  }
+
+  /** @throws DomainError UnknownShard, when the move names no address for `shardId` */
+  ofMove(move: Move, shardId: number): ShardClient {
+    const shard = move.shards.find((each) => each.id === shardId);
+    if (shard !== undefined) return this.client(shard);
+    throw new DomainError('UnknownShard', `shard ${shardId} takes part in this move, but its address was not given`);
+  }
+}
