@@ -1,0 +1,31 @@
+import { spawn } from 'node:child_process';
+import { join } from 'node:path';
+
+export const ROOT = join(__dirname, '..');
+
+export interface CommandResult {
+  readonly isOk: boolean;
+  readonly output: string;
+  readonly seconds: number;
+}
+
+/** Runs a program of node_modules/.bin in the project's root. With `isLive` its output goes to the terminal as it comes. */
+export async function runCommand(command: readonly string[], isLive = false): Promise<CommandResult> {
+  const [name = '', ...args] = command;
+  const startedAtMs = Date.now();
+  const child = spawn(join(ROOT, 'node_modules', '.bin', name), args, {
+    cwd: ROOT,
+    stdio: isLive ? 'inherit' : ['ignore', 'pipe', 'pipe'],
+  });
+  const chunks: Buffer[] = [];
+  child.stdout?.on('data', (chunk: Buffer) => chunks.push(chunk));
+  child.stderr?.on('data', (chunk: Buffer) => chunks.push(chunk));
+  const isOk = await new Promise<boolean>((resolve) => {
+    child.once('error', (error) => {
+      chunks.push(Buffer.from(error.message));
+      resolve(false);
+    });
+    child.once('close', (code) => resolve(code === 0));
+  });
+  return { isOk, output: Buffer.concat(chunks).toString(), seconds: (Date.now() - startedAtMs) / 1_000 };
+}

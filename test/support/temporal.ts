@@ -1,0 +1,67 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { startDevServer, type DevServer } from '../../src/temporal/dev-server';
+import { locateTemporalCli } from '../../src/temporal/temporal-cli';
+
+export interface TemporalTarget {
+  readonly address: string;
+  readonly namespace: string;
+}
+
+/** The one server that all test files of a run share. Take workflow ids and task queues of your own; never stop it. */
+export async function sharedTemporal(): Promise<TemporalTarget> {
+  const response = await fetch(process.env['TEST_TEMPORAL_BROKER'] ?? '');
+  const text = await response.text();
+  if (!response.ok) throw new Error(`the shared Temporal server did not start: ${text}`);
+  return { address: text, namespace: 'default' };
+}
+
+/** A server of one's own with a database file: to kill it and start it again on the same address and data. */
+export class PrivateTemporal implements TemporalTarget {
+  readonly namespace = 'default';
+  private readonly dir: string;
+  private readonly cli: string;
+  private server: DevServer | null = null;
+  private port = 0;
+
+  private constructor(dir: string, cli: string) {
+    this.dir = dir;
+    this.cli = cli;
+  }
+
+  static async start(): Promise<PrivateTemporal> {
+    const cli = await locateTemporalCli({ report: (line) => process.stderr.write(`${line}\n`) });
+    const temporal = new PrivateTemporal(await mkdtemp(join(tmpdir(), 'private-temporal-')), cli);
+    await temporal.start();
+    return temporal;
+  }
+
+  get address(): string {
+    return `127.0.0.1:${this.port}`;
+  }
+
+  async start(): Promise<void> {
+    this.server = await startDevServer({
+      cli: this.cli,
+      dbFile: join(this.dir, 'temporal.db'),
+      port: this.port,
+      uiPort: null,
+      namespace: this.namespace,
+    });
+    this.port = Number(this.server.address.split(':')[1]);
+  }
+
+  /** SIGKILL, and waits until it is gone. */
+  async kill(): Promise<void> {
+    this.server?.kill();
+    await this.server?.exited;
+    this.server = null;
+  }
+
+  /** Kills it and removes its data. */
+  async dispose(): Promise<void> {
+    await this.kill();
+    await rm(this.dir, { recursive: true, force: true });
+  }
+}
