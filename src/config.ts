@@ -94,11 +94,14 @@ function readSources(environment: Readonly<Record<string, string | undefined>>):
 /** Quiver's own keys of `quiver.toml` that begin like ours. */
 const QUIVER_OWN_FILE_KEYS: readonly string[] = ['coordinator', 'coordinator_state', 'coordinator_url'];
 
-/** A mistyped name would silently mean its default. Names of Quiver's that only its other roles use are let through. */
+/** Kubernetes gives every container variables like these for a service that is called `coordinator`. */
+const KUBERNETES_LINK = /^COORDINATOR_(?:SERVICE_(?:HOST|PORT\w*)|PORT(?:_\d+_(?:TCP|UDP|SCTP)\w*)?)$/;
+
+/** A mistyped name would silently mean its default. Names that begin with QUIVER_ are not checked: Quiver has more of them. */
 function refuseUnknownNames(sources: Sources): void {
   const known = Object.keys(SETTINGS).filter((name) => name.startsWith('COORDINATOR_'));
   for (const name of Object.keys(sources.environment)) {
-    if (!name.startsWith('COORDINATOR_') || known.includes(name)) continue;
+    if (!name.startsWith('COORDINATOR_') || known.includes(name) || KUBERNETES_LINK.test(name)) continue;
     throw new ConfigError(`${name}: expected a known setting, got a name that is none: use one of ${known.join(', ')}`);
   }
   const knownKeys = known.map(tomlKey);

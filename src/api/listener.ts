@@ -1,0 +1,65 @@
+import { createServer, type RequestListener, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { ConfigError, type Config } from '../config';
+
+/** A caller that is slower than this with its request holds a connection for nothing. */
+const REQUEST_TIMEOUT_MS = 30_000;
+const HEADERS_TIMEOUT_MS = 10_000;
+/** Longer than the pause between two polls of a router, so that it keeps its connection. */
+const KEEP_ALIVE_TIMEOUT_MS = 30_000;
+
+/** The HTTP server in front of the API. */
+export class Listener {
+  readonly url: string;
+  private readonly server: Server;
+
+  /** @throws ConfigError when the address cannot be listened on */
+  static async listen(address: Config['restAddress'], api: RequestListener): Promise<Listener> {
+    const server = createServer(
+      {
+        requestTimeout: REQUEST_TIMEOUT_MS,
+        headersTimeout: HEADERS_TIMEOUT_MS,
+        keepAliveTimeout: KEEP_ALIVE_TIMEOUT_MS,
+      },
+      (request, response) => {
+        // While it closes, the answer to a request that was under way is the last one on its connection.
+        if (!server.listening) response.setHeader('Connection', 'close');
+        api(request, response);
+      },
+    );
+    await new Promise<void>((resolve, reject) => {
+      server.once('error', (error: NodeJS.ErrnoException) => {
+        const at = `${address.host}:${address.port}`;
+        reject(
+          new ConfigError(
+            `QUIVER_REST_ADDR: expected an address that can be listened on, got ${at} (${error.code ?? error.message}): free it or choose another one`,
+          ),
+        );
+      });
+      server.listen(address.port, address.host, resolve);
+    });
+    return new Listener(server);
+  }
+
+  private constructor(server: Server) {
+    this.server = server;
+    const { address, family, port } = server.address() as AddressInfo;
+    this.url = `http://${family === 'IPv6' ? `[${address}]` : address}:${port}`;
+  }
+
+  /**
+   * Takes no new request, and ends when those under way are answered. After `patienceMs` it calls `hurry`, which has them
+   * answered at once, and a moment later cuts what is left.
+   */
+  async close(patienceMs: number, hurry: () => void): Promise<void> {
+    const closed = new Promise<void>((resolve) => this.server.close(() => resolve()));
+    this.server.closeIdleConnections();
+    const hurried = setTimeout(hurry, patienceMs);
+    const cut = setTimeout(() => this.server.closeAllConnections(), patienceMs + HURRY_MS);
+    await closed;
+    clearTimeout(hurried);
+    clearTimeout(cut);
+  }
+}
+
+const HURRY_MS = 500;

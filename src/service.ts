@@ -1,0 +1,181 @@
+/** The composition root: wires the parts up for one role, starts them in order and stops them in the reverse one. */
+import { Client, type Connection } from '@temporalio/client';
+import type { NativeConnection, Worker } from '@temporalio/worker';
+import type { Logger } from 'pino';
+import { createActivities } from './activities';
+import { createApi } from './api/app';
+import { Authenticator } from './api/auth';
+import { TemporalGateway } from './api/cluster-gateway';
+import { createProbe } from './api/health';
+import { Listener } from './api/listener';
+import { MapReader } from './api/map-reader';
+import { ConfigError, type Config } from './config';
+import { connectClient, connectWorker, type ConnectOptions } from './temporal/connection';
+import { EmbeddedTemporal } from './temporal/embedded';
+import { ensureCluster } from './temporal/ensure-cluster';
+import { ensureSearchAttributes } from './temporal/search-attributes';
+import { locateTemporalCli } from './temporal/temporal-cli';
+import { createWorker } from './temporal/worker';
+import { taskQueue } from './workflows/messages';
+
+export const SERVICE_ROLES = ['serve', 'api', 'worker'] as const;
+/** `serve`: API and worker in one process, with a Temporal of its own when none is configured. */
+export type ServiceRole = (typeof SERVICE_ROLES)[number];
+
+export interface Service {
+  /** Where the API listens; null without one. */
+  readonly url: string | null;
+  readonly temporal: { readonly address: string; readonly webUiUrl: string | null };
+  /** Settles when the service cannot go on: rejects with the reason. Resolves after a stop. */
+  readonly ended: Promise<void>;
+  /** In order: no new requests, those under way answered, the worker drained, the embedded Temporal stopped. */
+  stop(): Promise<void>;
+}
+
+/** Requests under way get this long; then those that wait for Temporal are answered with a 503 that says so. */
+const REQUESTS_PATIENCE_MS = 2_000;
+
+/** @throws ConfigError, TemporalUnreachableError, ToolMissingError, DevServerError */
+export async function startService(role: ServiceRole, config: Config, logger: Logger): Promise<Service> {
+  const parts = new Parts(logger);
+  try {
+    return await assemble(role, config, { logger, parts });
+  } catch (error) {
+    await parts.stop();
+    throw error;
+  }
+}
+
+async function assemble(
+  role: ServiceRole,
+  config: Config,
+  { logger, parts }: { logger: Logger; parts: Parts },
+): Promise<Service> {
+  const temporal = await findTemporal(role, config, { logger, parts });
+  const connect: ConnectOptions = { ...config.temporal, address: temporal.address, logger };
+  const connection = await connectClient(connect);
+  parts.add('connection', () => connection.close());
+
+  let ended: Promise<void> = parts.stopped;
+  if (role !== 'api') {
+    const { running } = await startWorker(config, { connection, connect, logger, parts });
+    ended = Promise.race([parts.stopped, running]);
+    logger.info({ taskQueue: taskQueue(config.cluster), temporal: temporal.address }, 'working');
+  }
+  if (role === 'worker') return { url: null, temporal, ended, stop: () => parts.stop() };
+
+  const url = await startApi(config, { connection, webUiUrl: temporal.webUiUrl, logger, parts });
+  logger.info({ url, webUi: temporal.webUiUrl, cluster: config.cluster }, 'listening');
+  return { url, temporal, ended, stop: () => parts.stop() };
+}
+
+async function findTemporal(
+  role: ServiceRole,
+  config: Config,
+  { logger, parts }: { logger: Logger; parts: Parts },
+): Promise<Service['temporal']> {
+  const { address, namespace } = config.temporal;
+  if (address !== null) return { address, webUiUrl: config.webUiUrl };
+  if (role !== 'serve') {
+    throw new ConfigError(
+      `TEMPORAL_ADDRESS: expected <host>:<port> of a Temporal server, got nothing: set it, or use serve, which starts one of its own (${role} does not)`,
+    );
+  }
+  const cli = await locateTemporalCli({ report: (line) => logger.info(line) });
+  const embedded = await EmbeddedTemporal.start({ ...config.embedded, cli, namespace, logger });
+  parts.add('embedded Temporal', () => embedded.stop());
+  logger.info(
+    { address: embedded.address, webUi: embedded.uiUrl, dataDir: config.embedded.dataDir },
+    'Temporal started',
+  );
+  return { address: embedded.address, webUiUrl: config.webUiUrl ?? embedded.uiUrl };
+}
+
+/** Returns when it works. `running` rejects when the worker ends for a reason of its own. */
+async function startWorker(
+  config: Config,
+  context: { connection: Connection; connect: ConnectOptions; logger: Logger; parts: Parts },
+): Promise<{ running: Promise<void> }> {
+  const { connection, connect, logger, parts } = context;
+  const { cluster, shardKey } = config;
+  const { namespace } = config.temporal;
+  const native: NativeConnection = await connectWorker(connect);
+  parts.add('worker connection', () => native.close());
+  const client = new Client({ connection, namespace });
+  const activities = createActivities({ shardKey, client, logger });
+  const worker: Worker = await createWorker({ connection: native, namespace, cluster, activities });
+  const running = worker.run();
+  parts.add('worker', async () => {
+    if (worker.getState() === 'RUNNING') worker.shutdown();
+    await running;
+  });
+  return { running };
+}
+
+async function startApi(
+  config: Config,
+  context: { connection: Connection; webUiUrl: string | null; logger: Logger; parts: Parts },
+): Promise<string> {
+  const { connection, webUiUrl, logger, parts } = context;
+  const { cluster, routerUrls, timings } = config;
+  const { namespace } = config.temporal;
+  const searchAttributes = await ensureSearchAttributes({ connection, namespace, logger });
+  await ensureCluster({ connection, config, logger });
+  if (config.apiKeys.length === 0) {
+    logger.warn('running without keys (QUIVER_INSECURE): whoever reaches the address may do everything');
+  }
+  const stopping = new AbortController();
+  const gateway = new TemporalGateway({ connection, namespace, cluster, stopping: stopping.signal });
+  const api = createApi({
+    cluster,
+    namespace,
+    gateway,
+    mapReader: new MapReader({ queryMap: () => gateway.queryMap() }),
+    authenticator: new Authenticator(config.apiKeys),
+    probeShard: createProbe(),
+    routerUrls,
+    timings,
+    searchAttributes,
+    webUiUrl,
+    logger,
+  });
+  const listener = await Listener.listen(config.restAddress, api);
+  parts.add('listener', () => listener.close(REQUESTS_PATIENCE_MS, () => stopping.abort()));
+  return listener.url;
+}
+
+/** What was started, to be stopped in the reverse order; each part is, even when another one fails. */
+class Parts {
+  readonly stopped: Promise<void>;
+  private readonly logger: Logger;
+  private readonly stops: { readonly name: string; readonly stop: () => Promise<void> }[] = [];
+  private markStopped: () => void = () => undefined;
+  private stopping: Promise<void> | null = null;
+
+  constructor(logger: Logger) {
+    this.logger = logger;
+    this.stopped = new Promise((resolve) => {
+      this.markStopped = resolve;
+    });
+  }
+
+  add(name: string, stop: () => Promise<void>): void {
+    this.stops.push({ name, stop });
+  }
+
+  stop(): Promise<void> {
+    this.stopping ??= this.stopAll();
+    return this.stopping;
+  }
+
+  private async stopAll(): Promise<void> {
+    for (const { name, stop } of this.stops.reverse()) {
+      try {
+        await stop();
+      } catch (error) {
+        this.logger.warn({ err: error, part: name }, 'a part did not stop cleanly');
+      }
+    }
+    this.markStopped();
+  }
+}

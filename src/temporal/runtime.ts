@@ -1,0 +1,19 @@
+import { DefaultLogger, Runtime, type LogLevel } from '@temporalio/worker';
+import type { Logger } from 'pino';
+
+/** Once per process, before anything else of the SDK: its logs go where ours go, and signals stay ours. */
+export function installRuntime(logger: Logger): void {
+  const sdk = logger.child({ component: 'temporal-sdk' });
+  const write: Record<LogLevel, (meta: object, message: string) => void> = {
+    TRACE: (meta, message) => sdk.trace(meta, message),
+    DEBUG: (meta, message) => sdk.debug(meta, message),
+    INFO: (meta, message) => sdk.info(meta, message),
+    WARN: (meta, message) => sdk.warn(meta, message),
+    ERROR: (meta, message) => sdk.error(meta, message),
+  };
+  Runtime.install({
+    logger: new DefaultLogger('WARN', ({ level, message, meta }) => write[level](meta ?? {}, message)),
+    telemetryOptions: { logging: { forward: {}, filter: { core: 'WARN', other: 'ERROR' } } },
+    shutdownSignals: [],
+  });
+}
