@@ -1,4 +1,4 @@
-import { getGlobalDispatcher, type Dispatcher } from 'undici';
+import { errors, getGlobalDispatcher, type Dispatcher } from 'undici';
 import { POINT_BYTES_MAX } from '../domain/limits';
 import type { ShardAddress } from '../domain/shard-map';
 import { CallTimer, type CallContext } from './call-timer';
@@ -260,13 +260,14 @@ class Call {
       const reason = status === null ? `no answer ${limit}` : `the answer did not come to its end ${limit}`;
       return failure(this.#request, this.#shardUrl, { code: 'TimedOut', status, reason, outcomeUnknown: true });
     }
-    const errorCode = codeOfError(error);
-    // Not an error of the connection: a defect of ours, which waiting would hide.
-    if (errorCode === null) return error;
-    if (errorCode.startsWith('HPE_')) {
-      const reason = `the answer is not HTTP (${errorCode})`;
+    if (error instanceof errors.HTTPParserError) {
+      // Without its cause, which quotes the answer.
+      const reason = 'the answer is not HTTP';
       return failure(this.#request, this.#shardUrl, { code: 'MalformedReply', status, reason, outcomeUnknown: true });
     }
+    const errorCode = codeOfError(error);
+    // Not an error of the connection: a defect of ours, which waiting would hide.
+    if (errorCode === null || errorCode === 'UND_ERR_INVALID_ARG') return error;
     return failure(this.#request, this.#shardUrl, {
       code: 'Unreachable',
       status,
@@ -289,8 +290,8 @@ function failure(request: ShardRequest, shardUrl: string, seen: Seen): ShardErro
 }
 
 function codeOfError(error: unknown): string | null {
-  if (!(error instanceof Error)) return null;
-  return 'code' in error && typeof error.code === 'string' ? error.code : null;
+  const hasCode = typeof error === 'object' && error !== null && 'code' in error;
+  return hasCode && typeof error.code === 'string' ? error.code : null;
 }
 
 function one(header: string | string[] | undefined): string | undefined {
