@@ -1,0 +1,55 @@
+/**
+ * `npm run bench [-- --only move,memory,map] [-- --out FILE]`: measures against the real thing, on this machine, in this run, and prints each
+ * figure with its limit. With `--out` the table goes into a file too, as Markdown. Ends with exit code 1 when a limit is not met.
+ */
+import { writeFile } from 'node:fs/promises';
+import { cpus } from 'node:os';
+import { parseArgs } from 'node:util';
+import { build } from '../scripts/build';
+import { Bed } from './bed';
+import { asMarkdown, asText, type Figure } from './figures';
+import { measureMapReads } from './map-reads';
+import { measureMemory } from './memory';
+import { measureMove } from './move';
+
+const PARTS: Readonly<Record<string, (bed: Bed) => Promise<readonly Figure[]>>> = {
+  move: measureMove,
+  memory: measureMemory,
+  map: measureMapReads,
+};
+
+async function main(): Promise<number> {
+  const { values } = parseArgs({ options: { only: { type: 'string' }, out: { type: 'string' } } });
+  const names = values.only?.split(',') ?? Object.keys(PARTS);
+  const unknown = names.find((name) => PARTS[name] === undefined);
+  if (unknown !== undefined) {
+    console.error(`--only ${unknown}: expected one or several of ${Object.keys(PARTS).join(',')}`);
+    return 2;
+  }
+  const startedMs = performance.now();
+  const say = (line: string): void => {
+    console.log(`[${Math.round((performance.now() - startedMs) / 1_000)} s] ${line}`);
+  };
+  say('building the coordinator');
+  await build();
+  const bed = await Bed.make(say);
+  const figures: Figure[] = [];
+  try {
+    for (const name of names) figures.push(...((await PARTS[name]?.(bed)) ?? []));
+  } finally {
+    await bed.remove();
+  }
+  const [cpu] = cpus();
+  const machine = `${cpus().length} cores (${cpu?.model.trim() ?? 'unknown'}), Node ${process.versions.node}`;
+  console.log(`\n${asText(figures)}\n\n${machine}`);
+  if (values.out !== undefined) await writeFile(values.out, `${asMarkdown(figures)}\n${machine}.\n`);
+  return figures.some((figure) => figure.verdict === 'not met') ? 1 : 0;
+}
+
+main().then(
+  (exitCode) => process.exit(exitCode),
+  (error: unknown) => {
+    console.error(error);
+    process.exit(1);
+  },
+);
