@@ -209,12 +209,12 @@ async function freePort(port: number, purpose: string): Promise<number> {
 
 async function awaitReady(server: DevServer, namespace: string, timeoutMs: number): Promise<void> {
   const untilMs = Date.now() + timeoutMs;
-  let exit: DevServerExit | null = null;
-  void server.exited.then((ended) => (exit = ended));
+  const exit: { how?: DevServerExit } = {};
+  void server.exited.then((how) => Object.assign(exit, { how }));
   const connection = Connection.lazy({ address: server.address });
   try {
     for (let lastError: unknown = null; ; await delay(POLL_MS)) {
-      if (exit !== null) throw new DevServerError(`Temporal ended while starting (${describe(exit)})`);
+      if (exit.how !== undefined) throw new DevServerError(`Temporal ended while starting (${describe(exit.how)})`);
       if (Date.now() > untilMs) {
         throw new DevServerError(`Temporal was not ready within ${timeoutMs} ms`, { cause: lastError });
       }

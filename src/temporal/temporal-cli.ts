@@ -13,7 +13,8 @@ const BUILD_TIMEOUT_MS = 1_800_000;
  */
 const SDK_DOWNLOAD = `
 const { Runtime } = require(process.argv[1]);
-const [, , downloadDir, sdkVersion] = process.argv;
+const [, , downloadDir, manifest] = process.argv;
+const { version: sdkVersion } = require(manifest);
 const exe = { type: 'cached-download', downloadDir, version: 'default', ttl: 86400000, sdkName: 'sdk-typescript', sdkVersion };
 const config = { type: 'dev-server', exe, ip: '127.0.0.1', port: null, ui: false, uiPort: null, namespace: 'default', dbFilename: null,
   log: { format: 'pretty', level: 'error' }, extraArgs: [] };
@@ -34,8 +35,8 @@ const temporalCli = (env: Environment): Tool => ({
       announcement: 'downloading it as the Temporal SDK does (100 MB)',
       run: async (dir, report) => {
         const worker = require.resolve('@temporalio/worker');
-        const { version } = require('@temporalio/worker/package.json') as { version: string };
-        const args = ['-e', SDK_DOWNLOAD, worker, dir, version];
+        const manifest = require.resolve('@temporalio/worker/package.json');
+        const args = ['-e', SDK_DOWNLOAD, worker, dir, manifest];
         await runInstaller({ command: process.execPath, args, env, timeoutMs: DOWNLOAD_TIMEOUT_MS }, report);
         const [file] = (await readdir(dir)).filter((name) => name.startsWith('temporal'));
         if (file === undefined) throw new Error('the download left no executable');

@@ -265,17 +265,17 @@ function readAny(reader: JsonReader): Record<string, unknown> {
 
 export function readPoints(reader: JsonReader): (StoredPoint & { dim: number })[] {
   const points: (StoredPoint & { dim: number })[] = [];
-  let isPresent = false;
+  const seen = new Set<string>();
   if (reader.peek() !== '{') {
     reader.canonical();
     throw new JsonTypeError('invalid type, expected struct UpsertBody');
   }
   reader.object((key) => {
+    seen.add(key);
     if (key !== 'points') return void reader.canonical();
-    isPresent = true;
     reader.array((index) => points.push(readPoint(reader, index)));
   });
-  if (!isPresent) throw new JsonTypeError('missing field `points`');
+  if (!seen.has('points')) throw new JsonTypeError('missing field `points`');
   return points;
 }
 

@@ -112,7 +112,6 @@ function isShortFloat(text: string): boolean {
 
 const NUMBER = /-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?/y;
 const SPACE = /[ \t\n\r]*/y;
-// eslint-disable-next-line no-control-regex -- these are exactly the characters that JSON forbids in a string
 const NEEDS_CARE = /[\u0000-\u001f\\]/;
 
 /** Reads one JSON text from left to right. Every method throws JsonSyntaxError where a shard would answer 400. */

@@ -102,7 +102,7 @@ describe('startDevServer', () => {
       const { customAttributes } = await client.connection.operatorService.listSearchAttributes({
         namespace: 'default',
       });
-      expect(Object.keys(customAttributes ?? {})).toContain('ClusterName');
+      expect(Object.keys(customAttributes)).toContain('ClusterName');
     });
   });
 
