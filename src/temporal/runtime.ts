@@ -12,8 +12,14 @@ export function installRuntime(logger: Logger): void {
     ERROR: (meta, message) => sdk.error(meta, message),
   };
   Runtime.install({
-    logger: new DefaultLogger('WARN', ({ level, message, meta }) => write[level](meta ?? {}, message)),
+    logger: new DefaultLogger('WARN', ({ level, message, meta }) => write[level](readable(meta), message)),
     telemetryOptions: { logging: { forward: {}, filter: { core: 'WARN', other: 'ERROR' } } },
     shutdownSignals: [],
   });
+}
+
+/** A task token is long and says nothing to a person; an error is logged in full only under the name `err`. */
+function readable(meta: Record<string | symbol, unknown> = {}): object {
+  const { taskToken: _taskToken, error, ...rest } = meta;
+  return error === undefined ? rest : { ...rest, err: error };
 }
