@@ -1,0 +1,121 @@
+/** The listening app on hand-written dependencies, and a client for it. */
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { pino } from 'pino';
+import { createApi, type ApiDeps } from '../../src/api/app';
+import { Authenticator } from '../../src/api/auth';
+import type { ClusterGateway } from '../../src/api/cluster-gateway';
+import { MapReader } from '../../src/api/map-reader';
+import { ApiError } from '../../src/api/problem';
+import { keyDigest } from '../../src/config';
+import { seedState, type ClusterState } from '../../src/domain/cluster-state';
+import { DEFAULT_TIMINGS } from '../../src/domain/limits';
+import type { GrowInput } from '../../src/workflows/messages';
+import type { ClusterTransition } from '../../src/activities/contract';
+
+export const KEYS = { read: 'key-of-read', write: 'key-of-write', admin: 'key-of-admin' } as const;
+
+export const STATE: ClusterState = seedState([
+  { primary_url: 'http://s0:6333', replica_urls: [] },
+  { primary_url: 'http://s1:6333', replica_urls: [] },
+]);
+
+/** A gateway that tells what it was asked and answers from STATE. */
+export class FakeGateway implements ClusterGateway {
+  state: ClusterState = STATE;
+  mapQueries = 0;
+  /** When set, what every question about the cluster fails with. */
+  trouble: ApiError | null = null;
+  readonly transitions: ClusterTransition[] = [];
+  readonly grows: GrowInput[] = [];
+
+  queryMap: ClusterGateway['queryMap'] = async () => {
+    this.mapQueries += 1;
+    return (await this.queryState()).map;
+  };
+  queryState: ClusterGateway['queryState'] = () =>
+    this.trouble === null ? Promise.resolve(this.state) : Promise.reject(this.trouble);
+  applyTransition: ClusterGateway['applyTransition'] = (transition) => {
+    this.transitions.push(transition);
+    return Promise.resolve({ map: this.state.map, lockShards: [] });
+  };
+  startGrow: ClusterGateway['startGrow'] = (input) => {
+    this.grows.push(input);
+    return Promise.resolve({ map: this.state.map, shardIds: [2], request: input.request });
+  };
+  queryProgress: ClusterGateway['queryProgress'] = unknownOperation;
+  describeOperation: ClusterGateway['describeOperation'] = unknownOperation;
+  cancelOperation: ClusterGateway['cancelOperation'] = unknownOperation;
+}
+
+const unknownOperation = (key: string): Promise<never> =>
+  Promise.reject(new ApiError('UnknownOperation', `there is no operation grow-${key}`));
+
+export interface Call {
+  method?: string;
+  key?: string | null;
+  headers?: Record<string, string>;
+  /** Sent as JSON, unless it is text already. */
+  body?: unknown;
+}
+
+export class ApiServer {
+  readonly gateway = new FakeGateway();
+  readonly logged: string[] = [];
+  private readonly server: Server;
+
+  static async start(overrides: Partial<ApiDeps> = {}): Promise<ApiServer> {
+    const api = new ApiServer(overrides);
+    await new Promise<void>((resolve) => api.server.listen(0, '127.0.0.1', resolve));
+    return api;
+  }
+
+  private constructor(overrides: Partial<ApiDeps>) {
+    const deps: ApiDeps = {
+      cluster: 'test',
+      namespace: 'default',
+      gateway: this.gateway,
+      mapReader: new MapReader({ queryMap: () => this.gateway.queryMap() }),
+      authenticator: new Authenticator(
+        (['read', 'write', 'admin'] as const).map((role) => ({ id: role, role, digest: keyDigest(KEYS[role]) })),
+      ),
+      probeShard: () => Promise.resolve(true),
+      routerUrls: ['http://r0'],
+      timings: DEFAULT_TIMINGS,
+      searchAttributes: false,
+      webUiUrl: 'http://ui',
+      logger: pino({ level: 'trace' }, { write: (line: string) => void this.logged.push(line) }),
+      ...overrides,
+    };
+    this.server = createServer(createApi(deps));
+  }
+
+  get url(): string {
+    return `http://127.0.0.1:${(this.server.address() as AddressInfo).port}`;
+  }
+
+  async close(): Promise<void> {
+    this.server.closeAllConnections();
+    await new Promise((resolve) => this.server.close(resolve));
+  }
+
+  async call(path: string, { method = 'GET', key = KEYS.admin, headers = {}, body }: Call = {}) {
+    const response = await fetch(`${this.url}${path}`, {
+      method,
+      headers: {
+        ...(key === null ? {} : { Authorization: `Bearer ${key}` }),
+        ...(body === undefined ? {} : { 'Content-Type': 'application/json' }),
+        ...headers,
+      },
+      ...(body === undefined ? {} : { body: typeof body === 'string' ? body : JSON.stringify(body) }),
+    });
+    const text = await response.text();
+    const isJson = /json/.test(response.headers.get('content-type') ?? '');
+    return {
+      status: response.status,
+      headers: response.headers,
+      text,
+      json: (isJson && text !== '' ? JSON.parse(text) : null) as Record<string, unknown>,
+    };
+  }
+}
