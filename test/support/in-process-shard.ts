@@ -162,7 +162,7 @@ export class InProcessShard {
       const body = await this.readBody(request);
       if (struck('hang')) return;
       const answer = await this.answer({ request, attempt, route, body, faults });
-      if (struck('replyLost')) return void request.destroy();
+      if (struck('replyLost')) return void request.socket.destroy();
       if (struck('hangAfter')) return;
       attempt.status = answer.status;
       send(response, answer, struck('cutBody'));

@@ -105,7 +105,7 @@ export class RegisterCheck {
   private readonly router: Endpoint;
   private readonly owned: OwnedRegister[];
   private running: Promise<unknown> | null = null;
-  private stopping = new AbortController();
+  private isStopping = false;
 
   constructor(options: RegisterCheckOptions) {
     this.options = { clients: 8, requestsPerSecond: 200, changedShare: 0.2, newIds: 400, seed: 1, ...options };
@@ -147,7 +147,7 @@ export class RegisterCheck {
   start(): void {
     if (this.running !== null) throw new Error('the clients are running already');
     const { clients, requestsPerSecond, changedShare, newIds, seed } = this.options;
-    this.stopping = new AbortController();
+    this.isStopping = false;
     const every = changedShare === 0 ? Infinity : 1 / changedShare;
     const changing = this.owned.filter(
       ({ register: { collection, number } }) =>
@@ -162,14 +162,14 @@ export class RegisterCheck {
         counts: this.counts,
         random: randomFrom(seed + index),
       });
-      return client.run(everyMs, this.stopping.signal);
+      return client.run(everyMs, () => this.isStopping);
     });
     this.running = Promise.all(runs);
   }
 
   /** Resolves when the last request has been answered. */
   async stop(): Promise<void> {
-    this.stopping.abort();
+    this.isStopping = true;
     await this.running;
     this.running = null;
   }

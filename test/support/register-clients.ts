@@ -115,14 +115,14 @@ export class Client {
     this.random = options.random;
   }
 
-  /** One request after the other, one per `everyMs` at most, until the signal. */
-  async run(everyMs: number, signal: AbortSignal): Promise<void> {
+  /** One request after the other, one per `everyMs` at most, until told to stop. */
+  async run(everyMs: number, isStopped: () => boolean): Promise<void> {
     let nextMs = performance.now() + this.random() * everyMs;
-    while (!signal.aborted) {
+    for (;;) {
       const pauseMs = nextMs - performance.now();
       if (pauseMs > 0) await delay(pauseMs);
+      if (isStopped()) return;
       nextMs = Math.max(nextMs + everyMs, performance.now());
-      if (signal.aborted) return;
       await this.step();
     }
   }
