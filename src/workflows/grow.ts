@@ -31,6 +31,7 @@ import type { OperationOutcome, OperationProgress } from '../domain/progress';
 import { placementSpec, type Shard } from '../domain/shard-map';
 import { nowMs } from './clock';
 import {
+  announcedQuery,
   announcedUpdate,
   cancelUpdate,
   growOperationId,
@@ -98,6 +99,7 @@ export async function grow(input: GrowInput): Promise<OperationOutcome> {
 function handleMessages(state: OperationState, forward: CancellationScope): void {
   const { progress } = state;
   setHandler(progressQuery, () => state.progress);
+  setHandler(announcedQuery, () => ({ answer: state.announced, refusal: state.refusal }));
   setHandler(announcedUpdate, async (): Promise<AnnouncedAnswer> => {
     await condition(() => state.announced !== null || state.refusal !== null);
     if (state.announced !== null) return state.announced;

@@ -45,6 +45,8 @@ export interface GrowInput {
   readonly timings: Timings;
   /** Whether the namespace knows the search attributes of search-attributes.ts; setting unknown ones would stall the workflow. */
   readonly searchAttributes: boolean;
+  /** After how many events of history a run hands over to the next one. Default HISTORY_EVENTS_MAX. */
+  readonly historyEventsMax?: number;
   /** Absent in the first run. Present after continue-as-new. */
   readonly carried?: OperationState;
 }
@@ -54,9 +56,21 @@ export interface AnnouncedAnswer {
   readonly shardIds: readonly number[];
   readonly request: GrowRequest;
 }
+/** Why an operation was refused. `type` is a DomainErrorCode, or the code of the failure of a shard. */
+export interface Refusal {
+  readonly type: string;
+  readonly message: string;
+}
 export const ANNOUNCED_UPDATE_ID = 'announced';
 /** Answers as soon as the shards are joining, or fails with a DomainErrorCode as type when the grow was refused. */
 export const announcedUpdate = defineUpdate<AnnouncedAnswer>('announced');
+/**
+ * The same answer, for a caller who repeats a call after the operation has ended in a later run than the one that took the
+ * update: an update's result is kept with its run. Both null while it is not announced yet.
+ */
+export const announcedQuery = defineQuery<{ answer: AnnouncedAnswer | null; refusal: Refusal | null }>(
+  'announcedAnswer',
+);
 /** Asks for the undo. Fails with PointOfNoReturnPassed or OperationEnded as type; repeating it is harmless. */
 export const cancelUpdate = defineUpdate<OperationProgress, [{ reason: string }]>('cancel');
 export const progressQuery = defineQuery<OperationProgress>('progress');

@@ -35,6 +35,7 @@ export class OperationRun {
   readonly activities: Profiles;
   readonly state: OperationState;
   private readonly searchAttributes: boolean;
+  private readonly historyEventsMax: number;
   private readonly checkpointNow: () => Promise<never>;
 
   constructor(options: {
@@ -42,6 +43,7 @@ export class OperationRun {
     timings: Timings;
     searchAttributes: boolean;
     state: OperationState;
+    historyEventsMax?: number;
     /** Continues as new with the state as it is. */
     continueAsNew: () => Promise<never>;
   }) {
@@ -49,6 +51,7 @@ export class OperationRun {
     this.timings = options.timings;
     this.state = options.state;
     this.searchAttributes = options.searchAttributes;
+    this.historyEventsMax = options.historyEventsMax ?? HISTORY_EVENTS_MAX;
     this.checkpointNow = options.continueAsNew;
     this.activities = activityProfiles(options.timings);
     this.show();
@@ -170,7 +173,7 @@ export class OperationRun {
 
   historyIsLong(): boolean {
     const info = workflowInfo();
-    return info.continueAsNewSuggested || info.historyLength > HISTORY_EVENTS_MAX;
+    return info.continueAsNewSuggested || info.historyLength > this.historyEventsMax;
   }
 
   /** To be called where no activity is under way: continues as new when the history has become long. */

@@ -1,5 +1,5 @@
 /** What an operation carries through continue-as-new: one plain-JSON object, all of it. */
-import type { AnnouncedAnswer } from './messages';
+import type { AnnouncedAnswer, Refusal } from './messages';
 import type { CollectionInfo, Move, PreflightReport, WalkCursor } from '../activities/contract';
 import type { OperationKind } from '../domain/cluster-state';
 import type { OperationProgress, Phase } from '../domain/progress';
@@ -13,7 +13,7 @@ export interface OperationState {
   completed: Phase[];
   announced: AnnouncedAnswer | null;
   /** Why the operation was refused before anything was announced. */
-  refusal: { readonly type: string; readonly message: string } | null;
+  refusal: Refusal | null;
   /** Who or what asked for the undo, in the words of the request. Null for a cancel from the Web UI. */
   cancelReason: string | null;
   preflight: PreflightReport | null;
