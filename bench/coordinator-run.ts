@@ -92,7 +92,9 @@ export class CoordinatorRun {
       },
     });
     await log.close();
-    process.once('exit', () => child.kill('SIGKILL'));
+    const killWithParent = (): void => void child.kill('SIGKILL');
+    process.once('exit', killWithParent);
+    child.once('exit', () => process.off('exit', killWithParent));
     this.children.push(child);
     return child;
   }

@@ -180,7 +180,7 @@ function figures({ bareCopies, grows, warm, bareDropMs, own }: Measured): readon
         'compares each donor with the joiner and deletes only what the joiner holds (INV-5).',
     },
     {
-      what: 'whole grow, REST call to confirmed end',
+      what: 'whole grow, from its start to its confirmed end',
       limit: '',
       measured: runs(grows.map((times) => times.totalMs)),
       ratio: null,
