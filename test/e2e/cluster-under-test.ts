@@ -1,0 +1,320 @@
+/**
+ * A whole cluster on real parts: Quiver shards and a router, Temporal, the built product as child processes, clients that write and
+ * delete all the while, and a reader of the map that must never see a version go back.
+ */
+import { randomUUID } from 'node:crypto';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { placementSpec, type ShardMap } from '../../src/domain/shard-map';
+import type { OperationView } from '../../src/wire/coordinator-api';
+import { growOperationId } from '../../src/workflows/messages';
+import { startCoordinator, type CoordinatorProcess } from '../support/coordinator-process';
+import { freePort, quiverBinary, routerEnvironment, startQuiver, type RealQuiver } from '../support/real-quiver';
+import { RegisterCheck, type CheckedCollection, type RegisterReport } from '../support/register-check';
+import type { TemporalTarget } from '../support/temporal';
+import { waitFor } from '../support/wait-for';
+import { ShardProxy } from './shard-proxy';
+
+const KEY = 'e2e-key';
+const MAP_POLL_MS = 50;
+const OPERATION_TIMEOUT_MS = 150_000;
+
+/** Two collections: one as everybody has them, one with what trips over URLs, escapes and byte order. */
+export const COLLECTIONS: readonly CheckedCollection[] = [
+  { name: 'docs', dim: 32, metric: 'l2', index: 'hnsw', ids: 'plain', points: 6_000 },
+  { name: 'odd.ones-1', dim: 8, metric: 'cosine', index: 'hnsw', ids: 'pathological', points: 2_000 },
+];
+
+export interface ClusterOptions {
+  /** Null: the product runs as `serve` and brings its own. Else it runs as an `api` and a `worker` process. */
+  readonly temporal: TemporalTarget | null;
+  /** How much longer each request of the coordinator to a shard takes, once the clients run. */
+  readonly shardDelayMs?: number;
+  readonly env?: Readonly<Record<string, string>>;
+}
+
+/** A shard process and the address that the cluster knows it by. */
+interface Member {
+  readonly quiver: RealQuiver;
+  readonly proxy: ShardProxy | null;
+  readonly url: string;
+}
+
+export interface GrowCall {
+  readonly operationId: string;
+  /** The map that the call was answered with. A call whose answer did not come is repeated with the same key. */
+  readonly answered: Promise<ShardMap>;
+}
+
+export class ClusterUnderTest {
+  readonly check: RegisterCheck;
+  readonly map: MapWatch;
+  readonly donors: readonly Member[];
+  readonly joiner: Member;
+  readonly api: CoordinatorProcess;
+  /** The same process as `api` where the product runs as `serve`. */
+  readonly worker: CoordinatorProcess;
+  private readonly router: RealQuiver;
+  private readonly dir: string;
+
+  private constructor(parts: {
+    dir: string;
+    members: readonly Member[];
+    router: RealQuiver;
+    api: CoordinatorProcess;
+    worker: CoordinatorProcess;
+  }) {
+    const [joiner, ...donors] = parts.members;
+    if (joiner === undefined) throw new Error('a cluster under test has a joiner');
+    this.dir = parts.dir;
+    this.joiner = joiner;
+    this.donors = donors;
+    this.router = parts.router;
+    this.api = parts.api;
+    this.worker = parts.worker;
+    this.map = new MapWatch(parts.api.url, KEY);
+    this.check = new RegisterCheck({
+      routerUrl: parts.router.url,
+      key: KEY,
+      collections: COLLECTIONS,
+      clients: 6,
+      requestsPerSecond: 120,
+    });
+  }
+
+  /** Prefilled, with its clients running. */
+  static async start(options: ClusterOptions): Promise<ClusterUnderTest> {
+    const dir = await mkdtemp(join(tmpdir(), 'cluster-under-test-'));
+    const members = await Promise.all(
+      ['joiner', 'donor0', 'donor1'].map((name) => startMember(join(dir, name), options.shardDelayMs !== undefined)),
+    );
+    const shardUrls = members.slice(1).map((member) => member.url);
+    const [routerPort, apiPort] = [await freePort(), await freePort()];
+    const env = environment({ options, dir, shardUrls, routerPort, apiPort });
+    const [api, worker] = await startProduct(options.temporal, env);
+    const router = await startQuiver({
+      role: 'router',
+      binary: quiverBinary() ?? '',
+      dataDir: join(dir, 'router'),
+      keys: [KEY],
+      port: routerPort,
+      env: routerEnvironment({ shards: shardUrls, coordinatorUrl: api.url, shardKey: KEY }),
+    });
+    const cluster = new ClusterUnderTest({ dir, members, router, api, worker });
+    await cluster.check.prefill();
+    for (const member of members) if (member.proxy !== null) member.proxy.delayMs = options.shardDelayMs ?? 0;
+    cluster.check.start();
+    cluster.map.start();
+    return cluster;
+  }
+
+  async dispose(): Promise<void> {
+    await this.map.stop();
+    await this.check.close();
+    await Promise.all([this.api.kill(), this.worker.kill(), this.router.kill()]);
+    for (const { quiver, proxy } of [this.joiner, ...this.donors]) {
+      await quiver.kill();
+      await proxy?.stop();
+    }
+    await rm(this.dir, { recursive: true, force: true });
+  }
+
+  // ---- What an operator does ----
+
+  grow(): GrowCall {
+    const key = randomUUID();
+    const answered = waitFor('the grow is answered', () => this.postGrow(key), OPERATION_TIMEOUT_MS);
+    // Tests that do not look at the answer look at the operation.
+    answered.catch(() => undefined);
+    return { operationId: growOperationId(key), answered };
+  }
+
+  /** Null: no answer yet, or one that says that a repeat may help. */
+  private async postGrow(key: string): Promise<ShardMap | null> {
+    const reply = await this.call('POST', '/cluster/shards/grow', {
+      headers: { 'idempotency-key': key },
+      body: JSON.stringify({ primary_url: this.joiner.url }),
+    });
+    if (reply.ok) return (await reply.json()) as ShardMap;
+    if (reply.status >= 500) return null;
+    // Waiting would not change it: a map that no test expects ends the wait.
+    throw new Error(`the grow was refused: ${reply.status} ${await reply.text()}`);
+  }
+
+  async cancel(operationId: string): Promise<Response> {
+    return this.call('POST', `/cluster/operations/${operationId}/cancel`, {});
+  }
+
+  async operation(operationId: string): Promise<OperationView | null> {
+    const reply = await this.call('GET', `/cluster/operations/${operationId}`, {});
+    return reply.ok ? ((await reply.json()) as OperationView) : null;
+  }
+
+  /** Resolves as soon as the phase has been entered; the operation may be further already when the phase is a short one. */
+  async enters(operationId: string, phase: string): Promise<OperationView> {
+    return waitFor(
+      `the operation enters ${phase}`,
+      async () => {
+        const view = await this.operation(operationId);
+        return view?.phases.some((each) => each.phase === phase) === true ? view : null;
+      },
+      OPERATION_TIMEOUT_MS,
+    );
+  }
+
+  async ends(operationId: string): Promise<OperationView> {
+    return waitFor(
+      'the operation ends',
+      async () => {
+        const view = await this.operation(operationId);
+        return view !== null && view.status !== 'running' ? view : null;
+      },
+      OPERATION_TIMEOUT_MS,
+    );
+  }
+
+  async currentMap(): Promise<ShardMap> {
+    const reply = await this.call('GET', '/cluster/map', {});
+    if (!reply.ok) throw new Error(`GET /cluster/map: ${reply.status}`);
+    return (await reply.json()) as ShardMap;
+  }
+
+  private call(
+    method: string,
+    path: string,
+    init: { headers?: Record<string, string>; body?: string },
+  ): Promise<Response> {
+    const headers = { authorization: `Bearer ${KEY}`, 'content-type': 'application/json', ...init.headers };
+    return fetch(`${this.api.url}${path}`, { method, ...init, headers, signal: AbortSignal.timeout(30_000) });
+  }
+
+  // ---- What must be true afterwards ----
+
+  /** Stops the clients and holds every id against what was acknowledged. */
+  async verify(): Promise<RegisterReport> {
+    await this.check.stop();
+    const map = await this.currentMap();
+    const members = [this.joiner, ...this.donors];
+    const idAt = (url: string): number => map.shards.find((shard) => shard.primary_url === url)?.id ?? NOT_IN_MAP;
+    // The shards are read past their proxies: what counts is what they hold.
+    const shards = members.map((member) => ({ id: idAt(member.url), url: member.quiver.url }));
+    return this.check.verify({ shards, placement: placementSpec(map) });
+  }
+
+  async joinersCollections(): Promise<unknown> {
+    const headers = { authorization: `Bearer ${KEY}` };
+    return (await fetch(`${this.joiner.quiver.url}/v1/collections`, { headers })).json();
+  }
+}
+
+/** No shard has this id, so that every point on such a shard is misplaced. */
+const NOT_IN_MAP = -1;
+
+async function startMember(dataDir: string, isProxied: boolean): Promise<Member> {
+  const quiver = await startQuiver({ role: 'shard', binary: quiverBinary() ?? '', dataDir, keys: [KEY] });
+  if (!isProxied) return { quiver, proxy: null, url: quiver.url };
+  const proxy = new ShardProxy(quiver.url);
+  await proxy.listen();
+  return { quiver, proxy, url: proxy.url };
+}
+
+function environment(cluster: {
+  options: ClusterOptions;
+  dir: string;
+  shardUrls: readonly string[];
+  routerPort: number;
+  apiPort: number;
+}): Record<string, string> {
+  const { options, dir, shardUrls, routerPort, apiPort } = cluster;
+  return {
+    QUIVER_REST_ADDR: `127.0.0.1:${apiPort}`,
+    QUIVER_CLUSTER_SHARDS: `[${shardUrls.join(',')}]`,
+    QUIVER_CLUSTER_SHARD_KEY: KEY,
+    QUIVER_API_KEYS: KEY,
+    COORDINATOR_CLUSTER: `e2e-${randomUUID()}`,
+    COORDINATOR_ROUTER_URLS: `http://127.0.0.1:${routerPort}`,
+    COORDINATOR_ATTEMPT_MS: '10000',
+    COORDINATOR_SETTLE_MS: '200',
+    COORDINATOR_DATA_DIR: join(dir, 'temporal'),
+    COORDINATOR_TEMPORAL_PORT: '0',
+    COORDINATOR_TEMPORAL_UI_PORT: '0',
+    ...(options.temporal === null
+      ? {}
+      : { TEMPORAL_ADDRESS: options.temporal.address, TEMPORAL_NAMESPACE: options.temporal.namespace }),
+    ...(process.env['TEMPORAL_CLI'] === undefined ? {} : { TEMPORAL_CLI: process.env['TEMPORAL_CLI'] }),
+    ...options.env,
+  };
+}
+
+async function startProduct(
+  temporal: TemporalTarget | null,
+  env: Record<string, string>,
+): Promise<[CoordinatorProcess, CoordinatorProcess]> {
+  if (temporal !== null) {
+    return Promise.all([startCoordinator({ role: 'api', env }), startCoordinator({ role: 'worker', env })]);
+  }
+  const both = await startCoordinator({ role: 'serve', env });
+  return [both, both];
+}
+
+/** Reads the map all the while, as routers do. INV-1: a version never goes back, and one version is one map. */
+export class MapWatch {
+  readonly versions: number[] = [];
+  /** What must not have happened, in words. */
+  readonly faults: string[] = [];
+  /** Set while the API is not meant to answer. */
+  isApiDown = false;
+  private readonly url: string;
+  private readonly headers: Readonly<Record<string, string>>;
+  private readonly maps = new Map<number, string>();
+  private isStopped = false;
+  private running: Promise<void> = Promise.resolve();
+
+  constructor(url: string, key: string) {
+    this.url = url;
+    this.headers = { authorization: `Bearer ${key}` };
+  }
+
+  start(): void {
+    this.running = this.watch();
+  }
+
+  async stop(): Promise<void> {
+    this.isStopped = true;
+    await this.running;
+  }
+
+  private async watch(): Promise<void> {
+    while (!this.isStopped) {
+      await this.read();
+      await new Promise((resolve) => setTimeout(resolve, MAP_POLL_MS));
+    }
+  }
+
+  private async read(): Promise<void> {
+    const wasDown = this.isApiDown;
+    try {
+      const reply = await fetch(`${this.url}/cluster/map`, {
+        headers: this.headers,
+        signal: AbortSignal.timeout(10_000),
+      });
+      const body = await reply.text();
+      if (reply.status === 200) this.note(body);
+      else if (!wasDown && !this.isApiDown)
+        this.faults.push(`GET /cluster/map was answered with ${reply.status}: ${body}`);
+    } catch (error) {
+      if (!wasDown && !this.isApiDown) this.faults.push(`GET /cluster/map was not answered: ${String(error)}`);
+    }
+  }
+
+  private note(body: string): void {
+    const { version } = JSON.parse(body) as ShardMap;
+    const last = this.versions.at(-1) ?? -1;
+    if (version < last) this.faults.push(`the version went back from ${last} to ${version}`);
+    if (version > last) this.versions.push(version);
+    const known = this.maps.get(version) ?? body;
+    if (known !== body) this.faults.push(`version ${version} was two different maps`);
+    this.maps.set(version, known);
+  }
+}
