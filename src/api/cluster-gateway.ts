@@ -9,7 +9,6 @@ import {
   WorkflowUpdateFailedError,
   isGrpcServiceError,
   type Connection,
-  type WorkflowExecutionDescription,
 } from '@temporalio/client';
 import { ApplicationFailure, WorkflowNotFoundError } from '@temporalio/common';
 import type { ClusterAnswer, ClusterTransition } from '../activities/contract';
@@ -19,6 +18,7 @@ import type { ShardMap } from '../domain/shard-map';
 import { bounded, CallTimedOutError, ShuttingDownError } from '../temporal/bounded';
 import {
   ANNOUNCED_UPDATE_ID,
+  announcedQuery,
   announcedUpdate,
   cancelUpdate,
   clusterWorkflowId,
@@ -169,27 +169,13 @@ export class TemporalGateway implements ClusterGateway {
 
   // ---- The answer to a repeated grow whose workflow has ended ----
 
-  /**
-   * An update id is remembered per run, and a long grow continues as new: so the answer that its first call got is looked up in
-   * the first run.
-   */
+  /** An update is remembered with its run, and a long grow has several: so its workflow tells the answer by a query too. */
   private async firstAnswer(key: string): Promise<AnnouncedAnswer> {
-    try {
-      return await this.call(this.timeouts.queryMs, async () => {
-        const description = await this.growHandle(key).describe();
-        const first = this.workflows.getHandle(growWorkflowId(this.options.cluster, key), firstRunId(description));
-        return await first.getUpdateHandle<AnnouncedAnswer>(ANNOUNCED_UPDATE_ID).result();
-      });
-    } catch (error) {
-      if (error instanceof WorkflowNotFoundError) {
-        const id = growOperationId(key);
-        throw new ApiError(
-          'OperationEnded',
-          `operation ${id} has ended: start another one with a fresh Idempotency-Key`,
-        );
-      }
-      throw updateTrouble(error, 'repeat the call with the same Idempotency-Key');
-    }
+    const { answer, refusal } = await this.askOperation(key, () => this.growHandle(key).query(announcedQuery));
+    if (answer !== null) return answer;
+    if (refusal !== null) throw refused(refusal);
+    const id = growOperationId(key);
+    throw new ApiError('OperationEnded', `operation ${id} has ended: start another one with a fresh Idempotency-Key`);
   }
 
   private growStartOptions(input: GrowInput) {
@@ -269,11 +255,6 @@ function clusterClosed(workflowId: string, cause: Error): ApiError {
   return unavailable('ClusterClosed', detail, cause);
 }
 
-function firstRunId(description: WorkflowExecutionDescription): string {
-  const first = description.raw.workflowExecutionInfo?.firstRunId;
-  return first === undefined || first === null || first === '' ? description.runId : first;
-}
-
 function queryTrouble(error: unknown): ApiError {
   if (error instanceof ApiError) return error;
   if (error instanceof QueryNotRegisteredError) {
@@ -291,17 +272,20 @@ function updateTrouble(error: unknown, whenUnknown: string): ApiError {
   if (error instanceof ApiError) return error;
   if (error instanceof WorkflowUpdateFailedError && error.cause instanceof ApplicationFailure) {
     const { type, message } = error.cause;
-    if (isProblemCode(type)) return new ApiError(type, message, { cause: error });
     if (type === 'AcceptedUpdateCompletedWorkflow') {
       return new ApiError('OperationEnded', 'the operation was ended from outside before it could answer', {
         cause: error,
       });
     }
-    return new ApiError('Internal', `the workflow refused for a reason that this version does not know: ${message}`, {
-      cause: error,
-    });
+    return refused({ type: type ?? 'none', message }, error);
   }
   return unavailable('OutcomeUnknown', `no answer (${transportReason(error)}); ${whenUnknown}`, error);
+}
+
+function refused(refusal: { type: string; message: string }, cause?: unknown): ApiError {
+  if (isProblemCode(refusal.type)) return new ApiError(refusal.type, refusal.message, { cause });
+  const detail = `the workflow refused for a reason (${refusal.type}) that this version does not know: ${refusal.message}`;
+  return new ApiError('Internal', detail, { cause });
 }
 
 function transportReason(error: unknown): string {

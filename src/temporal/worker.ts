@@ -1,6 +1,12 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { Worker, type NativeConnection, type WorkerOptions } from '@temporalio/worker';
+import {
+  bundleWorkflowCode,
+  DefaultLogger,
+  Worker,
+  type NativeConnection,
+  type WorkflowBundleOption,
+} from '@temporalio/worker';
 import type { CoordinatorActivities } from '../activities/contract';
 import { taskQueue } from '../workflows/messages';
 
@@ -23,13 +29,13 @@ export interface WorkerParts {
   readonly activities: CoordinatorActivities;
 }
 
-export function createWorker(parts: WorkerParts): Promise<Worker> {
+export async function createWorker(parts: WorkerParts): Promise<Worker> {
   return Worker.create({
     connection: parts.connection,
     namespace: parts.namespace,
     taskQueue: taskQueue(parts.cluster),
     activities: parts.activities,
-    ...workflowCode(),
+    workflowBundle: await workflowCode(),
     maxConcurrentActivityTaskExecutions: ACTIVITIES_MAX,
     maxConcurrentWorkflowTaskExecutions: WORKFLOW_TASKS_MAX,
     maxCachedWorkflows: CACHED_WORKFLOWS_MAX,
@@ -40,8 +46,15 @@ export function createWorker(parts: WorkerParts): Promise<Worker> {
   });
 }
 
-function workflowCode(): Pick<WorkerOptions, 'workflowBundle' | 'workflowsPath'> {
-  const bundle = join(__dirname, '..', WORKFLOW_BUNDLE);
-  if (existsSync(bundle)) return { workflowBundle: { codePath: bundle } };
-  return { workflowsPath: require.resolve('../workflows') };
+let compiled: Promise<WorkflowBundleOption> | null = null;
+
+/** The bundle that the build made, else one that is compiled once per process, which takes some seconds. */
+function workflowCode(): Promise<WorkflowBundleOption> {
+  const codePath = join(__dirname, '..', WORKFLOW_BUNDLE);
+  if (existsSync(codePath)) return Promise.resolve({ codePath });
+  compiled ??= bundleWorkflowCode({
+    workflowsPath: require.resolve('../workflows'),
+    logger: new DefaultLogger('WARN'),
+  });
+  return compiled;
 }
