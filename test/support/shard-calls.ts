@@ -137,8 +137,7 @@ export class ShardCalls {
       }
       const collection = this.requireSingleVector(name);
       for (const point of points) this.check(collection, point);
-      if (points.length > 0 && collection.count === 0 && !collection.hasIndex) collection.indexReady = false;
-      collection.put(points);
+      collection.put(points, isBulk);
       return json(`{"upserted":${points.length}}`);
     });
   }
@@ -177,7 +176,6 @@ export class ShardCalls {
         const payload = hasPayload ? `,"payload":${point.payload}` : '';
         return `${head}${payload}${hasVector ? `,"vector":[${point.vector}]` : ''}}`;
       });
-      collection.buildIndex();
       return json(`{"matches":[${matches.join(',')}]}`);
     });
   }
@@ -266,17 +264,25 @@ function readAny(reader: JsonReader): Record<string, unknown> {
 export function readPoints(reader: JsonReader): (StoredPoint & { dim: number })[] {
   const points: (StoredPoint & { dim: number })[] = [];
   const seen = new Set<string>();
-  if (reader.peek() !== '{') {
-    reader.canonical();
-    throw new JsonTypeError('invalid type, expected struct UpsertBody');
-  }
+  requireType(reader, '{', 'invalid type, expected struct UpsertBody');
   reader.object((key) => {
     seen.add(key);
     if (key !== 'points') return void reader.canonical();
-    reader.array((index) => points.push(readPoint(reader, index)));
+    requireType(reader, '[', 'points: invalid type, expected a sequence');
+    reader.array((index) => {
+      requireType(reader, '{', `points[${index}]: invalid type, expected struct UpsertPoint`);
+      points.push(readPoint(reader, index));
+    });
   });
   if (!seen.has('points')) throw new JsonTypeError('missing field `points`');
   return points;
+}
+
+/** What is not even JSON is reported as that. */
+function requireType(reader: JsonReader, first: string, message: string): void {
+  if (reader.peek() === first) return;
+  reader.canonical();
+  throw new JsonTypeError(message);
 }
 
 function readPoint(reader: JsonReader, index: number): StoredPoint & { dim: number } {
@@ -289,10 +295,7 @@ function readPoint(reader: JsonReader, index: number): StoredPoint & { dim: numb
   reader.object((key) => {
     if (key === 'id') {
       refuseSecond(key, id);
-      if (reader.peek() !== '"') {
-        reader.canonical();
-        throw new JsonTypeError(`points[${index}].id: invalid type, expected a string`);
-      }
+      requireType(reader, '"', `points[${index}].id: invalid type, expected a string`);
       id = reader.string();
     } else if (key === 'vector') {
       refuseSecond(key, vector);
@@ -342,7 +345,8 @@ function readSchema(fields: Record<string, unknown>): CollectionSchema {
   const { name, dim, pq_subspaces, filterable, multivector, vector_encryption } = fields;
   if (typeof name !== 'string') throw new JsonTypeError('missing field `name`');
   if (dim === undefined) throw new JsonTypeError('missing field `dim`');
-  if (typeof dim !== 'number' || !Number.isInteger(dim)) throw new JsonTypeError('dim: invalid type, expected u32');
+  if (typeof dim !== 'number' || !Number.isInteger(dim) || dim < 0)
+    throw new JsonTypeError('dim: invalid type, expected u32');
   const metric = readOneOf(fields, 'metric', METRICS);
   const index = readOneOf(fields, 'index', INDEXES);
   if (filterable !== undefined && !isFilterable(filterable)) throw new JsonTypeError('filterable: invalid type');
@@ -360,7 +364,9 @@ function readSchema(fields: Record<string, unknown>): CollectionSchema {
     metric,
     index,
     ...(typeof pq_subspaces === 'number' ? { pq_subspaces } : {}),
-    ...(filterable !== undefined && filterable.length > 0 ? { filterable } : {}),
+    ...(filterable !== undefined && filterable.length > 0
+      ? { filterable: filterable.map(({ path, field_type }) => ({ path, field_type })) }
+      : {}),
     ...(multivector === true ? { multivector } : {}),
     ...(typeof vector_encryption === 'string' ? { vector_encryption } : {}),
   };

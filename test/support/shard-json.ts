@@ -264,8 +264,38 @@ const isNumberText = (part: string): boolean => WHOLE_NUMBER.test(part);
 const renderF32Text = (part: string): string => (isShortFloat(part) ? part : renderF32(toNumber(part)));
 
 function canonicalNumber(text: string): string {
-  if (!/^-?\d+$/.test(text) || text === '-0') return renderF64(Number(text));
+  if (!/^-?\d+$/.test(text) || text === '-0') return storedFloat(text);
   if (text.length < 16) return text;
   const value = BigInt(text);
-  return value <= U64_MAX && value >= I64_MIN ? text : renderF64(Number(text));
+  return value <= U64_MAX && value >= I64_MIN ? text : storedFloat(text);
 }
+
+/** A payload is kept as text: read once when it comes in, and once more whenever it goes out. */
+const storedFloat = (text: string): string => renderF64(parseF64(renderF64(parseF64(text))));
+
+const SCALE_MAX = 308;
+
+/**
+ * A payload's float as Quiver reads it, which is not always the nearest one: it keeps as many digits as 64 bits hold and scales them by one power
+ * of ten. So a float with a large exponent that Quiver wrote itself may come out of Quiver's own reading as its neighbour.
+ */
+export function parseF64(text: string): number {
+  const [, sign = '', whole = '', fraction = '', exponentText = '0'] = PARTS.exec(text) ?? [];
+  let digits = 0n;
+  let exponent = Number(exponentText);
+  let isFull = false;
+  for (const [index, digit] of [...(whole + fraction)].entries()) {
+    const isFraction = index >= whole.length;
+    const next = digits * 10n + BigInt(digit);
+    isFull ||= next > U64_MAX;
+    if (!isFull) digits = next;
+    if (isFraction && !isFull) exponent -= 1;
+    if (!isFraction && isFull) exponent += 1;
+  }
+  let value = Number(digits);
+  for (; exponent < -SCALE_MAX && value !== 0; exponent += SCALE_MAX) value /= 1e308;
+  if (value !== 0) value = exponent < 0 ? value / Number(`1e${-exponent}`) : value * Number(`1e${exponent}`);
+  return sign === '-' ? -value : value;
+}
+
+const PARTS = /^(-?)(\d+)(?:\.(\d+))?(?:[eE]([+-]?\d+))?$/;

@@ -19,27 +19,36 @@ export interface StoredPoint {
   readonly vector: string;
 }
 
+/**
+ * `growing`: hnsw from the first row on, as long as rows are added, never in bulk, none is overwritten and few are removed. `unbuilt`: the
+ * next search builds it.
+ * `built`: by a search; whatever comes later is added to it.
+ */
+type IndexState = 'growing' | 'unbuilt' | 'built';
+
+/** A growing index is given up when one row in so many has been removed. */
+const GROWING_TOMBSTONES_PART = 5;
+
 /** Above this many changes at once, sorting anew is cheaper than moving the tail once per change. */
 const CHANGES_ONE_BY_ONE_MAX = 64;
 
 /** The rows of one collection, in byte order of their ids. */
 export class StoredCollection {
   readonly schema: CollectionSchema;
-  /** False: the next search pays for building the index. */
-  indexReady = true;
-  /** A search has built it; rows that come later are added to it. */
-  hasIndex = false;
+  private index: IndexState;
+  private tombstones = 0;
   private readonly points = new Map<string, StoredPoint>();
   private sorted: string[] = [];
   private isSorted = true;
 
   constructor(schema: CollectionSchema) {
     this.schema = schema;
+    this.index = schema.index === 'hnsw' ? 'growing' : 'unbuilt';
   }
 
-  buildIndex(): void {
-    this.hasIndex = true;
-    this.indexReady = true;
+  /** False: the next search pays for building the index. */
+  get indexReady(): boolean {
+    return this.count === 0 || this.index !== 'unbuilt';
   }
 
   get count(): number {
@@ -59,8 +68,8 @@ export class StoredCollection {
     return this.sorted;
   }
 
-  /** An index that was there before the rows stays ready; one that was not has to be built by a search. */
-  put(points: readonly StoredPoint[]): void {
+  put(points: readonly StoredPoint[], isBulk = false): void {
+    if (isBulk || points.some((point) => this.points.has(point.id))) this.stopGrowing();
     if (points.length > CHANGES_ONE_BY_ONE_MAX) this.isSorted = false;
     for (const point of points) {
       if (!this.points.has(point.id) && this.isSorted) this.sorted.splice(this.place(point.id), 0, point.id);
@@ -74,6 +83,8 @@ export class StoredCollection {
     for (const id of ids) {
       if (!this.points.delete(id)) continue;
       removed += 1;
+      this.tombstones += 1;
+      if (this.tombstones * GROWING_TOMBSTONES_PART >= this.points.size + this.tombstones) this.stopGrowing();
       if (this.isSorted) this.sorted.splice(this.place(id), 1);
     }
     return removed;
@@ -90,6 +101,7 @@ export class StoredCollection {
 
   /** The `k` nearest by brute force, best first; ties in byte order of the id. */
   search(vector: readonly number[], k: number): { point: StoredPoint; score: number }[] {
+    if (!this.indexReady) this.index = 'built';
     const best = this.schema.metric === 'l2' ? 1 : -1;
     return this.ids()
       .map((id) => this.points.get(id))
@@ -97,6 +109,10 @@ export class StoredCollection {
       .map((point) => ({ point, score: score(this.schema.metric, vector, point.vector) }))
       .sort((a, b) => best * (a.score - b.score))
       .slice(0, k);
+  }
+
+  private stopGrowing(): void {
+    if (this.index === 'growing') this.index = 'unbuilt';
   }
 
   private place(id: string): number {
