@@ -9,7 +9,7 @@
  *     it may still be running somewhere, and may write until its own deadline.
  */
 import { setTimeout as delay } from 'node:timers/promises';
-import { ApplicationFailure, Context, type Info } from '@temporalio/activity';
+import { ApplicationFailure, type Context, type Info } from '@temporalio/activity';
 import { ShardError } from '../shards/errors';
 import type { CallContext } from '../shards/shard-client';
 import { REQUEST_TIMEOUT_MS } from '../shards/shard-http';
@@ -116,8 +116,8 @@ export class Attempt {
   }
 
   /** What an earlier attempt reached, null without one. Written by the same activity, so of the type that it reports. */
-  resumedProgress<T>(): T | null {
-    return (this.#resumed?.progress ?? null) as T | null;
+  get resumedProgress(): unknown {
+    return this.#resumed?.progress ?? null;
   }
 
   sleep(ms: number): Promise<void> {

@@ -4,6 +4,7 @@ import { PointWalk } from '../shards/point-walk';
 import type { ShardClient } from '../shards/shard-client';
 import { isNotFound } from './collection-presence';
 import type { CoordinatorActivities } from './contract';
+import { PacedDelete } from './paced-delete';
 import type { ActivityScope } from './run-activity';
 import { SliceStream } from './slice-stream';
 
@@ -56,14 +57,15 @@ async function deleteSliceOnce(
   const walk = new PointWalk({ source: joiner, collection, withPayload: false, withVector: false, from, ctx });
   const plan = new PlacementPlan(input.placement);
   const stream = new SliceStream({ shardId: input.joiner.id, side: 'receiver', walk, plan });
+  const deletes = new PacedDelete(attempt, joiner, collection);
   let found = 0;
   try {
     while (!stream.hasEnded) {
       const ids = await nextIds(stream);
       if (ids.length === 0) continue;
-      await walk.suspend();
-      const deleted = await attempt.write((write) => joiner.deletePoints(collection, ids, write));
-      walk.rowsRemoved(deleted);
+      await deletes.delete(ids, (points) => {
+        walk.rowsRemoved(points);
+      });
       found += ids.length;
     }
     return found;

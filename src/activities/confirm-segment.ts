@@ -11,7 +11,7 @@ type ConfirmProgress = Omit<ConfirmResult, 'collectionGone'>;
 
 /** Design step 10, one segment: counts, and changes nothing. */
 export async function confirmSegment(scope: ActivityScope, input: ConfirmInput): Promise<ConfirmResult> {
-  const start = scope.attempt.resumedProgress<ConfirmProgress>() ?? {
+  const start = (scope.attempt.resumedProgress as ConfirmProgress | null) ?? {
     cursor: input.cursor,
     restarted: false,
     leftOnDonors: 0,

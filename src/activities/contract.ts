@@ -181,11 +181,17 @@ export interface CoordinatorActivities {
     settleMs: number;
   }): Promise<{ removed: number }>;
 
-  /** Design step 7: has the receivers build their indexes; returns the names that were not ready after `patienceMs`. */
+  /**
+   * Design step 7: has the receivers build their indexes; returns the names that were not ready after `patienceMs`. Ready: a
+   * search is answered at once. With `mustFind` also: it finds what the receiver holds, which takes longer, because an index
+   * that was built early is brought up to date in the background. The latter is what to wait for before the donors drop the slice,
+   * since until then their own answers make searches complete.
+   */
   warmUp(input: {
     receivers: readonly Shard[];
     collections: readonly string[];
     patienceMs: number;
+    mustFind?: boolean;
   }): Promise<{ notReady: readonly string[] }>;
 
   /** Design step 9: one segment of dropping one collection's slice from the donors. */

@@ -4,6 +4,7 @@ import type { DropInput, DropResult, WalkCursor } from './contract';
 import { DropLedger, type DropCounts, NOTHING_DROPPED } from './drop-ledger';
 import { inParallel } from './in-parallel';
 import { LOOKS_IN_FLIGHT, type Difference } from './mend';
+import { PacedDelete } from './paced-delete';
 import type { ActivityScope } from './run-activity';
 import { SliceMerge } from './slice-merge';
 import type { SliceStream } from './slice-stream';
@@ -29,7 +30,7 @@ interface DropProgress {
  */
 export async function dropSegment(scope: ActivityScope, input: DropInput): Promise<DropResult> {
   const { attempt } = scope;
-  const start = attempt.resumedProgress<DropProgress>() ?? {
+  const start = (attempt.resumedProgress as DropProgress | null) ?? {
     cursor: input.cursor,
     restarted: false,
     counts: NOTHING_DROPPED,
@@ -75,6 +76,7 @@ class SliceDrop {
   readonly #held = new Map<number, Buffer[]>();
   #heldRows = 0;
   #absent: Difference[] = [];
+  readonly #deletes = new Map<number, PacedDelete>();
 
   constructor(scope: ActivityScope, input: DropInput, merge: SliceMerge, ledger: DropLedger) {
     this.#scope = scope;
@@ -117,14 +119,20 @@ class SliceDrop {
   }
 
   async #drop(donorId: number, ids: readonly Buffer[]): Promise<void> {
+    const stream = this.#donorStream(donorId);
+    await this.#deletesOn(donorId).delete(ids, (points) => {
+      this.ledger.dropped(donorId, points);
+      stream.rowsRemoved(points);
+    });
+  }
+
+  #deletesOn(donorId: number): PacedDelete {
+    const known = this.#deletes.get(donorId);
+    if (known !== undefined) return known;
     const { attempt, shards } = this.#scope;
-    const donor = shards.ofMove(this.#input, donorId);
-    for (let start = 0; start < ids.length; start += DELETE_IDS_MAX) {
-      const batch = ids.slice(start, start + DELETE_IDS_MAX);
-      const deleted = await attempt.write((ctx) => donor.deletePoints(this.#input.collection, batch, ctx));
-      this.ledger.dropped(donorId, deleted);
-      this.#donorStream(donorId).rowsRemoved(deleted);
-    }
+    const deletes = new PacedDelete(attempt, shards.ofMove(this.#input, donorId), this.#input.collection);
+    this.#deletes.set(donorId, deletes);
+    return deletes;
   }
 
   async #decideOnAbsent(absent: readonly Difference[]): Promise<void> {

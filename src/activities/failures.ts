@@ -58,13 +58,12 @@ function shardFailure(error: ShardError, details: FailureDetails): ApplicationFa
 }
 
 function withDetails(failure: ApplicationFailure, details: FailureDetails): ApplicationFailure {
-  const { message, type, nonRetryable, nextRetryDelay } = failure;
+  const { message, type, nonRetryable } = failure;
   return ApplicationFailure.create({
     message,
     ...(typeof type === 'string' ? { type } : {}),
     nonRetryable: nonRetryable === true,
     details: [details],
-    ...(nextRetryDelay == null ? {} : { nextRetryDelay }),
   });
 }
 

@@ -8,19 +8,17 @@ export async function inParallel<T>(
   work: (item: T) => Promise<void>,
 ): Promise<void> {
   let next = 0;
-  let hasFailed = false;
   const failures: unknown[] = [];
   const worker = async (): Promise<void> => {
-    while (next < items.length && !hasFailed) {
+    while (next < items.length && failures.length === 0) {
       const item = items[next++] as T;
       try {
         await work(item);
       } catch (error) {
-        hasFailed = true;
         failures.push(error);
       }
     }
   };
   await Promise.all(Array.from({ length: Math.min(limit, items.length) }, worker));
-  if (hasFailed) throw failures[0];
+  if (failures.length > 0) throw failures[0];
 }

@@ -37,7 +37,7 @@ const NOTHING: SegmentCounts = {
  */
 export async function reconcileSegment(scope: ActivityScope, input: ReconcileInput): Promise<ReconcileResult> {
   const { attempt } = scope;
-  const start = attempt.resumedProgress<SegmentProgress>() ?? {
+  const start = (attempt.resumedProgress as SegmentProgress | null) ?? {
     cursor: input.cursor,
     restarted: false,
     counts: NOTHING,

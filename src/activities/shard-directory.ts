@@ -3,6 +3,7 @@ import { DomainError } from '../domain/errors';
 import { SHARDS_MAX } from '../domain/limits';
 import type { ShardAddress } from '../domain/shard-map';
 import { ShardClient } from '../shards/shard-client';
+import { ShardHttp } from '../shards/shard-http';
 import type { Move } from './contract';
 
 /**
@@ -38,6 +39,12 @@ export class ShardDirectory {
       dispatcher: this.dispatcher,
       ...(requestTimeoutMs === undefined ? {} : { requestTimeoutMs }),
     });
+  }
+
+  /** For calls that are not a client's. */
+  http(address: ShardAddress): ShardHttp {
+    const { primary_url, replica_urls } = address;
+    return new ShardHttp({ address: { primary_url, replica_urls }, key: this.key, dispatcher: this.dispatcher });
   }
 
   /** @throws DomainError UnknownShard, when the move names no address for `shardId` */

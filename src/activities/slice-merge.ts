@@ -74,7 +74,8 @@ export class SliceMerge {
 
   /** Walks on until both sides have ended (true), or until the visitor or `isTimeToStop` says so (false). */
   async run(visit: MergeVisitor, isTimeToStop: () => boolean): Promise<boolean> {
-    await Promise.all(this.#streams.map((stream) => (stream.head === null ? stream.fill(isTimeToStop) : undefined)));
+    const waiting = this.#streams.filter((stream) => stream.head === null);
+    await Promise.all(waiting.map((stream) => stream.fill(isTimeToStop)));
     for (let rows = 1; !this.#starved(); rows++) {
       const source = leastHead(this.donors);
       const target = leastHead(this.receivers);

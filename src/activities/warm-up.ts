@@ -1,9 +1,12 @@
 import type { Shard } from '../domain/shard-map';
+import { canProbe, findsSamples, takeSamples } from '../shards/index-probe';
 import type { CoordinatorActivities } from './contract';
 import { inParallel } from './in-parallel';
 import type { ActivityScope } from './run-activity';
 
 const POLL_INTERVAL_MS = 250;
+/** Taking samples makes the shard read the whole collection. */
+const PROBE_INTERVAL_MS = 2_000;
 /** Searches under way at once over all receivers: each one may keep a core of its shard busy. */
 const BUILDS_AT_ONCE = 4;
 
@@ -11,24 +14,32 @@ type WarmUpInput = Parameters<CoordinatorActivities['warmUp']>[0];
 
 /**
  * Design step 7. A search is what makes a shard build an index, and it is answered when the index is ready. So one search per
- * collection may take all the time that there is; while it does, `index_ready` is asked for, because the build goes on when the
- * search is cut off.
+ * collection may take all the time that there is; while it does, `index_ready` is asked for.
  */
 export async function warmUp(scope: ActivityScope, input: WarmUpInput): Promise<{ notReady: readonly string[] }> {
   const { attempt } = scope;
   const endsAtMs = Math.min(attempt.nowMs() + input.patienceMs, attempt.deadlineMs);
   const notReady = new Set<string>();
-  const work = input.receivers.flatMap((receiver) => input.collections.map((collection) => ({ receiver, collection })));
-  await inParallel(work, BUILDS_AT_ONCE, async ({ receiver, collection }) => {
-    if (!(await becomesReady(scope, { receiver, collection, endsAtMs }))) notReady.add(collection);
+  const builds = input.receivers.flatMap((receiver) =>
+    input.collections.map((collection) => ({ receiver, collection })),
+  );
+  await inParallel(builds, BUILDS_AT_ONCE, async (build) => {
+    const isReady = await becomesReady(scope, { ...build, endsAtMs });
+    if (!isReady || (input.mustFind === true && !(await becomesFindable(scope, { ...build, endsAtMs })))) {
+      notReady.add(build.collection);
+    }
   });
   return { notReady: [...notReady] };
 }
 
-async function becomesReady(
-  { attempt, shards }: ActivityScope,
-  build: { receiver: Shard; collection: string; endsAtMs: number },
-): Promise<boolean> {
+interface Build {
+  readonly receiver: Shard;
+  readonly collection: string;
+  readonly endsAtMs: number;
+}
+
+/** A collection that is gone has nothing left to be ready. */
+async function becomesReady({ attempt, shards }: ActivityScope, build: Build): Promise<boolean> {
   const { receiver, collection, endsAtMs } = build;
   const client = shards.client(receiver);
   let search: Promise<void> | null = null;
@@ -48,5 +59,20 @@ async function becomesReady(
         search = null;
       });
     await attempt.sleep(Math.min(POLL_INTERVAL_MS, leftMs));
+  }
+}
+
+/** See shards/index-probe.ts. Samples that clients deleted or changed meanwhile are taken anew each time. */
+async function becomesFindable({ attempt, shards }: ActivityScope, build: Build): Promise<boolean> {
+  const { receiver, collection, endsAtMs } = build;
+  const client = shards.client(receiver);
+  for (;;) {
+    const info = await client.getCollection(collection, attempt.reading);
+    if (info === null || info.count === 0 || !canProbe(info)) return true;
+    const samples = await takeSamples(client, info, attempt.reading);
+    if (await findsSamples(shards.http(receiver), info, samples, attempt.reading)) return true;
+    const leftMs = endsAtMs - attempt.nowMs();
+    if (leftMs <= 0) return false;
+    await attempt.sleep(Math.min(PROBE_INTERVAL_MS, leftMs));
   }
 }
