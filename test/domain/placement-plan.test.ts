@@ -1,5 +1,5 @@
 import * as fc from 'fast-check';
-import { IdHasher, shardSalt } from '../../src/domain/hrw';
+import { IdHasher } from '../../src/domain/hrw';
 import { NO_DONOR, PlacementPlan } from '../../src/domain/placement-plan';
 import type { PlacementSpec } from '../../src/domain/shard-map';
 import vectors from './hrw-vectors.json';
@@ -102,18 +102,35 @@ describe('PlacementPlan', () => {
     }
   });
 
-  it('lets the last shard in map order win when scores are equal', () => {
-    const salts = [shardSalt(0), shardSalt(1)];
+  /** Plans with the scores that the test gives, in map order. */
+  function withScores(scores: readonly bigint[], check: () => void): void {
+    let turn = 0;
     const score = jest.spyOn(IdHasher.prototype, 'score').mockImplementation(function (this: IdHasher) {
-      [this.scoreHigh, this.scoreLow] = [-1, -1];
+      const next = scores[turn++ % scores.length] ?? 0n;
+      [this.scoreHigh, this.scoreLow] = [Number(next >> 32n) | 0, Number(next & 0xffffffffn) | 0];
     });
     try {
-      expect(salts[0]).not.toEqual(salts[1]);
-      expect(plan([5, 9, 3]).ownerOf(Buffer.from('any'))).toBe(3);
-      expect(plan([5, 9, 3], [9, 3]).donorOf(Buffer.from('any'))).toBe(5);
+      check();
     } finally {
       score.mockRestore();
     }
+  }
+
+  it('lets the last shard in map order win when scores are equal', () => {
+    withScores([MASK, MASK, MASK], () => {
+      expect(plan([5, 9, 3]).ownerOf(Buffer.from('any'))).toBe(3);
+      expect(plan([5, 9, 3], [9, 3]).donorOf(Buffer.from('any'))).toBe(5);
+    });
+  });
+
+  it.each<[bigint[], number]>([
+    [[0x7_7fffffffn, 0x7_80000000n, 0x7_00000000n], 9],
+    [[0x7_ffffffffn, 0x7_00000001n, 0x7_7fffffffn], 5],
+    [[0x7fffffff_ffffffffn, 0x80000000_00000000n, 0x0n], 9],
+    [[0x1_00000000n, 0xffffffffn, 0x1_00000001n], 3],
+    [[0n, 0n, 0n], 3],
+  ])('compares the scores %p as unsigned 64-bit integers', (scores, owner) => {
+    withScores(scores, () => expect(plan([5, 9, 3]).ownerOf(Buffer.from('any'))).toBe(owner));
   });
 
   it.each([[[]], [[2 ** 53]], [[-1]], [[0.5]]])(

@@ -185,6 +185,15 @@ describe('ShardClient: answers that are not what a shard answers', () => {
     expect(error.message).not.toContain('secret');
   });
 
+  it.each<[string, () => Promise<unknown>]>([
+    ['dropCollection', () => client.dropCollection('docs', ctx)],
+    ['upsert', () => client.upsert('docs', [Buffer.from(POINT)], ctx)],
+    ['deletePoints', () => client.deletePoints('docs', [ID], ctx)],
+  ])('does not take JSON that says something else for a %s that was carried out', async (_name, call) => {
+    shard.behaviour = answers({ message: 'hello' });
+    expect(await failureOf(call())).toMatchObject({ code: 'MalformedReply', outcomeUnknown: true });
+  });
+
   it('fails a page with a point that is too large to be moved as TooLarge, which waiting does not help', async () => {
     shard.behaviour = answers(`{"points":[{"id":"a","p":"${'x'.repeat(16 * 1024 * 1024)}"}]}`);
     expect(await failureOf(readPage())).toMatchObject({ code: 'TooLarge' });
