@@ -211,14 +211,13 @@ export class ClusterFixture {
 
   /** Every point lies on its owner under the present map, and nowhere else. Returns what breaks that, empty when nothing does. */
   async misplaced(collection: string): Promise<string[]> {
-    const plan = new PlacementPlan(placementSpec(await this.map()));
-    const shards = [...this.donors, this.joiner];
-    return shards.flatMap((shard, id) =>
-      shard
-        .ids(collection)
-        .filter((point) => plan.ownerOf(Buffer.from(point)) !== id)
-        .map((point) => `${point} on shard ${id}`),
-    );
+    const map = await this.map();
+    const plan = new PlacementPlan(placementSpec(map));
+    return [...this.donors, this.joiner].flatMap((shard) => {
+      const id = map.shards.find((each) => each.primary_url === shard.url)?.id ?? -1;
+      const strangers = shard.ids(collection).filter((point) => plan.ownerOf(Buffer.from(point)) !== id);
+      return strangers.map((point) => `${point} on shard ${id}`);
+    });
   }
 
   /** Ids of a collection over all shards, sorted. */
