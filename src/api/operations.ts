@@ -22,15 +22,15 @@ export function operationsRouter(deps: ApiDeps): Router {
   router
     .route('/cluster/operations/:id')
     .get(authenticator.requires('read'), async (request, response) => {
-      response.json(await showOperation(deps, String(request.params['id'])));
+      response.json(await showOperation(deps, request.params['id']));
     })
     .all(methodNotAllowed('GET', 'HEAD'));
 
   router
     .route('/cluster/operations/:id/cancel')
-    .post(authenticator.requires('admin'), jsonBody, async (request, response) => {
+    .post(authenticator.requires('admin'), ...jsonBody, async (request, response) => {
       readIdempotencyKey(request);
-      const key = requireKey(String(request.params['id']));
+      const key = requireKey(request.params['id']);
       const { id: callerId } = authenticator.authenticate(request, 'admin');
       const progress = await deps.gateway.cancelOperation(key, `cancelled over REST by ${callerId}`);
       response.json(viewOfProgress(progress, linkTo(deps, key)));

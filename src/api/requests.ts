@@ -8,21 +8,18 @@ import { idempotencyKeySchema, type AddShardBody } from '../wire/coordinator-api
 import { describeIssues } from '../wire/problem';
 import { ApiError } from './problem';
 
-const parseJson = json({ limit: REQUEST_BODY_BYTES_MAX, inflate: false, strict: true, type: () => true });
-
 /** Reads a JSON body. A request without a body passes: the routes that need one miss it by their schema. */
-export const jsonBody: RequestHandler = (request, response, next) => {
-  const hasBody =
-    request.headers['transfer-encoding'] !== undefined || Number(request.headers['content-length'] ?? 0) > 0;
-  if (!hasBody) {
+export const jsonBody: readonly RequestHandler[] = [
+  (request, _response, next) => {
+    const length = Number(request.headers['content-length'] ?? 0);
+    const hasBody = request.headers['transfer-encoding'] !== undefined || length > 0;
+    if (hasBody && !/^application\/(?:[\w.+-]+\+)?json *(?:;|$)/i.test(request.headers['content-type'] ?? '')) {
+      throw new ApiError('UnsupportedMediaType', 'a body must be JSON: send Content-Type: application/json');
+    }
     next();
-    return;
-  }
-  if (!/^application\/(?:[\w.+-]+\+)?json *(?:;|$)/i.test(request.headers['content-type'] ?? '')) {
-    throw new ApiError('UnsupportedMediaType', 'a body must be JSON: send Content-Type: application/json');
-  }
-  parseJson(request, response, next);
-};
+  },
+  json({ limit: REQUEST_BODY_BYTES_MAX, inflate: false, strict: true, type: () => true }),
+];
 
 /** @throws ApiError MalformedBody */
 export function readBody<T>(schema: z.ZodType<T>, request: Request): T {

@@ -16,7 +16,7 @@ export function shardsRouter(deps: ApiDeps): Router {
 
   router
     .route('/cluster/shards')
-    .post(admin, jsonBody, async (request, response) => {
+    .post(admin, ...jsonBody, async (request, response) => {
       const key = readIdempotencyKey(request);
       const shard = readAddress(readBody(addShardBodySchema, request));
       await changeByHand(deps, { change: { change: 'add', shard }, key }, response);
@@ -25,7 +25,7 @@ export function shardsRouter(deps: ApiDeps): Router {
 
   router
     .route('/cluster/shards/joining')
-    .post(admin, jsonBody, async (request, response) => {
+    .post(admin, ...jsonBody, async (request, response) => {
       const key = readIdempotencyKey(request);
       const shard = readAddress(readBody(addShardBodySchema, request));
       await changeByHand(deps, { change: { change: 'join', shard }, key }, response);
@@ -34,12 +34,12 @@ export function shardsRouter(deps: ApiDeps): Router {
 
   router
     .route('/cluster/shards/grow')
-    .post(admin, jsonBody, (request, response) => grow(deps, request, response))
+    .post(admin, ...jsonBody, (request, response) => grow(deps, request, response))
     .all(methodNotAllowed('POST'));
 
   router
     .route('/cluster/shards/:id/promote')
-    .post(admin, jsonBody, async (request, response) => {
+    .post(admin, ...jsonBody, async (request, response) => {
       const key = readIdempotencyKey(request);
       await changeByHand(deps, { change: { change: 'promote', id: readShardId(request) }, key }, response);
     })

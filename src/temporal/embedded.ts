@@ -56,23 +56,27 @@ export class EmbeddedTemporal {
     await this.supervision;
   }
 
+  private isStopping(): boolean {
+    return this.stopping.signal.aborted;
+  }
+
   private async supervise(): Promise<void> {
     let pauseMs = RESTART_PAUSE_MIN_MS;
     for (;;) {
       const exit = await this.server.exited;
-      while (!this.stopping.signal.aborted) {
+      while (!this.isStopping()) {
         this.logger.warn({ ...exit, pauseMs }, 'the embedded Temporal ended by itself: starting it again');
         await pause(pauseMs, this.stopping.signal);
         pauseMs = Math.min(pauseMs * 2, RESTART_PAUSE_MAX_MS);
         if (await this.restart()) break;
       }
-      if (this.stopping.signal.aborted) return;
+      if (this.isStopping()) return;
       pauseMs = RESTART_PAUSE_MIN_MS;
     }
   }
 
   private async restart(): Promise<boolean> {
-    if (this.stopping.signal.aborted) return false;
+    if (this.isStopping()) return false;
     try {
       this.server = await startDevServer(this.options);
     } catch (error) {
@@ -81,7 +85,7 @@ export class EmbeddedTemporal {
     }
     this.logger.info({ address: this.address }, 'the embedded Temporal is back');
     // A stop that came meanwhile has stopped the one before this one.
-    if (this.stopping.signal.aborted) this.server.kill();
+    if (this.isStopping()) this.server.kill();
     return true;
   }
 }
