@@ -73,8 +73,7 @@ export class Bed {
 
   async startCoordinator(shardUrls: readonly string[], env: Readonly<Record<string, string>>): Promise<CoordinatorRun> {
     const name = `bench-${this.coordinatorsStarted++}`;
-    const dir = join(this.dir, name);
-    return CoordinatorRun.start({ dir, name, shardUrls, env, temporalAddress: this.temporal.address });
+    return CoordinatorRun.start({ name, shardUrls, env, temporalAddress: this.temporal.address });
   }
 }
 
@@ -87,7 +86,18 @@ export async function countPoints(shardUrl: string): Promise<number> {
   return count;
 }
 
-/** @throws Error with what was answered, on anything but a 2xx */
+/** Anything but a 2xx. */
+export class AnswerError extends Error {
+  readonly status: number;
+
+  constructor(call: string, status: number, text: string) {
+    super(`${call} answered ${status}: ${text.slice(0, 300)}`);
+    this.name = 'AnswerError';
+    this.status = status;
+  }
+}
+
+/** @throws AnswerError */
 export async function call(method: 'GET' | 'POST', url: string, body?: string | Buffer): Promise<unknown> {
   const headers = { authorization: `Bearer ${KEY}`, 'content-type': 'application/json' };
   const answer = await request(url, {
@@ -98,7 +108,7 @@ export async function call(method: 'GET' | 'POST', url: string, body?: string | 
   });
   const text = await answer.body.text();
   if (answer.statusCode < 200 || answer.statusCode > 299) {
-    throw new Error(`${method} ${url} answered ${answer.statusCode}: ${text.slice(0, 300)}`);
+    throw new AnswerError(`${method} ${url}`, answer.statusCode, text);
   }
   return text === '' ? null : (JSON.parse(text) as unknown);
 }
