@@ -1,0 +1,96 @@
+/** How a grow looks while it runs: a line that stays for every phase that is over, and a live one for the phase that runs. */
+import { setTimeout as delay } from 'node:timers/promises';
+import type { OperationView } from '../src/wire/coordinator-api';
+import type { ClientCounts } from '../test/support/register-clients';
+import { refusedCount } from '../test/support/register-check';
+import { bar, count, seconds, type Terminal } from './terminal';
+
+const POLL_MS = 150;
+/** Where nobody looks on live, the phase that runs says so at most this often. */
+const PLAIN_LINE_EVERY_MS = 2_000;
+const NAME_COLUMNS = 21;
+const TIME_COLUMNS = 7;
+
+export interface WatchOptions {
+  readonly terminal: Terminal;
+  readonly read: () => Promise<OperationView>;
+  readonly counts: ClientCounts;
+}
+
+/** Resolves with the operation when it has ended. */
+export async function watchOperation({ terminal, read, counts }: WatchOptions): Promise<OperationView> {
+  let view = await read();
+  let printed = 0;
+  let plainAtMs = Date.now();
+  terminal.show(() => liveLines(terminal, view, counts));
+  for (;;) {
+    // An undo ends the phases before it; then it is a phase itself.
+    const ended = view.phases.filter((phase) => phase.ended_at !== null);
+    for (const phase of ended.slice(printed)) terminal.print(endedLine(terminal, phase));
+    printed = ended.length;
+    if (view.status !== 'running') break;
+    if (!terminal.isLive && Date.now() - plainAtMs > PLAIN_LINE_EVERY_MS) {
+      plainAtMs = Date.now();
+      terminal.print(`    ${liveFacts(view)}`);
+    }
+    await delay(POLL_MS);
+    view = await read();
+  }
+  terminal.hide();
+  return view;
+}
+
+type PhaseView = OperationView['phases'][number];
+
+function endedLine(terminal: Terminal, phase: PhaseView): string {
+  const tookMs = Date.parse(phase.ended_at ?? phase.started_at) - Date.parse(phase.started_at);
+  const isUndo = phase.phase === 'undo';
+  const mark = isUndo ? terminal.paint('red', '✘') : terminal.paint('green', '✔');
+  const time = seconds(tookMs).padStart(TIME_COLUMNS);
+  return `  ${mark} ${phase.phase.padEnd(NAME_COLUMNS)}${time}   ${terminal.paint('dim', phase.note)}`;
+}
+
+function liveLines(terminal: Terminal, view: OperationView, counts: ClientCounts): string[] {
+  const { phase = '', started_at } = view.phases.at(-1) ?? { started_at: view.started_at };
+  const time = seconds(Math.max(Date.now() - Date.parse(started_at), 0)).padStart(TIME_COLUMNS);
+  const progress = terminal.paint('cyan', bar(fractionOf(view, Date.now() - Date.parse(started_at))));
+  const name = terminal.paint('bold', phase.padEnd(NAME_COLUMNS));
+  const indent = ' '.repeat(4 + NAME_COLUMNS + TIME_COLUMNS + 3);
+  const lines = [`  ${terminal.spinner()} ${name}${time}   ${progress}   ${facts(view)}`];
+  if (view.waiting !== null) {
+    lines.push(
+      `${indent}${terminal.paint('yellow', `waits: ${view.waiting.reason}, until ${view.waiting.ends_when}`)}`,
+    );
+  }
+  lines.push(`${indent}${terminal.paint('dim', `meanwhile: ${clientsLine(counts)}`)}`);
+  return lines;
+}
+
+/** Of the copy by its points, of every other phase by its ETA. */
+function fractionOf(view: OperationView, elapsedMs: number): number {
+  if (view.phase === 'copy' && view.points_expected !== null && view.points_expected > 0) {
+    return view.points_done / view.points_expected;
+  }
+  if (view.eta_s === null) return 0;
+  return elapsedMs / (elapsedMs + view.eta_s * 1000);
+}
+
+function facts(view: OperationView): string {
+  const points = `${count(view.points_done)} of ${count(view.points_expected ?? 0)} points`;
+  const rate = view.rate_points_per_s === null ? 0 : view.rate_points_per_s;
+  const eta = view.eta_s === null ? '' : `   ETA ${view.eta_s} s`;
+  return `${points}${rate > 0 ? `   ${count(rate)}/s` : ''}${eta}`;
+}
+
+function liveFacts(view: OperationView): string {
+  const waits = view.waiting === null ? '' : `   waits: ${view.waiting.reason}`;
+  return `${view.phase ?? ''}   ${facts(view)}${waits}`;
+}
+
+export function clientsLine(counts: ClientCounts): string {
+  const refused = refusedCount(counts.refusedWrites) + refusedCount(counts.refusedReads);
+  return (
+    `${count(counts.pointsWritten)} points written, ${count(counts.pointsDeleted)} deleted, ` +
+    `${count(counts.reads)} read, ${count(refused)} refused`
+  );
+}
