@@ -198,7 +198,9 @@ describe('ShardClient: time', () => {
 
   it.each(calls)('ends %s at the deadline of its caller, long before its own time-out', async (_name, call) => {
     const shard = await shardThat(hangs);
-    const error = await failureOf(call(clientOf(shard.url), { deadlineMs: Date.now() + 80 }));
+    const error = await failureOf(
+      call(clientOf(shard.url, { requestTimeoutMs: 600_000 }), { deadlineMs: Date.now() + 80 }),
+    );
     expect(error).toMatchObject({ code: 'TimedOut' });
     expect(error.message).toContain('before the deadline of its caller');
   });
