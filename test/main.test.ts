@@ -1,0 +1,218 @@
+/** The program itself, as a process: settings, start, stop, and an embedded Temporal that is killed under it. */
+import { spawn, type ChildProcess } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { createServer, type AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { startDevServer, type DevServer } from '../src/temporal/dev-server';
+import { locateTemporalCli } from '../src/temporal/temporal-cli';
+import { waitFor } from './support/wait-for';
+
+const START_TIMEOUT_MS = 60_000;
+// Whole processes start here, on whatever else the machine does.
+jest.setTimeout(240_000);
+const KEY = 'key-that-must-not-be-logged';
+const SHARD_KEY = 'shard-key-that-must-not-be-logged';
+
+let cli: string;
+let dir: string;
+const programs: Program[] = [];
+
+beforeAll(async () => {
+  cli = await locateTemporalCli({ report: (line) => process.stderr.write(`${line}\n`) });
+}, 1_800_000);
+beforeEach(() => {
+  dir = mkdtempSync(join(tmpdir(), 'main-'));
+});
+afterEach(async () => {
+  await Promise.all(programs.splice(0).map((program) => program.kill()));
+  rmSync(dir, { recursive: true, force: true });
+});
+
+/** One run of the program in a folder of its own, so that no file of this machine is read as a setting. */
+class Program {
+  readonly exit: Promise<number | null>;
+  stdout = '';
+  stderr = '';
+  private readonly child: ChildProcess;
+
+  constructor(args: readonly string[], environment: Record<string, string>) {
+    const env = {
+      PATH: process.env['PATH'] ?? '',
+      HOME: dir,
+      TEMPORAL_CLI: cli,
+      QUIVER_REST_ADDR: '127.0.0.1:0',
+      QUIVER_API_KEYS: KEY,
+      QUIVER_CLUSTER_SHARD_KEY: SHARD_KEY,
+      QUIVER_CLUSTER_SHARDS: 'http://127.0.0.1:1,http://127.0.0.1:2',
+      COORDINATOR_DATA_DIR: join(dir, 'data'),
+      COORDINATOR_TEMPORAL_PORT: '0',
+      COORDINATOR_TEMPORAL_UI_PORT: '0',
+      ...environment,
+    };
+    const main = resolve(__dirname, '../src/main.ts');
+    this.child = spawn(process.execPath, ['--import', require.resolve('tsx'), main, ...args], { cwd: dir, env });
+    this.child.stdout?.on('data', (chunk: Buffer) => (this.stdout += chunk.toString()));
+    this.child.stderr?.on('data', (chunk: Buffer) => (this.stderr += chunk.toString()));
+    this.exit = new Promise((done) => this.child.once('close', done));
+    programs.push(this);
+  }
+
+  signal(name: NodeJS.Signals): void {
+    this.child.kill(name);
+  }
+
+  async kill(): Promise<void> {
+    this.signal('SIGKILL');
+    await this.exit;
+  }
+
+  lines(): Record<string, unknown>[] {
+    const complete = this.stdout.split('\n').filter((line) => line.startsWith('{') && line.endsWith('}'));
+    return complete.map((line) => JSON.parse(line) as Record<string, unknown>);
+  }
+
+  /** The log line with this message, as soon as it is there. */
+  logged(msg: string): Promise<Record<string, unknown>> {
+    const seen = (): Record<string, unknown> | undefined => this.lines().find((line) => line['msg'] === msg);
+    return waitFor(`the log line "${msg}" of ${this.stdout} ${this.stderr}`, seen, START_TIMEOUT_MS);
+  }
+
+  async url(): Promise<string> {
+    return String((await this.logged('listening'))['url']);
+  }
+}
+
+const get = (url: string): Promise<Response> => fetch(url, { headers: { Authorization: `Bearer ${KEY}` } });
+const isReady = async (url: string): Promise<boolean> => (await get(`${url}/readyz`)).status === 200;
+
+async function isServedFresh(url: string): Promise<boolean> {
+  const answer = await get(`${url}/cluster/map`);
+  return answer.status === 200 && answer.headers.get('coordinator-map-stale') === null;
+}
+
+const isAlive = (pid: number): boolean => {
+  try {
+    return process.kill(pid, 0);
+  } catch {
+    return false;
+  }
+};
+
+const embeddedPid = (): number =>
+  (JSON.parse(readFileSync(join(dir, 'data', 'temporal.db.pid'), 'utf8')) as { pid: number }).pid;
+
+describe('the program', () => {
+  it.each([
+    ['no role', [], {}, /^usage: .* serve \| api \| worker\n$/],
+    ['an unknown role', ['serv'], {}, /^usage: /],
+    ['a bad setting', ['serve'], { COORDINATOR_GRACE_MS: 'soon' }, /^COORDINATOR_GRACE_MS: expected [^\n]+\n$/],
+    ['no keys', ['serve'], { QUIVER_API_KEYS: '' }, /^QUIVER_API_KEYS: expected [^\n]+\n$/],
+    ['the role api without a Temporal', ['api'], {}, /^TEMPORAL_ADDRESS: expected [^\n]+\n$/],
+    ['the role worker without a Temporal', ['worker'], {}, /^TEMPORAL_ADDRESS: expected [^\n]+\n$/],
+  ])('ends with exit code 2 and one line when it is started with %s', async (_what, args, environment, line) => {
+    const program = new Program(args, environment);
+    expect(await program.exit).toBe(2);
+    expect(program.stderr).toMatch(line);
+  });
+
+  it('serves on a Temporal of its own, restarts it when it is killed, and ends in order on SIGTERM', async () => {
+    const program = new Program(['serve'], {});
+    const url = await program.url();
+    await waitFor('it is ready', () => isReady(url), START_TIMEOUT_MS);
+    expect(await (await get(`${url}/cluster/map`)).json()).toMatchObject({
+      version: 0,
+      shards: [{ id: 0 }, { id: 1 }],
+    });
+
+    const firstPid = embeddedPid();
+    process.kill(firstPid, 'SIGKILL');
+    await waitFor('the last known map is served as stale', async () => {
+      const answer = await get(`${url}/cluster/map`);
+      return answer.status === 200 && answer.headers.get('coordinator-map-stale') !== null;
+    });
+    await waitFor('the map is served fresh again', () => isServedFresh(url), START_TIMEOUT_MS);
+    const secondPid = embeddedPid();
+    expect(secondPid).not.toBe(firstPid);
+
+    program.signal('SIGTERM');
+    expect(await program.exit).toBe(0);
+    expect(isAlive(secondPid)).toBe(false);
+    expect(program.lines().map((line) => line['msg'])).toEqual(expect.arrayContaining(['stopping', 'stopped']));
+    expect(program.stdout + program.stderr).not.toMatch(/must-not-be-logged/);
+  });
+
+  it('finds its cluster again after a SIGKILL, whatever the settings say by then', async () => {
+    const first = new Program(['serve'], {});
+    const firstUrl = await first.url();
+    const add = await fetch(`${firstUrl}/cluster/shards`, {
+      method: 'POST',
+      headers: { Authorization: `Bearer ${KEY}`, 'Content-Type': 'application/json' },
+      body: JSON.stringify({ primary_url: 'http://127.0.0.1:3' }),
+    });
+    expect(add.status).toBe(200);
+    await first.kill();
+
+    const second = new Program(['serve'], { QUIVER_CLUSTER_SHARDS: 'http://127.0.0.1:9' });
+    const url = await second.url();
+    await waitFor('it is ready', () => isReady(url), START_TIMEOUT_MS);
+    expect(await (await get(`${url}/cluster/map`)).json()).toEqual(await add.json());
+  });
+
+  it('ends with exit code 2 when its address is taken, and leaves no Temporal behind', async () => {
+    const holder = createServer();
+    await new Promise<void>((done) => holder.listen(0, '127.0.0.1', done));
+    const { port } = holder.address() as AddressInfo;
+    const program = new Program(['serve'], { QUIVER_REST_ADDR: `127.0.0.1:${port}` });
+    await program.logged('Temporal started');
+    const pid = embeddedPid();
+    expect(await program.exit).toBe(2);
+    expect(program.stderr).toMatch(/^QUIVER_REST_ADDR: .*EADDRINUSE/m);
+    expect(isAlive(pid)).toBe(false);
+    await new Promise((done) => holder.close(done));
+  });
+});
+
+describe('api and worker as processes of their own', () => {
+  let temporal: DevServer;
+  beforeAll(async () => {
+    temporal = await startDevServer({ cli, dbFile: null, port: 0, uiPort: null, namespace: 'default' });
+  }, START_TIMEOUT_MS);
+  afterAll(() => temporal.stop());
+
+  it('work side by side on one Temporal, and each can be stopped without the other', async () => {
+    const environment = { TEMPORAL_ADDRESS: temporal.address, COORDINATOR_CLUSTER: 'side-by-side' };
+    const api = new Program(['api'], environment);
+    const url = await api.url();
+    expect((await get(`${url}/readyz`)).status).toBe(503);
+
+    const workers = [new Program(['worker'], environment), new Program(['worker'], environment)];
+    const other = new Program(['api'], environment);
+    await waitFor(
+      'both APIs are ready',
+      async () => (await isReady(url)) && (await isReady(await other.url())),
+      60_000,
+    );
+
+    workers[0]!.signal('SIGTERM');
+    expect(await workers[0]!.exit).toBe(0);
+    await waitFor('the other worker answers', () => isServedFresh(url));
+    other.signal('SIGINT');
+    expect(await other.exit).toBe(0);
+    expect(await isReady(url)).toBe(true);
+  });
+
+  it('answers a request that is under way when SIGTERM comes, and takes no new one', async () => {
+    const environment = { TEMPORAL_ADDRESS: temporal.address, COORDINATOR_CLUSTER: 'no-worker' };
+    const api = new Program(['api'], environment);
+    const url = await api.url();
+    // Nothing answers the query behind it, so it is under way for as long as a query may take.
+    const underWay = get(`${url}/cluster/operations`);
+    await waitFor('the request has arrived', async () => (await get(`${url}/healthz`)).ok);
+    api.signal('SIGTERM');
+    await api.logged('stopping');
+    await expect(get(`${url}/healthz`)).rejects.toThrow();
+    expect((await underWay).status).toBe(503);
+    expect(await api.exit).toBe(0);
+  });
+});
