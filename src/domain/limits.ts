@@ -48,7 +48,7 @@ export interface Timings {
   readonly settleMs: number;
   /** How long one thing may be waited for before the flip until the operation is undone. */
   readonly patienceMs: number;
-  /** How long the joiner's indexes may take to get ready. 0 leaves them to the first searches. */
+  /** How long the joiner's searches may take to find what was copied, before the flip. 0 leaves that to the time after it. */
   readonly warmUpMs: number;
   /** The longest life of one attempt of an activity that writes points. */
   readonly attemptMs: number;
@@ -65,7 +65,7 @@ export const DEFAULT_TIMINGS: Timings = {
   inFlightMs: 1_000,
   settleMs: 500,
   patienceMs: 120_000,
-  warmUpMs: 30_000,
+  warmUpMs: 300_000,
   attemptMs: 60_000,
   heartbeatMs: 10_000,
   retryFirstMs: 500,

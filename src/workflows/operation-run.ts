@@ -90,7 +90,7 @@ export class OperationRun {
    * its undo follows. After the flip there is only forward: the step is tried until it succeeds.
    */
   async persist<T>(what: string, step: () => Promise<T>): Promise<T> {
-    const sinceMs = nowMs();
+    let sinceMs: number | null = null;
     let pauseMs = this.timings.retryFirstMs;
     for (;;) {
       try {
@@ -100,6 +100,7 @@ export class OperationRun {
       } catch (error) {
         if (isCancellation(error) || !(error instanceof ActivityFailure)) throw error;
         const failure = describeFailure(error, this.timings);
+        sinceMs ??= nowMs();
         this.state.progress.failedAttempts += 1;
         this.expectLateWrites(failure.lateWritesUntilMs);
         const forwardOnly = this.state.progress.pointOfNoReturnPassed;
