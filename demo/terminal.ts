@@ -100,7 +100,6 @@ export function cut(line: string, columns: number): string {
   return result;
 }
 
- 
 const ESCAPE_OR_CHARACTER = /\u001b\[[0-9;]*m|./gu;
 
 export interface Column {

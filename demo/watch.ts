@@ -8,6 +8,7 @@ import { bar, count, seconds, type Terminal } from './terminal';
 const POLL_MS = 150;
 /** Where nobody looks on live, the phase that runs says so at most this often. */
 const PLAIN_LINE_EVERY_MS = 2_000;
+const RECORD_TRIES_MAX = 20;
 const NAME_COLUMNS = 21;
 const TIME_COLUMNS = 7;
 
@@ -20,24 +21,34 @@ export interface WatchOptions {
 /** Resolves with the operation when it has ended. */
 export async function watchOperation({ terminal, read, counts }: WatchOptions): Promise<OperationView> {
   let view = await read();
-  let printed = 0;
+  const printed = new Set<string>();
   let plainAtMs = Date.now();
   terminal.show(() => liveLines(terminal, view, counts));
   for (;;) {
-    // An undo ends the phases before it; then it is a phase itself.
-    const ended = view.phases.filter((phase) => phase.ended_at !== null);
-    for (const phase of ended.slice(printed)) terminal.print(endedLine(terminal, phase));
-    printed = ended.length;
+    for (const phase of view.phases) {
+      if (phase.ended_at === null || printed.has(phase.phase)) continue;
+      printed.add(phase.phase);
+      terminal.print(endedLine(terminal, phase));
+    }
     if (view.status !== 'running') break;
     if (!terminal.isLive && Date.now() - plainAtMs > PLAIN_LINE_EVERY_MS) {
       plainAtMs = Date.now();
       terminal.print(`    ${liveFacts(view)}`);
     }
     await delay(POLL_MS);
-    view = await read();
+    view = await readWhole(read);
   }
   terminal.hide();
   return view;
+}
+
+/** An API that could not ask the operation itself in time answers from its record, which has no phases: the next answer will. */
+async function readWhole(read: () => Promise<OperationView>): Promise<OperationView> {
+  for (let tries = 1; ; tries++) {
+    const view = await read();
+    if (view.phases.length > 0 || tries === RECORD_TRIES_MAX) return view;
+    await delay(POLL_MS);
+  }
 }
 
 type PhaseView = OperationView['phases'][number];
