@@ -8,6 +8,7 @@
  *  3. An attempt that ends by failing says so in its last heartbeat. If the next attempt finds no such word, the one before
  *     it may still be running somewhere, and may write until its own deadline.
  */
+import { setMaxListeners } from 'node:events';
 import { setTimeout as delay } from 'node:timers/promises';
 import { ApplicationFailure, type Context, type Info } from '@temporalio/activity';
 import { ShardError } from '../shards/errors';
@@ -58,6 +59,8 @@ export class Attempt {
     this.#info = context.info;
     this.#clock = clock;
     this.signal = context.cancellationSignal;
+    // Every request under way listens to it, and there may be dozens: no leak.
+    setMaxListeners(0, this.signal);
     const lifeMs = this.#info.startToCloseTimeoutMs;
     const startMs = clock.nowMs();
     this.deadlineMs = startMs + lifeMs - Math.min(DEADLINE_MARGIN_MAX_MS, lifeMs * DEADLINE_MARGIN_SHARE);

@@ -35,9 +35,11 @@ async function copyRows(
       rowsRead += elements.length;
       for (const { id, raw } of elements) {
         plan.locate(id);
-        if (isInSlice(plan, 'donor', donorId)) writer.add(plan.owner, raw);
+        if (!isInSlice(plan, 'donor', donorId)) continue;
+        const owner = plan.owner;
+        if (!writer.hasRoomFor(raw)) await writer.makeRoomFor(raw);
+        writer.add(owner, raw);
       }
-      if (writer.isFull) await writer.flushFull();
     }
     await writer.flushAll();
   } finally {

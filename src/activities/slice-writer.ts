@@ -3,7 +3,7 @@ import type { CopyPageInput } from './contract';
 import { isPrimingUseful, PRIME_POINTS, primeIndex } from './prime-index';
 import type { ActivityScope } from './run-activity';
 
-/** What is collected for one owner. `limitPoints` is small until its index is primed. */
+/** What is collected for one owner. `primes` is null until it is known whether its index is to be primed, then false. */
 interface Outbox {
   readonly ownerId: number;
   points: Buffer[];
@@ -42,21 +42,21 @@ export class SliceWriter {
     outbox.bytes += raw.length;
     this.#collectedBytes += raw.length;
     const pointsMax = outbox.primes === false ? UPSERT_POINTS_MAX : PRIME_POINTS;
-    if (outbox.points.length >= pointsMax || this.#collectedBytes >= UPSERT_BODY_BYTES_MAX) this.#hasFull = true;
+    if (outbox.points.length >= pointsMax) this.#hasFull = true;
   }
 
-  get isFull(): boolean {
-    return this.#hasFull;
+  hasRoomFor(raw: Buffer): boolean {
+    return !this.#hasFull && (this.#collectedBytes === 0 || this.#collectedBytes + raw.length <= UPSERT_BODY_BYTES_MAX);
   }
 
   /** Sends what is full; returns as soon as the next points can be collected. */
-  async flushFull(): Promise<void> {
+  async makeRoomFor(raw: Buffer): Promise<void> {
     for (const outbox of this.#outboxes.values()) {
       const isPriming = outbox.primes !== false && outbox.points.length >= PRIME_POINTS;
       if (isPriming || outbox.points.length >= UPSERT_POINTS_MAX) await this.#send(outbox);
     }
-    while (this.#collectedBytes >= UPSERT_BODY_BYTES_MAX) await this.#send(this.#largest());
     this.#hasFull = false;
+    while (!this.hasRoomFor(raw)) await this.#send(this.#largest());
   }
 
   async flushAll(): Promise<void> {
