@@ -26,12 +26,18 @@ interface Compose {
 const root = join(__dirname, '../..');
 const read = (path: string): string => readFileSync(join(root, path), 'utf8');
 
-/** As Compose fills them in, after parsing: `${NAME}`, `${NAME:-default}`. A value is text, whatever it looks like. */
-function interpolate(node: unknown, environment: Readonly<Record<string, string>>): unknown {
+type Environment = Readonly<Record<string, string>>;
+
+/** What a user cannot leave out. */
+const REQUIRED: Environment = { QUIVER_CLUSTER_SHARDS: '[http://shard0:6333,http://shard1:6333]' };
+
+/** As Compose fills them in, after parsing: `${NAME:-default}`, `${NAME:?reason}`. A value is text, whatever it looks like. */
+function interpolate(node: unknown, environment: Environment): unknown {
   if (typeof node === 'string') {
-    return node.replace(/\$\{(\w+)(?::-([^}]*))?\}/g, (_all, name: string, byDefault?: string) => {
+    return node.replace(/\$\{(\w+)(?::([-?])([^}]*))?\}/g, (_all, name: string, kind?: string, text = '') => {
       const value = environment[name] ?? '';
-      return value === '' ? (byDefault ?? '') : value;
+      if (value === '' && kind === '?') throw new Error(`${name}: ${String(text)}`);
+      return value === '' && kind === '-' ? String(text) : value;
     });
   }
   if (Array.isArray(node)) return node.map((item) => interpolate(item, environment));
@@ -39,12 +45,12 @@ function interpolate(node: unknown, environment: Readonly<Record<string, string>
   return Object.fromEntries(Object.entries(node).map(([key, value]) => [key, interpolate(value, environment)]));
 }
 
-function compose(environment: Readonly<Record<string, string>> = {}): Compose {
+function compose(environment: Environment = REQUIRED): Compose {
   return interpolate(parse(read('docker-compose.yml'), { merge: true }), environment) as Compose;
 }
 
-function service(name: string, environment?: Readonly<Record<string, string>>): Service {
-  const found = compose(environment).services[name];
+function service(name: string, environment: Environment = {}): Service {
+  const found = compose({ ...REQUIRED, ...environment }).services[name];
   if (found === undefined) throw new Error(`expected a service ${name} in docker-compose.yml`);
   return found;
 }
@@ -132,18 +138,21 @@ describe('docker-compose.yml', () => {
     for (const setting of Object.keys(service(name).environment ?? {})) expect(known).toContain(setting);
   });
 
-  it.each(coordinators)('configures %s without any setting of its user', (name) => {
+  it.each(coordinators)('configures %s for a user who has set nothing but the shards', (name) => {
     const config = loadConfig({ ...service(name).environment });
     expect(config.temporal.address).toBe('temporal:7233');
     expect(config.restAddress).toEqual({ host: '0.0.0.0', port: 6333 });
     expect(config.apiKeys).toHaveLength(1);
-    expect(config.seedShards).toEqual([]);
+    expect(config.seedShards).toHaveLength(2);
     expect(config.shardKey).toBeNull();
+  });
+
+  it('says what to do when the shards are not set, which an API without a cluster cannot start without', () => {
+    expect(() => compose({})).toThrow('QUIVER_CLUSTER_SHARDS: put the shards of the cluster into .env');
   });
 
   it.each(coordinators)("passes the user's shards, keys and routers on to %s", (name) => {
     const { environment } = service(name, {
-      QUIVER_CLUSTER_SHARDS: '[http://shard0:6333,http://shard1:6333]',
       QUIVER_CLUSTER_REPLICAS: '0=http://shard0b:6333',
       QUIVER_CLUSTER_SHARD_KEY: 'shard-key',
       QUIVER_API_KEYS: 'one,two',
