@@ -207,7 +207,6 @@ describe('PointWalk', () => {
 
   it('refuses a shard whose rows are not in byte order', async () => {
     const unordered: PageSource = {
-      // eslint-disable-next-line @typescript-eslint/require-await -- a page in one batch
       async *fetchPage() {
         yield ['b', 'a'].map((id) => ({ id: Buffer.from(id), raw: Buffer.from('{}') }));
       },

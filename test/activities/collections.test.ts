@@ -1,0 +1,153 @@
+import { COLLECTION, MovingCluster, point, SCHEMA } from './moving-cluster';
+
+let cluster: MovingCluster;
+afterEach(() => cluster.stop());
+
+const receivers = () => [cluster.address(2)];
+const sides = () => ({ donors: cluster.donors, receivers: receivers() });
+
+describe('prepareCollections', () => {
+  it('creates on the joiner what the donors have, with the same settings, and nothing when repeated', async () => {
+    const schema = { ...SCHEMA, filterable: [{ path: 'value', field_type: 'numeric' }] };
+    cluster = await MovingCluster.start({ schema: null });
+    for (const donor of cluster.shards.slice(0, 2)) donor.create(schema);
+    const { result } = await cluster.run('prepareCollections', sides());
+    expect(result).toMatchObject({ created: 1, collections: [{ name: COLLECTION }] });
+    const again = await cluster.run('prepareCollections', sides());
+    expect(again.result.created).toBe(0);
+    const onJoiner = { donors: receivers(), receivers: [] };
+    const { result: made } = await cluster.run('prepareCollections', onJoiner);
+    expect(made.collections[0]!.schema).toBe(result.collections[0]!.schema);
+  });
+
+  it('is to be tried again while the donors disagree, and creates nothing then', async () => {
+    cluster = await MovingCluster.start({ schema: null });
+    cluster.shards[0]!.create(SCHEMA);
+    const failure = await cluster.failure('prepareCollections', sides());
+    expect(failure).toMatchObject({ type: 'CollectionInFlux', nonRetryable: false });
+    expect(cluster.joiner.collections()).toEqual([]);
+  });
+
+  it('needs a person when the joiner has the collection with other settings', async () => {
+    cluster = await MovingCluster.start({ schema: null });
+    for (const donor of cluster.shards.slice(0, 2)) donor.create(SCHEMA);
+    cluster.joiner.create({ ...SCHEMA, dim: 9 });
+    const failure = await cluster.failure('prepareCollections', sides());
+    expect(failure).toMatchObject({ type: 'SchemaConflict', nonRetryable: true });
+  });
+});
+
+describe('removeOrphanCollections', () => {
+  const input = (keep: readonly string[] = []) => ({ ...sides(), keep: [keep], settleMs: 500 });
+
+  it('removes from the joiner what no donor has any more, except what it had before', async () => {
+    cluster = await MovingCluster.start();
+    for (const name of ['gone', 'kept']) cluster.joiner.create({ ...SCHEMA, name });
+    const { result } = await cluster.run('removeOrphanCollections', input(['kept']));
+    expect(result).toEqual({ removed: 1 });
+    expect(cluster.joiner.collections()).toEqual([COLLECTION, 'kept']);
+    expect(cluster.clock.sleptMs).toEqual([500]);
+  });
+
+  it('leaves a collection that a donor has got when it is looked at again', async () => {
+    cluster = await MovingCluster.start();
+    cluster.joiner.create({ ...SCHEMA, name: 'new' });
+    cluster.clock.onSleep = () => cluster.shards[1]!.create({ ...SCHEMA, name: 'new' });
+    const { result } = await cluster.run('removeOrphanCollections', input());
+    expect(result).toEqual({ removed: 0 });
+    expect(cluster.joiner.collections()).toContain('new');
+  });
+
+  it('removes nothing when a donor cannot be asked: unknown is not "has none"', async () => {
+    cluster = await MovingCluster.start();
+    cluster.joiner.create({ ...SCHEMA, name: 'gone' });
+    await cluster.shards[0]!.stop();
+    await cluster.failure('removeOrphanCollections', input());
+    expect(cluster.joiner.collections()).toContain('gone');
+  });
+});
+
+describe('warmUp', () => {
+  const input = (mustFind: boolean) => ({
+    receivers: receivers(),
+    collections: [COLLECTION, 'absent'],
+    patienceMs: 1_000,
+    mustFind,
+  });
+  const points = () => cluster.movingIds(40).map((id, n) => point(id, n));
+  /** Overwritten once, so that the index does not simply grow with the points. */
+  const load = (): void => {
+    for (let time = 0; time < 2; time++) cluster.joiner.put(COLLECTION, ...points());
+  };
+  /** Searches answer from an index that has none of the points, as Quiver's do while it rebuilds one in the background. */
+  const answerFromOldIndex = () => {
+    const match = { path: /\/query$/ };
+    const ids = cluster.joiner.ids(COLLECTION);
+    const { faults } = cluster.joiner;
+    const hide = () => void cluster.joiner.delete(COLLECTION, ...ids);
+    const show = () => cluster.joiner.put(COLLECTION, ...points());
+    const active = [
+      faults.add({ match, fault: { kind: 'before', run: hide } }),
+      faults.add({ match, fault: { kind: 'beforeReply', run: show } }),
+    ];
+    return { remove: () => active.forEach((each) => each.remove()) };
+  };
+
+  it('has the joiner build its index by a search, and waits until it is ready', async () => {
+    cluster = await MovingCluster.start({ schema: { ...SCHEMA, index: 'hnsw' } });
+    load();
+    const { result } = await cluster.run('warmUp', input(false));
+    expect(result).toEqual({ notReady: [] });
+    expect(cluster.joiner.requests.filter(({ path }) => path.endsWith('/query'))).toHaveLength(1);
+  });
+
+  it('names the collections that were not ready in time, and does not fail', async () => {
+    cluster = await MovingCluster.start({ schema: { ...SCHEMA, index: 'hnsw' } });
+    load();
+    cluster.joiner.faults.add({ match: { path: /\/query$/ }, fault: { kind: 'status', status: 500 } });
+    cluster.clock.onSleep = () => void (cluster.clock.skewMs += 250);
+    const { result } = await cluster.run('warmUp', input(false));
+    expect(result).toEqual({ notReady: [COLLECTION] });
+  });
+
+  it('finds what the joiner holds when its index is up to date', async () => {
+    cluster = await MovingCluster.start({ schema: { ...SCHEMA, index: 'hnsw' } });
+    load();
+    expect((await cluster.run('warmUp', input(true))).result).toEqual({ notReady: [] });
+  });
+
+  it('waits for searches to find what the joiner holds, even while it says that its index is ready', async () => {
+    cluster = await MovingCluster.start();
+    load();
+    const old = answerFromOldIndex();
+    cluster.clock.onSleep = () => old.remove();
+    expect((await cluster.run('warmUp', input(true))).result).toEqual({ notReady: [] });
+    expect(cluster.clock.sleptMs.length).toBeGreaterThan(0);
+  });
+
+  it('names a collection whose searches do not find what the joiner holds in time', async () => {
+    cluster = await MovingCluster.start();
+    load();
+    answerFromOldIndex();
+    cluster.clock.onSleep = () => void (cluster.clock.skewMs += 600);
+    expect((await cluster.run('warmUp', input(true))).result).toEqual({ notReady: [COLLECTION] });
+  });
+});
+
+describe('awaitRouters', () => {
+  it('returns the routers that lag, with the reason, when patience is over', async () => {
+    cluster = await MovingCluster.start();
+    const url = 'http://127.0.0.1:1';
+    cluster.clock.onSleep = () => void (cluster.clock.skewMs += 500);
+    const { result } = await cluster.run('awaitRouters', { routerUrls: [url], version: 4, patienceMs: 1_000 });
+    expect(result.lagging).toMatchObject([{ url, version: null }]);
+    expect(result.lagging[0]!.reason).toContain(url);
+  });
+
+  it('returns at once when there is no router to ask', async () => {
+    cluster = await MovingCluster.start();
+    const { result } = await cluster.run('awaitRouters', { routerUrls: [], version: 4, patienceMs: 1_000 });
+    expect(result).toEqual({ lagging: [] });
+    expect(cluster.clock.sleptMs).toEqual([]);
+  });
+});
