@@ -1,4 +1,4 @@
-import { spawn } from 'node:child_process';
+import { spawn, type ChildProcess } from 'node:child_process';
 import { join } from 'node:path';
 
 export const ROOT = join(__dirname, '..');
@@ -9,6 +9,13 @@ export interface CommandResult {
   readonly seconds: number;
 }
 
+const running = new Set<ChildProcess>();
+process.once('exit', () => {
+  for (const child of running) child.kill('SIGTERM');
+});
+// Without this a SIGTERM would end this process without its exit handlers, and leave its children behind.
+process.once('SIGTERM', () => process.exit(143));
+
 /** Runs a program of node_modules/.bin in the project's root. With `isLive` its output goes to the terminal as it comes. */
 export async function runCommand(command: readonly string[], isLive = false): Promise<CommandResult> {
   const [name = '', ...args] = command;
@@ -17,6 +24,7 @@ export async function runCommand(command: readonly string[], isLive = false): Pr
     cwd: ROOT,
     stdio: isLive ? 'inherit' : ['ignore', 'pipe', 'pipe'],
   });
+  running.add(child);
   const chunks: Buffer[] = [];
   child.stdout?.on('data', (chunk: Buffer) => chunks.push(chunk));
   child.stderr?.on('data', (chunk: Buffer) => chunks.push(chunk));
@@ -27,5 +35,6 @@ export async function runCommand(command: readonly string[], isLive = false): Pr
     });
     child.once('close', (code) => resolve(code === 0));
   });
+  running.delete(child);
   return { isOk, output: Buffer.concat(chunks).toString(), seconds: (Date.now() - startedAtMs) / 1_000 };
 }

@@ -10,17 +10,10 @@ import { ToolMissingError } from '../src/temporal/tool-cache';
 import { locateQuiver } from '../test/support/real-quiver';
 import { build } from './build';
 import { ROOT, runCommand } from './run-command';
+import { countResult, FAILED, lastLine, PASSED, sum, type Count } from './test-count';
 
 /** Above this many at once the tests of a 2-core machine only wait for each other. */
 const UNIT_WORKERS = 2;
-
-interface Count {
-  readonly passed: number;
-  readonly failed: number;
-  readonly skipped: number;
-}
-const PASSED: Count = { passed: 1, failed: 0, skipped: 0 };
-const FAILED: Count = { passed: 0, failed: 1, skipped: 0 };
 
 async function main(): Promise<Count> {
   const tools = await check('tools', setUpTools);
@@ -71,7 +64,7 @@ async function jest(project: string, ...options: string[]): Promise<Count> {
     const outputFile = join(dir, 'result.json');
     const args = ['--ci', '--passWithNoTests', `--selectProjects=${project}`, '--json', `--outputFile=${outputFile}`];
     const { isOk } = await runCommand(['jest', ...args, ...options], true);
-    const result = await readResult(outputFile);
+    const result = countResult(await readFile(outputFile, 'utf8').catch(() => ''));
     // Jest also fails for what it counts nowhere, such as a global teardown.
     return !isOk && result.failed === 0 ? sum([result, FAILED]) : result;
   } finally {
@@ -79,38 +72,15 @@ async function jest(project: string, ...options: string[]): Promise<Count> {
   }
 }
 
-async function readResult(outputFile: string): Promise<Count> {
-  try {
-    const result = JSON.parse(await readFile(outputFile, 'utf8')) as Record<string, number>;
-    const of = (name: string): number => result[name] ?? 0;
-    return {
-      passed: of('numPassedTests'),
-      failed: of('numFailedTests') + of('numRuntimeErrorTestSuites'),
-      skipped: of('numPendingTests') + of('numTodoTests'),
-    };
-  } catch {
-    return FAILED;
-  }
-}
-
-function sum(counts: readonly Count[]): Count {
-  const total = (of: (count: Count) => number): number => counts.reduce((all, count) => all + of(count), 0);
-  return {
-    passed: total((count) => count.passed),
-    failed: total((count) => count.failed),
-    skipped: total((count) => count.skipped),
-  };
-}
-
 process.chdir(ROOT);
 main().then(
-  ({ passed, failed, skipped }) => {
-    console.log(`${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ''}`);
-    process.exitCode = failed > 0 ? 1 : 0;
+  (count) => {
+    console.log(lastLine(count));
+    process.exitCode = count.failed > 0 ? 1 : 0;
   },
   (error: unknown) => {
     console.error(error);
-    console.log('0 passed, 1 failed');
+    console.log(lastLine(FAILED));
     process.exitCode = 1;
   },
 );

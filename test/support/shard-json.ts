@@ -284,7 +284,7 @@ export function parseF64(text: string): number {
   let digits = 0n;
   let exponent = Number(exponentText);
   let isFull = false;
-  for (const [index, digit] of [...(whole + fraction)].entries()) {
+  for (const [index, digit] of Array.from(whole + fraction).entries()) {
     const isFraction = index >= whole.length;
     const next = digits * 10n + BigInt(digit);
     isFull ||= next > U64_MAX;
