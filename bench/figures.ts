@@ -16,6 +16,9 @@ export interface Figure {
   readonly how: string;
 }
 
+/** How long the caller of a grow may wait for its answer. */
+export const ANSWER_MS_MAX = 300;
+
 export const judge = (isMet: boolean): Verdict => (isMet ? 'met' : 'not met');
 
 export const ms = (value: number): string =>
@@ -60,10 +63,20 @@ export function asText(figures: readonly Figure[]): string {
   return lines.join('\n');
 }
 
-export function asMarkdown(figures: readonly Figure[]): string {
+/** The whole of docs/benchmarks.md. */
+export function asMarkdown(figures: readonly Figure[], machine: string): string {
   const line = (cells: readonly string[]): string =>
     `| ${cells.map((cell) => cell.replace(/\|/g, '\\|')).join(' | ')} |`;
   const table = [line(HEADINGS), line(HEADINGS.map(() => '---')), ...figures.map((figure) => line(row(figure)))];
   const notes = figures.map((figure) => `- **${figure.what}.** ${figure.how}`);
-  return `${table.join('\n')}\n\nHow each was measured:\n\n${notes.join('\n')}\n`;
+  return `${PREFACE}\n${machine}\n\n${table.join('\n')}\n\n## How each was measured\n\n${notes.join('\n')}\n`;
 }
+
+const PREFACE = `# Benchmarks
+
+Written by \`npm run bench -- --out docs/benchmarks.md\`: real Quiver 1.1.0 shards, a Temporal dev server with a database file and the
+built coordinator, all on one machine and in one run, so that every ratio compares like with like. Shards, Temporal,
+coordinator and load generator share its cores; absolute times say little about another machine, the ratios more. A
+figure without a limit is there for information. With several runs the median counts.
+
+`;

@@ -1,11 +1,12 @@
 /**
- * `npm run bench [-- --only move,memory,map] [-- --out FILE]`: measures against the real thing, on this machine, in this run, and prints each
+ * `npm run bench [-- --only move,answer,memory,map] [-- --out FILE]`: measures against the real thing, on this machine, in this run, and prints each
  * figure with its limit. With `--out` the table goes into a file too, as Markdown. Ends with exit code 1 when a limit is not met.
  */
 import { writeFile } from 'node:fs/promises';
 import { cpus } from 'node:os';
 import { parseArgs } from 'node:util';
 import { build } from '../scripts/build';
+import { measureAnswer } from './answer';
 import { Bed } from './bed';
 import { asMarkdown, asText, type Figure } from './figures';
 import { measureMapReads } from './map-reads';
@@ -14,6 +15,7 @@ import { measureMove } from './move';
 
 const PARTS: Readonly<Record<string, (bed: Bed) => Promise<readonly Figure[]>>> = {
   move: measureMove,
+  answer: measureAnswer,
   memory: measureMemory,
   map: measureMapReads,
 };
@@ -40,9 +42,10 @@ async function main(): Promise<number> {
     await bed.remove();
   }
   const [cpu] = cpus();
-  const machine = `${cpus().length} cores (${cpu?.model.trim() ?? 'unknown'}), Node ${process.versions.node}`;
+  const date = new Date().toISOString().slice(0, 10);
+  const machine = `${date}, ${cpus().length} cores (${cpu?.model.trim() ?? 'unknown'}), Node ${process.versions.node}.`;
   console.log(`\n${asText(figures)}\n\n${machine}`);
-  if (values.out !== undefined) await writeFile(values.out, `${asMarkdown(figures)}\n${machine}.\n`);
+  if (values.out !== undefined) await writeFile(values.out, asMarkdown(figures, machine));
   return figures.some((figure) => figure.verdict === 'not met') ? 1 : 0;
 }
 
