@@ -1,3 +1,5 @@
+import { CancelledFailure } from '@temporalio/activity';
+import type { MockActivityEnvironment } from '@temporalio/testing';
 import { COLLECTION, MovingCluster, point, SCHEMA } from './moving-cluster';
 
 let cluster: MovingCluster;
@@ -43,6 +45,16 @@ describe('cleanJoiner', () => {
     });
     await cluster.run('cleanJoiner', input([COLLECTION]));
     expect(cluster.joiner.ids(COLLECTION)).toEqual([]);
+  });
+
+  it('begins no further write when it is cancelled during one', async () => {
+    cluster = await MovingCluster.start();
+    for (const name of ['a', 'b', 'c']) cluster.joiner.create({ ...SCHEMA, name });
+    let cancel = (): void => undefined;
+    cluster.joiner.faults.add({ match: { method: 'DELETE' }, fault: { kind: 'before', run: () => cancel() } });
+    const onStart = (environment: MockActivityEnvironment) => (cancel = () => environment.cancel());
+    await expect(cluster.run('cleanJoiner', input([]), { onStart })).rejects.toThrow(CancelledFailure);
+    expect(cluster.joiner.collections()).toEqual(['b', 'c', COLLECTION]);
   });
 
   it('changes nothing when it is repeated', async () => {

@@ -137,6 +137,24 @@ describe('dropSegment', () => {
     expect(leftOnDonors(moving)).toEqual([moving[1]]);
   });
 
+  it('goes on behind the last row that it kept when every other row before its cursor is gone', async () => {
+    cluster = await MovingCluster.start({ shard: { limits: { fetchRowsMax: 50 } } });
+    const moving = cluster.movingIds(400, 0);
+    for (const shard of [cluster.shards[0]!, cluster.joiner]) shard.put(COLLECTION, ...moving.map((id) => point(id)));
+    cluster.joiner.delete(COLLECTION, moving[1]!);
+    const late = cluster.shards[0]!.faults.add({
+      match: { path: /fetch$/, nth: 4 },
+      fault: { kind: 'before', run: () => void (cluster.clock.skewMs += 40_000) },
+    });
+    const first = await cluster.run('dropSegment', segment(false));
+    late.remove();
+    expect(first.result).toMatchObject({ kept: 1, restarted: false });
+    expect(first.result.cursor).not.toBeNull();
+    const second = await cluster.run('dropSegment', { ...segment(false), cursor: first.result.cursor });
+    expect(second.result).toMatchObject({ cursor: null, kept: 0, restarted: false });
+    expect(leftOnDonors(moving)).toEqual([moving[1]]);
+  });
+
   it('repeats what it has to and ends with the same shards when the reply to a delete was lost', async () => {
     cluster = await MovingCluster.start();
     const moving = moved(600);
