@@ -16,6 +16,7 @@
  * removed, the lock is given back (INV-7). From step 8 on there is only forward: what fails is tried until it succeeds.
  */
 import {
+  ActivityFailure,
   allHandlersFinished,
   ApplicationFailure,
   CancellationScope,
@@ -331,14 +332,10 @@ async function undo(run: OperationRun, steps: GrowSteps, cause: unknown): Promis
     try {
       await work();
     } catch (error) {
-      left.push(`${what}: ${error instanceof Error ? error.message : 'unknown failure'}`);
+      left.push(`${what}: ${messageOf(error)}`);
     }
   };
-  const why = isCancellation(cause)
-    ? (state.cancelReason ?? 'on request')
-    : cause instanceof Error
-      ? cause.message
-      : 'unknown failure';
+  const why = isCancellation(cause) ? (state.cancelReason ?? 'on request') : messageOf(cause);
   const { operationId } = progress;
   await run.phase('undo', 'give the lock back', async () => {
     if (state.shards.length > 0) {
@@ -402,8 +399,17 @@ function endOf(cause: unknown, wasAnnounced: boolean): OperationEnd {
   return wasAnnounced ? 'failed' : 'refused';
 }
 
+/** What was thrown, without what Temporal wraps around it. */
+function innermost(cause: unknown): unknown {
+  return cause instanceof ActivityFailure && cause.cause !== undefined ? cause.cause : cause;
+}
+
 function failureType(cause: unknown): string {
-  const inner =
-    cause instanceof Error && 'cause' in cause && cause.cause instanceof ApplicationFailure ? cause.cause : cause;
+  const inner = innermost(cause);
   return inner instanceof ApplicationFailure ? (inner.type ?? 'NeedsOperator') : 'NeedsOperator';
+}
+
+function messageOf(cause: unknown): string {
+  const inner = innermost(cause);
+  return inner instanceof Error ? inner.message : 'unknown failure';
 }
