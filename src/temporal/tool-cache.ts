@@ -183,7 +183,8 @@ export async function runInstaller(options: InstallCommand, report: Report): Pro
   process.once('exit', killAll);
   const timer = setTimeout(killAll, timeoutMs);
   const still = setInterval(() => {
-    report(`  … ${Math.round((Date.now() - startedAtMs) / 1000)} s: ${lastLine.slice(0, 100)}`);
+    const seconds = Math.round((Date.now() - startedAtMs) / 1000);
+    report(`  … ${seconds} s${lastLine === '' ? '' : `: ${lastLine.slice(0, 100)}`}`);
   }, STILL_AT_IT_MS);
   try {
     await new Promise<void>((resolve, reject) => {
