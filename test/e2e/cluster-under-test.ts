@@ -152,27 +152,40 @@ export class ClusterUnderTest {
   }
 
   /** Resolves as soon as the phase has been entered; the operation may be further already when the phase is a short one. */
-  async enters(operationId: string, phase: string): Promise<OperationView> {
-    return waitFor(
-      `the operation enters ${phase}`,
-      async () => {
-        const view = await this.operation(operationId);
-        return view?.phases.some((each) => each.phase === phase) === true ? view : null;
-      },
-      OPERATION_TIMEOUT_MS,
+  enters(operationId: string, phase: string): Promise<OperationView> {
+    return this.awaitOperation(operationId, `the operation enters ${phase}`, (view) =>
+      view.phases.some((each) => each.phase === phase),
     );
   }
 
   /** What the operation itself says at its end; an API that cannot ask it in time answers from its record, which knows less. */
-  async ends(operationId: string): Promise<OperationView> {
-    return waitFor(
+  ends(operationId: string): Promise<OperationView> {
+    return this.awaitOperation(
+      operationId,
       'the operation ends',
-      async () => {
-        const view = await this.operation(operationId);
-        return view !== null && view.status !== 'running' && view.phases.length > 0 ? view : null;
-      },
-      OPERATION_TIMEOUT_MS,
+      (view) => view.status !== 'running' && view.phases.length > 0,
     );
+  }
+
+  private async awaitOperation(
+    operationId: string,
+    what: string,
+    isThere: (view: OperationView) => boolean,
+  ): Promise<OperationView> {
+    let last: OperationView | null = null;
+    try {
+      return await waitFor(
+        what,
+        async () => {
+          const view = await this.operation(operationId);
+          last = view ?? last;
+          return view !== null && isThere(view) ? view : null;
+        },
+        OPERATION_TIMEOUT_MS,
+      );
+    } catch (error) {
+      throw new Error(`waited in vain until ${what}; it was last seen as ${JSON.stringify(last)}`, { cause: error });
+    }
   }
 
   async currentMap(): Promise<ShardMap> {
