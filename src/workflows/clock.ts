@@ -3,6 +3,6 @@
  * so a replay reads the same values. The one place in this folder that may ask.
  */
 export function nowMs(): number {
-  // eslint-disable-next-line no-restricted-properties, no-restricted-globals, no-restricted-syntax -- see above
+  // eslint-disable-next-line no-restricted-properties -- see above
   return Date.now();
 }

@@ -45,7 +45,7 @@ export async function cluster(input: ClusterInput): Promise<void> {
       return { map: state.map, lockShards: state.lock?.shards ?? [] };
     },
     // A refusal by the validator leaves no event behind, so refused requests do not make the history longer.
-    { validator: (transition) => void answering(() => apply(state, transition)) },
+    { validator: (transition: ClusterTransition) => void answering(() => apply(state, transition)) },
   );
   setCurrentDetails(clusterDetails(state));
 
