@@ -90,7 +90,7 @@ export class Attempt {
     try {
       return await send({ deadlineMs: this.deadlineMs });
     } catch (error) {
-      if (error instanceof ShardError && error.outcomeUnknown) {
+      if (error instanceof ShardError && mayArriveLate(error)) {
         this.#lateWritesUntilMs = Math.max(this.#lateWritesUntilMs, this.nowMs() + REQUEST_TIMEOUT_MS);
       }
       throw error;
@@ -163,6 +163,11 @@ export class Attempt {
     if (ended?.attempt === attempt - 1) return ended.lateWritesUntilMs;
     return currentAttemptScheduledTimestampMs + startToCloseTimeoutMs;
   }
+}
+
+/** A write that was answered is over, whatever the answer. Without an answer, or with a gateway's in its place, it may go on. */
+function mayArriveLate(error: ShardError): boolean {
+  return error.outcomeUnknown && (error.status === null || error.status === 502 || error.status === 504);
 }
 
 function heartbeatDetails(info: Info): HeartbeatDetails | null {

@@ -10,6 +10,7 @@ import { DELETE_IDS_MAX } from '../domain/limits';
 import type { ShardClient } from '../shards/shard-client';
 import type { Attempt } from './attempt';
 import { inParallel } from './in-parallel';
+import { isSamePoint } from './same-point';
 import { cutToBodies } from './slice-writer';
 
 export interface Difference {
@@ -68,7 +69,7 @@ async function lookAgain(differences: readonly Difference[], scope: MendScope): 
       shard(difference.donorId).getPoint(collection, difference.id, attempt.reading),
       shard(difference.ownerId).getPoint(collection, difference.id, attempt.reading),
     ]);
-    if (!sameBytes(held, owned)) still.push(difference);
+    if (!isSamePoint(held, owned)) still.push(difference);
   });
   return still;
 }
@@ -86,7 +87,7 @@ async function mendBatch(
     for (const difference of changing) actions.set(difference, truth.get(difference) == null ? 'deleted' : 'upserted');
     const now = await readDonors(changing, scope);
     const written = truth;
-    changing = changing.filter((each) => !sameBytes(written.get(each) ?? null, now.get(each) ?? null));
+    changing = changing.filter((each) => !isSamePoint(written.get(each) ?? null, now.get(each) ?? null));
     truth = now;
   }
   const upserted = [...actions.values()].filter((action) => action === 'upserted').length;
@@ -120,8 +121,4 @@ async function writeOwners(
       await attempt.write((ctx) => shard(ownerId).deletePoints(collection, ids, ctx));
     }
   }
-}
-
-function sameBytes(a: Buffer | null, b: Buffer | null): boolean {
-  return a === null || b === null ? a === b : a.equals(b);
 }
