@@ -5,11 +5,9 @@
 import type { ManualChange, OperationEnd, OperationKind } from '../domain/cluster-state';
 import type { PlacementSpec, Shard, ShardAddress, ShardMap } from '../domain/shard-map';
 
-/** What a collection is, without what it holds. `count` is the shard's own. `schema` is the canonical JSON of what POST /v1/collections takes. */
+/** A collection and how many points each shard says that it holds. Its schema stays in the activities: a history must not grow with it. */
 export interface CollectionInfo {
   readonly name: string;
-  readonly schema: string;
-  readonly dim: number;
   readonly countByShard: Readonly<Record<string, number>>;
 }
 
@@ -22,6 +20,8 @@ export type ClusterTransition =
       readonly shards: readonly ShardAddress[];
     }
   | { readonly type: 'announceJoin'; readonly operationId: string }
+  /** Changes nothing; fails when the operation does not hold the lock, or its shards are not joining any more. */
+  | { readonly type: 'confirmAnnounced'; readonly operationId: string }
   | { readonly type: 'flipJoin'; readonly operationId: string }
   | { readonly type: 'withdrawJoin'; readonly operationId: string }
   | {
@@ -103,6 +103,8 @@ export interface ReconcileResult extends MayWriteLate {
   readonly settledByThemselves: number;
   readonly upserted: number;
   readonly deleted: number;
+  /** An attempt before this one may have written something that nobody counted: then the pass is not clean (INV-4). */
+  readonly mayHaveWritten: boolean;
 }
 
 export interface DropInput extends Move {
@@ -137,11 +139,15 @@ export interface PreflightInput {
   readonly donors: readonly Shard[];
   readonly routerUrls: readonly string[];
   readonly allowNonempty: boolean;
+  /** The cluster's. A router that holds a later one follows another coordinator, or a cluster that was lost (RouterAhead). */
+  readonly mapVersion: number;
 }
 export interface PreflightReport {
   readonly collections: readonly CollectionInfo[];
   /** Names of the collections that each joiner had before this operation, by index of `joiners`. */
   readonly collectionsBefore: readonly (readonly string[])[];
+  /** Of these, the ones that held points (allowNonempty): an undo leaves them alone. */
+  readonly nonemptyBefore: readonly (readonly string[])[];
 }
 
 export interface CoordinatorActivities {
@@ -155,9 +161,15 @@ export interface CoordinatorActivities {
   prepareCollections(input: {
     donors: readonly Shard[];
     receivers: readonly Shard[];
-  }): Promise<{ collections: readonly CollectionInfo[]; created: number }>;
+  }): Promise<{ collections: readonly CollectionInfo[]; created: number } & MayWriteLate>;
 
-  /** Asks routers until all hold `version` or better, or `patienceMs` is over. Never fails because a router lags. */
+  /** Every collection that any of these shards has, whether they agree on it or not. Changes nothing. */
+  listCollections(input: { shards: readonly Shard[] }): Promise<{ collections: readonly CollectionInfo[] }>;
+
+  /**
+   * Asks routers until all hold exactly `version`, or `patienceMs` is over (0: asks once). Never fails because a router lags.
+   * The map does not change while an operation holds the lock, so a later version is a foreign one and no better than an old one.
+   */
   awaitRouters(input: {
     routerUrls: readonly string[];
     version: number;
@@ -179,7 +191,7 @@ export interface CoordinatorActivities {
     receivers: readonly Shard[];
     keep: readonly (readonly string[])[];
     settleMs: number;
-  }): Promise<{ removed: number }>;
+  }): Promise<{ removed: number } & MayWriteLate>;
 
   /**
    * Design step 7: has the receivers build their indexes; returns the names that were not ready after `patienceMs`. Ready: a
@@ -207,10 +219,11 @@ export interface CoordinatorActivities {
   }>;
 
   /**
-   * Undo of prepare and copy: collections that the joiner did not have before are removed; in the others every point of
-   * the slice is deleted, and nothing else. Repeating it is harmless. Returns what is left to do for a person: nothing, if empty.
+   * Undo of prepare and copy, one part: collections that the joiner did not have before are removed; in those that it had, empty,
+   * every point of the slice is deleted; those that held points of their own (`nonemptyBefore`) are left alone. Repeating it
+   * is harmless. `done: false`: to be called again.
    */
   cleanJoiner(
-    input: Move & { joiner: Shard; collectionsBefore: readonly string[] },
-  ): Promise<{ collectionsDropped: number; pointsDeleted: number } & MayWriteLate>;
+    input: Move & { joiner: Shard; collectionsBefore: readonly string[]; nonemptyBefore: readonly string[] },
+  ): Promise<{ done: boolean; collectionsDropped: number; pointsDeleted: number } & MayWriteLate>;
 }

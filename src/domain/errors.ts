@@ -28,6 +28,7 @@ export type DomainErrorCode =
   | 'MultivectorCollection'
   | 'SchemaConflict'
   | 'RouterUnreachable'
+  | 'RouterAhead'
   // Why a running operation was undone.
   | 'RoutersLagging'
   | 'PatienceExhausted'
