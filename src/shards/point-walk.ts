@@ -8,7 +8,8 @@
  *  2. a page that begins above it is thrown away and asked for again from further back, twice as far each time, down to 0;
  *  3. of an accepted page only the rows above the last id taken are yielded;
  *  4. only a page with fewer rows than were asked for ends the walk.
- * Memory: one batch of elements, whatever the size of a page.
+ * None of this needs to know when a page was asked for, so the next one is asked for while the present one is still being taken, which
+ * hides the time that a shard takes to begin its answer. Memory: two batches of elements, whatever the size of a page.
  */
 import { createHash } from 'node:crypto';
 import { PAGE_OVERLAP_ROWS, PAGE_ROWS_MAX } from '../domain/limits';
@@ -48,7 +49,11 @@ interface OpenPage {
   readonly offset: number;
   readonly limit: number;
   readonly batches: AsyncIterator<PointElement[]>;
+  /** Asked for already, so that the request is on its way. */
+  first: Promise<IteratorResult<PointElement[]>> | null;
   rows: number;
+  /** Rows that the caller has deleted since this page was asked for. */
+  removed: number;
 }
 
 /** 128 bits: enough that two ids of a collection never share one, and an id cannot be read back from it. */
@@ -60,12 +65,13 @@ export class PointWalk {
   readonly #options: WalkOptions;
   /** The last id taken; the next row yielded is above it. */
   #lastId: Buffer | null = null;
-  /** Offset behind the last row taken, as of the moment in which the present page was read. */
+  /** Offset behind the last row taken, as of the moment in which the page that it came in was asked for. */
   #nextOffset = 0;
-  /** Rows that the caller has deleted since the present page was read. */
+  /** Rows that the caller has deleted since that moment. */
   #removed = 0;
   #stepBack = PAGE_OVERLAP_ROWS;
   #page: OpenPage | null = null;
+  #nextPage: OpenPage | null = null;
   #hasEnded = false;
 
   constructor(options: WalkOptions) {
@@ -87,7 +93,7 @@ export class PointWalk {
   /** The next rows, or null behind the last one. A batch holds at least one row that was not taken before. */
   async next(): Promise<WalkBatch | null> {
     while (!this.#hasEnded) {
-      this.#page ??= this.#openPage();
+      this.#page ??= this.#openPage(this.#nextOffset - this.#removed);
       const batch = await this.#nextOfPage(this.#page);
       if (batch !== null) return batch;
     }
@@ -100,28 +106,39 @@ export class PointWalk {
    */
   rowsRemoved(rows: number): void {
     this.#removed += rows;
+    for (const page of [this.#page, this.#nextPage]) if (page !== null) page.removed += rows;
   }
 
-  /** Rows reported as deleted since the present page was read, so `offset` of a batch is too high by that many now. */
+  /** Rows reported as deleted since the present page was asked for, so `offset` of a batch is too high by that many now. */
   get removedSincePage(): number {
     return this.#removed;
   }
 
   /** Lets go of the connection. The walk can go on later: it then reads a page of its own from where it stands. */
   async suspend(): Promise<void> {
-    const page = this.#page;
+    const open = [this.#page, this.#nextPage];
     this.#page = null;
-    await page?.batches.return?.();
+    this.#nextPage = null;
+    for (const page of open) await page?.batches.return?.();
   }
 
-  #openPage(): OpenPage {
+  /** `behind`: the offset behind the last row that the pages before this one bring, as of now. */
+  #openPage(behind: number): OpenPage {
     const { source, collection, withPayload, withVector, ctx } = this.#options;
-    this.#nextOffset = Math.max(0, this.#nextOffset - this.#removed);
-    this.#removed = 0;
     const limit = pageRowsAllowed(source);
-    const offset = Math.max(0, this.#nextOffset - Math.min(this.#stepBack, this.#stepBackMax(limit)));
+    const offset = Math.max(0, behind - Math.min(this.#stepBack, this.#stepBackMax(limit)));
     const batches = source.fetchPage(collection, { offset, limit, withPayload, withVector }, ctx);
-    return { offset, limit, batches: batches[Symbol.asyncIterator](), rows: 0 };
+    return { offset, limit, batches: batches[Symbol.asyncIterator](), first: null, rows: 0, removed: 0 };
+  }
+
+  /** Asks for the page after this one when half of this one is there: most pages of which half is there are whole. */
+  #openAhead(page: OpenPage): void {
+    if (this.#nextPage !== null || page.rows * 2 < page.limit) return;
+    const next = this.#openPage(page.offset + page.limit - page.removed);
+    next.first = next.batches.next();
+    // It is looked at when its turn comes, if it comes.
+    next.first.catch(() => undefined);
+    this.#nextPage = next;
   }
 
   /** The first step back leaves room for new rows, even in the small pages of a shard that allows no larger ones. */
@@ -145,19 +162,23 @@ export class PointWalk {
       return null;
     }
     this.#stepBack = PAGE_OVERLAP_ROWS;
+    this.#removed = page.removed;
     const offset = page.offset + page.rows;
     page.rows += elements.length;
     const start = this.#takeNew(elements);
     this.#nextOffset = page.offset + page.rows;
+    this.#openAhead(page);
     return start < elements.length ? { elements, start, offset } : null;
   }
 
   async #read(page: OpenPage): Promise<IteratorResult<PointElement[]> | null> {
     try {
-      return await page.batches.next();
+      const first = page.first;
+      page.first = null;
+      return await (first ?? page.batches.next());
     } catch (error) {
       if (page.rows > 0 || !lowerPageRows(this.#options.source, page.limit, error)) throw error;
-      this.#page = null;
+      await this.suspend();
       return null;
     }
   }
@@ -169,8 +190,10 @@ export class PointWalk {
   async #endPage(page: OpenPage): Promise<void> {
     // An empty page behind offset 0 says only that rows were deleted; what is left of them may be above the last one taken.
     if (page.rows === 0 && page.offset > 0) return this.#refusePage();
-    this.#page = null;
     this.#hasEnded = page.rows < page.limit;
+    if (this.#hasEnded) return this.suspend();
+    this.#page = this.#nextPage;
+    this.#nextPage = null;
   }
 
   async #refusePage(): Promise<void> {

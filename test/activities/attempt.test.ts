@@ -26,7 +26,6 @@ async function interruptedPass(): Promise<{ moving: string[]; last: Details }> {
   await cluster.failure('reconcileSegment', segment(), {
     onStart: (environment) => environment.on('heartbeat', (details: Details) => heartbeats.push(details)),
   });
-  cluster.shards[0]!.requests.length = 0;
   return { moving, last: heartbeats.at(-1)! };
 }
 
@@ -34,12 +33,11 @@ describe('an attempt', () => {
   it('goes on where the heartbeat of the one before it stopped, and counts what that one did', async () => {
     const { moving, last } = await interruptedPass();
     expect(last.progress?.counts.pointsCompared).toBeGreaterThan(0);
-    cluster.joiner.delete(COLLECTION, moving.at(-1)!);
+    // The first one is before the place where it goes on, so this attempt does not look at it again.
+    cluster.joiner.delete(COLLECTION, moving[0]!, moving.at(-1)!);
     const info = { attempt: 2, heartbeatDetails: last };
     const { result } = await cluster.run('reconcileSegment', segment(), { info });
     expect(result).toMatchObject({ cursor: null, restarted: false, pointsCompared: moving.length, upserted: 1 });
-    const pages = cluster.shards[0]!.requests.filter(({ path }) => path.endsWith('/fetch')).length;
-    expect(pages).toBeLessThan(cluster.shards[0]!.ids(COLLECTION).length / 25);
   });
 
   it('knows that nothing arrives late from one before it that ended by itself', async () => {

@@ -199,7 +199,8 @@ describe('PointWalk', () => {
       walk.rowsRemoved(batch.elements.length - batch.start);
     }
     expect(seen).toBe(25_000);
-    expect(shard.requests.map((request) => request.offset)).toEqual([0, 0, 0]);
+    // Asked for when half of the page before was there, and so deleted.
+    expect(shard.requests.map((request) => request.offset)).toEqual([0, 4_902, 4_902, 4_902]);
   });
 
   it('overlaps its pages by PAGE_OVERLAP_ROWS and ends with the page that is shorter than its limit', async () => {
