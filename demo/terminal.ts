@@ -3,6 +3,7 @@
 const FRAMES = ['⠋', '⠙', '⠹', '⠸', '⠼', '⠴', '⠦', '⠧', '⠇', '⠏'];
 const FRAME_MS = 80;
 const BAR_CELLS = 24;
+const MOVING_CELLS = 4;
 const COLUMNS_DEFAULT = 100;
 const EIGHTHS = ['', '▏', '▎', '▍', '▌', '▋', '▊', '▉'];
 const HIDE_CURSOR = '\u001b[?25l';
@@ -87,6 +88,14 @@ export function bar(fraction: number): string {
   const eighths = Math.round(Math.min(Math.max(fraction, 0), 1) * BAR_CELLS * 8);
   const filled = '█'.repeat(Math.floor(eighths / 8)) + (EIGHTHS[eighths % 8] ?? '');
   return filled + '░'.repeat(BAR_CELLS - filled.length);
+}
+
+/** For work of which nobody knows how much there is. */
+export function movingBar(nowMs: number): string {
+  const turns = BAR_CELLS - MOVING_CELLS;
+  const step = Math.floor(nowMs / FRAME_MS) % (2 * turns);
+  const at = step < turns ? step : 2 * turns - step;
+  return '░'.repeat(at) + '█'.repeat(MOVING_CELLS) + '░'.repeat(turns - at);
 }
 
 /** Cuts at a number of visible characters; colours take no room. */

@@ -3,7 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { OperationView } from '../src/wire/coordinator-api';
 import type { ClientCounts } from '../test/support/register-clients';
 import { refusedCount } from '../test/support/register-check';
-import { bar, count, seconds, type Terminal } from './terminal';
+import { bar, count, movingBar, seconds, type Terminal } from './terminal';
 
 const POLL_MS = 150;
 /** Where nobody looks on live, the phase that runs says so at most this often. */
@@ -64,7 +64,8 @@ function endedLine(terminal: Terminal, phase: PhaseView): string {
 function liveLines(terminal: Terminal, view: OperationView, counts: ClientCounts): string[] {
   const { phase = '', started_at } = view.phases.at(-1) ?? { started_at: view.started_at };
   const time = seconds(Math.max(Date.now() - Date.parse(started_at), 0)).padStart(TIME_COLUMNS);
-  const progress = terminal.paint('cyan', bar(fractionOf(view, Date.now() - Date.parse(started_at))));
+  const fraction = fractionOf(view, Date.now() - Date.parse(started_at));
+  const progress = terminal.paint('cyan', fraction === null ? movingBar(Date.now()) : bar(fraction));
   const name = terminal.paint('bold', phase.padEnd(NAME_COLUMNS));
   const indent = ' '.repeat(4 + NAME_COLUMNS + TIME_COLUMNS + 3);
   const lines = [`  ${terminal.spinner()} ${name}${time}   ${progress}   ${facts(view)}`];
@@ -77,18 +78,19 @@ function liveLines(terminal: Terminal, view: OperationView, counts: ClientCounts
   return lines;
 }
 
-/** Of the copy by its points, of every other phase by its ETA. */
-function fractionOf(view: OperationView, elapsedMs: number): number {
+/** Of the copy by its points, of every other phase by its ETA. Null where nobody can tell. */
+function fractionOf(view: OperationView, elapsedMs: number): number | null {
   if (view.phase === 'copy' && view.points_expected !== null && view.points_expected > 0) {
     return view.points_done / view.points_expected;
   }
-  if (view.eta_s === null) return 0;
+  if (view.eta_s === null) return null;
   return elapsedMs / (elapsedMs + view.eta_s * 1000);
 }
 
 function facts(view: OperationView): string {
-  const points = `${count(view.points_done)} of ${count(view.points_expected ?? 0)} points`;
-  const rate = view.rate_points_per_s === null ? 0 : view.rate_points_per_s;
+  const expected = view.phase === 'copy' ? ` of about ${count(view.points_expected ?? 0)}` : '';
+  const points = `${count(view.points_done)}${expected} points`;
+  const rate = view.rate_points_per_s ?? 0;
   const eta = view.eta_s === null ? '' : `   ETA ${view.eta_s} s`;
   return `${points}${rate > 0 ? `   ${count(rate)}/s` : ''}${eta}`;
 }
