@@ -58,6 +58,15 @@ describe('removeOrphanCollections', () => {
     expect(cluster.joiner.collections()).toContain('new');
   });
 
+  it('leaves a collection that the joiner has got between the two looks', async () => {
+    cluster = await MovingCluster.start();
+    cluster.joiner.create({ ...SCHEMA, name: 'gone' });
+    cluster.clock.onSleep = () => cluster.joiner.create({ ...SCHEMA, name: 'new' });
+    const { result } = await cluster.run('removeOrphanCollections', input());
+    expect(result).toEqual({ removed: 1 });
+    expect(cluster.joiner.collections()).toEqual([COLLECTION, 'new']);
+  });
+
   it('removes nothing when a donor cannot be asked: unknown is not "has none"', async () => {
     cluster = await MovingCluster.start();
     cluster.joiner.create({ ...SCHEMA, name: 'gone' });
