@@ -15,6 +15,9 @@ describeWithQuiver('a grow that is cancelled', () => {
     cluster = await ClusterUnderTest.start({ temporal: await sharedTemporal(), shardDelayMs: 250 });
   });
 
+  // The verification stops the clients.
+  beforeEach(() => cluster.check.start());
+
   afterAll(() => cluster.dispose());
 
   // INV-7
@@ -36,7 +39,6 @@ describeWithQuiver('a grow that is cancelled', () => {
       const wasAnnounced = cluster.map.versions.includes(before.version + 1);
       expect(version).toBe(wasAnnounced ? before.version + 2 : before.version);
       expect(cluster.map.faults).toEqual([]);
-      cluster.check.start();
     },
     TEST_TIMEOUT_MS,
   );

@@ -205,8 +205,13 @@ export class ClusterUnderTest {
 
   // ---- What must be true afterwards ----
 
-  /** Stops the clients and holds every id against what was acknowledged. */
+  /** Lets the clients do some of everything, if they have not yet, stops them and holds every id against what was acknowledged. */
   async verify(): Promise<RegisterReport> {
+    const { counts } = this.check;
+    await waitFor(
+      'the clients have written, deleted and read enough',
+      () => counts.pointsWritten > 200 && counts.pointsDeleted > 100 && counts.reads > 40,
+    );
     await this.check.stop();
     const map = await this.currentMap();
     const members = [this.joiner, ...this.donors];

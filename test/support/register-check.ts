@@ -143,9 +143,9 @@ export class RegisterCheck {
     }
   }
 
-  /** The clients begin, and go on until `stop`. */
+  /** The clients begin, and go on until `stop`. Changes nothing while they run. */
   start(): void {
-    if (this.running !== null) throw new Error('the clients are running already');
+    if (this.running !== null) return;
     const { clients, requestsPerSecond, changedShare, newIds, seed } = this.options;
     this.isStopping = false;
     const every = changedShare === 0 ? Infinity : 1 / changedShare;
