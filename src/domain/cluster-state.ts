@@ -129,11 +129,30 @@ export function reserve(
   };
 }
 
-/** The operation's shards enter the map as joining, in one version. @throws DomainError NotLockHolder */
+/** The operation's shards enter the map as joining, in one version. @throws DomainError as `confirmAnnounced` */
 export function announceJoin(state: ClusterState, operationId: string): ClusterState {
   const lock = requireLock(state, operationId);
-  if (lock.stage !== 'reserved') return state;
-  return { ...state, map: addJoining(state.map, lock.shards), lock: { ...lock, stage: 'announced' } };
+  if (lock.stage === 'reserved') {
+    return { ...state, map: addJoining(state.map, lock.shards), lock: { ...lock, stage: 'announced' } };
+  }
+  return confirmAnnounced(state, operationId);
+}
+
+/**
+ * Changes nothing. An operation whose workflow was reset to an earlier step must not go on as if the later ones had not been:
+ * behind the flip the donors are no longer the truth.
+ * @throws DomainError NotLockHolder, PointOfNoReturnPassed, OperationEnded
+ */
+export function confirmAnnounced(state: ClusterState, operationId: string): ClusterState {
+  const lock = requireLock(state, operationId);
+  if (lock.stage === 'announced') return state;
+  if (lock.stage === 'flipped') {
+    throw new DomainError(
+      'PointOfNoReturnPassed',
+      `operation ${operationId} has flipped ownership: it only goes forward`,
+    );
+  }
+  throw new DomainError('OperationEnded', `the shards of operation ${operationId} are not in the map (${lock.stage})`);
 }
 
 /** The flip: the operation's shards become owners, in one version. @throws DomainError NotLockHolder, NotJoining */

@@ -2,37 +2,43 @@
  * Every reason why the coordinator refuses or ends something on its own, as a closed union: tables over it (the HTTP status in
  * `api/problem.ts`) are total, so a new code does not compile until someone has decided what it means to a caller.
  */
-export type DomainErrorCode =
+export const DOMAIN_ERROR_CODES = [
   // The request itself.
-  | 'InvalidRequest'
-  | 'InvalidShardUrl'
-  | 'UnknownShard'
-  | 'NotJoining'
-  | 'LastShard'
-  | 'IdempotencyKeyReused'
+  'InvalidRequest',
+  'InvalidShardUrl',
+  'UnknownShard',
+  'NotJoining',
+  'LastShard',
+  'IdempotencyKeyReused',
   // What the cluster is doing now.
-  | 'ShardAlreadyInMap'
-  | 'OperationInProgress'
-  | 'JoinInProgress'
-  | 'LeaveInProgress'
-  | 'NotLockHolder'
-  | 'PointOfNoReturnPassed'
-  | 'OperationEnded'
-  | 'OperationCancelled'
+  'ShardAlreadyInMap',
+  'OperationInProgress',
+  'JoinInProgress',
+  'LeaveInProgress',
+  'NotLockHolder',
+  'PointOfNoReturnPassed',
+  'OperationEnded',
+  'OperationCancelled',
   // What preflight found.
-  | 'JoinerUnreachable'
-  | 'JoinerRefusedKey'
-  | 'JoinerNotEmpty'
-  | 'DonorUnreachable'
-  | 'DonorRefusedKey'
-  | 'MultivectorCollection'
-  | 'SchemaConflict'
-  | 'RouterUnreachable'
-  | 'RouterAhead'
+  'JoinerUnreachable',
+  'JoinerRefusedKey',
+  'JoinerNotEmpty',
+  'DonorUnreachable',
+  'DonorRefusedKey',
+  'MultivectorCollection',
+  'SchemaConflict',
+  'RouterUnreachable',
+  'RouterAhead',
   // Why a running operation was undone.
-  | 'RoutersLagging'
-  | 'PatienceExhausted'
-  | 'NeedsOperator';
+  'RoutersLagging',
+  'PatienceExhausted',
+  'NeedsOperator',
+] as const;
+export type DomainErrorCode = (typeof DOMAIN_ERROR_CODES)[number];
+
+export function isDomainErrorCode(code: string): code is DomainErrorCode {
+  return (DOMAIN_ERROR_CODES as readonly string[]).includes(code);
+}
 
 /** A refusal that the caller can act on. The message says what was expected, what was seen and what to do. */
 export class DomainError extends Error {

@@ -42,7 +42,11 @@ export interface Timings {
   readonly graceMs: number;
   /** How long routers that can be asked may take to adopt a version. */
   readonly routerPatienceMs: number;
-  /** How long a write may be under way in a router that has just adopted a version. */
+  /**
+   * The longest life of a client's write in a router: a router has no time-out of its own, tries for 3 s to find a leader, and
+   * writes all owners of a batch before the first donor. What a router began under an older map, and a dual write that is
+   * half-way, are over after this long.
+   */
   readonly inFlightMs: number;
   /** How long a difference is left alone before it is looked at again: a dual write may be half-way. */
   readonly settleMs: number;
@@ -62,7 +66,7 @@ export interface Timings {
 export const DEFAULT_TIMINGS: Timings = {
   graceMs: 3_000,
   routerPatienceMs: 60_000,
-  inFlightMs: 1_000,
+  inFlightMs: 5_000,
   settleMs: 500,
   patienceMs: 120_000,
   warmUpMs: 300_000,

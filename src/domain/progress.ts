@@ -7,10 +7,11 @@ export const GROW_PHASES = [
   'announce',
   'await-routers',
   'copy',
-  'reconcile',
   'warm-up',
+  'reconcile',
   'promote',
   'await-routers-after',
+  'await-index',
   'drop',
   'confirm',
 ] as const;

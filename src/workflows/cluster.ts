@@ -21,6 +21,7 @@ import type { ClusterAnswer, ClusterTransition } from '../activities/contract';
 import {
   announceJoin,
   changeByHand,
+  confirmAnnounced,
   flipJoin,
   release,
   reserve,
@@ -59,6 +60,8 @@ function apply(state: ClusterState, transition: ClusterTransition): ClusterState
       return reserve(state, { ...transition, nowMs: nowMs() });
     case 'announceJoin':
       return announceJoin(state, transition.operationId);
+    case 'confirmAnnounced':
+      return confirmAnnounced(state, transition.operationId);
     case 'flipJoin':
       return flipJoin(state, transition.operationId);
     case 'withdrawJoin':

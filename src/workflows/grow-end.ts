@@ -7,6 +7,7 @@ import {
   isCancellation,
 } from '@temporalio/workflow';
 import type { OperationEnd } from '../domain/cluster-state';
+import { isDomainErrorCode, type DomainErrorCode } from '../domain/errors';
 import type { OperationOutcome } from '../domain/progress';
 import type { Shard } from '../domain/shard-map';
 import { nowMs } from './clock';
@@ -20,7 +21,10 @@ export async function succeed(run: OperationRun, steps: GrowSteps): Promise<Oper
   const { progress } = state;
   // A delete of the sweep that is still under way must not outlive the lock: the next operation may move the points back.
   await run.waitForLateWrites();
-  const kept = state.kept === 0 ? '' : `; ${count(state.kept)} points were kept on their donors (INV-5), run a repair`;
+  const kept =
+    state.kept === 0
+      ? ''
+      : `; ${count(state.kept)} points were kept on their donors, because their owner neither holds them nor is known to have deleted them`;
   const outcome: OperationOutcome = {
     message: `shard ${idsOf(state.shards)} joined and took over ${count(progress.pointsDone)} points${kept}`,
     pointsMoved: progress.pointsDone,
@@ -40,20 +44,17 @@ async function release(
   outcome: OperationOutcome,
 ): Promise<void> {
   const { operationId } = run.state.progress;
-  await steps.transition('give the lock back', {
-    type: 'release',
-    operationId,
-    end,
-    pointsMoved: outcome.pointsMoved,
-    message: outcome.message,
-  });
+  const { pointsMoved, message } = outcome;
+  await steps.transition('give the lock back', { type: 'release', operationId, end, pointsMoved, message }, 'forever');
   run.state.progress.outcome = outcome;
   run.end(end);
 }
 
 /**
- * INV-7. Every part is tried, even when another one fails, each within the operation's patience. What could not be undone is
- * said in the outcome. Throws the failure that the workflow ends with.
+ * INV-7. Every part is tried, even when another one fails; what depends on shards and routers within the operation's patience,
+ * what only depends on the cluster workflow for as long as it takes. Two things are not done: a shard that could not be taken
+ * out of the map is not cleaned, because it may be an owner by now; and its lock is kept. What could not be undone is said in
+ * the outcome. Throws the failure that the workflow ends with.
  */
 export async function undo(run: OperationRun, steps: GrowSteps, cause: unknown): Promise<never> {
   const { state } = run;
@@ -63,27 +64,23 @@ export async function undo(run: OperationRun, steps: GrowSteps, cause: unknown):
   progress.pointOfNoReturnPassed = false;
   run.endPhase('ended by a failure or a cancel');
   const left: string[] = [];
-  const part = async (what: string, work: () => Promise<unknown>): Promise<void> => {
+  const part = async (what: string, work: () => Promise<unknown>): Promise<boolean> => {
     try {
       await work();
+      return true;
     } catch (error) {
       left.push(`${what}: ${messageOf(error)}`);
+      return false;
     }
   };
-  const why = isCancellation(cause) ? (state.cancelReason ?? 'on request') : messageOf(cause);
-  const { operationId } = progress;
+  let isOut = true;
   await run.phase('undo', 'give the lock back', async () => {
-    if (state.shards.length > 0) {
-      await part('taking the joiner out of the map', async () => {
-        const { map } = await steps.transition('take the joiner out of the map', { type: 'withdrawJoin', operationId });
-        state.mapVersion = map.version;
-      });
-    }
+    if (state.shards.length > 0) isOut = await part('taking the joiner out of the map', () => withdraw(run, steps));
     // Not `announced`: an announcement whose answer was lost has reached the map all the same.
     if (state.mapVersion !== versionBefore) {
       await part('waiting for the routers', async () => {
         const lagging = await steps.routersBehind();
-        if (lagging !== null) left.push(`these routers still hold an older map: ${lagging}`);
+        if (lagging !== null) left.push(`these routers do not hold the map without the joiner yet: ${lagging}`);
       });
       await run.waitUntil(
         nowMs() + run.timings.inFlightMs,
@@ -91,10 +88,16 @@ export async function undo(run: OperationRun, steps: GrowSteps, cause: unknown):
       );
     }
     await run.waitForLateWrites();
-    for (const joiner of state.shards) await part(`cleaning shard ${joiner.id}`, () => clean(run, joiner));
+    if (!isOut) left.push('the joiner was not emptied, because it may be in the map');
+    for (const joiner of isOut ? state.shards : []) {
+      await part(`cleaning shard ${joiner.id}`, () => clean(run, joiner));
+    }
+    // A clean that was cut off may itself be late.
+    await run.waitForLateWrites();
     return left.length === 0 ? 'everything is as it was' : left.join('; ');
   });
   const end = endOf(cause, state.mapVersion !== versionBefore);
+  const why = isCancellation(cause) ? (state.cancelReason ?? 'on request') : messageOf(cause);
   const rest = left.length === 0 ? '' : `. Left to do by hand: ${left.join('; ')}`;
   const outcome: OperationOutcome = {
     message: `${end}: ${why}${rest}`,
@@ -104,29 +107,45 @@ export async function undo(run: OperationRun, steps: GrowSteps, cause: unknown):
     durationMs: nowMs() - progress.startedAtMs,
   };
   // Also when the lock was never answered: giving back what one does not hold changes nothing.
-  await part('giving the lock back', () => release(run, steps, end, outcome));
+  if (isOut) await part('giving the lock back', () => release(run, steps, end, outcome));
   progress.outcome = outcome;
   run.end(end);
-  const type = isCancellation(cause) ? 'OperationCancelled' : failureType(cause);
-  state.refusal = {
-    type,
-    message: isCancellation(cause) ? `operation ${operationId} was cancelled before the joiner was announced` : why,
-  };
-  await condition(allHandlersFinished);
+  await answerRefused(run, cause, why);
   if (isCancellation(cause)) throw cancelled();
-  throw ApplicationFailure.nonRetryable(outcome.message, type);
+  throw ApplicationFailure.nonRetryable(outcome.message, failureType(cause));
+}
+
+async function withdraw(run: OperationRun, steps: GrowSteps): Promise<void> {
+  const { operationId } = run.state.progress;
+  const transition = { type: 'withdrawJoin', operationId } as const;
+  const { map } = await steps.transition('take the joiner out of the map', transition, 'forever');
+  run.state.mapVersion = map.version;
+}
+
+/** A caller who still waits to hear that the joiner was announced hears why it was not. */
+async function answerRefused(run: OperationRun, cause: unknown, why: string): Promise<void> {
+  const { operationId } = run.state.progress;
+  run.state.refusal = isCancellation(cause)
+    ? { type: 'OperationCancelled', message: `operation ${operationId} was cancelled before the joiner was announced` }
+    : { type: failureType(cause), message: why };
+  await condition(allHandlersFinished);
 }
 
 async function clean(run: OperationRun, joiner: Shard): Promise<void> {
-  const { state } = run;
-  const { move, preflight } = state;
+  const { move, preflight, shards } = run.state;
   if (move === null || preflight === null) return;
-  const index = state.shards.indexOf(joiner);
+  const index = shards.indexOf(joiner);
   const collectionsBefore = preflight.collectionsBefore[index] ?? [];
-  const input = { ...move, joiner, collectionsBefore };
-  await run.persist(`cleaning shard ${joiner.id}`, () =>
-    run.activities.points(`remove from shard ${joiner.id} what this operation put there`).cleanJoiner(input),
-  );
+  const nonemptyBefore = preflight.nonemptyBefore[index] ?? [];
+  const input = { ...move, joiner, collectionsBefore, nonemptyBefore };
+  const what = `remove from shard ${joiner.id} what this operation put there`;
+  for (let done = false; !done;) {
+    const result = await run.persist(`cleaning shard ${joiner.id}`, () =>
+      run.activities.points(what).cleanJoiner(input),
+    );
+    run.expectLateWrites(result.lateWritesUntilMs);
+    done = result.done;
+  }
 }
 
 function endOf(cause: unknown, wasAnnounced: boolean): OperationEnd {
@@ -139,9 +158,11 @@ function innermost(cause: unknown): unknown {
   return cause instanceof ActivityFailure && cause.cause !== undefined ? cause.cause : cause;
 }
 
-function failureType(cause: unknown): string {
+/** A code that callers know. What a shard answered is no fault of theirs, so its class does not become their status. */
+function failureType(cause: unknown): DomainErrorCode {
   const inner = innermost(cause);
-  return inner instanceof ApplicationFailure ? (inner.type ?? 'NeedsOperator') : 'NeedsOperator';
+  const type = inner instanceof ApplicationFailure ? (inner.type ?? '') : '';
+  return isDomainErrorCode(type) ? type : 'NeedsOperator';
 }
 
 function messageOf(cause: unknown): string {

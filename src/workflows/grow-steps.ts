@@ -1,10 +1,13 @@
-import { ApplicationFailure, CancellationScope } from '@temporalio/workflow';
+import { ApplicationFailure, CancellationScope, isCancellation } from '@temporalio/workflow';
 import type { ClusterAnswer, ClusterTransition } from '../activities/contract';
 import { placementSpec } from '../domain/shard-map';
 import { nowMs } from './clock';
 import type { GrowInput } from './messages';
-import { idsOf, prepareCollections, type MoveParties } from './move-points';
+import { idsOf, prepareCollections, type MoveParties, type PassConditions } from './move-points';
 import { cancelled, type OperationRun } from './operation-run';
+
+/** What is waited for, in progress.waiting, while routers lag. */
+const ROUTERS = 'routers';
 
 /** The steps that only a grow has. What it shares with other operations is in move-points.ts. */
 export class GrowSteps {
@@ -23,9 +26,15 @@ export class GrowSteps {
     return { donors, receivers: state.shards, before: state.preflight?.collectionsBefore ?? [] };
   }
 
-  transition(summary: string, transition: ClusterTransition): Promise<ClusterAnswer> {
-    return this.run.persist(summary, () =>
-      this.run.activities.transition(summary).changeCluster({ cluster: this.input.cluster, transition }),
+  transition(
+    summary: string,
+    transition: ClusterTransition,
+    patience: 'limited' | 'forever' = 'limited',
+  ): Promise<ClusterAnswer> {
+    return this.run.persist(
+      summary,
+      () => this.run.activities.transition(summary).changeCluster({ cluster: this.input.cluster, transition }),
+      patience,
     );
   }
 
@@ -39,13 +48,18 @@ export class GrowSteps {
     state.shards = lockShards;
     state.progress.shardIds = lockShards.map((shard) => shard.id);
     state.mapVersion = map.version;
-    // Its placement is set when the joiner is announced; the donors can't change from here on, because the lock is held.
-    state.move = { placement: placementSpec(map), shards: [...map.shards, ...lockShards] };
+    // As it will be announced: nothing else can change the map from here on, because the lock is held. Known before the
+    // announcement, so that an undo finds the slice also when the answer to the announcement was lost.
+    const { shards: owners, leaving } = placementSpec(map);
+    const joining = state.progress.shardIds;
+    const placement = { shards: [...owners, ...joining], joining, leaving };
+    state.move = { placement, shards: [...map.shards, ...lockShards] };
     state.preflight = await activities.preflight(`preflight of ${shards.length} joining`).preflightGrow({
       joiners: shards,
       donors: map.shards,
       routerUrls: this.input.routerUrls,
       allowNonempty,
+      mapVersion: map.version,
     });
     return `${state.preflight.collections.length} collections on ${map.shards.length} donors`;
   }
@@ -77,13 +91,15 @@ export class GrowSteps {
 
   /** Design step 9, after the flip: it stalls, visibly, for as long as a router lags. */
   async awaitRoutersAfter(): Promise<string> {
+    const sinceMs = nowMs();
     for (;;) {
       const lagging = await this.routersBehind();
       if (lagging === null) return this.routersNote();
-      this.run.showWaiting(
-        `a router does not hold map version ${this.run.state.mapVersion} yet: ${lagging}`,
-        'it does',
-      );
+      this.run.showWaiting(ROUTERS, {
+        reason: `a router does not hold map version ${this.run.state.mapVersion}: ${lagging}`,
+        endsWhen: 'it does',
+        sinceMs,
+      });
       await this.run.checkpoint();
     }
   }
@@ -108,7 +124,7 @@ export class GrowSteps {
     );
     if (lagging.length > 0) return lagging.map((router) => `${router.url} (${router.reason})`).join(', ');
     state.routersAdoptedAtMs = nowMs();
-    this.run.endWaiting();
+    this.run.endWaiting(ROUTERS);
     return null;
   }
 
@@ -119,21 +135,77 @@ export class GrowSteps {
       : `${routerUrls.length} routers hold version ${this.run.state.mapVersion}`;
   }
 
+  /** Around a pass of reconcile: the operation still owns the joining, and every router writes to the joiner. */
+  passConditions(): PassConditions {
+    const { operationId } = this.run.state.progress;
+    return {
+      beforePass: async () => {
+        await this.transition('confirm that the joiner is joining', { type: 'confirmAnnounced', operationId });
+        if (!(await this.routersHoldTheMap())) await this.awaitRouters();
+      },
+      heldDuringPass: () => this.routersHoldTheMap(),
+    };
+  }
+
+  /** A router that restarted serves from its seed map until it polls again, and writes to donors only meanwhile. */
+  private async routersHoldTheMap(): Promise<boolean> {
+    const { routerUrls } = this.input;
+    if (routerUrls.length === 0) return true;
+    const { mapVersion: version } = this.run.state;
+    const { lagging } = await this.run.persist(`asking routers for map version ${version}`, () =>
+      this.run.activities
+        .patient(`do all routers hold map version ${version}?`, 0)
+        .awaitRouters({ routerUrls, version, patienceMs: 0 }),
+    );
+    return lagging.length === 0;
+  }
+
+  /** Before the flip: searches of the joiner are answered at once. What can't be had in time is left to the searches themselves. */
   async warmUp(): Promise<string> {
+    if (this.run.timings.warmUpMs === 0) return 'left to the first searches';
+    try {
+      return await this.buildIndexes(false);
+    } catch (error) {
+      if (isCancellation(error) || !(error instanceof ApplicationFailure)) throw error;
+      return `left to the first searches: ${error.message}`;
+    }
+  }
+
+  /**
+   * After the flip, before the donors drop the slice: searches of the joiner find what it holds. An index that was built early is
+   * brought up to date in the background; until then only the donors' answers make searches complete.
+   */
+  async awaitIndex(): Promise<string> {
+    if (this.run.timings.warmUpMs === 0) return 'not waited for';
+    const what = 'index';
+    this.run.showWaiting(what, {
+      reason: 'searches of the joiner may not find all moved points yet, so the donors keep theirs',
+      endsWhen: `they are found, or ${this.run.timings.warmUpMs} ms are over`,
+      sinceMs: nowMs(),
+    });
+    const note = await this.buildIndexes(true);
+    this.run.endWaiting(what);
+    return note;
+  }
+
+  private async buildIndexes(mustFind: boolean): Promise<string> {
     const { state, timings, activities } = this.run;
-    if (timings.warmUpMs === 0) return 'left to the first searches';
+    const collections = state.copy?.collections.map((each) => each.name) ?? [];
+    const doing = mustFind ? 'wait until searches find all on' : 'build the indexes of';
     const { notReady } = await this.run.persist('building indexes', () =>
       activities
-        .patient(`build the indexes of shard ${idsOf(state.shards)}`, timings.warmUpMs)
-        .warmUp({ receivers: state.shards, collections: state.proven, patienceMs: timings.warmUpMs }),
+        .patient(`${doing} shard ${idsOf(state.shards)}`, timings.warmUpMs)
+        .warmUp({ receivers: state.shards, collections, patienceMs: timings.warmUpMs, mustFind }),
     );
-    if (notReady.length === 0) return 'all indexes are ready';
-    return `not ready after ${timings.warmUpMs} ms, left to the first searches: ${notReady.join(', ')}`;
+    if (notReady.length > 0) return `not ready after ${timings.warmUpMs} ms: ${notReady.join(', ')}`;
+    return mustFind ? 'searches find what was moved' : 'searches are answered at once';
   }
 
   async promote(forward: CancellationScope): Promise<string> {
     const { state } = this.run;
-    if (forward.consideredCancelled || state.progress.cancelRequested) throw cancelled();
+    const isCancelled = forward.consideredCancelled || state.progress.cancelRequested;
+    // A run that continued as new while it waited for the flip has passed the point already.
+    if (isCancelled && !state.progress.pointOfNoReturnPassed) throw cancelled();
     // ---- The point of no return. Set in the same step as the request, so that no cancel can slip in between. ----
     state.progress.pointOfNoReturnPassed = true;
     const { operationId } = state.progress;

@@ -6,11 +6,13 @@
  *  3. announce             the joiner enters the map; the REST call is answered   crash: the transition recognises its repeat
  *  4. await-routers        every router writes to the joiner too                  crash: asked again
  *  5. copy                 blind, page by page                                    crash: a page is copied again
- *  6. reconcile            until a pass wrote nothing (INV-4)                     crash: from the last cursor
- *  7. warm-up              the joiner builds its indexes, for a while             crash: asked again
+ *  6. warm-up              searches of the joiner are answered at once            crash: asked again
+ *  7. reconcile            until a pass wrote nothing (INV-4)                     crash: from the last cursor
  *  8. promote              --- the point of no return ---                         crash: the transition recognises its repeat
- *  9. await-routers-after, drop                                                   crash: from the last cursor
- * 10. confirm              no donor holds what it doesn't own                     crash: counted again
+ *  9. await-routers-after  every router reads from the joiner                     crash: asked again
+ *     await-index          searches of the joiner find what was moved             crash: asked again
+ *     drop                 the donors let go of the slice (INV-5)                 crash: from the last cursor
+ * 10. confirm              no donor holds a point of the slice                    crash: counted again
  *
  * Before step 8 every failure and every cancel is undone: the joiner leaves the map, routers are waited for, what was copied is
  * removed, the lock is given back (INV-7). From step 8 on there is only forward: what fails is tried until it succeeds.
@@ -59,18 +61,18 @@ export async function grow(input: GrowInput): Promise<OperationOutcome> {
   });
   const steps = new GrowSteps(run, input);
 
-  if (!state.progress.pointOfNoReturnPassed) {
+  if (!state.completed.includes('promote')) {
     try {
       await forward.run(async () => {
         await run.phase('preflight', 'prepare collections on the joiner', () => steps.preflight());
         await run.phase('prepare', 'announce the joiner to the routers', () => steps.prepare());
         await run.phase('announce', 'wait until every router writes to the joiner too', () => steps.announce());
         await run.phase('await-routers', 'copy', () => steps.awaitRouters());
-        await run.phase('copy', 'compare donors and joiner until nothing differs', () =>
-          copyPoints(run, steps.parties()),
+        await run.phase('copy', 'have the joiner build its indexes', () => copyPoints(run, steps.parties()));
+        await run.phase('warm-up', 'compare donors and joiner until nothing differs', () => steps.warmUp());
+        await run.phase('reconcile', 'promote the joiner', () =>
+          reconcileUntilClean(run, steps.parties(), steps.passConditions()),
         );
-        await run.phase('reconcile', 'build the indexes', () => reconcileUntilClean(run, steps.parties()));
-        await run.phase('warm-up', 'promote the joiner', () => steps.warmUp());
         await run.phase('promote', 'wait until every router reads from the joiner', () => steps.promote(forward));
       });
     } catch (error) {
@@ -79,7 +81,8 @@ export async function grow(input: GrowInput): Promise<OperationOutcome> {
     }
   }
   return CancellationScope.nonCancellable(async () => {
-    await run.phase('await-routers-after', 'drop the slice from the donors', () => steps.awaitRoutersAfter());
+    await run.phase('await-routers-after', 'wait until searches find what was moved', () => steps.awaitRoutersAfter());
+    await run.phase('await-index', 'drop the slice from the donors', () => steps.awaitIndex());
     await run.phase('drop', 'count what is left', () => sweepDonors(run, steps.parties(), 'drop'));
     await run.phase('confirm', 'give the lock back', () => sweepDonors(run, steps.parties(), 'confirm'));
     return succeed(run, steps);

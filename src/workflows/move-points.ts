@@ -61,8 +61,13 @@ export async function prepareCollections(
   parties: MoveParties,
 ): Promise<{ collections: readonly CollectionInfo[]; created: number }> {
   const { donors, receivers } = parties;
-  return run.persist('preparing collections', () =>
-    run.activities.points(`prepare collections on shard ${idsOf(receivers)}`).prepareCollections({ donors, receivers }),
+  return noteLateWrites(
+    run,
+    await run.persist('preparing collections', () =>
+      run.activities
+        .points(`prepare collections on shard ${idsOf(receivers)}`)
+        .prepareCollections({ donors, receivers }),
+    ),
   );
 }
 
@@ -131,11 +136,30 @@ async function inLanes(donors: readonly Shard[], work: (donor: Shard) => Promise
 
 // ---- Reconcile ----
 
-/** INV-4: returns only behind a pass that began after every late write was over, compared everything and wrote nothing. */
-export async function reconcileUntilClean(run: OperationRun, parties: MoveParties): Promise<string> {
+/** What must hold around a pass, besides what the pass itself sees. */
+export interface PassConditions {
+  /** Throws when this operation may not write to its shards any more; waits until every router writes to the receivers. */
+  readonly beforePass: () => Promise<void>;
+  /** False when a router has lost the map meanwhile (it restarted): what it wrote went to donors only, so the pass proves nothing. */
+  readonly heldDuringPass: () => Promise<boolean>;
+}
+
+/**
+ * INV-4: returns only behind a pass that began after every late write was over, compared everything and wrote nothing, with
+ * every router writing to the receivers before and after it.
+ *
+ * A pass that wrote is followed by a pause as long as a client's write may live: what it deleted from a receiver may have been
+ * the first half of a dual write, whose second half is still to come. Only a pass that begins behind it can see the difference.
+ */
+export async function reconcileUntilClean(
+  run: OperationRun,
+  parties: MoveParties,
+  conditions: PassConditions,
+): Promise<string> {
   const { state } = run;
   for (;;) {
     if (state.pass === null) {
+      await conditions.beforePass();
       await run.waitUntil(
         state.routersAdoptedAtMs + run.timings.inFlightMs,
         'a write that a router began with the map before may still be under way',
@@ -147,13 +171,20 @@ export async function reconcileUntilClean(run: OperationRun, parties: MovePartie
     await walkPass(run, pass);
     state.pass = null;
     state.passes += 1;
-    if (pass.written === 0 && state.lateWritesUntilMs <= pass.startedAtMs) {
+    const isClean = pass.written === 0 && state.lateWritesUntilMs <= pass.startedAtMs;
+    if (isClean && (await conditions.heldDuringPass())) {
       state.proven = pass.collections;
       state.progress.pointsDone = pass.pointsCompared;
       state.progress.pointsExpected = pass.pointsCompared;
       state.progress.bytesDone = pass.bytesCompared;
       state.progress.bytesExpected = pass.bytesCompared;
       return `pass ${state.passes} compared ${count(pass.pointsCompared)} points and wrote nothing`;
+    }
+    if (pass.written > 0) {
+      await run.waitUntil(
+        nowMs() + run.timings.inFlightMs,
+        `pass ${state.passes} mended ${count(pass.written)} differences, and a client's write may have been half-way`,
+      );
     }
     await slowDownAfterTooManyPasses(run, pass);
     await run.checkpoint();
@@ -163,13 +194,16 @@ export async function reconcileUntilClean(run: OperationRun, parties: MovePartie
 async function beginPass(run: OperationRun, parties: MoveParties): Promise<PassState> {
   const startedAtMs = nowMs();
   const { collections, created } = await prepareCollections(run, parties);
-  const { removed } = await run.persist('removing collections that were dropped meanwhile', () =>
-    run.activities.points(`look for collections that clients have dropped`).removeOrphanCollections({
-      donors: parties.donors,
-      receivers: parties.receivers,
-      keep: parties.before,
-      settleMs: run.timings.settleMs,
-    }),
+  const { removed } = noteLateWrites(
+    run,
+    await run.persist('removing collections that were dropped meanwhile', () =>
+      run.activities.points(`look for collections that clients have dropped`).removeOrphanCollections({
+        donors: parties.donors,
+        receivers: parties.receivers,
+        keep: parties.before,
+        settleMs: run.timings.settleMs,
+      }),
+    ),
   );
   return {
     collections: collections.map((each) => each.name),
@@ -188,6 +222,7 @@ async function walkPass(run: OperationRun, pass: PassState): Promise<void> {
     const collection = pass.collections[pass.index];
     if (collection === undefined) return;
     const input = { ...moveOf(run), collection, cursor: pass.cursor, settleMs: run.timings.settleMs };
+    const failedBefore = run.state.progress.failedAttempts;
     const result = noteLateWrites(
       run,
       await run.persist(`comparing ${collection}`, () =>
@@ -198,6 +233,8 @@ async function walkPass(run: OperationRun, pass: PassState): Promise<void> {
     pass.current.points += result.pointsCompared;
     pass.current.bytes += result.bytesCompared;
     pass.written += result.upserted + result.deleted;
+    // An attempt that failed may have mended something before it did: unknown is not nothing.
+    if (result.mayHaveWritten || run.state.progress.failedAttempts > failedBefore) pass.written += 1;
     pass.cursor = result.cursor;
     const compared = pass.pointsCompared + pass.current.points;
     run.pace(compared, run.state.progress.pointsExpected, compared);
@@ -214,11 +251,10 @@ async function walkPass(run: OperationRun, pass: PassState): Promise<void> {
 /** Differences that never end have a cause that a person must see: the flip waits, the passes go on, slowly. */
 async function slowDownAfterTooManyPasses(run: OperationRun, pass: PassState): Promise<void> {
   if (run.state.passes < RECONCILE_PASSES_MAX) return;
-  run.showWaiting(
-    `${run.state.passes} passes have each found something to mend (the last one ${count(pass.written)})`,
-    'a pass writes nothing; or cancel it, which undoes everything',
+  await run.waitUntil(
+    nowMs() + run.timings.retryMaxMs,
+    `${run.state.passes} passes have each found something to mend (the last one ${count(pass.written)}): the flip needs one that finds nothing, or cancel this operation, which undoes everything`,
   );
-  await run.waitUntil(nowMs() + run.timings.retryMaxMs, 'passes keep finding differences between donors and joiner');
 }
 
 // ---- Drop and confirm ----
@@ -245,31 +281,38 @@ export async function sweepDonors(run: OperationRun, parties: MoveParties, step:
     // Something arrived on a donor after the drop: drop again, then count again.
     const again = sweep.step === 'confirm' ? 'drop' : 'confirm';
     if (again === 'drop') state.kept = 0;
-    state.sweep = { ...sweep, step: again, index: 0, cursor: null, current: 0, left: 0, round: sweep.round + 1 };
+    state.sweep = {
+      ...sweep,
+      step: again,
+      index: 0,
+      cursor: null,
+      current: 0,
+      currentHeld: 0,
+      left: 0,
+      held: 0,
+      round: sweep.round + 1,
+    };
     await run.checkpoint();
   }
 }
 
 async function beginSweep(run: OperationRun, parties: MoveParties, step: SweepState['step']): Promise<SweepState> {
-  const { collections } = await prepareCollections(run, { ...parties, receivers: [] });
-  return {
-    collections: collections.map((each) => each.name),
-    step,
-    index: 0,
-    cursor: null,
-    current: 0,
-    left: 0,
-    round: 0,
-  };
+  // Also collections that only some donors have, or that came after the clean pass: what lies there must go as well.
+  const { collections } = await run.persist('listing collections', () =>
+    run.activities.points('list the collections of the donors').listCollections({ shards: parties.donors }),
+  );
+  const names = collections.map((each) => each.name);
+  return { collections: names, step, index: 0, cursor: null, current: 0, currentHeld: 0, left: 0, held: 0, round: 0 };
 }
 
 function sweepNote(run: OperationRun, sweep: SweepState): string {
   const { state } = run;
   const dropped = count(sum(Object.values(state.dropped)));
   if (sweep.step === 'drop') return `${dropped} points dropped, ${count(state.kept)} kept`;
-  if (sweep.left === 0) return 'no donor holds a point of the slice';
+  const held = `their owners hold ${count(sweep.held)}`;
+  if (sweep.left === 0) return `no donor holds a point of the slice, ${held}`;
   state.kept = Math.max(state.kept, sweep.left);
-  return `${count(sweep.left)} points are still on their donors`;
+  return `${count(sweep.left)} points are still on their donors, ${held}`;
 }
 
 async function walkDrop(run: OperationRun, sweep: SweepState): Promise<void> {
@@ -308,6 +351,7 @@ async function walkDrop(run: OperationRun, sweep: SweepState): Promise<void> {
 function endCollection(sweep: SweepState): void {
   sweep.index += 1;
   sweep.current = 0;
+  sweep.currentHeld = 0;
 }
 
 async function walkConfirm(run: OperationRun, sweep: SweepState): Promise<void> {
@@ -318,6 +362,9 @@ async function walkConfirm(run: OperationRun, sweep: SweepState): Promise<void> 
     const result = await run.persist(`counting ${collection}`, () =>
       run.activities.points(`confirm that no donor holds moved points of ${collection}`).confirmSegment(input),
     );
+    if (result.restarted) sweep.held -= sweep.currentHeld;
+    sweep.currentHeld = (result.restarted ? 0 : sweep.currentHeld) + result.heldByOwners;
+    sweep.held += result.heldByOwners;
     sweep.current = (result.restarted ? 0 : sweep.current) + result.leftOnDonors;
     sweep.cursor = result.cursor;
     if (result.cursor === null) {

@@ -19,7 +19,7 @@ import {
 import { HISTORY_EVENTS_MAX, type Timings } from '../domain/limits';
 import type { MayWriteLate } from '../activities/contract';
 import type { OperationEnd } from '../domain/cluster-state';
-import type { Phase } from '../domain/progress';
+import type { Phase, Waiting } from '../domain/progress';
 import { activityProfiles, type Profiles } from './activity-profiles';
 import { nowMs } from './clock';
 import { progressDetails } from './operation-details';
@@ -37,6 +37,8 @@ export class OperationRun {
   private readonly searchAttributes: boolean;
   private readonly historyEventsMax: number;
   private readonly checkpointNow: () => Promise<never>;
+  /** What waits now, by what it waits for. A wait of an earlier run begins anew with its step. */
+  private readonly waits = new Map<string, Waiting>();
 
   constructor(options: {
     cluster: string;
@@ -54,7 +56,7 @@ export class OperationRun {
     this.historyEventsMax = options.historyEventsMax ?? HISTORY_EVENTS_MAX;
     this.checkpointNow = options.continueAsNew;
     this.activities = activityProfiles(options.timings);
-    this.show();
+    this.showLongestWait();
   }
 
   /** Runs one phase, unless an earlier run of this workflow has completed it. */
@@ -87,41 +89,45 @@ export class OperationRun {
   /**
    * Runs a step until it succeeds. Temporal has retried a blip already; what fails here has a reason, which is shown.
    * Before the flip a step that only a person can mend, or that fails for longer than `patienceMs`, ends the operation, and
-   * its undo follows. After the flip there is only forward: the step is tried until it succeeds.
+   * its undo follows. After the flip, and with `forever`, there is no giving up: the step is tried until it succeeds.
    */
-  async persist<T>(what: string, step: () => Promise<T>): Promise<T> {
+  async persist<T>(what: string, step: () => Promise<T>, patience: 'limited' | 'forever' = 'limited'): Promise<T> {
     let sinceMs: number | null = null;
     let pauseMs = this.timings.retryFirstMs;
     for (;;) {
       try {
         const result = await step();
-        this.endWaiting();
+        this.endWaiting(what);
         return result;
       } catch (error) {
-        if (isCancellation(error) || !(error instanceof ActivityFailure)) throw error;
+        if (!(error instanceof ActivityFailure)) throw error;
         const failure = describeFailure(error, this.timings);
+        this.expectLateWrites(failure.lateWritesUntilMs);
+        if (isCancellation(error)) throw error;
         sinceMs ??= nowMs();
         this.state.progress.failedAttempts += 1;
-        this.expectLateWrites(failure.lateWritesUntilMs);
         const forwardOnly = this.state.progress.pointOfNoReturnPassed;
         // Without the lock nothing has flipped and nothing can: that ends it on either side of the flip.
         const hopeless = !failure.waitingHelps && (!forwardOnly || failure.type === 'NotLockHolder');
         if (hopeless) throw ApplicationFailure.nonRetryable(failure.message, failure.type);
-        if (!forwardOnly && nowMs() - sinceMs > this.timings.patienceMs) {
+        const failedForMs = nowMs() - sinceMs;
+        if (patience === 'limited' && !forwardOnly && failedForMs > this.timings.patienceMs) {
           throw ApplicationFailure.nonRetryable(
-            `${what} failed for ${seconds(nowMs() - sinceMs)}, longer than this operation waits before the flip: ${failure.message}`,
+            `${what} failed for ${seconds(failedForMs)}, longer than this operation waits before the flip: ${failure.message}`,
             'PatienceExhausted',
           );
         }
-        this.showWaiting(
-          `${what}: ${failure.message}`,
-          failure.waitingHelps
+        this.showWaiting(what, {
+          reason: `${what}: ${failure.message}`,
+          endsWhen: failure.waitingHelps
             ? 'the next try succeeds'
             : 'a person has mended what the message names; it is tried again by itself',
           sinceMs,
-        );
+        });
         await sleep(pauseMs);
         pauseMs = Math.min(pauseMs * 2, this.timings.retryMaxMs);
+        // Behind the flip nothing else is under way, and a wait may last for days.
+        if (forwardOnly) await this.checkpoint();
       }
     }
   }
@@ -130,19 +136,24 @@ export class OperationRun {
   async waitUntil(momentMs: number, reason: string): Promise<void> {
     const remainingMs = momentMs - nowMs();
     if (remainingMs <= 0) return;
-    this.showWaiting(reason, `${new Date(momentMs).toISOString()} has passed`);
+    this.showWaiting(reason, { reason, endsWhen: `${new Date(momentMs).toISOString()} has passed`, sinceMs: nowMs() });
     await sleep(remainingMs);
-    this.endWaiting();
+    this.endWaiting(reason);
   }
 
-  showWaiting(reason: string, endsWhen: string, sinceMs?: number): void {
-    const { progress } = this.state;
-    progress.waiting = { reason, endsWhen, sinceMs: sinceMs ?? progress.waiting?.sinceMs ?? nowMs() };
-    this.show();
+  /** Several lanes may wait at once, each for something of its own (`what`): the longest wait is shown. */
+  showWaiting(what: string, waiting: Waiting): void {
+    this.waits.set(what, waiting);
+    this.showLongestWait();
   }
 
-  endWaiting(): void {
-    this.state.progress.waiting = null;
+  endWaiting(what: string): void {
+    if (this.waits.delete(what)) this.showLongestWait();
+  }
+
+  private showLongestWait(): void {
+    const [longest] = [...this.waits.values()].sort((a, b) => a.sinceMs - b.sinceMs);
+    this.state.progress.waiting = longest ?? null;
     this.show();
   }
 
@@ -186,6 +197,7 @@ export class OperationRun {
     const { progress } = this.state;
     progress.status = end;
     progress.endedAtMs = nowMs();
+    this.waits.clear();
     progress.waiting = null;
     progress.next = 'nothing: it has ended';
     progress.ratePerSecond = 0;
@@ -223,6 +235,14 @@ export interface StepFailure {
  */
 export function describeFailure(error: ActivityFailure, timings: Timings): StepFailure {
   const { cause } = error;
+  if (cause instanceof CancelledFailure) {
+    return {
+      type: 'Cancelled',
+      message: 'cancelled',
+      waitingHelps: false,
+      lateWritesUntilMs: toldLateWrites(cause) ?? 0,
+    };
+  }
   if (cause instanceof ApplicationFailure) {
     return {
       type: cause.type ?? 'Unknown',
@@ -244,9 +264,13 @@ export function describeFailure(error: ActivityFailure, timings: Timings): StepF
 }
 
 function lateWritesUntilMs(failure: ApplicationFailure): number {
-  const detail = failure.details?.[0] as Partial<MayWriteLate> | undefined;
-  if (detail?.lateWritesUntilMs !== undefined) return detail.lateWritesUntilMs;
-  return failure.nonRetryable === true ? 0 : nowMs() + LOST_REPLY_MS;
+  return toldLateWrites(failure) ?? (failure.nonRetryable === true ? 0 : nowMs() + LOST_REPLY_MS);
+}
+
+/** What the attempt itself said in its details, null when it said nothing. */
+function toldLateWrites(failure: ApplicationFailure | CancelledFailure): number | null {
+  const detail = failure.details?.[0] as Partial<MayWriteLate> | null | undefined;
+  return detail?.lateWritesUntilMs ?? null;
 }
 
 export function cancelled(): CancelledFailure {

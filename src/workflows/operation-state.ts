@@ -67,7 +67,10 @@ export interface SweepState {
   cursor: WalkCursor | null;
   /** Points kept (drop) or left (confirm) in the collection that is walked now; begins anew when the walk does. */
   current: number;
+  currentHeld: number;
   left: number;
+  /** Points of the slice that their owners hold, counted by confirm. */
+  held: number;
   round: number;
 }
 

@@ -3,6 +3,7 @@ import {
   adoptState,
   announceJoin,
   changeByHand,
+  confirmAnnounced,
   flipJoin,
   release,
   reserve,
@@ -102,8 +103,12 @@ describe('a grow', () => {
     expect(withdrawJoin(reserved(), 'grow-a').map).toEqual(two().map);
   });
 
-  it('can not be withdrawn after the flip', () => {
+  it('can not be withdrawn, nor copied again by a workflow that was reset, after the flip', () => {
     const flipped = flipJoin(announceJoin(reserved(), 'grow-a'), 'grow-a');
+    expect(codeOf(() => announceJoin(flipped, 'grow-a'))).toBe('PointOfNoReturnPassed');
+    expect(codeOf(() => confirmAnnounced(flipped, 'grow-a'))).toBe('PointOfNoReturnPassed');
+    const announced = announceJoin(reserved(), 'grow-a');
+    expect(confirmAnnounced(announced, 'grow-a')).toBe(announced);
     expect(codeOf(() => withdrawJoin(flipped, 'grow-a'))).toBe('PointOfNoReturnPassed');
   });
 
@@ -111,7 +116,8 @@ describe('a grow', () => {
     expect(codeOf(() => flipJoin(reserved(), 'grow-a'))).toBe('UnknownShard');
     const withdrawn = withdrawJoin(announceJoin(reserved(), 'grow-a'), 'grow-a');
     expect(codeOf(() => flipJoin(withdrawn, 'grow-a'))).toBe('UnknownShard');
-    expect(announceJoin(withdrawn, 'grow-a')).toBe(withdrawn);
+    expect(codeOf(() => announceJoin(withdrawn, 'grow-a'))).toBe('OperationEnded');
+    expect(codeOf(() => confirmAnnounced(withdrawn, 'grow-a'))).toBe('OperationEnded');
   });
 
   it('does not get the lock again after it has ended, when a late repeat asks for it', () => {

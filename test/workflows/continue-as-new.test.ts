@@ -43,10 +43,11 @@ describe('a grow whose history is bounded tightly', () => {
       'announce',
       'await-routers',
       'copy',
-      'reconcile',
       'warm-up',
+      'reconcile',
       'promote',
       'await-routers-after',
+      'await-index',
       'drop',
       'confirm',
     ]);
