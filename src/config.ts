@@ -158,6 +158,7 @@ function readTimings(reader: SettingReader): Timings {
     ...DEFAULT_TIMINGS,
     graceMs: duration('COORDINATOR_GRACE_MS'),
     routerPatienceMs: duration('COORDINATOR_ROUTER_PATIENCE_MS'),
+    inFlightMs: duration('COORDINATOR_IN_FLIGHT_MS'),
     settleMs: duration('COORDINATOR_SETTLE_MS', 60_000),
     patienceMs: duration('COORDINATOR_PATIENCE_MS'),
     warmUpMs: duration('COORDINATOR_WARM_UP_MS'),

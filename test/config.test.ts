@@ -71,6 +71,7 @@ describe('loadConfig', () => {
       COORDINATOR_DATA_DIR: 'data',
       COORDINATOR_GRACE_MS: '1',
       COORDINATOR_ROUTER_PATIENCE_MS: '2',
+      COORDINATOR_IN_FLIGHT_MS: '6',
       COORDINATOR_SETTLE_MS: '3',
       COORDINATOR_PATIENCE_MS: '4',
       COORDINATOR_WARM_UP_MS: '0',
@@ -92,7 +93,15 @@ describe('loadConfig', () => {
       stateFile: 'state.json',
       cluster: 'prod.eu-1',
       routerUrls: ['http://r0', 'http://r1'],
-      timings: { graceMs: 1, routerPatienceMs: 2, settleMs: 3, patienceMs: 4, warmUpMs: 0, attemptMs: 5000 },
+      timings: {
+        graceMs: 1,
+        routerPatienceMs: 2,
+        inFlightMs: 6,
+        settleMs: 3,
+        patienceMs: 4,
+        warmUpMs: 0,
+        attemptMs: 5000,
+      },
       logLevel: 'debug',
       temporal: { address: 'temporal:7233', namespace: 'ns' },
       embedded: { dataDir: 'data', port: 0, uiPort: 9 },
@@ -113,6 +122,10 @@ describe('loadConfig', () => {
       ]);
     },
   );
+
+  it('lets the folder of the installed programs be named, which is read where they are installed', () => {
+    expect(load({ COORDINATOR_CACHE_DIR: dir })).toEqual(load({}));
+  });
 
   it('listens on an IPv6 address given in brackets', () => {
     expect(load({ QUIVER_REST_ADDR: '[::1]:6333' }).restAddress).toEqual({ host: '::1', port: 6333 });

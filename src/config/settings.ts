@@ -95,6 +95,13 @@ export const SETTINGS = {
     advice: 'leave it out for ./.data',
     default: './.data',
   },
+  COORDINATOR_CACHE_DIR: {
+    meaning:
+      'Folder for the programs that are installed when they are found nowhere, such as the Temporal CLI; read from the environment only',
+    expected: 'the path of a folder',
+    advice: "leave it out for quiver-coordinator in the user's cache folder",
+    default: null,
+  },
   COORDINATOR_GRACE_MS: milliseconds(
     'How long routers get to adopt a map when none can be asked',
     DEFAULT_TIMINGS.graceMs,
@@ -103,6 +110,11 @@ export const SETTINGS = {
   COORDINATOR_ROUTER_PATIENCE_MS: milliseconds(
     'How long routers that can be asked may take to adopt a map',
     DEFAULT_TIMINGS.routerPatienceMs,
+    DURATION_MAX_MS,
+  ),
+  COORDINATOR_IN_FLIGHT_MS: milliseconds(
+    'How long a write may be under way in a router that has just adopted a map: longer than its slowest write takes',
+    DEFAULT_TIMINGS.inFlightMs,
     DURATION_MAX_MS,
   ),
   COORDINATOR_SETTLE_MS: milliseconds(
