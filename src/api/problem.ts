@@ -52,6 +52,7 @@ export const PROBLEM_STATUS: Record<ProblemCode, number> = {
   MultivectorCollection: 422,
   SchemaConflict: 409,
   RouterUnreachable: 422,
+  RouterAhead: 409,
   RoutersLagging: 409,
   PatienceExhausted: 409,
   NeedsOperator: 409,
