@@ -77,6 +77,29 @@ describe('the in-process router', () => {
     expect(shards.map((shard) => shard.ids('docs'))).toEqual([[], [], []]);
   });
 
+  it('writes to all owners of a request before the first of its donors', async () => {
+    await call('POST', '/v1/collections', { name: 'docs', dim: 2 });
+    const plan = new PlacementPlan(placementSpec(map));
+    const ids = Array.from({ length: 100 }, (_, index) => `id-${index}`);
+    const placed = ids.map((id) => {
+      plan.locate(Buffer.from(id));
+      return { owner: plan.owner, donor: plan.donor };
+    });
+    const owners = new Set(placed.map(({ owner }) => owner));
+    const donors = new Set(placed.filter(({ owner }) => owner === 2).map(({ donor }) => donor));
+    expect({ owners: owners.size, donors: donors.size }).toEqual({ owners: 3, donors: 2 });
+    const order: number[] = [];
+    shards.forEach((shard, index) => {
+      const match = { method: 'POST', path: /points:bulk$/ };
+      shard.faults.add({ match, fault: { kind: 'before', run: () => void order.push(index) } });
+    });
+    const points = ids.map((id) => ({ id, vector: [1, 2] }));
+    expect((await call('POST', '/v1/collections/docs/points:bulk', { points })).body).toEqual({ upserted: 100 });
+    expect(new Set(order.slice(0, 3))).toEqual(owners);
+    expect(new Set(order.slice(3))).toEqual(donors);
+    expect(order).toHaveLength(5);
+  });
+
   it('leaves the donor alone when the write to the owner failed', async () => {
     await call('POST', '/v1/collections', { name: 'docs', dim: 2 });
     const { id } = anId(true);

@@ -1,6 +1,6 @@
 /**
- * A Quiver router inside the test process, as protocol.md describes it: polls the map and adopts only greater versions, writes to the owner
- * first and then to the donor, reads from the donor while there is one, and tells over GET /cluster/map which map it holds now.
+ * A Quiver router inside the test process, as protocol.md describes it: polls the map and adopts only greater versions, writes to all owners
+ * first and then to all donors, reads from the donor while there is one, and tells over GET /cluster/map which map it holds now.
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -162,23 +162,23 @@ export class InProcessRouter {
     return reply;
   }
 
-  /** Point by point, the owner and then the donor: when the first fails the second is not tried, when the second fails the two differ. */
+  /**
+   * All owners of the request's points first, and then all their donors, one shard after the other: the first refusal ends it, so
+   * that what the owners were given may be missing on donors.
+   */
   private async write(map: ShardMap, call: Call, field: 'ids' | 'points', counted: string): Promise<Reply> {
     const elements = field === 'ids' ? readIds(call.body) : readElements(call.body);
-    const groups = new Map<string, { owner: Shard; donor: Shard | null; texts: string[] }>();
+    const owners = new Map<Shard, string[]>();
+    const donors = new Map<Shard, string[]>();
     for (const { id, text } of elements) {
       const { owner, donor } = locate(map, id);
-      const key = `${owner.id} ${donor?.id ?? ''}`;
-      const group = groups.get(key) ?? { owner, donor, texts: [] };
-      group.texts.push(text);
-      groups.set(key, group);
+      append(owners, owner, text);
+      if (donor !== null) append(donors, donor, text);
     }
-    for (const { owner, donor, texts } of groups.values()) {
+    for (const [shard, texts] of [...owners, ...donors]) {
       const body = Buffer.from(`{"${field}":[${texts.join(',')}]}`);
-      for (const shard of donor === null ? [owner] : [owner, donor]) {
-        const reply = await this.forward(shard, { ...call, body });
-        if (reply.status >= 300) return reply;
-      }
+      const reply = await this.forward(shard, { ...call, body });
+      if (reply.status >= 300) return reply;
     }
     return json({ [counted]: elements.length });
   }
@@ -257,6 +257,12 @@ function locate(map: ShardMap, id: string): { owner: Shard; donor: Shard | null 
   const owner = map.shards.find((shard) => shard.id === ownerId);
   if (owner === undefined) throw new Error(`no shard owns the point under map version ${map.version}`);
   return { owner, donor: donorId === NO_DONOR ? null : (map.shards.find((shard) => shard.id === donorId) ?? null) };
+}
+
+function append(groups: Map<Shard, string[]>, shard: Shard, text: string): void {
+  const group = groups.get(shard);
+  if (group === undefined) groups.set(shard, [text]);
+  else group.push(text);
 }
 
 const json = (value: unknown): Reply => ({
