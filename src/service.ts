@@ -10,9 +10,11 @@ import { createProbe } from './api/health';
 import { Listener } from './api/listener';
 import { MapReader } from './api/map-reader';
 import { ConfigError, type Config } from './config';
+import { routerVersion } from './shards/router-client';
 import { connectClient, connectWorker, type ConnectOptions } from './temporal/connection';
 import { EmbeddedTemporal } from './temporal/embedded';
 import { ensureCluster } from './temporal/ensure-cluster';
+import type { AskRouter } from './temporal/lost-cluster';
 import { ensureSearchAttributes } from './temporal/search-attributes';
 import { locateTemporalCli } from './temporal/temporal-cli';
 import { createWorker } from './temporal/worker';
@@ -120,12 +122,13 @@ async function startApi(
   const { cluster, routerUrls, timings } = config;
   const { namespace } = config.temporal;
   const searchAttributes = await ensureSearchAttributes({ connection, namespace, logger });
-  await ensureCluster({ connection, config, logger });
+  const askRouter: AskRouter = (url, deadlineMs) => routerVersion(url, config.shardKey, { deadlineMs });
+  await ensureCluster({ connection, config, askRouter, logger });
   if (config.apiKeys.length === 0) {
     logger.warn('running without keys (QUIVER_INSECURE): whoever reaches the address may do everything');
   }
   const stopping = new AbortController();
-  const gateway = new TemporalGateway({ connection, namespace, cluster, stopping: stopping.signal });
+  const gateway = new TemporalGateway({ connection, namespace, cluster, stopping: stopping.signal, logger });
   const api = createApi({
     cluster,
     namespace,

@@ -9,10 +9,12 @@ import { normalizeShardUrl, type Shard, type ShardMap } from '../domain/shard-ma
 import { stateFileSchema } from '../wire/cluster-map';
 import { describeIssues } from '../wire/problem';
 import { CLUSTER_WORKFLOW, clusterWorkflowId, taskQueue } from '../workflows/messages';
+import { refuseLostCluster, type AskRouter } from './lost-cluster';
 
 export interface EnsureClusterOptions {
   readonly connection: Connection;
-  readonly config: Pick<Config, 'cluster' | 'seedShards' | 'stateFile' | 'temporal'>;
+  readonly config: Pick<Config, 'cluster' | 'seedShards' | 'stateFile' | 'routerUrls' | 'temporal'>;
+  readonly askRouter: AskRouter;
   readonly logger: Logger;
 }
 
@@ -21,7 +23,7 @@ export type EnsuredCluster = 'existed' | 'created' | 'closed';
 
 /**
  * Makes sure that the cluster has its workflow. What exists wins over every setting; else the state file of Quiver's own
- * coordinator; else the configured shards. @throws ConfigError
+ * coordinator; else the configured shards. A cluster that routers know a later map of was lost, and is not begun anew. @throws ConfigError
  */
 export async function ensureCluster(options: EnsureClusterOptions): Promise<EnsuredCluster> {
   const { config, logger } = options;
@@ -36,6 +38,10 @@ export async function ensureCluster(options: EnsureClusterOptions): Promise<Ensu
   if (status !== null) return reportClosed(logger, workflowId, status);
 
   const { state, source } = firstState(config);
+  await refuseLostCluster(
+    { cluster: config.cluster, version: state.map.version, source },
+    { urls: config.routerUrls, ask: options.askRouter, logger },
+  );
   try {
     await workflows.start(CLUSTER_WORKFLOW, {
       workflowId,
