@@ -10,7 +10,8 @@ import {
   isGrpcServiceError,
   type Connection,
 } from '@temporalio/client';
-import { ApplicationFailure, WorkflowNotFoundError } from '@temporalio/common';
+import { ApplicationFailure, CancelledFailure, WorkflowNotFoundError } from '@temporalio/common';
+import type { Logger } from 'pino';
 import type { ClusterAnswer, ClusterTransition } from '../activities/contract';
 import type { ClusterState } from '../domain/cluster-state';
 import type { OperationProgress } from '../domain/progress';
@@ -72,6 +73,7 @@ export interface TemporalGatewayOptions {
   readonly cluster: string;
   /** Fires when this process stops: calls under way end with an answer that says so. */
   readonly stopping: AbortSignal;
+  readonly logger: Logger;
   readonly timeouts?: { readonly queryMs?: number; readonly updateMs?: number; readonly growAnswerMs?: number };
 }
 
@@ -150,8 +152,9 @@ export class TemporalGateway implements ClusterGateway {
   }
 
   async cancelOperation(key: string, reason: string): Promise<OperationProgress> {
+    let progress: OperationProgress;
     try {
-      return await this.call(this.timeouts.updateMs, () =>
+      progress = await this.call(this.timeouts.updateMs, () =>
         this.growHandle(key).executeUpdate(cancelUpdate, { args: [{ reason }] }),
       );
     } catch (error) {
@@ -164,6 +167,18 @@ export class TemporalGateway implements ClusterGateway {
         error,
         'the cancel may or may not have been taken: look at the operation, and repeat the call',
       );
+    }
+    await this.markCancelled(key);
+    return progress;
+  }
+
+  /** The update alone cancels the operation. Temporal shows it as Canceled, and not as Failed, only when asked to cancel it as well. */
+  private async markCancelled(key: string): Promise<void> {
+    try {
+      await this.call(this.timeouts.queryMs, () => this.growHandle(key).cancel());
+    } catch (error) {
+      const { logger } = this.options;
+      logger.debug({ err: error, operationId: growOperationId(key) }, 'Temporal will not show this cancel as one');
     }
   }
 
@@ -278,6 +293,10 @@ function updateTrouble(error: unknown, whenUnknown: string): ApiError {
       });
     }
     return refused({ type: type ?? 'none', message }, error);
+  }
+  // Its workflow was cancelled in Temporal's own way while the caller waited.
+  if (error instanceof WorkflowUpdateFailedError && error.cause instanceof CancelledFailure) {
+    return new ApiError('OperationCancelled', 'the operation was cancelled before it could answer', { cause: error });
   }
   return unavailable('OutcomeUnknown', `no answer (${transportReason(error)}); ${whenUnknown}`, error);
 }

@@ -5,7 +5,8 @@ import { DefaultLogger, NativeConnection, Runtime, Worker } from '@temporalio/wo
 import { createChangeCluster } from '../../src/activities/change-cluster';
 import type { CoordinatorActivities } from '../../src/activities/contract';
 import { TemporalGateway } from '../../src/api/cluster-gateway';
-import { ApiError, type ProblemCode } from '../../src/api/problem';
+import { ApiError, toProblem, type ProblemCode } from '../../src/api/problem';
+import { ConfigError } from '../../src/config';
 import { DEFAULT_TIMINGS } from '../../src/domain/limits';
 import type { OperationProgress } from '../../src/domain/progress';
 import { startDevServer, type DevServer } from '../../src/temporal/dev-server';
@@ -54,6 +55,8 @@ class Gate {
 }
 
 interface Held {
+  /** The version of the map that the router holds, 0 when it is left out. */
+  routerVersion?: number;
   /** What preflight finds, an error to refuse with. */
   refusal?: ApplicationFailure;
   beforePrepare?: Gate;
@@ -66,11 +69,15 @@ function activitiesOf(held: Held): CoordinatorActivities {
     changeCluster: createChangeCluster({ client }),
     preflightGrow: ({ joiners }) => {
       if (held.refusal !== undefined) return Promise.reject(held.refusal);
-      return Promise.resolve({ collections: [], collectionsBefore: joiners.map(() => []) });
+      return Promise.resolve({
+        collections: [],
+        collectionsBefore: joiners.map(() => []),
+        nonemptyBefore: joiners.map(() => []),
+      });
     },
     prepareCollections: async () => {
       await held.beforePrepare?.passed;
-      return { collections: [], created: 0 };
+      return { collections: [], created: 0, lateWritesUntilMs: 0 };
     },
     awaitRouters: async () => {
       await held.beforeAwaitRouters?.passed;
@@ -78,14 +85,16 @@ function activitiesOf(held: Held): CoordinatorActivities {
     },
     copyPage: nothing,
     reconcileSegment: nothing,
-    removeOrphanCollections: () => Promise.resolve({ removed: 0 }),
+    listCollections: () => Promise.resolve({ collections: [] }),
+    removeOrphanCollections: () => Promise.resolve({ removed: 0, lateWritesUntilMs: 0 }),
     warmUp: () => Promise.resolve({ notReady: [] }),
     dropSegment: nothing,
     confirmSegment: nothing,
-    cleanJoiner: () => Promise.resolve({ collectionsDropped: 0, pointsDeleted: 0, lateWritesUntilMs: 0 }),
+    cleanJoiner: () => Promise.resolve({ done: true, collectionsDropped: 0, pointsDeleted: 0, lateWritesUntilMs: 0 }),
   };
 }
 
+const logger = pino({ level: 'silent' });
 let clusters = 0;
 
 /** A cluster of its own per test: nothing that one leaves behind is seen by another. */
@@ -97,15 +106,18 @@ async function newCluster(held: Held = {}, options: { worker?: boolean } = {}) {
     namespace: 'default',
     cluster,
     stopping: stopping.signal,
+    logger,
     timeouts: { queryMs: 5_000, growAnswerMs: 15_000 },
   });
   const config = {
     cluster,
     seedShards: [{ primary_url: 'http://s0', replica_urls: [] }],
     stateFile: null,
+    routerUrls: ['http://r0'],
     temporal: { address: server.address, namespace: 'default', connection: {} },
   };
-  const ensure = () => ensureCluster({ connection, config, logger: pino({ level: 'silent' }) });
+  const askRouter = () => Promise.resolve(held.routerVersion ?? 0);
+  const ensure = () => ensureCluster({ connection, config, askRouter, logger });
   await ensure();
   if (options.worker !== false) await startWorker(cluster, held);
   return { cluster, gateway, stopping, ensure };
@@ -195,7 +207,7 @@ describe('the map and changes by hand', () => {
     const { cluster } = await newCluster({}, { worker: false });
     const stopping = new AbortController().signal;
     const timeouts = { queryMs: 300, updateMs: 300 };
-    const gateway = new TemporalGateway({ connection, namespace: 'default', cluster, stopping, timeouts });
+    const gateway = new TemporalGateway({ connection, namespace: 'default', cluster, stopping, logger, timeouts });
     await expectCode(gateway.queryMap(), 'TemporalUnreachable');
     const promote = { type: 'changeByHand', change: { change: 'promote', id: 0 }, key: null } as const;
     await expectCode(gateway.applyTransition(promote), 'OutcomeUnknown');
@@ -212,7 +224,7 @@ describe('the map and changes by hand', () => {
 describe('a cluster that is gone', () => {
   it('is reported as missing when its workflow never existed', async () => {
     const stopping = new AbortController().signal;
-    const gateway = new TemporalGateway({ connection, namespace: 'default', cluster: 'never-was', stopping });
+    const gateway = new TemporalGateway({ connection, namespace: 'default', cluster: 'never-was', stopping, logger });
     await expectCode(gateway.queryMap(), 'ClusterMissing');
     const promote = { type: 'changeByHand', change: { change: 'promote', id: 0 }, key: null } as const;
     await expectCode(gateway.applyTransition(promote), 'ClusterMissing');
@@ -228,6 +240,14 @@ describe('a cluster that is gone', () => {
     await expectCode(gateway.applyTransition(promote), 'ClusterClosed');
     expect(await ensure()).toBe('closed');
     await expectCode(gateway.queryMap(), 'ClusterClosed');
+  });
+
+  it('is not begun anew when a router holds a map of it', async () => {
+    await expect(newCluster({ routerVersion: 1 }, { worker: false })).rejects.toThrow(ConfigError);
+    const stopping = new AbortController().signal;
+    const cluster = `gateway-${clusters}`;
+    const gateway = new TemporalGateway({ connection, namespace: 'default', cluster, stopping, logger });
+    await expectCode(gateway.queryMap(), 'ClusterMissing');
   });
 
   it('wins over the settings when it exists', async () => {
@@ -290,6 +310,13 @@ describe('a grow', () => {
     expect(await gateway.queryState()).toMatchObject({ lock: null, map: { version: 0 } });
   });
 
+  it('is refused with 409 when its workflow says that a person must act', async () => {
+    const refusal = ApplicationFailure.nonRetryable('shard http://s1 refuses', 'NeedsOperator');
+    const { cluster, gateway } = await newCluster({ refusal });
+    const error = await expectCode(gateway.startGrow(growInput(cluster, 'k')), 'NeedsOperator');
+    expect(toProblem(error).status).toBe(409);
+  });
+
   it('is refused while another one runs, naming that one', async () => {
     const gate = new Gate();
     const { cluster, gateway } = await newCluster({ beforeAwaitRouters: gate });
@@ -312,6 +339,7 @@ describe('a grow', () => {
       namespace: 'default',
       cluster,
       stopping,
+      logger,
       timeouts: { growAnswerMs: 1_000 },
     });
     const error = await expectCode(hasty.startGrow(growInput(cluster, 'k')), 'OutcomeUnknown');
@@ -343,6 +371,28 @@ describe('a cancel', () => {
     gate.release();
     expect((await untilEnded(gateway, 'k')).status).toBe('cancelled');
     expect((await gateway.queryMap()).shards).toHaveLength(1);
+  });
+
+  it('is seen in Temporal as one, not as a failure', async () => {
+    const gate = new Gate();
+    const { cluster, gateway } = await newCluster({ beforeAwaitRouters: gate });
+    await gateway.startGrow(growInput(cluster, 'k'));
+    await gateway.cancelOperation('k', 'by a test');
+    gate.release();
+    const handle = client.workflow.getHandle(growWorkflowId(cluster, 'k'));
+    await expect(handle.result()).rejects.toThrow();
+    expect((await handle.describe()).status.name).toBe('CANCELLED');
+    expect((await gateway.queryState()).operations).toMatchObject([{ end: 'cancelled' }]);
+  });
+
+  it('while a grow is still waited for answers that grow with OperationCancelled', async () => {
+    const gate = new Gate();
+    const { cluster, gateway } = await newCluster({ beforePrepare: gate });
+    const answer = expectCode(gateway.startGrow(growInput(cluster, 'k')), 'OperationCancelled');
+    await progressOf('k', gateway, 'prepare');
+    await gateway.cancelOperation('k', 'by a test');
+    gate.release();
+    await answer;
   });
 
   it('is refused after the end, and for an operation that never was', async () => {
