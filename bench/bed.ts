@@ -1,5 +1,6 @@
 /** Where a benchmark lies: a folder, a Temporal of its own, and real Quiver shards that are filled on demand. */
-import { mkdtemp, rm } from 'node:fs/promises';
+import { rmSync } from 'node:fs';
+import { mkdtemp } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { request } from 'undici';
@@ -35,12 +36,13 @@ export class Bed {
   static async make(say: Say): Promise<Bed> {
     const quiver = await locateQuiver({ report: say });
     const dir = await mkdtemp(join(tmpdir(), 'coordinator-bench-'));
+    process.once('exit', () => rmSync(dir, { recursive: true, force: true }));
     return new Bed({ say, dir, quiver, temporal: await PrivateTemporal.start() });
   }
 
   async remove(): Promise<void> {
     await this.temporal.dispose();
-    await rm(this.dir, { recursive: true, force: true });
+    rmSync(this.dir, { recursive: true, force: true });
   }
 
   async startShard(env: Readonly<Record<string, string>> = {}): Promise<RealQuiver> {

@@ -5,6 +5,7 @@
 import { writeFile } from 'node:fs/promises';
 import { cpus } from 'node:os';
 import { parseArgs } from 'node:util';
+import { format, resolveConfig } from 'prettier';
 import { build } from '../scripts/build';
 import { measureAnswer } from './answer';
 import { Bed } from './bed';
@@ -45,9 +46,17 @@ async function main(): Promise<number> {
   const date = new Date().toISOString().slice(0, 10);
   const machine = `${date}, ${cpus().length} cores (${cpu?.model.trim() ?? 'unknown'}), Node ${process.versions.node}.`;
   console.log(`\n${asText(figures)}\n\n${machine}`);
-  if (values.out !== undefined) await writeFile(values.out, asMarkdown(figures, machine));
+  if (values.out !== undefined) await writeDocument(values.out, asMarkdown(figures, machine));
   return figures.some((figure) => figure.verdict === 'not met') ? 1 : 0;
 }
+
+/** In the form that the check of the formatting wants. */
+async function writeDocument(path: string, text: string): Promise<void> {
+  await writeFile(path, await format(text, { ...(await resolveConfig(path)), parser: 'markdown' }));
+}
+
+// Children are killed and folders removed as this process exits, which a signal alone does not count as.
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(130));
 
 main().then(
   (exitCode) => process.exit(exitCode),
