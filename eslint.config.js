@@ -76,7 +76,7 @@ const NO_NEW_DATE = {
 };
 
 module.exports = tseslint.config(
-  { ignores: ['dist/**', 'coverage/**', 'node_modules/**', 'test/replay/histories/**', '.data/**'] },
+  { ignores: ['dist/**', '.dist-*/**', 'coverage/**', 'node_modules/**', 'test/replay/histories/**', '.data/**'] },
   {
     files: ['**/*.ts'],
     extends: [tseslint.configs.strictTypeChecked],

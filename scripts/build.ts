@@ -1,20 +1,30 @@
 /** `npm run build`: src compiled into dist, and the workflows bundled once, so that a worker does not run webpack at every start. */
+import { randomUUID } from 'node:crypto';
 import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { bundleWorkflowCode } from '@temporalio/worker';
 import { ROOT, runCommand } from './run-command';
+import { swapFolder } from './swap-folder';
 
+/** A service that runs from dist goes on: what it has not loaded yet is replaced in one moment, and only by a build that succeeded. */
 export async function build(): Promise<void> {
   const dist = join(ROOT, 'dist');
-  await rm(dist, { recursive: true, force: true });
-  const compiled = await runCommand(['tsc', '-p', 'tsconfig.build.json']);
+  // Beside dist, so that the source maps' relative paths hold, and in the same file system, so that it can be renamed.
+  const fresh = join(ROOT, `.dist-${randomUUID()}`);
+  try {
+    await compile(fresh);
+    await swapFolder(fresh, dist);
+  } finally {
+    await rm(fresh, { recursive: true, force: true });
+  }
+}
+
+async function compile(folder: string): Promise<void> {
+  const compiled = await runCommand(['tsc', '-p', 'tsconfig.build.json', '--outDir', folder]);
   if (!compiled.isOk) throw new Error(`tsc failed:\n${compiled.output}`);
   const quiet = { trace: silent, debug: silent, info: silent, warn: console.warn, error: console.error, log: silent };
-  const { code } = await bundleWorkflowCode({
-    workflowsPath: join(dist, 'workflows', 'index.js'),
-    logger: quiet,
-  });
-  await writeFile(join(dist, 'workflow-bundle.js'), code);
+  const { code } = await bundleWorkflowCode({ workflowsPath: join(folder, 'workflows', 'index.js'), logger: quiet });
+  await writeFile(join(folder, 'workflow-bundle.js'), code);
 }
 
 const silent = (): void => undefined;
