@@ -45,8 +45,7 @@ async function command(...words: string[]): Promise<void> {
 }
 
 async function check(name: string, run: () => Promise<void>): Promise<Count> {
-  const startedAtMs = Date.now();
-  const seconds = (): string => `${((Date.now() - startedAtMs) / 1_000).toFixed(1)} s`;
+  const seconds = stopwatch();
   try {
     await run();
     console.log(`PASS ${name} (${seconds()})`);
@@ -59,6 +58,7 @@ async function check(name: string, run: () => Promise<void>): Promise<Count> {
 
 /** Runs one jest project. A suite that could not even be loaded, and a jest that left no result, count as failed. */
 async function jest(project: string, ...options: string[]): Promise<Count> {
+  const seconds = stopwatch();
   const dir = await mkdtemp(join(tmpdir(), 'test-result-'));
   try {
     const outputFile = join(dir, 'result.json');
@@ -66,15 +66,24 @@ async function jest(project: string, ...options: string[]): Promise<Count> {
     const { isOk } = await runCommand(['jest', ...args, ...options], true);
     const result = countResult(await readFile(outputFile, 'utf8').catch(() => ''));
     // Jest also fails for what it counts nowhere, such as a global teardown.
-    return !isOk && result.failed === 0 ? sum([result, FAILED]) : result;
+    const count = !isOk && result.failed === 0 ? sum([result, FAILED]) : result;
+    console.log(`${count.failed > 0 ? 'FAIL' : 'PASS'} ${project} (${seconds()})`);
+    return count;
   } finally {
     await rm(dir, { recursive: true, force: true });
   }
 }
 
+function stopwatch(): () => string {
+  const startedAtMs = Date.now();
+  return () => `${((Date.now() - startedAtMs) / 1_000).toFixed(1)} s`;
+}
+
 process.chdir(ROOT);
+const seconds = stopwatch();
 main().then(
   (count) => {
+    console.log(`All stages took ${seconds()}`);
     console.log(lastLine(count));
     process.exitCode = count.failed > 0 ? 1 : 0;
   },
