@@ -39,7 +39,11 @@ const HEARTBEAT_INTERVAL_MAX_MS = 1_000;
 interface HeartbeatDetails {
   readonly progress: unknown;
   /** Set by an attempt that ended on its own and left nothing running. */
-  readonly ended: { readonly attempt: number; readonly lateWritesUntilMs: number } | null;
+  readonly ended: {
+    readonly attempt: number;
+    readonly lateWritesUntilMs: number;
+    readonly hasUncountedWrites: boolean;
+  } | null;
 }
 
 export class Attempt {
@@ -52,6 +56,7 @@ export class Attempt {
   readonly #resumed: HeartbeatDetails | null;
   #progress: unknown;
   #lateWritesUntilMs: number;
+  #hasUncountedWrites: boolean;
   #ticker: NodeJS.Timeout | undefined;
 
   constructor(context: Context, clock: Clock) {
@@ -68,6 +73,7 @@ export class Attempt {
     this.#resumed = heartbeatDetails(this.#info);
     this.#progress = this.#resumed?.progress ?? null;
     this.#lateWritesUntilMs = this.#lateWritesOfEarlierAttempts();
+    this.#hasUncountedWrites = this.#info.attempt > 1 && this.#endOfLastAttempt()?.hasUncountedWrites !== false;
   }
 
   nowMs(): number {
@@ -87,6 +93,7 @@ export class Attempt {
   /** Every write of an activity goes through here, and is begun only while this attempt may write. */
   async write<T>(send: (ctx: CallContext) => Promise<T>): Promise<T> {
     this.confirmMayWrite();
+    this.#hasUncountedWrites = true;
     try {
       return await send({ deadlineMs: this.deadlineMs });
     } catch (error) {
@@ -112,15 +119,21 @@ export class Attempt {
     return this.nowMs() >= this.#pauseAtMs;
   }
 
-  /** A safe point: everything before it is done. `progress` is what `resumedProgress` gives a retry. */
+  /** A safe point: everything before it is done, and counted in `progress`, which is what `reached` gives from now on. */
   reach(progress: unknown): void {
     this.#progress = progress;
+    this.#hasUncountedWrites = false;
     this.signal.throwIfAborted();
   }
 
-  /** What an earlier attempt reached, null without one. Written by the same activity, so of the type that it reports. */
-  get resumedProgress(): unknown {
-    return this.#resumed?.progress ?? null;
+  /** The last safe point, of this attempt or of one before it; null without one. Of the type that the activity reports. */
+  get reached(): unknown {
+    return this.#progress;
+  }
+
+  /** Something may have been written since the last safe point, by this attempt or by one before it. */
+  get hasUncountedWrites(): boolean {
+    return this.#hasUncountedWrites;
   }
 
   sleep(ms: number): Promise<void> {
@@ -148,7 +161,11 @@ export class Attempt {
   /** The last word of an attempt that failed: nothing of it runs any more. */
   heartbeatEnd(): void {
     if (this.#info.heartbeatTimeoutMs === undefined) return;
-    this.#heartbeat({ attempt: this.#info.attempt, lateWritesUntilMs: this.#lateWritesUntilMs });
+    this.#heartbeat({
+      attempt: this.#info.attempt,
+      lateWritesUntilMs: this.#lateWritesUntilMs,
+      hasUncountedWrites: this.#hasUncountedWrites,
+    });
   }
 
   #heartbeat(ended: HeartbeatDetails['ended']): void {
@@ -159,9 +176,15 @@ export class Attempt {
   #lateWritesOfEarlierAttempts(): number {
     const { attempt, currentAttemptScheduledTimestampMs, startToCloseTimeoutMs } = this.#info;
     if (attempt <= 1) return 0;
-    const ended = this.#resumed?.ended;
-    if (ended?.attempt === attempt - 1) return ended.lateWritesUntilMs;
+    const ended = this.#endOfLastAttempt();
+    if (ended !== null) return ended.lateWritesUntilMs;
     return currentAttemptScheduledTimestampMs + startToCloseTimeoutMs;
+  }
+
+  /** What the attempt right before this one said as it ended, null when it said nothing. */
+  #endOfLastAttempt(): HeartbeatDetails['ended'] {
+    const ended = this.#resumed?.ended ?? null;
+    return ended?.attempt === this.#info.attempt - 1 ? ended : null;
   }
 }
 

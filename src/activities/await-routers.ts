@@ -8,7 +8,7 @@ const PROBE_TIMEOUT_MS = 2_000;
 
 type AwaitInput = Parameters<CoordinatorActivities['awaitRouters']>[0];
 
-/** Design step 4. A router that was seen with the version is not asked again: it never goes back to an older one. */
+/** Design step 4. A router that was seen with the version is not asked again: it changes only with the cluster's map. */
 export async function awaitRouters(
   { attempt, shards }: ActivityScope,
   input: AwaitInput,
@@ -18,8 +18,8 @@ export async function awaitRouters(
     try {
       const ctx = attempt.readingFor(PROBE_TIMEOUT_MS);
       const version = await routerVersion(url, shards.key, ctx, shards.dispatcher);
-      if (version >= input.version) return null;
-      return { url, version, reason: `holds version ${version}, expected ${input.version}` };
+      if (version === input.version) return null;
+      return { url, version, reason: wrongVersion(version, input.version) };
     } catch (error) {
       if (!(error instanceof ShardError)) throw error;
       return { url, version: null, reason: error.message };
@@ -33,4 +33,10 @@ export async function awaitRouters(
     urls = lagging.map((router) => router.url);
     await attempt.sleep(POLL_INTERVAL_MS);
   }
+}
+
+function wrongVersion(version: number, expected: number): string {
+  const reason = `holds version ${version}, expected ${expected}`;
+  if (version < expected) return reason;
+  return `${reason}: a foreign version, of another coordinator or of a cluster that was lost, so point it to this coordinator and restart it`;
 }

@@ -3,7 +3,8 @@ import { PlacementPlan } from '../domain/placement-plan';
 import { PointWalk } from '../shards/point-walk';
 import type { ShardClient } from '../shards/shard-client';
 import { isNotFound } from './collection-presence';
-import type { CoordinatorActivities } from './contract';
+import type { CoordinatorActivities, Move } from './contract';
+import { findLeaders } from './find-leaders';
 import { PacedDelete } from './paced-delete';
 import type { ActivityScope } from './run-activity';
 import { SliceStream } from './slice-stream';
@@ -12,61 +13,78 @@ type CleanInput = Parameters<CoordinatorActivities['cleanJoiner']>[0];
 type CleanResult = Awaited<ReturnType<CoordinatorActivities['cleanJoiner']>>;
 
 /**
- * INV-7: the joiner becomes what it was. Collections that it did not have before go; from the others goes the slice, and nothing
- * else. Called when the shard is out of the map and no router writes to it any more.
+ * INV-7: the joiner becomes what it was. Collections that it did not have before go; from those that it had, empty, goes the slice,
+ * and nothing else; those that held points of their own are left alone, because what of them is whose cannot be told any more.
+ * Called when the shard is out of the map and no router writes to it any more.
+ *
+ * What is gone is not found again, so a call that ran out of time is simply followed by another one.
  */
 export async function cleanJoiner(scope: ActivityScope, input: CleanInput): Promise<CleanResult> {
   const { attempt, shards } = scope;
+  await findLeaders(scope, [input.joiner]);
   const joiner = shards.client(input.joiner);
   let collectionsDropped = 0;
   let pointsDeleted = 0;
+  // Only behind something that was removed: else every call would walk up to the same place.
+  const isTimeToPause = (): boolean => attempt.isTimeToPause && collectionsDropped + pointsDeleted > 0;
+  const deletedUntilPause = (points: number): boolean => {
+    pointsDeleted += points;
+    return isTimeToPause();
+  };
+  const { placement, shards: ofMove } = input;
+  const slice = { placement, shards: ofMove, shardId: input.joiner.id, joiner, deletedUntilPause };
+  const result = (done: boolean): CleanResult => {
+    return { done, collectionsDropped, pointsDeleted, lateWritesUntilMs: attempt.lateWritesUntilMs };
+  };
   for (const { name } of await joiner.listCollections(attempt.reading)) {
+    if (isTimeToPause()) return result(false);
+    if (input.nonemptyBefore.includes(name)) continue;
     if (input.collectionsBefore.includes(name)) {
-      pointsDeleted += await deleteSlice(scope, input, joiner, name);
-      continue;
+      if (!(await deleteSlice(scope, { ...slice, collection: name }))) return result(false);
+    } else if (await attempt.write((ctx) => joiner.dropCollection(name, ctx))) {
+      collectionsDropped += 1;
     }
-    const existed = await attempt.write((ctx) => joiner.dropCollection(name, ctx));
-    if (existed) collectionsDropped += 1;
   }
-  return { collectionsDropped, pointsDeleted, lateWritesUntilMs: attempt.lateWritesUntilMs };
+  return result(true);
 }
 
-/** Walks until a walk finds nothing: a write that arrived late may lie behind the cursor. */
-async function deleteSlice(
-  scope: ActivityScope,
-  input: CleanInput,
-  joiner: ShardClient,
-  collection: string,
-): Promise<number> {
-  let deleted = 0;
+interface SliceToDelete extends Move {
+  readonly shardId: number;
+  readonly joiner: ShardClient;
+  readonly collection: string;
+  /** Told how many points were deleted. True: to stop now. */
+  readonly deletedUntilPause: (points: number) => boolean;
+}
+
+/** Walks until a walk finds nothing (true): a write that arrived late may lie behind the cursor. False: it is time to stop. */
+async function deleteSlice(scope: ActivityScope, slice: SliceToDelete): Promise<boolean> {
   for (;;) {
-    const found = await deleteSliceOnce(scope, input, joiner, collection);
-    deleted += found;
-    if (found === 0) return deleted;
+    const found = await deleteSliceOnce(scope, slice);
+    if (found === 'paused') return false;
+    if (found === 0) return true;
   }
 }
 
-async function deleteSliceOnce(
-  { attempt }: ActivityScope,
-  input: CleanInput,
-  joiner: ShardClient,
-  collection: string,
-): Promise<number> {
+async function deleteSliceOnce({ attempt }: ActivityScope, slice: SliceToDelete): Promise<number | 'paused'> {
+  const { joiner, collection } = slice;
   const from = null;
   const ctx = attempt.reading;
   const walk = new PointWalk({ source: joiner, collection, withPayload: false, withVector: false, from, ctx });
-  const plan = new PlacementPlan(input.placement);
-  const stream = new SliceStream({ shardId: input.joiner.id, side: 'receiver', walk, plan });
+  const plan = new PlacementPlan(slice.placement);
+  const stream = new SliceStream({ shardId: slice.shardId, side: 'receiver', walk, plan });
   const deletes = new PacedDelete(attempt, joiner, collection);
   let found = 0;
   try {
     while (!stream.hasEnded) {
       const ids = await nextIds(stream);
       if (ids.length === 0) continue;
+      let mustPause = false;
       await deletes.delete(ids, (points) => {
         walk.rowsRemoved(points);
+        mustPause = slice.deletedUntilPause(points);
       });
       found += ids.length;
+      if (mustPause) return 'paused';
     }
     return found;
   } catch (error) {

@@ -26,19 +26,15 @@ export function schemaDifference(
   return null;
 }
 
-/** What the shards hold together, collection by collection. They agree on the schemas (see `schemaDifference`). */
+/** What the shards hold together, collection by collection, whether they agree on it or not. */
 export function collectionInfos(
   shards: readonly Shard[],
   lists: readonly (readonly ShardCollection[])[],
 ): CollectionInfo[] {
-  const infos = new Map<string, { schema: string; dim: number; countByShard: Record<string, number> }>();
+  const counts = new Map<string, Record<string, number>>();
   lists.forEach((list, index) => {
     const shardId = String(shards[index]?.id);
-    for (const { name, schema, dim, count } of list) {
-      const info = infos.get(name) ?? { schema, dim, countByShard: {} };
-      info.countByShard[shardId] = count;
-      infos.set(name, info);
-    }
+    for (const { name, count } of list) counts.set(name, { ...counts.get(name), [shardId]: count });
   });
-  return [...infos].map(([name, info]) => ({ name, ...info }));
+  return [...counts].map(([name, countByShard]) => ({ name, countByShard }));
 }

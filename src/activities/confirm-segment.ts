@@ -1,6 +1,6 @@
 import { SEGMENT_ROWS_MAX } from '../domain/limits';
-import { whileCollectionExists } from './collection-presence';
 import type { CoordinatorActivities, WalkCursor } from './contract';
+import { findLeaders } from './find-leaders';
 import type { ActivityScope } from './run-activity';
 import { SliceMerge } from './slice-merge';
 import { StopWatch } from './stop-watch';
@@ -9,24 +9,19 @@ type ConfirmInput = Parameters<CoordinatorActivities['confirmSegment']>[0];
 type ConfirmResult = Awaited<ReturnType<CoordinatorActivities['confirmSegment']>>;
 type ConfirmProgress = Omit<ConfirmResult, 'collectionGone'>;
 
-/** Design step 10, one segment: counts, and changes nothing. */
+/** Design step 10, one segment: counts, and changes nothing. A shard that lacks the collection holds nothing of it. */
 export async function confirmSegment(scope: ActivityScope, input: ConfirmInput): Promise<ConfirmResult> {
-  const start = (scope.attempt.resumedProgress as ConfirmProgress | null) ?? {
-    cursor: input.cursor,
-    restarted: false,
-    leftOnDonors: 0,
-    heldByOwners: 0,
-  };
-  const end = await whileCollectionExists(scope, input, () => countPart(scope, input, start));
-  if (end === 'gone') return { ...start, cursor: null, collectionGone: true };
-  return { ...end, collectionGone: false };
+  const begin: ConfirmProgress = { cursor: input.cursor, restarted: false, leftOnDonors: 0, heldByOwners: 0 };
+  await findLeaders(scope, input.shards);
+  return await countPart(scope, input, (scope.attempt.reached as ConfirmProgress | null) ?? begin);
 }
 
-async function countPart(scope: ActivityScope, input: ConfirmInput, start: ConfirmProgress): Promise<ConfirmProgress> {
+async function countPart(scope: ActivityScope, input: ConfirmInput, start: ConfirmProgress): Promise<ConfirmResult> {
   const { attempt } = scope;
-  const { merge, restarted } = await SliceMerge.open(scope, { ...input, cursor: start.cursor, withPoints: false });
+  const walk = { ...input, cursor: start.cursor, withPoints: false, absentIsEmpty: true };
+  const { merge, restarted } = await SliceMerge.open(scope, walk);
   const watch = new StopWatch(attempt);
-  let { leftOnDonors, heldByOwners } = start;
+  let { leftOnDonors, heldByOwners } = restarted ? { leftOnDonors: 0, heldByOwners: 0 } : start;
   const progress = (cursor: WalkCursor | null): ConfirmProgress => ({
     cursor,
     restarted: restarted || start.restarted,
@@ -43,9 +38,11 @@ async function countPart(scope: ActivityScope, input: ConfirmInput, start: Confi
         },
         () => watch.isTimeToReport(false) || merge.rowsRead >= SEGMENT_ROWS_MAX,
       );
-      if (hasEnded) return progress(null);
+      if (hasEnded) return { ...progress(null), collectionGone: merge.isGone };
       attempt.reach(progress(merge.cursor()));
-      if (attempt.isTimeToPause || merge.rowsRead >= SEGMENT_ROWS_MAX) return progress(merge.cursor());
+      if (attempt.isTimeToPause || merge.rowsRead >= SEGMENT_ROWS_MAX) {
+        return { ...progress(merge.cursor()), collectionGone: false };
+      }
       watch.reported();
     }
   } finally {

@@ -157,10 +157,14 @@ export interface CoordinatorActivities {
   /** Design step 1. Changes nothing. Fails with a DomainErrorCode as type, never retryable. */
   preflightGrow(input: PreflightInput): Promise<PreflightReport>;
 
-  /** Creates on every receiver what the donors have and it has not; says what there is. Repeating it is harmless. */
+  /**
+   * Creates on every receiver what the donors have and it has not; says what there is. Repeating it is harmless. With `settleMs`,
+   * as is right once the receivers are in the map, what is missing is looked at twice, so long apart: a client may be creating it.
+   */
   prepareCollections(input: {
     donors: readonly Shard[];
     receivers: readonly Shard[];
+    settleMs?: number;
   }): Promise<{ collections: readonly CollectionInfo[]; created: number } & MayWriteLate>;
 
   /** Every collection that any of these shards has, whether they agree on it or not. Changes nothing. */

@@ -2,6 +2,7 @@ import { PlacementPlan } from '../domain/placement-plan';
 import { fetchRows } from '../shards/point-walk';
 import { whileCollectionExists } from './collection-presence';
 import type { CopyPageInput, CopyPageResult } from './contract';
+import { findLeaders } from './find-leaders';
 import type { ActivityScope } from './run-activity';
 import { SliceWriter } from './slice-writer';
 import { isInSlice } from './slice-stream';
@@ -12,6 +13,7 @@ import { isInSlice } from './slice-stream';
  * while clients insert and delete may be missed.
  */
 export async function copyPage(scope: ActivityScope, input: CopyPageInput): Promise<CopyPageResult> {
+  await findLeaders(scope, input.shards);
   const copied = await whileCollectionExists(scope, input, () => copyRows(scope, input));
   const { lateWritesUntilMs } = scope.attempt;
   if (copied === 'gone') {

@@ -22,6 +22,11 @@ export const NOTHING_DROPPED: DropCounts = {
   missingByOwner: {},
 };
 
+/** For a walk that begins anew: what it sees is counted again, what was dropped stays dropped. */
+export function countsForNewWalk({ droppedByDonor, droppedAsDeleted }: DropCounts): DropCounts {
+  return { ...NOTHING_DROPPED, droppedByDonor, droppedAsDeleted };
+}
+
 /**
  * What became of the rows of a segment, and whether an owner has lost data. INV-5: "deleted by a client" is believed of a few rows
  * of an owner that holds the others. Of an owner that holds nothing at all, or lacks a large part, it is not: that shard was

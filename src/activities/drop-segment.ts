@@ -1,7 +1,9 @@
 import { DELETE_IDS_MAX, DIFFERENCES_MAX, SEGMENT_ROWS_MAX } from '../domain/limits';
-import { whileCollectionExists } from './collection-presence';
+import type { CallContext, ShardClient } from '../shards/shard-client';
+import { isNotFound } from './collection-presence';
 import type { DropInput, DropResult, WalkCursor } from './contract';
-import { DropLedger, type DropCounts, NOTHING_DROPPED } from './drop-ledger';
+import { countsForNewWalk, DropLedger, type DropCounts, NOTHING_DROPPED } from './drop-ledger';
+import { findLeaders } from './find-leaders';
 import { inParallel } from './in-parallel';
 import { LOOKS_IN_FLIGHT, type Difference } from './mend';
 import { PacedDelete } from './paced-delete';
@@ -20,6 +22,9 @@ interface DropProgress {
   readonly restarted: boolean;
   readonly counts: DropCounts;
 }
+interface DropEnd extends DropProgress {
+  readonly collectionGone: boolean;
+}
 
 /**
  * Design step 9, one segment. INV-5, for every row of the slice that a donor still holds:
@@ -27,26 +32,26 @@ interface DropProgress {
  *  2. its owner lacks it, also when asked again after the settle time: it is dropped if that can only mean that a client has
  *     deleted it (`absentIsDeleted`), unless so many are missing that the owner must have lost them (see DropLedger);
  *  3. its owner cannot be asked: the attempt fails. Unknown is not absent (INV-8).
+ *
+ * A donor that lacks the collection has nothing to drop, whatever the others have: no disagreement may keep this from ending.
  */
 export async function dropSegment(scope: ActivityScope, input: DropInput): Promise<DropResult> {
   const { attempt } = scope;
-  const start = (attempt.resumedProgress as DropProgress | null) ?? {
-    cursor: input.cursor,
-    restarted: false,
-    counts: NOTHING_DROPPED,
-  };
-  const end = await whileCollectionExists(scope, input, () => dropPart(scope, input, start));
-  const collectionGone = end === 'gone';
-  const { cursor, restarted, counts } = collectionGone ? { ...start, cursor: null } : end;
+  const begin: DropProgress = { cursor: input.cursor, restarted: false, counts: NOTHING_DROPPED };
+  await findLeaders(scope, input.shards);
+  const end = await dropPart(scope, input, (attempt.reached as DropProgress | null) ?? begin);
+  const { cursor, restarted, collectionGone, counts } = end;
   const { droppedByDonor, droppedAsDeleted, kept } = counts;
   const { lateWritesUntilMs } = attempt;
   return { cursor, restarted, collectionGone, droppedByDonor, droppedAsDeleted, kept, lateWritesUntilMs };
 }
 
-async function dropPart(scope: ActivityScope, input: DropInput, start: DropProgress): Promise<DropProgress> {
+async function dropPart(scope: ActivityScope, input: DropInput, start: DropProgress): Promise<DropEnd> {
   const { attempt } = scope;
-  const { merge, restarted } = await SliceMerge.open(scope, { ...input, cursor: start.cursor, withPoints: false });
-  const drop = new SliceDrop(scope, input, merge, new DropLedger(start.counts));
+  const walk = { ...input, cursor: start.cursor, withPoints: false, absentIsEmpty: true };
+  const { merge, restarted } = await SliceMerge.open(scope, walk);
+  const ledger = new DropLedger(restarted ? countsForNewWalk(start.counts) : start.counts);
+  const drop = new SliceDrop(scope, input, merge, ledger);
   const watch = new StopWatch(attempt);
   const progress = (): DropProgress => ({
     cursor: merge.cursorAmongStaying(),
@@ -57,9 +62,11 @@ async function dropPart(scope: ActivityScope, input: DropInput, start: DropProgr
     for (;;) {
       const hasEnded = await drop.collect(watch);
       await drop.flush();
-      if (hasEnded) return { ...progress(), cursor: null };
+      if (hasEnded) return { ...progress(), cursor: null, collectionGone: merge.isGone };
       attempt.reach(progress());
-      if (attempt.isTimeToPause || merge.donorRowsRead >= SEGMENT_ROWS_MAX) return progress();
+      if (attempt.isTimeToPause || merge.donorRowsRead >= SEGMENT_ROWS_MAX) {
+        return { ...progress(), collectionGone: false };
+      }
       watch.reported();
     }
   } finally {
@@ -120,10 +127,15 @@ class SliceDrop {
 
   async #drop(donorId: number, ids: readonly Buffer[]): Promise<void> {
     const stream = this.#donorStream(donorId);
-    await this.#deletesOn(donorId).delete(ids, (points) => {
-      this.ledger.dropped(donorId, points);
-      stream.rowsRemoved(points);
-    });
+    try {
+      await this.#deletesOn(donorId).delete(ids, (points) => {
+        this.ledger.dropped(donorId, points);
+        stream.rowsRemoved(points);
+      });
+    } catch (error) {
+      // Dropped by a client meanwhile: nothing is left of it.
+      if (!isNotFound(error)) throw error;
+    }
   }
 
   #deletesOn(donorId: number): PacedDelete {
@@ -157,7 +169,7 @@ class SliceDrop {
     const missing: Difference[] = [];
     await inParallel(absent, LOOKS_IN_FLIGHT, async (row) => {
       const owner = shards.ofMove(this.#input, row.ownerId);
-      const point = await owner.getPoint(this.#input.collection, row.id, attempt.reading);
+      const point = await pointOf(owner, this.#input.collection, row.id, attempt.reading);
       (point === null ? missing : present).push(row);
     });
     return { present, missing };
@@ -177,6 +189,16 @@ class SliceDrop {
     const stream = this.#merge.donors.find((each) => each.shardId === donorId);
     if (stream === undefined) throw new Error('a row came from a shard that is no donor');
     return stream;
+  }
+}
+
+/** Null also when the shard lacks the whole collection; then `noteMissing` finds out that it lost everything. */
+async function pointOf(owner: ShardClient, collection: string, id: Buffer, ctx: CallContext): Promise<Buffer | null> {
+  try {
+    return await owner.getPoint(collection, id, ctx);
+  } catch (error) {
+    if (isNotFound(error)) return null;
+    throw error;
   }
 }
 

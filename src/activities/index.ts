@@ -7,6 +7,7 @@ import type { CoordinatorActivities } from './contract';
 import { copyPage } from './copy-page';
 import type { ActivityDeps } from './deps';
 import { dropSegment } from './drop-segment';
+import { listCollections } from './list-collections';
 import { preflightGrow } from './preflight-grow';
 import { prepareCollections } from './prepare-collections';
 import { reconcileSegment } from './reconcile-segment';
@@ -28,6 +29,7 @@ export function createActivities(deps: ActivityDeps): CoordinatorActivities {
     changeCluster: createChangeCluster(deps),
     preflightGrow: activity(runtime, preflightGrow),
     prepareCollections: activity(runtime, prepareCollections),
+    listCollections: activity(runtime, listCollections),
     awaitRouters: activity(runtime, awaitRouters),
     copyPage: activity(runtime, copyPage),
     reconcileSegment: activity(runtime, reconcileSegment),

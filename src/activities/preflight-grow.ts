@@ -25,7 +25,7 @@ export async function preflightGrow(scope: ActivityScope, input: PreflightInput)
   scope.attempt.signal.throwIfAborted();
   const ofJoiners = joiners.map((result, index) => answerOf(result, 'joiner', input.joiners[index]?.primary_url));
   const ofDonors = donors.map((result, index) => answerOf(result, 'donor', input.donors[index]?.primary_url));
-  routers.forEach((result, index) => requireRouter(result, input.routerUrls[index]));
+  routers.forEach((result, index) => requireRouter(result, input.mapVersion, input.routerUrls[index]));
   const settled = await agreedCollections(scope, input.donors, ofDonors);
   refuseMultivector(settled);
   ofJoiners.forEach((collections, index) => {
@@ -35,13 +35,21 @@ export async function preflightGrow(scope: ActivityScope, input: PreflightInput)
   });
   return {
     collections: collectionInfos(input.donors, settled),
-    collectionsBefore: ofJoiners.map((collections) => collections.map((collection) => collection.name)),
+    collectionsBefore: ofJoiners.map(namesOf),
+    nonemptyBefore: ofJoiners.map((collections) => namesOf(collections.filter(({ count }) => count > 0))),
   };
+}
+
+function namesOf(collections: Collections): string[] {
+  return collections.map((collection) => collection.name);
 }
 
 async function probeCollections({ attempt, shards }: ActivityScope, address: ShardAddress): Promise<Collections> {
   const client = shards.client(address);
-  return await onceMoreIfCut(attempt.readingFor(PROBE_TIMEOUT_MS), (ctx) => client.listCollections(ctx));
+  return await onceMoreIfCut(attempt.readingFor(PROBE_TIMEOUT_MS), async (ctx) => {
+    await client.findLeader(ctx);
+    return await client.listCollections(ctx);
+  });
 }
 
 async function probeRouter({ attempt, shards }: ActivityScope, url: string): Promise<number> {
@@ -87,8 +95,15 @@ function answerOf(result: PromiseSettledResult<Collections>, role: 'joiner' | 'd
   );
 }
 
-function requireRouter(result: PromiseSettledResult<number>, url = ''): void {
-  if (result.status === 'fulfilled') return;
+function requireRouter(result: PromiseSettledResult<number>, mapVersion: number, url = ''): void {
+  if (result.status === 'fulfilled') {
+    if (result.value <= mapVersion) return;
+    throw new DomainError(
+      'RouterAhead',
+      `expected the router ${url} to hold map version ${mapVersion} or an older one, it holds ${result.value} and would never adopt ours: ` +
+        'it follows another coordinator, or this cluster was lost; point it to this coordinator and restart it, or restore the cluster',
+    );
+  }
   const error: unknown = result.reason;
   if (!(error instanceof ShardError)) throw error;
   throw new DomainError(

@@ -1,34 +1,63 @@
+import { ApplicationFailure } from '@temporalio/activity';
+import type { Shard } from '../domain/shard-map';
+import type { ShardCollection } from '../shards/shard-client';
 import { refuseOtherSchema } from './collection-presence';
 import { collectionInfos, schemaDifference } from './collection-schemas';
 import type { CoordinatorActivities } from './contract';
-import { ApplicationFailure } from '@temporalio/activity';
+import { findLeaders } from './find-leaders';
 import type { ActivityScope } from './run-activity';
 
 type PrepareInput = Parameters<CoordinatorActivities['prepareCollections']>[0];
 type PrepareResult = Awaited<ReturnType<CoordinatorActivities['prepareCollections']>>;
 
-/** Design step 2: before routers may write to the receivers, so that no client's write fails for want of a collection. */
+/**
+ * Design step 2: before routers may write to the receivers, so that no client's write fails for want of a collection. In later
+ * calls the receivers are in the map, and a client may be half-way through creating what they lack: were it created here at once,
+ * that client would be told that it exists already. So it is left alone for `settleMs` first.
+ */
 export async function prepareCollections(scope: ActivityScope, input: PrepareInput): Promise<PrepareResult> {
   const { attempt, shards } = scope;
+  await findLeaders(scope, [...input.donors, ...input.receivers]);
   const ofDonors = await Promise.all(
     input.donors.map((donor) => shards.client(donor).listCollections(attempt.reading)),
   );
   const difference = schemaDifference(input.donors, ofDonors);
   if (difference !== null) throw ApplicationFailure.retryable(difference, 'CollectionInFlux');
-  const collections = collectionInfos(input.donors, ofDonors);
+  const wanted = ofDonors[0] ?? [];
+  const settleMs = input.settleMs ?? 0;
+  let missing = await findMissing(scope, input.receivers, wanted);
+  if (missing.length > 0 && settleMs > 0) {
+    await attempt.sleep(settleMs);
+    missing = await findMissing(scope, input.receivers, wanted);
+  }
   let created = 0;
-  for (const receiver of input.receivers) {
-    const client = shards.client(receiver);
-    const existing = await client.listCollections(attempt.reading);
-    for (const { name, schema } of collections) {
+  for (const { receiver, schema } of missing) {
+    const outcome = await attempt.write((ctx) => shards.client(receiver).createCollection(schema, ctx));
+    if (outcome === 'created') created += 1;
+  }
+  const { lateWritesUntilMs } = attempt;
+  return { collections: collectionInfos(input.donors, ofDonors), created, lateWritesUntilMs };
+}
+
+interface Missing {
+  readonly receiver: Shard;
+  readonly schema: string;
+}
+
+/** @throws SchemaConflict when a receiver has one of them with other settings */
+async function findMissing(
+  { attempt, shards }: ActivityScope,
+  receivers: readonly Shard[],
+  wanted: readonly ShardCollection[],
+): Promise<Missing[]> {
+  const missing: Missing[] = [];
+  for (const receiver of receivers) {
+    const existing = await shards.client(receiver).listCollections(attempt.reading);
+    for (const { name, schema } of wanted) {
       const found = existing.find((collection) => collection.name === name);
-      if (found !== undefined) {
-        refuseOtherSchema(found, schema, receiver.id);
-        continue;
-      }
-      const outcome = await attempt.write((ctx) => client.createCollection(schema, ctx));
-      if (outcome === 'created') created += 1;
+      if (found === undefined) missing.push({ receiver, schema });
+      else refuseOtherSchema(found, schema, receiver.id);
     }
   }
-  return { collections, created };
+  return missing;
 }

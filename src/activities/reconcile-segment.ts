@@ -1,6 +1,7 @@
 import { DIFFERENCES_MAX, SEGMENT_ROWS_MAX } from '../domain/limits';
 import { whileCollectionExists } from './collection-presence';
 import type { ReconcileInput, ReconcileResult, WalkCursor } from './contract';
+import { findLeaders } from './find-leaders';
 import { settleAndMend, type Difference } from './mend';
 import type { ActivityScope } from './run-activity';
 import { SliceMerge } from './slice-merge';
@@ -12,6 +13,8 @@ interface SegmentProgress {
   readonly cursor: WalkCursor | null;
   readonly restarted: boolean;
   readonly counts: SegmentCounts;
+  /** Something may have been written that is not in `counts`. */
+  readonly mayHaveWritten: boolean;
 }
 type SegmentCounts = Pick<
   ReconcileResult,
@@ -32,20 +35,21 @@ const NOTHING: SegmentCounts = {
  *  1. rows are compared, differences are collected;
  *  2. differences are settled and mended;
  *  3. only then the cursor behind them, with what was found and written up to there, is heartbeated or returned. So no
- *     difference is passed over by a retry, and no write of an earlier attempt goes uncounted: what it wrote behind the
- *     cursor is compared once more (INV-4).
+ *     difference is passed over by a retry. What an attempt wrote behind its last cursor is compared once more, and found
+ *     mended: nobody counts it, so `mayHaveWritten` says that this pass did write (INV-4).
  */
 export async function reconcileSegment(scope: ActivityScope, input: ReconcileInput): Promise<ReconcileResult> {
   const { attempt } = scope;
-  const start = (attempt.resumedProgress as SegmentProgress | null) ?? {
-    cursor: input.cursor,
-    restarted: false,
-    counts: NOTHING,
+  const begin: SegmentProgress = { cursor: input.cursor, restarted: false, counts: NOTHING, mayHaveWritten: false };
+  const start = (): SegmentProgress => {
+    const reached = (attempt.reached as SegmentProgress | null) ?? begin;
+    return { ...reached, mayHaveWritten: reached.mayHaveWritten || attempt.hasUncountedWrites };
   };
-  const end = await whileCollectionExists(scope, input, () => comparePart(scope, input, start));
+  await findLeaders(scope, input.shards);
+  const end = await whileCollectionExists(scope, input, () => comparePart(scope, input, start()));
   const collectionGone = end === 'gone';
-  const { cursor, restarted, counts } = collectionGone ? { ...start, cursor: null } : end;
-  return { cursor, restarted, collectionGone, ...counts, lateWritesUntilMs: attempt.lateWritesUntilMs };
+  const { counts, ...rest } = collectionGone ? { ...start(), cursor: null } : end;
+  return { ...rest, collectionGone, ...counts, lateWritesUntilMs: attempt.lateWritesUntilMs };
 }
 
 async function comparePart(
@@ -55,7 +59,7 @@ async function comparePart(
 ): Promise<SegmentProgress> {
   const { attempt, shards } = scope;
   const { merge, restarted } = await SliceMerge.open(scope, { ...input, cursor: start.cursor, withPoints: true });
-  const pass = new Comparison(merge, restarted ? { ...start, restarted } : start);
+  const pass = new Comparison(merge, restarted ? anew(start) : start);
   const watch = new StopWatch(attempt);
   try {
     for (;;) {
@@ -75,16 +79,21 @@ async function comparePart(
   }
 }
 
+/** What was compared is compared again; what was written stays written. */
+function anew(start: SegmentProgress): SegmentProgress {
+  return { ...start, restarted: true, counts: { ...start.counts, pointsCompared: 0, bytesCompared: 0 } };
+}
+
 /** The counts of a segment, and the differences that are still to be looked at again. */
 class Comparison {
   differing: Difference[] = [];
   readonly #merge: SliceMerge;
-  readonly #restarted: boolean;
+  readonly #start: SegmentProgress;
   readonly #counts: { -readonly [K in keyof SegmentCounts]: SegmentCounts[K] };
 
   constructor(merge: SliceMerge, start: SegmentProgress) {
     this.#merge = merge;
-    this.#restarted = start.restarted;
+    this.#start = start;
     this.#counts = { ...start.counts };
   }
 
@@ -122,6 +131,6 @@ class Comparison {
 
   /** Only between `mended` and the next `run`: then nothing before the cursor is left to do. */
   progress(): SegmentProgress {
-    return { cursor: this.#merge.cursor(), restarted: this.#restarted, counts: { ...this.#counts } };
+    return { ...this.#start, cursor: this.#merge.cursor(), counts: { ...this.#counts } };
   }
 }

@@ -1,8 +1,10 @@
 import type { Shard } from '../domain/shard-map';
 import type { CoordinatorActivities } from './contract';
+import { findLeaders } from './find-leaders';
 import type { ActivityScope } from './run-activity';
 
 type OrphansInput = Parameters<CoordinatorActivities['removeOrphanCollections']>[0];
+type OrphansResult = Awaited<ReturnType<CoordinatorActivities['removeOrphanCollections']>>;
 
 /** A collection of a receiver that no donor has. */
 interface Orphan {
@@ -14,10 +16,11 @@ interface Orphan {
  * Looked at twice, because a client that creates a collection reaches the shards one after the other. A donor that does not
  * answer fails the attempt: unknown is not "has none" (INV-8).
  */
-export async function removeOrphanCollections(scope: ActivityScope, input: OrphansInput): Promise<{ removed: number }> {
+export async function removeOrphanCollections(scope: ActivityScope, input: OrphansInput): Promise<OrphansResult> {
   const { attempt, shards } = scope;
+  await findLeaders(scope, [...input.donors, ...input.receivers]);
   const first = await findOrphans(scope, input);
-  if (first.length === 0) return { removed: 0 };
+  if (first.length === 0) return { removed: 0, lateWritesUntilMs: attempt.lateWritesUntilMs };
   await attempt.sleep(input.settleMs);
   const second = await findOrphans(scope, input);
   const orphans = second.filter((now) =>
@@ -27,7 +30,7 @@ export async function removeOrphanCollections(scope: ActivityScope, input: Orpha
   for (const { receiver, name } of orphans) {
     if (await attempt.write((ctx) => shards.client(receiver).dropCollection(name, ctx))) removed += 1;
   }
-  return { removed };
+  return { removed, lateWritesUntilMs: attempt.lateWritesUntilMs };
 }
 
 async function findOrphans({ attempt, shards }: ActivityScope, input: OrphansInput): Promise<Orphan[]> {

@@ -1,7 +1,7 @@
-import { Context } from '@temporalio/activity';
+import { CancelledFailure, Context } from '@temporalio/activity';
 import type { Logger } from 'pino';
 import { Attempt, type Clock } from './attempt';
-import { activityFailure } from './failures';
+import { activityFailure, type FailureDetails } from './failures';
 import type { ShardDirectory } from './shard-directory';
 
 /** What every activity body is given. */
@@ -29,9 +29,9 @@ export function activity<I, R>(
       return await body({ attempt, shards: runtime.shards }, input);
     } catch (error) {
       attempt.heartbeatEnd();
-      // A cancellation shows as whatever the cut-off request threw. Temporal's own word for it says why it was cancelled.
-      if (context.cancellationSignal.aborted) return await context.cancelled;
-      const failure = activityFailure(error, { lateWritesUntilMs: attempt.lateWritesUntilMs });
+      const details: FailureDetails = { lateWritesUntilMs: attempt.lateWritesUntilMs };
+      if (context.cancellationSignal.aborted) throw cancelledFailure(context.cancellationSignal, details);
+      const failure = activityFailure(error, details);
       const { activityType, activityId, attempt: number } = context.info;
       runtime.logger.warn({ activityType, activityId, attempt: number, reason: failure.message }, 'activity failed');
       throw failure;
@@ -39,4 +39,10 @@ export function activity<I, R>(
       attempt.stopHeartbeats();
     }
   };
+}
+
+/** A cancellation shows as whatever the cut-off request threw. Temporal's own word for it says why it was cancelled. */
+function cancelledFailure(signal: AbortSignal, details: FailureDetails): CancelledFailure {
+  const why: unknown = signal.reason;
+  return new CancelledFailure(why instanceof Error ? why.message : undefined, [details]);
 }

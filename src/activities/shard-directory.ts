@@ -24,8 +24,9 @@ export class ShardDirectory {
     const addresses = [address.primary_url, ...address.replica_urls].join(' ');
     const known = this.#clients.get(addresses);
     if (known !== undefined) return known;
-    // Addresses come and go with operations. What is forgotten is made anew at no cost.
-    if (this.#clients.size >= SHARDS_MAX) this.#clients.clear();
+    // Addresses come and go with operations. Forgotten is the oldest one: those in use must keep their leaders.
+    const [oldest] = this.#clients.keys();
+    if (this.#clients.size >= 2 * SHARDS_MAX && oldest !== undefined) this.#clients.delete(oldest);
     const client = this.patientClient(address);
     this.#clients.set(addresses, client);
     return client;

@@ -20,6 +20,8 @@ export interface MergeOptions extends Move {
   readonly cursor: WalkCursor | null;
   /** False: ids only. */
   readonly withPoints: boolean;
+  /** True: a shard that lacks the collection holds nothing of it. False: that is a failure, NotFound. */
+  readonly absentIsEmpty?: boolean;
 }
 
 /** Called with the donor's stream, the owner's stream, or both; their heads are the rows. False: stop behind this one. */
@@ -55,6 +57,7 @@ export class SliceMerge {
           withVector: options.withPoints,
           from: positionIn(cursor, `${side} ${shardId}`, sides.donors.length),
           ctx: attempt.reading,
+          absentIsEmpty: options.absentIsEmpty === true,
         });
         return (await walk.open()) ? new SliceStream({ shardId, side, walk, plan }) : null;
       };
@@ -101,6 +104,11 @@ export class SliceMerge {
     const position = (stream: SliceStream) =>
       stream.side === 'donor' ? stream.positionAmongStaying() : stream.position();
     return { streams: this.#streams.map((stream) => ({ shardId: stream.shardId, ...position(stream) })) };
+  }
+
+  /** No donor has the collection any more. */
+  get isGone(): boolean {
+    return this.donors.every((stream) => stream.isAbsent);
   }
 
   get donorRowsRead(): number {

@@ -51,6 +51,11 @@ export class SliceStream {
     this.#plan = options.plan;
   }
 
+  /** Its shard lacks the collection, which the walk was told to take for an empty one. */
+  get isAbsent(): boolean {
+    return this.#walk.isAbsent;
+  }
+
   /** Goes on to the next row of the slice. False: `fill` has to read first. */
   advance(): boolean {
     const batch = this.#batch;

@@ -35,6 +35,8 @@ export interface WalkOptions {
   readonly withVector: boolean;
   readonly from: WalkPosition | null;
   readonly ctx: CallContext;
+  /** A shard that lacks the collection counts as one that holds no rows of it, and the walk says so (`isAbsent`). */
+  readonly absentIsEmpty?: boolean;
 }
 
 export interface WalkBatch {
@@ -49,8 +51,12 @@ interface OpenPage {
   readonly offset: number;
   readonly limit: number;
   readonly batches: AsyncIterator<PointElement[]>;
-  /** Asked for already, so that the request is on its way. */
-  first: Promise<IteratorResult<PointElement[]>> | null;
+  /** Gives the request up. */
+  readonly abort: () => void;
+  /** What was asked for and is not there yet: `return` of an iterator waits for it. */
+  pending: Promise<IteratorResult<PointElement[]>> | null;
+  /** `pending` was asked for ahead of its turn, so that the request is on its way. */
+  isAhead: boolean;
   rows: number;
   /** Rows that the caller has deleted since this page was asked for. */
   removed: number;
@@ -73,6 +79,8 @@ export class PointWalk {
   #page: OpenPage | null = null;
   #nextPage: OpenPage | null = null;
   #hasEnded = false;
+  /** The shard has said that it lacks the collection. */
+  isAbsent = false;
 
   constructor(options: WalkOptions) {
     this.#options = options;
@@ -82,11 +90,15 @@ export class PointWalk {
   async open(): Promise<boolean> {
     const { from } = this.#options;
     if (from === null || from.lastIdDigest === null) return true;
-    const found =
-      (await this.#findNear(from.offset, from.lastIdDigest)) ?? (await this.#findAnywhere(from.lastIdDigest));
-    if (found === null) return false;
-    this.#lastId = found.id;
-    this.#nextOffset = found.offset + 1;
+    try {
+      const found =
+        (await this.#findNear(from.offset, from.lastIdDigest)) ?? (await this.#findAnywhere(from.lastIdDigest));
+      if (found === null) return false;
+      this.#lastId = found.id;
+      this.#nextOffset = found.offset + 1;
+    } catch (error) {
+      if (!this.#endsAt(error)) throw error;
+    }
     return true;
   }
 
@@ -114,12 +126,16 @@ export class PointWalk {
     return this.#removed;
   }
 
-  /** Lets go of the connection. The walk can go on later: it then reads a page of its own from where it stands. */
+  /**
+   * Lets go of the connection. The walk can go on later: it then reads a page of its own from where it stands. Rows that are on
+   * their way are given up rather than waited for.
+   */
   async suspend(): Promise<void> {
-    const open = [this.#page, this.#nextPage];
+    const open = [this.#page, this.#nextPage].filter((page) => page !== null);
     this.#page = null;
     this.#nextPage = null;
-    for (const page of open) await page?.batches.return?.();
+    for (const page of open) if (page.pending !== null) page.abort();
+    for (const page of open) await page.batches.return?.();
   }
 
   /** `behind`: the offset behind the last row that the pages before this one bring, as of now. */
@@ -127,17 +143,22 @@ export class PointWalk {
     const { source, collection, withPayload, withVector, ctx } = this.#options;
     const limit = pageRowsAllowed(source);
     const offset = Math.max(0, behind - Math.min(this.#stepBack, this.#stepBackMax(limit)));
-    const batches = source.fetchPage(collection, { offset, limit, withPayload, withVector }, ctx);
-    return { offset, limit, batches: batches[Symbol.asyncIterator](), first: null, rows: 0, removed: 0 };
+    const own = new AbortController();
+    const signal = ctx.signal === undefined ? own.signal : AbortSignal.any([ctx.signal, own.signal]);
+    const rows = source.fetchPage(collection, { offset, limit, withPayload, withVector }, { ...ctx, signal });
+    const batches = rows[Symbol.asyncIterator]();
+    const abort = (): void => own.abort();
+    return { offset, limit, batches, abort, pending: null, isAhead: false, rows: 0, removed: 0 };
   }
 
   /** Asks for the page after this one when half of this one is there: most pages of which half is there are whole. */
   #openAhead(page: OpenPage): void {
     if (this.#nextPage !== null || page.rows * 2 < page.limit) return;
     const next = this.#openPage(page.offset + page.limit - page.removed);
-    next.first = next.batches.next();
+    next.pending = next.batches.next();
+    next.isAhead = true;
     // It is looked at when its turn comes, if it comes.
-    next.first.catch(() => undefined);
+    next.pending.catch(() => undefined);
     this.#nextPage = next;
   }
 
@@ -173,14 +194,30 @@ export class PointWalk {
 
   async #read(page: OpenPage): Promise<IteratorResult<PointElement[]> | null> {
     try {
-      const first = page.first;
-      page.first = null;
-      return await (first ?? page.batches.next());
+      if (!page.isAhead) page.pending = page.batches.next();
+      page.isAhead = false;
+      const result = await page.pending;
+      page.pending = null;
+      return result;
     } catch (error) {
+      page.pending = null;
+      if (this.#endsAt(error)) {
+        await this.suspend();
+        return null;
+      }
       if (page.rows > 0 || !lowerPageRows(this.#options.source, page.limit, error)) throw error;
       await this.suspend();
       return null;
     }
+  }
+
+  /** The collection is not there, and to this walk that is its end. */
+  #endsAt(error: unknown): boolean {
+    if (this.#options.absentIsEmpty !== true) return false;
+    if (!(error instanceof ShardError) || error.code !== 'NotFound') return false;
+    this.isAbsent = true;
+    this.#hasEnded = true;
+    return true;
   }
 
   #beginsAboveLast(page: OpenPage, firstId: Buffer): boolean {

@@ -33,6 +33,8 @@ const POINTS_OPEN = Buffer.from('{"points":[');
 const POINTS_CLOSE = Buffer.from(']}');
 const FIRST_ROW: Page = { offset: 0, limit: 1, withPayload: true, withVector: true };
 const COMMA = ','.charCodeAt(0);
+/** It need not exist. */
+const PROBED = paths.points('leader-probe');
 
 /**
  * One shard. Never retries (Temporal does), except that a 421 goes on to the shard's other addresses. Every call throws a ShardError
@@ -43,6 +45,15 @@ export class ShardClient {
 
   constructor(options: HttpOptions) {
     this.#http = new ShardHttp(options);
+  }
+
+  /**
+   * For a shard with replicas: finds the address that leads, and reads from it from then on (see ShardHttp). Quiver 1.1.0 answers
+   * 421 to a delete before it looks at what is to be deleted, so deleting nothing is enough.
+   */
+  async findLeader(ctx: CallContext): Promise<void> {
+    const probe: ShardRequest = { method: 'DELETE', path: PROBED, body: '{"ids":[]}', isWrite: true };
+    await this.#http.findLeader(probe, ctx);
   }
 
   async listCollections(ctx: CallContext): Promise<ShardCollection[]> {
@@ -153,15 +164,25 @@ export class ShardClient {
     return { requests: 1 + first.requests + second.requests };
   }
 
-  /** How many of them were there. Absent ones are no error. */
+  /**
+   * How many of them were there. Absent ones are no error. In halves where the shard's own limits ask for that; when it throws, any
+   * of the halves before may have been deleted.
+   */
   async deletePoints(collection: string, ids: readonly Buffer[], ctx: CallContext): Promise<number> {
     if (ids.length === 0) return 0;
     const body = JSON.stringify({ ids: ids.map((id) => id.toString('utf8')) });
     const path = paths.points(collection);
     const request: ShardRequest = { method: 'DELETE', path, body, isWrite: true, carriesPoints: true };
-    const { deleted } = this.#record(request, await this.#http.read(request, ctx));
-    if (typeof deleted !== 'number') throw this.#malformed(request, 'a count of deleted points was expected');
-    return deleted;
+    try {
+      const { deleted } = this.#record(request, await this.#http.read(request, ctx));
+      if (typeof deleted !== 'number') throw this.#malformed(request, 'a count of deleted points was expected');
+      return deleted;
+    } catch (error) {
+      if (ids.length === 1 || !asksForLess(error)) throw error;
+    }
+    const middle = Math.ceil(ids.length / 2);
+    const first = await this.deletePoints(collection, ids.slice(0, middle), ctx);
+    return first + (await this.deletePoints(collection, ids.slice(middle), ctx));
   }
 
   /** Searches for one neighbour of the first unit vector, which makes the shard build its index. */

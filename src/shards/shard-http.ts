@@ -46,6 +46,9 @@ export interface ShardRequest {
 /**
  * Requests to one shard, each sent once: only a 421, which says that nothing was done, sends it on to the shard's other addresses.
  * Which one led is remembered. Failures are ShardErrors; when the caller's signal ends a request, its reason is thrown.
+ *
+ * Only writes are answered 421. A follower answers reads from what it holds itself, which may be old, so reads stay with the
+ * address that `findLeader`, or a write, has found last.
  */
 export class ShardHttp {
   readonly #addresses: readonly string[];
@@ -54,6 +57,8 @@ export class ShardHttp {
   readonly #requestTimeoutMs: number;
   readonly #nowMs: () => number;
   #leader = 0;
+  /** Where the next write begins: with the leader, or with the primary after the leader could not be reached. */
+  #writesFrom = 0;
 
   constructor({ address, key, dispatcher, requestTimeoutMs, nowMs }: HttpOptions) {
     this.#addresses = [...new Set([address.primary_url, ...address.replica_urls])];
@@ -65,15 +70,32 @@ export class ShardHttp {
 
   /** The whole body of a 2xx answer. @throws ShardError */
   async read(request: ShardRequest, ctx: CallContext): Promise<Buffer> {
-    return this.#askLeader(async (shardUrl) => {
-      const call = new Call(request, shardUrl, this.#timer(request, shardUrl, ctx), ctx);
+    return this.#askLeader(request, (shardUrl) => this.#readFrom(shardUrl, request, ctx));
+  }
+
+  /**
+   * Has every call from now on begin with the address that takes writes. `probe` is a write that changes nothing, so unlike others it
+   * may go on to the next address whatever the one before made of it. Without replicas there is nothing to find.
+   * @throws ShardError when no address leads
+   */
+  async findLeader(probe: ShardRequest, ctx: CallContext): Promise<void> {
+    if (this.#addresses.length === 1) return;
+    const first = this.#leader;
+    let seen: ShardError | null = null;
+    for (let turn = 0; turn < this.#addresses.length; turn++) {
+      const index = (first + turn) % this.#addresses.length;
       try {
-        const reply = await call.send(this.#options(request, shardUrl), this.#dispatcher, this.#nowMs);
-        return await call.readAll(reply.body);
-      } finally {
-        call.close();
+        await this.#readFrom(this.#addresses[index]!, probe, ctx);
+        return this.#leads(index);
+      } catch (error) {
+        if (!(error instanceof ShardError)) throw error;
+        // Told by a shard that looked for what the probe names, so it does take writes.
+        if (error.code === 'NotFound') return this.#leads(index);
+        // An address that could not say so may be the leader: what it said instead is the better reason.
+        if (seen === null || seen.code === 'NotLeader') seen = error;
       }
-    });
+    }
+    throw seen!;
   }
 
   /**
@@ -81,7 +103,7 @@ export class ShardHttp {
    * consumer stops early. @throws ShardError
    */
   async *stream(request: ShardRequest, ctx: CallContext): AsyncGenerator<Buffer> {
-    const { call, body } = await this.#askLeader(async (shardUrl) => {
+    const { call, body } = await this.#askLeader(request, async (shardUrl) => {
       const opened = new Call(request, shardUrl, this.#timer(request, shardUrl, ctx), ctx);
       try {
         const reply = await opened.send(this.#options(request, shardUrl), this.#dispatcher, this.#nowMs);
@@ -105,19 +127,37 @@ export class ShardHttp {
     return failure(request, this.#addresses[this.#leader]!, seen);
   }
 
-  async #askLeader<T>(ask: (shardUrl: string) => Promise<T>): Promise<T> {
-    const first = this.#leader;
+  async #readFrom(shardUrl: string, request: ShardRequest, ctx: CallContext): Promise<Buffer> {
+    const call = new Call(request, shardUrl, this.#timer(request, shardUrl, ctx), ctx);
+    try {
+      const reply = await call.send(this.#options(request, shardUrl), this.#dispatcher, this.#nowMs);
+      return await call.readAll(reply.body);
+    } finally {
+      call.close();
+    }
+  }
+
+  #leads(index: number): void {
+    this.#leader = index;
+    this.#writesFrom = index;
+  }
+
+  async #askLeader<T>(request: ShardRequest, ask: (shardUrl: string) => Promise<T>): Promise<T> {
+    const isWrite = request.isWrite === true;
+    const first = isWrite ? this.#writesFrom : this.#leader;
     let notLeading: ShardError | null = null;
     for (let turn = 0; turn < this.#addresses.length; turn++) {
       const index = (first + turn) % this.#addresses.length;
       try {
         const answer = await ask(this.#addresses[index]!);
-        this.#leader = index;
+        // A read that was answered where it began says nothing about who leads, and may be older than what a write has found.
+        if (isWrite || index !== first) this.#leads(index);
         return answer;
       } catch (error) {
         if (!(error instanceof ShardError)) throw error;
-        // A leader that cannot be reached may have been replaced: the next call begins with the primary again.
-        if (error.code === 'Unreachable' && index === first) this.#leader = 0;
+        // A leader that cannot be reached may have been replaced: the next write begins with the primary again. Reads do not, because
+        // the primary may be a follower by now.
+        if (error.code === 'Unreachable' && index === first && isWrite) this.#writesFrom = 0;
         const isSkipped = error.code === 'Unreachable' && !error.outcomeUnknown && notLeading !== null;
         if (error.code !== 'NotLeader' && !isSkipped) throw error;
         notLeading ??= error;

@@ -1,3 +1,4 @@
+import { CancelledFailure } from '@temporalio/activity';
 import { COLLECTION, MovingCluster } from './moving-cluster';
 
 let cluster: MovingCluster;
@@ -5,7 +6,11 @@ afterEach(() => cluster.stop());
 
 interface Details {
   readonly progress: { readonly cursor: unknown; readonly counts: { readonly pointsCompared: number } } | null;
-  readonly ended: { readonly attempt: number; readonly lateWritesUntilMs: number } | null;
+  readonly ended: {
+    readonly attempt: number;
+    readonly lateWritesUntilMs: number;
+    readonly hasUncountedWrites: boolean;
+  } | null;
 }
 
 const segment = () => ({ ...cluster.move, cursor: null, settleMs: 500 });
@@ -42,14 +47,14 @@ describe('an attempt', () => {
 
   it('knows that nothing arrives late from one before it that ended by itself', async () => {
     const { last } = await interruptedPass();
-    expect(last.ended).toEqual({ attempt: 1, lateWritesUntilMs: 0 });
+    expect(last.ended).toEqual({ attempt: 1, lateWritesUntilMs: 0, hasUncountedWrites: false });
     const info = { attempt: 2, heartbeatDetails: last };
     expect((await cluster.run('reconcileSegment', segment(), { info })).result.lateWritesUntilMs).toBe(0);
   });
 
   it.each([
     ['said nothing about its end', null],
-    ['is not the one that spoke of its end last', { attempt: 1, lateWritesUntilMs: 0 }],
+    ['is not the one that spoke of its end last', { attempt: 1, lateWritesUntilMs: 0, hasUncountedWrites: false }],
   ])('expects late writes for the whole life of one before it that %s', async (_title, ended) => {
     cluster = await MovingCluster.start();
     const scheduledMs = cluster.clock.nowMs() - 5_000;
@@ -62,6 +67,19 @@ describe('an attempt', () => {
       },
     });
     expect(result.lateWritesUntilMs).toBe(scheduledMs + 60_000);
+    expect(result.mayHaveWritten).toBe(true);
+  });
+
+  it('tells a workflow that cancels it until when writes may arrive late', async () => {
+    cluster = await MovingCluster.start();
+    const scheduledMs = cluster.clock.nowMs() - 5_000;
+    const run = cluster.run('reconcileSegment', segment(), {
+      info: { attempt: 2, currentAttemptScheduledTimestampMs: scheduledMs, startToCloseTimeoutMs: 60_000 },
+      onStart: (environment) => environment.cancel('by a test'),
+    });
+    const failure: unknown = await run.catch((error: unknown) => error);
+    expect(failure).toBeInstanceOf(CancelledFailure);
+    expect(failure).toMatchObject({ details: [{ lateWritesUntilMs: scheduledMs + 60_000 }], message: 'by a test' });
   });
 
   it('heartbeats while a shard keeps it waiting', async () => {

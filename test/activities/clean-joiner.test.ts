@@ -5,11 +5,12 @@ import { COLLECTION, MovingCluster, point, SCHEMA } from './moving-cluster';
 let cluster: MovingCluster;
 afterEach(() => cluster.stop());
 
-const input = (collectionsBefore: readonly string[]) => ({
+const input = (collectionsBefore: readonly string[], nonemptyBefore: readonly string[] = []) => ({
   placement: cluster.placement,
   shards: cluster.move.shards,
   joiner: cluster.address(cluster.placement.joining[0]!),
   collectionsBefore,
+  nonemptyBefore,
 });
 
 describe('cleanJoiner', () => {
@@ -18,7 +19,7 @@ describe('cleanJoiner', () => {
     const moving = cluster.fill(300);
     for (const id of moving) cluster.joiner.put(COLLECTION, point(id));
     const { result } = await cluster.run('cleanJoiner', input([]));
-    expect(result).toEqual({ collectionsDropped: 1, pointsDeleted: 0, lateWritesUntilMs: 0 });
+    expect(result).toEqual({ done: true, collectionsDropped: 1, pointsDeleted: 0, lateWritesUntilMs: 0 });
     expect(cluster.joiner.collections()).toEqual([]);
     expect(cluster.writes(cluster.shards[0]!)).toEqual([]);
   });
@@ -30,7 +31,7 @@ describe('cleanJoiner', () => {
     cluster.joiner.put(COLLECTION, ...[...moving, ...others].map((id) => point(id)));
     cluster.joiner.create({ ...SCHEMA, name: 'mine' });
     const { result } = await cluster.run('cleanJoiner', input([COLLECTION, 'mine']));
-    expect(result).toEqual({ collectionsDropped: 0, pointsDeleted: moving.length, lateWritesUntilMs: 0 });
+    expect(result).toEqual({ done: true, collectionsDropped: 0, pointsDeleted: moving.length, lateWritesUntilMs: 0 });
     expect(cluster.joiner.ids(COLLECTION)).toEqual([...others].sort());
     expect(cluster.joiner.collections()).toEqual([COLLECTION, 'mine']);
   });
@@ -57,11 +58,51 @@ describe('cleanJoiner', () => {
     expect(cluster.joiner.collections()).toEqual(['b', 'c', COLLECTION]);
   });
 
+  it('leaves a collection alone that held points of its own before, and still empties the others', async () => {
+    cluster = await MovingCluster.start();
+    const moving = cluster.fill(300);
+    cluster.joiner.create({ ...SCHEMA, name: 'mine' });
+    for (const name of [COLLECTION, 'mine']) cluster.joiner.put(name, ...moving.map((id) => point(id)));
+    const { result } = await cluster.run('cleanJoiner', input([COLLECTION, 'mine'], ['mine']));
+    expect(result).toMatchObject({ done: true, collectionsDropped: 0, pointsDeleted: moving.length });
+    expect(cluster.joiner.ids('mine')).toEqual(moving);
+    expect(cluster.joiner.ids(COLLECTION)).toEqual([]);
+  });
+
+  it('stops behind what it has deleted when most of its time is over, and is done when it is called again', async () => {
+    cluster = await MovingCluster.start();
+    const moving = cluster.fill(9_000);
+    expect(moving.length).toBeGreaterThan(2_000);
+    cluster.joiner.put(COLLECTION, ...moving.map((id) => point(id)));
+    cluster.joiner.create({ ...SCHEMA, name: 'later' });
+    cluster.joiner.faults.add({
+      match: { method: 'DELETE', nth: 1 },
+      fault: { kind: 'before', run: () => void (cluster.clock.skewMs += 40_000) },
+    });
+    const first = await cluster.run('cleanJoiner', input([COLLECTION]));
+    expect(first.result).toMatchObject({ done: false, collectionsDropped: 0, pointsDeleted: moving.length });
+    expect(cluster.joiner.collections()).toContain('later');
+    const second = await cluster.run('cleanJoiner', input([COLLECTION]));
+    expect(second.result).toMatchObject({ done: true, collectionsDropped: 1, pointsDeleted: 0 });
+  });
+
+  it('goes on to the next collection only in its time, and goes on all the same while it has removed nothing', async () => {
+    cluster = await MovingCluster.start({ schema: null });
+    for (const name of ['a', 'b']) cluster.joiner.create({ ...SCHEMA, name });
+    cluster.joiner.faults.add({
+      match: { nth: 1 },
+      fault: { kind: 'before', run: () => void (cluster.clock.skewMs += 40_000) },
+    });
+    const { result } = await cluster.run('cleanJoiner', input([]));
+    expect(result).toMatchObject({ done: false, collectionsDropped: 1 });
+    expect(cluster.joiner.collections()).toEqual(['b']);
+  });
+
   it('changes nothing when it is repeated', async () => {
     cluster = await MovingCluster.start();
     cluster.fill(100);
     await cluster.run('cleanJoiner', input([]));
     const { result } = await cluster.run('cleanJoiner', input([]));
-    expect(result).toEqual({ collectionsDropped: 0, pointsDeleted: 0, lateWritesUntilMs: 0 });
+    expect(result).toEqual({ done: true, collectionsDropped: 0, pointsDeleted: 0, lateWritesUntilMs: 0 });
   });
 });

@@ -1,3 +1,6 @@
+import { ShardClient } from '../../src/shards/shard-client';
+import { json, StubShard } from '../shards/stub-shard';
+import { SHARD_KEY, type InProcessShard } from '../support/in-process-shard';
 import { COLLECTION, MovingCluster, point, SCHEMA } from './moving-cluster';
 
 let cluster: MovingCluster;
@@ -5,6 +8,35 @@ afterEach(() => cluster.stop());
 
 const receivers = () => [cluster.address(2)];
 const sides = () => ({ donors: cluster.donors, receivers: receivers() });
+
+/** Of the collection, as that shard describes it. */
+async function schemaOn(shard: InProcessShard): Promise<string | undefined> {
+  const client = new ShardClient({ address: { primary_url: shard.url, replica_urls: [] }, key: SHARD_KEY });
+  return (await client.getCollection(COLLECTION, { deadlineMs: Number.MAX_SAFE_INTEGER }))?.schema;
+}
+
+/** The attempt before this one said nothing about its end, so it may be writing still. */
+const RETRY = { info: { attempt: 2 } };
+
+describe('listCollections', () => {
+  it('names every collection that any of the shards has, with the counts of those that have it', async () => {
+    cluster = await MovingCluster.start();
+    cluster.shards[0]!.put(COLLECTION, point('POINTDATA-a'));
+    cluster.shards[1]!.create({ ...SCHEMA, name: 'other', dim: 9 });
+    cluster.joiner.create({ ...SCHEMA, name: 'not-asked-for' });
+    const { result } = await cluster.run('listCollections', { shards: cluster.donors });
+    expect(result.collections).toEqual([
+      { name: COLLECTION, countByShard: { '0': 1, '1': 0 } },
+      { name: 'other', countByShard: { '1': 0 } },
+    ]);
+  });
+
+  it('fails when a shard cannot be asked: unknown is not "has none"', async () => {
+    cluster = await MovingCluster.start();
+    await cluster.shards[1]!.stop();
+    expect(await cluster.failure('listCollections', { shards: cluster.donors })).toMatchObject({ type: 'Unreachable' });
+  });
+});
 
 describe('prepareCollections', () => {
   it('creates on the joiner what the donors have, with the same settings, and nothing when repeated', async () => {
@@ -15,9 +47,34 @@ describe('prepareCollections', () => {
     expect(result).toMatchObject({ created: 1, collections: [{ name: COLLECTION }] });
     const again = await cluster.run('prepareCollections', sides());
     expect(again.result.created).toBe(0);
-    const onJoiner = { donors: receivers(), receivers: [] };
-    const { result: made } = await cluster.run('prepareCollections', onJoiner);
-    expect(made.collections[0]!.schema).toBe(result.collections[0]!.schema);
+    expect(await schemaOn(cluster.joiner)).toEqual(await schemaOn(cluster.shards[0]!));
+  });
+
+  it('tells how many points each donor holds, and nothing of schemas, which would fill a history', async () => {
+    cluster = await MovingCluster.start();
+    cluster.fill(30);
+    const { result } = await cluster.run('prepareCollections', sides());
+    const [first, second] = cluster.shards.map((shard) => shard.ids(COLLECTION).length);
+    expect(result.collections).toEqual([{ name: COLLECTION, countByShard: { '0': first, '1': second } }]);
+  });
+
+  it('leaves a client the time to create what the joiner lacks, once the joiner is in the map', async () => {
+    cluster = await MovingCluster.start({ schema: null });
+    for (const donor of cluster.shards.slice(0, 2)) donor.create(SCHEMA);
+    cluster.clock.onSleep = () => cluster.joiner.create(SCHEMA);
+    const { result } = await cluster.run('prepareCollections', { ...sides(), settleMs: 500 });
+    expect(result.created).toBe(0);
+    expect(cluster.writes(cluster.joiner)).toEqual([]);
+    expect(cluster.clock.sleptMs).toEqual([500]);
+  });
+
+  it('creates what no client has created in that time, and waits for nothing when nothing is missing', async () => {
+    cluster = await MovingCluster.start({ schema: null });
+    for (const donor of cluster.shards.slice(0, 2)) donor.create(SCHEMA);
+    const input = { ...sides(), settleMs: 500 };
+    expect((await cluster.run('prepareCollections', input)).result.created).toBe(1);
+    expect((await cluster.run('prepareCollections', input)).result.created).toBe(0);
+    expect(cluster.clock.sleptMs).toEqual([500]);
   });
 
   it('is to be tried again while the donors disagree, and creates nothing then', async () => {
@@ -44,7 +101,7 @@ describe('removeOrphanCollections', () => {
     cluster = await MovingCluster.start();
     for (const name of ['gone', 'kept']) cluster.joiner.create({ ...SCHEMA, name });
     const { result } = await cluster.run('removeOrphanCollections', input(['kept']));
-    expect(result).toEqual({ removed: 1 });
+    expect(result).toEqual({ removed: 1, lateWritesUntilMs: 0 });
     expect(cluster.joiner.collections()).toEqual([COLLECTION, 'kept']);
     expect(cluster.clock.sleptMs).toEqual([500]);
   });
@@ -54,7 +111,7 @@ describe('removeOrphanCollections', () => {
     cluster.joiner.create({ ...SCHEMA, name: 'new' });
     cluster.clock.onSleep = () => cluster.shards[1]!.create({ ...SCHEMA, name: 'new' });
     const { result } = await cluster.run('removeOrphanCollections', input());
-    expect(result).toEqual({ removed: 0 });
+    expect(result).toEqual({ removed: 0, lateWritesUntilMs: 0 });
     expect(cluster.joiner.collections()).toContain('new');
   });
 
@@ -63,7 +120,7 @@ describe('removeOrphanCollections', () => {
     cluster.joiner.create({ ...SCHEMA, name: 'gone' });
     cluster.clock.onSleep = () => cluster.joiner.create({ ...SCHEMA, name: 'new' });
     const { result } = await cluster.run('removeOrphanCollections', input());
-    expect(result).toEqual({ removed: 1 });
+    expect(result).toEqual({ removed: 1, lateWritesUntilMs: 0 });
     expect(cluster.joiner.collections()).toEqual([COLLECTION, 'new']);
   });
 
@@ -74,6 +131,21 @@ describe('removeOrphanCollections', () => {
     await cluster.failure('removeOrphanCollections', input());
     expect(cluster.joiner.collections()).toContain('gone');
   });
+});
+
+describe('what creates and removes collections', () => {
+  it.each(['prepareCollections', 'removeOrphanCollections'] as const)(
+    'says until when an earlier attempt of %s may still do so',
+    async (name) => {
+      cluster = await MovingCluster.start();
+      const input = { ...sides(), keep: [], settleMs: 0 };
+      const { result } = await cluster.run(name, input, RETRY);
+      expect(result.lateWritesUntilMs).toBeGreaterThan(cluster.clock.nowMs());
+      cluster.joiner.create({ ...SCHEMA, name: 'gone' });
+      const again = await cluster.run(name, input, RETRY);
+      expect(again.result.lateWritesUntilMs).toBeGreaterThan(cluster.clock.nowMs());
+    },
+  );
 });
 
 describe('warmUp', () => {
@@ -151,6 +223,22 @@ describe('awaitRouters', () => {
     const { result } = await cluster.run('awaitRouters', { routerUrls: [url], version: 4, patienceMs: 1_000 });
     expect(result.lagging).toMatchObject([{ url, version: null }]);
     expect(result.lagging[0]!.reason).toContain(url);
+  });
+
+  it('reports a router that holds a later version: it is a foreign one, because the map does not move meanwhile', async () => {
+    cluster = await MovingCluster.start();
+    const router = await new StubShard((response) => json(response, { version: 5 })).start();
+    try {
+      const input = (version: number) => ({ routerUrls: [router.url], version, patienceMs: 0 });
+      expect((await cluster.run('awaitRouters', input(5))).result).toEqual({ lagging: [] });
+      const { result } = await cluster.run('awaitRouters', input(4));
+      expect(result.lagging).toMatchObject([{ url: router.url, version: 5 }]);
+      expect(result.lagging[0]!.reason).toContain('foreign');
+      const older = await cluster.run('awaitRouters', input(6));
+      expect(older.result.lagging[0]!.reason).toBe('holds version 5, expected 6');
+    } finally {
+      await router.stop();
+    }
   });
 
   it('returns at once when there is no router to ask', async () => {

@@ -155,6 +155,61 @@ describe('dropSegment', () => {
     expect(leftOnDonors(moving)).toEqual([moving[1]]);
   });
 
+  it('counts again what it keeps, and keeps the count of what it dropped, when a retry begins anew', async () => {
+    cluster = await MovingCluster.start();
+    const moving = moved(600);
+    cluster.joiner.delete(COLLECTION, moving[0]!);
+    const counts = {
+      droppedByDonor: { '0': 7 },
+      droppedAsDeleted: 2,
+      kept: 5,
+      seenByOwner: { '2': 100 },
+      missingByOwner: { '2': 99 },
+    };
+    const progress = { cursor: cluster.lostCursor, restarted: false, counts };
+    const info = { attempt: 2, heartbeatDetails: { progress, ended: null } };
+    const { result } = await cluster.run('dropSegment', segment(false), { info });
+    expect(result).toMatchObject({ restarted: true, kept: 1, droppedAsDeleted: 2 });
+    const dropped = Object.values(result.droppedByDonor).reduce((sum, count) => sum + count, 0);
+    expect(dropped).toBe(moving.length - 1 + 7);
+  });
+
+  it('drops from one donor while another one lacks the collection, whatever keeps the two apart', async () => {
+    cluster = await MovingCluster.start();
+    const moving = moved(600);
+    const [, other] = cluster.shards;
+    await other!.restart('wipe');
+    const { result } = await cluster.run('dropSegment', segment());
+    expect(result).toMatchObject({ ...DROPPED, kept: 0 });
+    expect(moving.filter((id) => cluster.shards[0]!.get(COLLECTION, id) !== null)).toEqual([]);
+    expect(other!.collections()).toEqual([]);
+    const { result: left } = await cluster.run('confirmSegment', { ...cluster.move, cursor: null });
+    expect(left).toMatchObject({ cursor: null, leftOnDonors: 0, heldByOwners: moving.length, collectionGone: false });
+  });
+
+  it('ends, and says that the collection is gone, when a client has dropped it from all donors', async () => {
+    cluster = await MovingCluster.start();
+    moved(300);
+    for (const donor of cluster.shards.slice(0, 2)) await donor.restart('wipe');
+    const input = { ...segment(), cursor: cluster.lostCursor };
+    expect((await cluster.run('dropSegment', input)).result).toMatchObject({ cursor: null, collectionGone: true });
+    const { result } = await cluster.run('confirmSegment', { ...cluster.move, cursor: null });
+    expect(result).toMatchObject({ cursor: null, collectionGone: true, leftOnDonors: 0 });
+  });
+
+  it('has nothing left to drop when the collection goes between reading and deleting', async () => {
+    cluster = await MovingCluster.start();
+    moved(300);
+    for (const donor of cluster.shards.slice(0, 2)) {
+      donor.faults.add({
+        match: { method: 'DELETE' },
+        fault: { kind: 'before', run: () => donor.drop(COLLECTION) },
+      });
+    }
+    const { result } = await cluster.run('dropSegment', segment());
+    expect(result).toMatchObject({ cursor: null, droppedByDonor: {}, kept: 0 });
+  });
+
   it('repeats what it has to and ends with the same shards when the reply to a delete was lost', async () => {
     cluster = await MovingCluster.start();
     const moving = moved(600);
@@ -164,5 +219,19 @@ describe('dropSegment', () => {
     expect(result).toMatchObject({ cursor: null, kept: 0 });
     expect(result.lateWritesUntilMs).toBeGreaterThan(cluster.clock.nowMs());
     expect(leftOnDonors(moving)).toEqual([]);
+  });
+});
+
+describe('confirmSegment', () => {
+  it('counts each point once when a retry begins anew because the row of its heartbeat is gone', async () => {
+    cluster = await MovingCluster.start();
+    const moving = moved(300);
+    const progress = { cursor: cluster.lostCursor, restarted: false, leftOnDonors: 40, heldByOwners: 40 };
+    const { result } = await cluster.run(
+      'confirmSegment',
+      { ...cluster.move, cursor: null },
+      { info: { attempt: 2, heartbeatDetails: { progress, ended: null } } },
+    );
+    expect(result).toMatchObject({ restarted: true, leftOnDonors: moving.length, heldByOwners: moving.length });
   });
 });

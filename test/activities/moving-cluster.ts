@@ -7,7 +7,7 @@ import pino from 'pino';
 import { Agent } from 'undici';
 import { createActivities } from '../../src/activities';
 import { SYSTEM_CLOCK, type Clock } from '../../src/activities/attempt';
-import type { CoordinatorActivities, Move } from '../../src/activities/contract';
+import type { CoordinatorActivities, Move, WalkCursor } from '../../src/activities/contract';
 import { PlacementPlan } from '../../src/domain/placement-plan';
 import type { PlacementSpec, Shard } from '../../src/domain/shard-map';
 import { SHARD_KEY, startShard, type InProcessShard, type ShardOptions } from '../support/in-process-shard';
@@ -53,6 +53,8 @@ export class MovingCluster {
   readonly clock = new TestClock();
   readonly shards: readonly InProcessShard[];
   readonly placement: PlacementSpec;
+  /** By shard id, what stands in front of it as its primary. */
+  readonly #followers = new Map<number, InProcessShard>();
   readonly #agent = new Agent();
   readonly #activities: CoordinatorActivities;
 
@@ -81,7 +83,7 @@ export class MovingCluster {
 
   async stop(): Promise<void> {
     await this.#agent.destroy();
-    await Promise.all(this.shards.map((shard) => shard.stop()));
+    await Promise.all([...this.shards, ...this.#followers.values()].map((shard) => shard.stop()));
   }
 
   get joiner(): InProcessShard {
@@ -89,7 +91,22 @@ export class MovingCluster {
   }
 
   address(id: number): Shard {
-    return { id, primary_url: this.shards[id]!.url, replica_urls: [] };
+    const { url } = this.shards[id]!;
+    const follower = this.#followers.get(id);
+    if (follower === undefined) return { id, primary_url: url, replica_urls: [] };
+    return { id, primary_url: follower.url, replica_urls: [url] };
+  }
+
+  /**
+   * As after a failover: the primary of shard `id` follows, lags behind and holds nothing; the one that leads is its replica. Reads are
+   * answered by either, writes by the leader only.
+   */
+  async failOver(id: number): Promise<InProcessShard> {
+    const follower = await startShard();
+    follower.create(SCHEMA);
+    follower.faults.add({ match: { path: /\/points(?::bulk)?$/ }, fault: { kind: 'status', status: 421 } });
+    this.#followers.set(id, follower);
+    return follower;
   }
 
   get donors(): Shard[] {
@@ -99,6 +116,12 @@ export class MovingCluster {
   get move(): Move & { collection: string } {
     const shards = this.placement.shards.map((id) => this.address(id));
     return { placement: this.placement, shards, collection: COLLECTION };
+  }
+
+  /** A cursor at rows that no shard has. */
+  get lostCursor(): WalkCursor {
+    const lastIdDigest = 'f'.repeat(32);
+    return { streams: this.placement.shards.map((shardId) => ({ shardId, offset: 20, lastIdDigest })) };
   }
 
   donorOf(id: string): InProcessShard {

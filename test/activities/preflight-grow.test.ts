@@ -16,6 +16,7 @@ const input = (more: Partial<PreflightInput> = {}): PreflightInput => ({
   donors: cluster.donors,
   routerUrls: [],
   allowNonempty: false,
+  mapVersion: 3,
   ...more,
 });
 
@@ -47,11 +48,11 @@ describe('preflightGrow', () => {
     cluster.fill(30);
     const { result } = await cluster.run('preflightGrow', input({ routerUrls: [await router(200, 3)] }), PREFLIGHT);
     const counts = cluster.shards.slice(0, 2).map((shard) => shard.ids(COLLECTION).length);
-    expect(result.collectionsBefore).toEqual([[COLLECTION]]);
-    expect(result.collections).toMatchObject([
-      { name: COLLECTION, dim: 2, countByShard: { '0': counts[0], '1': counts[1] } },
-    ]);
-    expect(JSON.parse(result.collections[0]!.schema)).toMatchObject(SCHEMA);
+    expect(result).toEqual({
+      collections: [{ name: COLLECTION, countByShard: { '0': counts[0], '1': counts[1] } }],
+      collectionsBefore: [[COLLECTION]],
+      nonemptyBefore: [[]],
+    });
   });
 
   it('refuses a joiner that does not answer', async () => {
@@ -89,7 +90,8 @@ describe('preflightGrow', () => {
     const { type, message } = await refusal();
     expect(type).toBe('JoinerNotEmpty');
     expect(message).toContain('old (1 points)');
-    await expect(cluster.run('preflightGrow', input({ allowNonempty: true }), PREFLIGHT)).resolves.toBeDefined();
+    const { result } = await cluster.run('preflightGrow', input({ allowNonempty: true }), PREFLIGHT);
+    expect(result).toMatchObject({ collectionsBefore: [[COLLECTION, 'old']], nonemptyBefore: [['old']] });
   });
 
   it('refuses when a donor does not answer, because its points could not be moved', async () => {
@@ -141,6 +143,16 @@ describe('preflightGrow', () => {
     for (const donor of cluster.shards.slice(0, 2)) donor.create(SCHEMA);
     cluster.joiner.create({ ...SCHEMA, metric: 'cosine' });
     expect((await refusal()).type).toBe('SchemaConflict');
+  });
+
+  it('refuses when a router is ahead of the map, which it would never adopt, and accepts one that is behind', async () => {
+    cluster = await MovingCluster.start();
+    const [ahead, behind] = [await router(200, 4), await router(200, 0)];
+    const { type, message } = await refusal({ routerUrls: [behind, ahead] });
+    expect(type).toBe('RouterAhead');
+    expect(message).toContain(ahead);
+    const run = cluster.run('preflightGrow', input({ routerUrls: [behind] }), PREFLIGHT);
+    await expect(run).resolves.toBeDefined();
   });
 
   it('refuses when a configured router does not tell its version, whether it is down or does not know the key', async () => {

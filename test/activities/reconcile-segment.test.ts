@@ -17,6 +17,7 @@ const CLEAN: Partial<ReconcileResult> = {
   settledByThemselves: 0,
   upserted: 0,
   deleted: 0,
+  mayHaveWritten: false,
   lateWritesUntilMs: 0,
 };
 
@@ -207,6 +208,80 @@ describe('reconcileSegment', () => {
     const second = await cluster.run('reconcileSegment', { ...segment(), cursor: result.cursor });
     expect(second.result).toMatchObject({ cursor: null, restarted: true });
     expectSame(moving);
+  });
+
+  /** An attempt that mends one point and then cannot read the donor again. What it says last. */
+  async function mendedAndFailed(id: string): Promise<unknown> {
+    cluster.joiner.delete(COLLECTION, id);
+    const { faults } = cluster.donorOf(id);
+    cluster.joiner.faults.add({
+      match: { path: BULK, nth: 1 },
+      fault: {
+        kind: 'beforeReply',
+        run: () => void faults.add({ match: { path: POINT }, fault: { kind: 'status', status: 503 } }),
+      },
+    });
+    let last: unknown;
+    await cluster.failure('reconcileSegment', segment(), {
+      onStart: (environment) => environment.on('heartbeat', (details: unknown) => (last = details)),
+    });
+    faults.clear();
+    return last;
+  }
+
+  it('says that it may have written when an attempt before it mended a point and then failed', async () => {
+    cluster = await MovingCluster.start();
+    const moving = copied(300);
+    const heartbeatDetails = await mendedAndFailed(moving[2]!);
+    const { result } = await cluster.run('reconcileSegment', segment(), { info: { attempt: 2, heartbeatDetails } });
+    expect(result).toMatchObject({ ...CLEAN, mayHaveWritten: true });
+    expectSame(moving);
+  });
+
+  it('says so also when a further attempt wrote nothing and failed in between', async () => {
+    cluster = await MovingCluster.start();
+    const moving = copied(300);
+    const details: unknown[] = [await mendedAndFailed(moving[2]!)];
+    const cut = cluster.joiner.faults.add({ match: { path: /fetch$/ }, fault: { kind: 'cutBody' } });
+    await cluster.failure('reconcileSegment', segment(), {
+      info: { attempt: 2, heartbeatDetails: details[0] },
+      onStart: (environment) => environment.on('heartbeat', (each: unknown) => details.push(each)),
+    });
+    cut.remove();
+    const info = { attempt: 3, heartbeatDetails: details.at(-1) };
+    expect((await cluster.run('reconcileSegment', segment(), { info })).result.mayHaveWritten).toBe(true);
+  });
+
+  it('has not written when the attempt before it failed before its first write', async () => {
+    cluster = await MovingCluster.start();
+    copied(300);
+    const cut = cluster.joiner.faults.add({ match: { path: /fetch$/ }, fault: { kind: 'cutBody' } });
+    let heartbeatDetails: unknown;
+    await cluster.failure('reconcileSegment', segment(), {
+      onStart: (environment) => environment.on('heartbeat', (details: unknown) => (heartbeatDetails = details)),
+    });
+    cut.remove();
+    const info = { attempt: 2, heartbeatDetails };
+    expect((await cluster.run('reconcileSegment', segment(), { info })).result).toMatchObject(CLEAN);
+  });
+
+  it('counts each point once, and every write, when a retry begins anew because the row of its heartbeat is gone', async () => {
+    cluster = await MovingCluster.start();
+    const moving = copied(300);
+    const counts = {
+      pointsCompared: 50,
+      bytesCompared: 5_000,
+      differences: 9,
+      settledByThemselves: 2,
+      upserted: 4,
+      deleted: 3,
+    };
+    const progress = { cursor: cluster.lostCursor, restarted: false, counts, mayHaveWritten: false };
+    const info = { attempt: 2, heartbeatDetails: { progress, ended: null } };
+    const { result } = await cluster.run('reconcileSegment', segment(), { info });
+    expect(result).toMatchObject({ restarted: true, pointsCompared: moving.length, upserted: 4, deleted: 3 });
+    const { result: whole } = await cluster.run('reconcileSegment', segment());
+    expect(result.bytesCompared).toBe(whole.bytesCompared);
   });
 
   it('says that the collection is gone when no donor has it any more', async () => {

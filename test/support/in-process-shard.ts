@@ -111,6 +111,11 @@ export class InProcessShard {
     if (answer.status !== 200) throw new Error(`the collection was refused: ${answer.body}`);
   }
 
+  /** Drops a collection, as a client would. */
+  drop(collection: string): void {
+    this.calls.drop(collection);
+  }
+
   collections(): string[] {
     return [...this.calls.collections.keys()].sort();
   }

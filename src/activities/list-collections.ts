@@ -1,0 +1,17 @@
+import { collectionInfos } from './collection-schemas';
+import type { CollectionInfo, CoordinatorActivities } from './contract';
+import { findLeaders } from './find-leaders';
+import type { ActivityScope } from './run-activity';
+
+type ListInput = Parameters<CoordinatorActivities['listCollections']>[0];
+
+/** A shard that cannot be asked fails the attempt: unknown is not "has none" (INV-8). */
+export async function listCollections(
+  scope: ActivityScope,
+  { shards: asked }: ListInput,
+): Promise<{ collections: readonly CollectionInfo[] }> {
+  const { attempt, shards } = scope;
+  await findLeaders(scope, asked);
+  const lists = await Promise.all(asked.map((shard) => shards.client(shard).listCollections(attempt.reading)));
+  return { collections: collectionInfos(asked, lists) };
+}
