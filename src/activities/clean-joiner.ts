@@ -27,12 +27,11 @@ export async function cleanJoiner(scope: ActivityScope, input: CleanInput): Prom
   let pointsDeleted = 0;
   // Only behind something that was removed: else every call would walk up to the same place.
   const isTimeToPause = (): boolean => attempt.isTimeToPause && collectionsDropped + pointsDeleted > 0;
-  const deletedUntilPause = (points: number): boolean => {
+  const onDeleted = (points: number): void => {
     pointsDeleted += points;
-    return isTimeToPause();
   };
   const { placement, shards: ofMove } = input;
-  const slice = { placement, shards: ofMove, shardId: input.joiner.id, joiner, deletedUntilPause };
+  const slice = { placement, shards: ofMove, shardId: input.joiner.id, joiner, onDeleted, isTimeToPause };
   const result = (done: boolean): CleanResult => {
     return { done, collectionsDropped, pointsDeleted, lateWritesUntilMs: attempt.lateWritesUntilMs };
   };
@@ -52,8 +51,8 @@ interface SliceToDelete extends Move {
   readonly shardId: number;
   readonly joiner: ShardClient;
   readonly collection: string;
-  /** Told how many points were deleted. True: to stop now. */
-  readonly deletedUntilPause: (points: number) => boolean;
+  readonly onDeleted: (points: number) => void;
+  readonly isTimeToPause: () => boolean;
 }
 
 /** Walks until a walk finds nothing (true): a write that arrived late may lie behind the cursor. False: it is time to stop. */
@@ -78,13 +77,12 @@ async function deleteSliceOnce({ attempt }: ActivityScope, slice: SliceToDelete)
     while (!stream.hasEnded) {
       const ids = await nextIds(stream);
       if (ids.length === 0) continue;
-      let mustPause = false;
       await deletes.delete(ids, (points) => {
         walk.rowsRemoved(points);
-        mustPause = slice.deletedUntilPause(points);
+        slice.onDeleted(points);
       });
       found += ids.length;
-      if (mustPause) return 'paused';
+      if (slice.isTimeToPause()) return 'paused';
     }
     return found;
   } catch (error) {

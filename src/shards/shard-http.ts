@@ -92,7 +92,7 @@ export class ShardHttp {
         // Told by a shard that looked for what the probe names, so it does take writes.
         if (error.code === 'NotFound') return this.#leads(index);
         // An address that could not say so may be the leader: what it said instead is the better reason.
-        if (seen === null || seen.code === 'NotLeader') seen = error;
+        if (seen === null || (seen.code === 'NotLeader' && error.code !== 'NotLeader')) seen = error;
       }
     }
     throw seen!;

@@ -75,11 +75,11 @@ describe('an attempt', () => {
     const scheduledMs = cluster.clock.nowMs() - 5_000;
     const run = cluster.run('reconcileSegment', segment(), {
       info: { attempt: 2, currentAttemptScheduledTimestampMs: scheduledMs, startToCloseTimeoutMs: 60_000 },
-      onStart: (environment) => environment.cancel('by a test'),
+      onStart: (environment) => environment.cancel('CANCELLED'),
     });
     const failure: unknown = await run.catch((error: unknown) => error);
     expect(failure).toBeInstanceOf(CancelledFailure);
-    expect(failure).toMatchObject({ details: [{ lateWritesUntilMs: scheduledMs + 60_000 }], message: 'by a test' });
+    expect(failure).toMatchObject({ details: [{ lateWritesUntilMs: scheduledMs + 60_000 }], message: 'CANCELLED' });
   });
 
   it('heartbeats while a shard keeps it waiting', async () => {

@@ -232,6 +232,53 @@ describe('PointWalk', () => {
     await expect(take(walkOf(unordered))).rejects.toThrow('rising byte order');
   });
 
+  it('gives a page up that it has asked for ahead and nobody wants any more, instead of waiting for it', async () => {
+    const ids = Array.from({ length: 30 }, (_, n) => `p${String(n).padStart(3, '0')}`);
+    const shard = new ModelShard({ ids, limitMax: 20 });
+    let aborted: unknown = null;
+    const source: PageSource = {
+      async *fetchPage(collection, page, ctx) {
+        if (page.offset === 0) return yield* shard.fetchPage(collection, page);
+        await new Promise((_resolve, reject) => ctx.signal!.addEventListener('abort', () => reject(new Error('gone'))));
+      },
+    };
+    const pages = {
+      ...source,
+      fetchPage: (...args: Parameters<PageSource['fetchPage']>) => {
+        args[2].signal?.addEventListener('abort', () => (aborted = args[1].offset));
+        return source.fetchPage(...args);
+      },
+    };
+    const walk = walkOf(pages);
+    for (let rows = 0; rows < 12;) rows += (await walk.next())!.elements.length;
+    await walk.suspend();
+    expect(aborted).toBeGreaterThan(0);
+  });
+
+  it('takes a shard that lacks the collection for an empty one, and says so, only where it was told to', async () => {
+    const failure = new ShardError({
+      code: 'NotFound',
+      method: 'POST',
+      shardUrl: 'http://model',
+      path: '/v1/collections/docs/fetch',
+      status: 404,
+      reason: 'Not Found',
+    });
+    const source: PageSource = {
+      async *fetchPage() {
+        await Promise.reject(failure);
+      },
+    };
+    const from = { offset: 5, lastIdDigest: idDigest(Buffer.from('x')) };
+    const options = { source, collection: 'docs', withPayload: true, withVector: true, from, ctx: CTX };
+    const walk = new PointWalk({ ...options, absentIsEmpty: true });
+    expect(await walk.open()).toBe(true);
+    expect(await walk.next()).toBeNull();
+    expect(walk.isAbsent).toBe(true);
+    await expect(new PointWalk(options).open()).rejects.toBe(failure);
+    await expect(walkOf(source).next()).rejects.toBe(failure);
+  });
+
   it('goes on with the next row after it has let go of its connection in the middle of a page', async () => {
     const ids = Array.from({ length: 50 }, (_, n) => `p${String(n).padStart(3, '0')}`);
     const shard = new ModelShard({ ids, limitMax: 20 });
