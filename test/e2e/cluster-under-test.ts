@@ -83,16 +83,45 @@ export class ClusterUnderTest {
     });
   }
 
-  /** Prefilled, with its clients running. */
+  /** Prefilled, with its clients running. What was started is ended again when something of it does not start. */
   static async start(options: ClusterOptions): Promise<ClusterUnderTest> {
     const dir = await mkdtemp(join(tmpdir(), 'cluster-under-test-'));
-    const members = await Promise.all(
-      ['joiner', 'donor0', 'donor1'].map((name) => startMember(join(dir, name), options.shardDelayMs !== undefined)),
-    );
+    const started: (() => Promise<unknown>)[] = [() => rm(dir, { recursive: true, force: true })];
+    try {
+      const cluster = await ClusterUnderTest.startParts(options, dir, started);
+      await cluster.check.prefill();
+      for (const { proxy } of [cluster.joiner, ...cluster.donors]) {
+        if (proxy !== null) proxy.delayMs = options.shardDelayMs ?? 0;
+      }
+      cluster.check.start();
+      cluster.map.start();
+      return cluster;
+    } catch (error) {
+      for (const end of started.reverse()) await end();
+      throw error;
+    }
+  }
+
+  private static async startParts(
+    options: ClusterOptions,
+    dir: string,
+    started: (() => Promise<unknown>)[],
+  ): Promise<ClusterUnderTest> {
+    const members: Member[] = [];
+    for (const name of ['joiner', 'donor0', 'donor1']) {
+      const member = await startMember(join(dir, name), options.shardDelayMs !== undefined);
+      started.push(() => endMember(member));
+      members.push(member);
+    }
     const shardUrls = members.slice(1).map((member) => member.url);
     const [routerPort, apiPort] = [await freePort(), await freePort()];
     const env = environment({ options, dir, shardUrls, routerPort, apiPort });
-    const [api, worker] = await startProduct(options.temporal, env);
+    // Side by side: an API is not ready before a worker answers its query for the map.
+    const roles = options.temporal === null ? (['serve'] as const) : (['api', 'worker'] as const);
+    const starting = roles.map((role) => startCoordinator({ role, env }));
+    started.push(() => Promise.allSettled(starting.map(async (each) => (await each).kill())));
+    const [api, worker = api] = await Promise.all(starting);
+    if (api === undefined || worker === undefined) throw new Error('one process or two were started');
     const router = await startQuiver({
       role: 'router',
       binary: quiverBinary() ?? '',
@@ -101,22 +130,15 @@ export class ClusterUnderTest {
       port: routerPort,
       env: routerEnvironment({ shards: shardUrls, coordinatorUrl: api.url, shardKey: KEY }),
     });
-    const cluster = new ClusterUnderTest({ dir, members, router, api, worker });
-    await cluster.check.prefill();
-    for (const member of members) if (member.proxy !== null) member.proxy.delayMs = options.shardDelayMs ?? 0;
-    cluster.check.start();
-    cluster.map.start();
-    return cluster;
+    started.push(() => router.kill());
+    return new ClusterUnderTest({ dir, members, router, api, worker });
   }
 
   async dispose(): Promise<void> {
     await this.map.stop();
     await this.check.close();
     await Promise.all([this.api.kill(), this.worker.kill(), this.router.kill()]);
-    for (const { quiver, proxy } of [this.joiner, ...this.donors]) {
-      await quiver.kill();
-      await proxy?.stop();
-    }
+    for (const member of [this.joiner, ...this.donors]) await endMember(member);
     await rm(this.dir, { recursive: true, force: true });
   }
 
@@ -206,7 +228,7 @@ export class ClusterUnderTest {
   // ---- What must be true afterwards ----
 
   /** Lets the clients do some of everything, if they have not yet, stops them and holds every id against what was acknowledged. */
-  async verify(): Promise<RegisterReport> {
+  async verify(throughRouter: 'every' | 'written' = 'written'): Promise<RegisterReport> {
     const { counts } = this.check;
     await waitFor(
       'the clients have written, deleted and read enough',
@@ -218,7 +240,7 @@ export class ClusterUnderTest {
     const idAt = (url: string): number => map.shards.find((shard) => shard.primary_url === url)?.id ?? NOT_IN_MAP;
     // The shards are read past their proxies: what counts is what they hold.
     const shards = members.map((member) => ({ id: idAt(member.url), url: member.quiver.url }));
-    return this.check.verify({ shards, placement: placementSpec(map) });
+    return this.check.verify({ shards, placement: placementSpec(map), throughRouter });
   }
 
   async joinersCollections(): Promise<unknown> {
@@ -236,6 +258,11 @@ async function startMember(dataDir: string, isProxied: boolean): Promise<Member>
   const proxy = new ShardProxy(quiver.url);
   await proxy.listen();
   return { quiver, proxy, url: proxy.url };
+}
+
+async function endMember({ quiver, proxy }: Member): Promise<void> {
+  await quiver.kill();
+  await proxy?.stop();
 }
 
 function environment(cluster: {
@@ -266,17 +293,6 @@ function environment(cluster: {
     ...(process.env['TEMPORAL_CLI'] === undefined ? {} : { TEMPORAL_CLI: process.env['TEMPORAL_CLI'] }),
     ...options.env,
   };
-}
-
-async function startProduct(
-  temporal: TemporalTarget | null,
-  env: Record<string, string>,
-): Promise<[CoordinatorProcess, CoordinatorProcess]> {
-  if (temporal !== null) {
-    return Promise.all([startCoordinator({ role: 'api', env }), startCoordinator({ role: 'worker', env })]);
-  }
-  const both = await startCoordinator({ role: 'serve', env });
-  return [both, both];
 }
 
 /** Reads the map all the while, as routers do. INV-1: a version never goes back, and one version is one map. */

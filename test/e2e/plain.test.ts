@@ -16,7 +16,7 @@ describeWithQuiver('a grow of a cluster that is written to', () => {
     expect((await answered).joining).toHaveLength(1);
     const operation = await cluster.ends(operationId);
     expect(operation).toMatchObject({ status: 'succeeded', attempts: 0, outcome: { points_kept: 0 } });
-    const report = await cluster.verify();
+    const report = await cluster.verify('every');
     expectNothingWrong(report);
     expectNothingRefused(report);
     await expectGrown(cluster);
