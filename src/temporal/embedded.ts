@@ -85,7 +85,10 @@ export class EmbeddedTemporal {
     }
     this.logger.info({ address: this.address }, 'the embedded Temporal is back');
     // A stop that came meanwhile has stopped the one before this one.
-    if (this.isStopping()) this.server.kill();
+    if (this.isStopping()) {
+      this.server.kill();
+      await this.server.exited;
+    }
     return true;
   }
 }
