@@ -6,7 +6,7 @@ import { createInterface } from 'node:readline';
 import { waitFor } from './wait-for';
 
 const ROOT = join(__dirname, '../..');
-const MAIN = join(ROOT, 'dist', 'main.js');
+export const MAIN = join(ROOT, 'dist', 'main.js');
 const READY_TIMEOUT_MS = 60_000;
 const STOP_TIMEOUT_MS = 15_000;
 const LOG_LINES_MAX = 5_000;
@@ -159,7 +159,7 @@ export class CoordinatorProcess {
 }
 
 /** A test of an old build would be a test of something else. */
-function requireFreshBuild(): void {
+export function requireFreshBuild(): void {
   const builtAtMs = modifiedAtMs(join(ROOT, 'dist', 'workflow-bundle.js'));
   const newestMs = Math.max(...sources(join(ROOT, 'src')).map(modifiedAtMs));
   if (builtAtMs >= newestMs) return;
