@@ -7,9 +7,11 @@ export async function swapFolder(fresh: string, target: string): Promise<void> {
   await access(fresh);
   const old = `${fresh}-old`;
   for (let attempt = 1; ; attempt++) {
-    await rename(target, old).catch((error: NodeJS.ErrnoException) => {
-      if (error.code !== 'ENOENT') throw error;
-    });
+    try {
+      await rename(target, old);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+    }
     try {
       await rename(fresh, target);
       return;
