@@ -55,6 +55,8 @@ async function writeDocument(path: string, text: string): Promise<void> {
   await writeFile(path, await format(text, { ...(await resolveConfig(path)), parser: 'markdown' }));
 }
 
+// Every child process listens for the exit of this one.
+process.setMaxListeners(50);
 // Children are killed and folders removed as this process exits, which a signal alone does not count as.
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(130));
 

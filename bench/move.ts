@@ -11,7 +11,7 @@ const SHAPE = { points: 100_000, dimensions: 64 };
 const COPY_RATIO_MAX = 1.5;
 const FLIP_RATIO_MAX = 1 / 8;
 const ROUNDS = 3;
-const OWN_TIMEOUT_MS = 180_000;
+const OWN_TIMEOUT_MS = 420_000;
 const NO_WAITING = { COORDINATOR_GRACE_MS: '0', COORDINATOR_WARM_UP_MS: '0' };
 
 const SETTING = `${SHAPE.points.toLocaleString('en')} points × ${SHAPE.dimensions} dimensions, 2 donors → 1 joiner, quiet cluster`;
