@@ -87,7 +87,7 @@ async function mendBatch(
     for (const difference of changing) actions.set(difference, truth.get(difference) == null ? 'deleted' : 'upserted');
     const now = await readDonors(changing, scope);
     const written = truth;
-    changing = changing.filter((each) => !isSamePoint(written.get(each) ?? null, now.get(each) ?? null));
+    changing = changing.filter((each) => !isSameAnswer(written.get(each) ?? null, now.get(each) ?? null));
     truth = now;
   }
   const upserted = [...actions.values()].filter((action) => action === 'upserted').length;
@@ -121,4 +121,9 @@ async function writeOwners(
       await attempt.write((ctx) => shard(ownerId).deletePoints(collection, ids, ctx));
     }
   }
+}
+
+/** Two answers of one shard about one point: here its exact bytes tell whether it changed. */
+function isSameAnswer(a: Buffer | null, b: Buffer | null): boolean {
+  return a === null || b === null ? a === b : a.equals(b);
 }

@@ -73,7 +73,7 @@ export async function undo(run: OperationRun, steps: GrowSteps, cause: unknown):
       return false;
     }
   };
-  let isOut = true;
+  let isOut = true as boolean;
   await run.phase('undo', 'give the lock back', async () => {
     if (state.shards.length > 0) isOut = await part('taking the joiner out of the map', () => withdraw(run, steps));
     // Not `announced`: an announcement whose answer was lost has reached the map all the same.

@@ -8,6 +8,8 @@ import { cancelled, type OperationRun } from './operation-run';
 
 /** What is waited for, in progress.waiting, while routers lag. */
 const ROUTERS = 'routers';
+const LAGGING = 'lagging routers';
+const INDEX = 'index';
 
 /** The steps that only a grow has. What it shares with other operations is in move-points.ts. */
 export class GrowSteps {
@@ -65,7 +67,7 @@ export class GrowSteps {
   }
 
   async prepare(): Promise<string> {
-    const { collections, created } = await prepareCollections(this.run, this.parties());
+    const { collections, created } = await prepareCollections(this.run, this.parties(), {});
     return `${collections.length} collections, ${created} created on the joiner`;
   }
 
@@ -94,8 +96,11 @@ export class GrowSteps {
     const sinceMs = nowMs();
     for (;;) {
       const lagging = await this.routersBehind();
-      if (lagging === null) return this.routersNote();
-      this.run.showWaiting(ROUTERS, {
+      if (lagging === null) {
+        this.run.endWaiting(LAGGING);
+        return this.routersNote();
+      }
+      this.run.showWaiting(LAGGING, {
         reason: `a router does not hold map version ${this.run.state.mapVersion}: ${lagging}`,
         endsWhen: 'it does',
         sinceMs,
@@ -117,14 +122,19 @@ export class GrowSteps {
       return null;
     }
     const version = state.mapVersion;
+    this.run.showWaiting(ROUTERS, {
+      reason: `routers are to hold map version ${version}; they ask for it every 2 s`,
+      endsWhen: `all ${routerUrls.length} hold it, or ${timings.routerPatienceMs} ms are over`,
+      sinceMs: nowMs(),
+    });
     const { lagging } = await this.run.persist(`asking routers for map version ${version}`, () =>
       activities
         .patient(`wait until ${routerUrls.length} routers hold map version ${version}`, timings.routerPatienceMs)
         .awaitRouters({ routerUrls, version, patienceMs: timings.routerPatienceMs }),
     );
+    this.run.endWaiting(ROUTERS);
     if (lagging.length > 0) return lagging.map((router) => `${router.url} (${router.reason})`).join(', ');
     state.routersAdoptedAtMs = nowMs();
-    this.run.endWaiting(ROUTERS);
     return null;
   }
 
@@ -166,6 +176,7 @@ export class GrowSteps {
     try {
       return await this.buildIndexes(false);
     } catch (error) {
+      this.run.endWaiting(INDEX);
       if (isCancellation(error) || !(error instanceof ApplicationFailure)) throw error;
       return `left to the first searches: ${error.message}`;
     }
@@ -177,26 +188,26 @@ export class GrowSteps {
    */
   async awaitIndex(): Promise<string> {
     if (this.run.timings.warmUpMs === 0) return 'not waited for';
-    const what = 'index';
-    this.run.showWaiting(what, {
-      reason: 'searches of the joiner may not find all moved points yet, so the donors keep theirs',
-      endsWhen: `they are found, or ${this.run.timings.warmUpMs} ms are over`,
-      sinceMs: nowMs(),
-    });
-    const note = await this.buildIndexes(true);
-    this.run.endWaiting(what);
-    return note;
+    return this.buildIndexes(true);
   }
 
   private async buildIndexes(mustFind: boolean): Promise<string> {
     const { state, timings, activities } = this.run;
     const collections = state.copy?.collections.map((each) => each.name) ?? [];
+    this.run.showWaiting(INDEX, {
+      reason: mustFind
+        ? 'searches of the joiner may not find all moved points yet, so the donors keep theirs'
+        : 'the joiner builds its indexes, so that no search has to wait for that after the flip',
+      endsWhen: `${mustFind ? 'they are found' : 'they are built'}, or ${timings.warmUpMs} ms are over`,
+      sinceMs: nowMs(),
+    });
     const doing = mustFind ? 'wait until searches find all on' : 'build the indexes of';
     const { notReady } = await this.run.persist('building indexes', () =>
       activities
         .patient(`${doing} shard ${idsOf(state.shards)}`, timings.warmUpMs)
         .warmUp({ receivers: state.shards, collections, patienceMs: timings.warmUpMs, mustFind }),
     );
+    this.run.endWaiting(INDEX);
     if (notReady.length > 0) return `not ready after ${timings.warmUpMs} ms: ${notReady.join(', ')}`;
     return mustFind ? 'searches find what was moved' : 'searches are answered at once';
   }

@@ -39,9 +39,10 @@ import {
   type AnnouncedAnswer,
   type GrowInput,
 } from './messages';
-import { copyPoints, reconcileUntilClean, sweepDonors } from './move-points';
+import { copyPoints, reconcileUntilClean } from './move-points';
 import { OperationRun } from './operation-run';
 import { newOperationState, type OperationState } from './operation-state';
+import { sweepDonors } from './sweep-donors';
 
 /** The reason of a cancel stays in the history and in the outcome. */
 const CANCEL_REASON_CHARS_MAX = 200;
@@ -94,7 +95,8 @@ function handleMessages(state: OperationState, forward: CancellationScope): void
   setHandler(progressQuery, () => state.progress);
   setHandler(announcedQuery, () => ({ answer: state.announced, refusal: state.refusal }));
   setHandler(announcedUpdate, async (): Promise<AnnouncedAnswer> => {
-    await condition(() => state.announced !== null || state.refusal !== null);
+    // A cancel of the whole workflow is answered by the undo, with the reason.
+    await CancellationScope.nonCancellable(() => condition(() => state.announced !== null || state.refusal !== null));
     if (state.announced !== null) return state.announced;
     throw ApplicationFailure.nonRetryable(state.refusal?.message ?? '', state.refusal?.type ?? 'InvalidRequest');
   });
@@ -117,7 +119,7 @@ function handleMessages(state: OperationState, forward: CancellationScope): void
         }
         if (progress.pointOfNoReturnPassed) {
           throw ApplicationFailure.nonRetryable(
-            `operation ${progress.operationId} has flipped ownership and only goes forward: wait for its end, then drain the shard`,
+            `operation ${progress.operationId} has flipped ownership and only goes forward: wait for its end`,
             'PointOfNoReturnPassed',
           );
         }

@@ -159,7 +159,7 @@ export class OperationRun {
 
   /** A write that may still be under way must be over before a pass may allow the flip, and before the lock is given back. */
   expectLateWrites(untilMs: number): void {
-    this.state.lateWritesUntilMs = Math.max(this.state.lateWritesUntilMs, untilMs);
+    if (untilMs > this.state.lateWritesUntilMs) this.state.lateWritesUntilMs = untilMs;
   }
 
   async waitForLateWrites(): Promise<void> {

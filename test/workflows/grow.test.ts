@@ -1,7 +1,8 @@
 import { WorkflowFailedError, WorkflowUpdateFailedError } from '@temporalio/client';
 import { ApplicationFailure } from '@temporalio/common';
 import type { Fault, FaultMatch } from '../support/shard-faults';
-import { cancelUpdate } from '../../src/workflows/messages';
+import { PlacementPlan } from '../../src/domain/placement-plan';
+import { cancelUpdate, transitionUpdate } from '../../src/workflows/messages';
 import { waitFor } from '../support/wait-for';
 import { ClusterFixture, FAST, pointJson, startTemporal, type TemporalForTests } from './cluster-fixture';
 
@@ -182,6 +183,64 @@ describe('a grow under a fault of a shard', () => {
   });
 });
 
+describe("a client's write during a grow", () => {
+  it('is kept when its second half reaches the donor long after its first half reached the joiner', async () => {
+    const id = idOnJoiner();
+    const [donor] = cluster.donors;
+    const reconciling: FaultMatch = { method: 'POST', path: /fetch/, nth: 1 };
+    cluster.joiner.faults.add({
+      match: reconciling,
+      fault: { kind: 'before', run: () => cluster.joiner.put('docs', pointJson(id, 7)) },
+    });
+    // The first pass takes the half write for a point that the donor has deleted. Only then comes the second half.
+    const mended = cluster.joiner.faults.add({
+      match: { method: 'DELETE', path: /points/, nth: 1 },
+      fault: { kind: 'beforeReply', run: () => void setTimeout(() => donor?.put('docs', pointJson(id, 7)), 1_000) },
+    });
+    await cluster.announce('a', { timings: { ...FAST, inFlightMs: 2_500 } });
+    await cluster.operation('a').result();
+    expect(mended.hits).toBe(1);
+    expect(cluster.joiner.get('docs', id)).toContain('"v":7');
+    expect(await cluster.misplaced('docs')).toEqual([]);
+  });
+
+  /** An id that nobody has yet, whose donor is the first shard and whose owner will be the joiner. */
+  function idOnJoiner(): string {
+    const plan = new PlacementPlan({ shards: [0, 1, 2], joining: [2], leaving: [] });
+    for (let n = 0; ; n++) {
+      const id = `new-${n}`;
+      plan.locate(Buffer.from(id));
+      if (plan.owner === 2 && plan.donor === 0) return id;
+    }
+  }
+});
+
+describe('a grow whose lock was taken away from it', () => {
+  it('does not empty a shard that may be an owner by now', async () => {
+    const held = cluster.donors[0]?.faults.add({
+      match: { method: 'POST', path: /fetch/ },
+      fault: { kind: 'slow', ms: 1_500 },
+    });
+    await cluster.announce('a');
+    await held?.struck;
+    // What a person can do with a lock that seems stuck: give it back by hand, and promote the shard.
+    const release = {
+      type: 'release',
+      operationId: 'grow-a',
+      end: 'failed',
+      pointsMoved: 0,
+      message: 'by hand',
+    } as const;
+    await cluster.cluster.executeUpdate(transitionUpdate, { args: [release] });
+    const promote = { type: 'changeByHand', change: { change: 'promote', id: 2 }, key: null } as const;
+    await cluster.cluster.executeUpdate(transitionUpdate, { args: [promote] });
+    cluster.joiner.put('docs', pointJson('written-to-the-new-owner', 1));
+    await expect(cluster.operation('a').result()).rejects.toThrow(WorkflowFailedError);
+    expect(cluster.joiner.ids('docs')).toContain('written-to-the-new-owner');
+    expect((await cluster.map()).shards).toHaveLength(3);
+  });
+});
+
 describe('a grow that cannot go on before the flip', () => {
   it.each([
     ['joiner', 'JoinerUnreachable', async () => cluster.joiner.stop()],
@@ -280,18 +339,16 @@ describe('a cancel', () => {
     let release = (): void => undefined;
     const released = new Promise<void>((resolve) => (release = resolve));
     const fault: Fault = { kind: 'before', run: () => released };
-    const matches: Record<string, [FaultMatch, 'donor' | 'joiner']> = {
-      copy: [{ method: 'POST', path: /points/ }, 'joiner'],
-      reconcile: [{ method: 'POST', path: /fetch/ }, 'joiner'],
-      'warm-up': [{ method: 'GET', path: /collections/ }, 'joiner'],
+    const matches: Record<string, [FaultMatch, Fault]> = {
+      copy: [{ method: 'POST', path: /points/ }, fault],
+      reconcile: [{ method: 'POST', path: /fetch/ }, fault],
+      // A search that builds the index and never answers: the warm-up waits for it as long as it may.
+      'warm-up': [{ method: 'POST', path: /query/ }, { kind: 'hang' }],
     };
     const spec = matches[phase];
-    if (spec === undefined) return { reached: async () => undefined, release };
-    if (phase === 'warm-up') {
-      return { reached: async () => undefined, release };
-    }
-    const active = (spec[1] === 'donor' ? cluster.donors[0] : cluster.joiner)?.faults.add({ match: spec[0], fault });
-    return { reached: async () => active?.struck, release };
+    if (spec === undefined) return { reached: () => Promise.resolve(), release };
+    const active = cluster.joiner.faults.add({ match: spec[0], fault: spec[1] });
+    return { reached: () => active.struck, release };
   }
 });
 
