@@ -43,17 +43,21 @@ async function becomesReady({ attempt, shards }: ActivityScope, build: Build): P
   const { receiver, collection, endsAtMs } = build;
   const client = shards.client(receiver);
   let search: Promise<void> | null = null;
+  const enough = new AbortController();
   for (;;) {
     const info = await client.getCollection(collection, attempt.reading);
     const leftMs = endsAtMs - attempt.nowMs();
     if (info === null || info.index_ready || leftMs <= 0) {
+      // Not waited for its answer: while clients write, the search that began the build may go unanswered although others are.
+      enough.abort();
       await search;
       return info?.index_ready ?? true;
     }
+    const building = attempt.readingFor(leftMs);
     // With a time-out of its own, because this one call is meant to take long. Whether it came to anything, `index_ready` says.
     search ??= shards
       .patientClient(receiver, leftMs)
-      .search(collection, info.dim, attempt.readingFor(leftMs))
+      .search(collection, info.dim, { ...building, signal: AbortSignal.any([attempt.signal, enough.signal]) })
       .catch(() => undefined)
       .finally(() => {
         search = null;

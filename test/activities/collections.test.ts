@@ -182,6 +182,14 @@ describe('warmUp', () => {
     expect(cluster.joiner.requests.filter(({ path }) => path.endsWith('/query'))).toHaveLength(1);
   });
 
+  it('does not wait for the answer of the search that built the index, which may never come while clients write', async () => {
+    cluster = await MovingCluster.start({ schema: { ...SCHEMA, index: 'hnsw' } });
+    load();
+    cluster.joiner.faults.add({ match: { path: /\/query$/, nth: 1 }, fault: { kind: 'hangAfter' } });
+    const { result } = await cluster.run('warmUp', { ...input(false), patienceMs: 30_000 });
+    expect(result).toEqual({ notReady: [] });
+  }, 10_000);
+
   it('names the collections that were not ready in time, and does not fail', async () => {
     cluster = await MovingCluster.start({ schema: { ...SCHEMA, index: 'hnsw' } });
     load();
