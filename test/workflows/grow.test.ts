@@ -204,6 +204,24 @@ describe("a client's write during a grow", () => {
     expect(await cluster.misplaced('docs')).toEqual([]);
   });
 
+  it('is not undone by a page that reaches the joiner long after its attempt was given up', async () => {
+    const [donor] = cluster.donors;
+    const plan = new PlacementPlan({ shards: [0, 1, 2], joining: [2], leaving: [] });
+    const id = donor?.ids('docs').find((each) => plan.ownerOf(Buffer.from(each)) === 2) ?? '';
+    // Both donors' first bodies: carried out after 6 s, when the attempts that sent them have ended and others have copied all.
+    const late = cluster.joiner.faults.add({
+      match: { method: 'POST', path: /points/, nth: 1, times: 2 },
+      fault: { kind: 'slow', ms: 6_000 },
+    });
+    await cluster.announce('a');
+    await waitFor('both late pages under way', () => late.hits === 2);
+    cluster.joiner.put('docs', pointJson(id, 4_242));
+    donor?.put('docs', pointJson(id, 4_242));
+    await cluster.operation('a').result();
+    expect(cluster.joiner.get('docs', id)).toContain('"v":4242');
+    expect(await cluster.misplaced('docs')).toEqual([]);
+  }, 120_000);
+
   /** An id that nobody has yet, whose donor is the first shard and whose owner will be the joiner. */
   function idOnJoiner(): string {
     const plan = new PlacementPlan({ shards: [0, 1, 2], joining: [2], leaving: [] });
@@ -342,8 +360,8 @@ describe('a cancel', () => {
     const matches: Record<string, [FaultMatch, Fault]> = {
       copy: [{ method: 'POST', path: /points/ }, fault],
       reconcile: [{ method: 'POST', path: /fetch/ }, fault],
-      // A search that builds the index and never answers: the warm-up waits for it as long as it may.
-      'warm-up': [{ method: 'POST', path: /query/ }, { kind: 'hang' }],
+      // Searches that fail build no index: the warm-up tries again for as long as it may.
+      'warm-up': [{ method: 'POST', path: /query/ }, { kind: 'status', status: 500 }],
     };
     const spec = matches[phase];
     if (spec === undefined) return { reached: () => Promise.resolve(), release };
