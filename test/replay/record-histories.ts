@@ -27,7 +27,9 @@ async function save(handle: WorkflowHandle, name: string): Promise<void> {
 function anonymous<T>(value: T): T {
   if (typeof value !== 'object' || value === null || value instanceof Uint8Array) return value;
   for (const [key, inner] of Object.entries(value)) {
-    if (key === 'stackTrace' || key === 'identity') (value as Record<string, unknown>)[key] = '';
+    const isOfThisMachine =
+      key === 'stackTrace' || key === 'identity' || (key === 'name' && String(inner).includes('@'));
+    if (isOfThisMachine) (value as Record<string, unknown>)[key] = '';
     else anonymous(inner);
   }
   return value;
