@@ -13,6 +13,7 @@ export async function measureAnswer(bed: Bed): Promise<readonly Figure[]> {
   const shards = [...donors.shards];
   const coordinator = await bed.startCoordinator(donors.urls, {
     COORDINATOR_GRACE_MS: '0',
+    COORDINATOR_IN_FLIGHT_MS: '0',
     COORDINATOR_WARM_UP_MS: '0',
   });
   const answers: number[] = [];

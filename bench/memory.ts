@@ -35,6 +35,7 @@ async function peakBytes(bed: Bed, shape: PointsShape): Promise<number> {
   const joiner = await bed.startShard();
   const coordinator = await bed.startCoordinator(donors.urls, {
     COORDINATOR_GRACE_MS: '0',
+    COORDINATOR_IN_FLIGHT_MS: '0',
     COORDINATOR_WARM_UP_MS: '0',
   });
   try {

@@ -12,7 +12,7 @@ const COPY_RATIO_MAX = 1.5;
 const FLIP_RATIO_MAX = 1 / 8;
 const ROUNDS = 3;
 const OWN_TIMEOUT_MS = 420_000;
-const NO_WAITING = { COORDINATOR_GRACE_MS: '0', COORDINATOR_WARM_UP_MS: '0' };
+const NO_WAITING = { COORDINATOR_GRACE_MS: '0', COORDINATOR_IN_FLIGHT_MS: '0', COORDINATOR_WARM_UP_MS: '0' };
 
 const SETTING = `${SHAPE.points.toLocaleString('en')} points × ${SHAPE.dimensions} dimensions, 2 donors → 1 joiner, quiet cluster`;
 
@@ -28,7 +28,9 @@ export async function measureMove(bed: Bed): Promise<readonly Figure[]> {
     });
   }
   bed.say('move: a grow with the index warm-up');
-  const warm = await withDonors(bed, bodies, (donors) => grow(bed, donors, { COORDINATOR_GRACE_MS: '0' }));
+  const warm = await withDonors(bed, bodies, (donors) =>
+    grow(bed, donors, { COORDINATOR_GRACE_MS: '0', COORDINATOR_IN_FLIGHT_MS: '0' }),
+  );
   bed.say('move: the bare loop, copy and drop');
   const dropMs = await withDonors(bed, bodies, async (donors) => {
     const { elapsedMs, idsByDonor } = await bareCopyOnto(bed, donors);
@@ -148,7 +150,7 @@ function figures({ bareCopies, grows, warm, bareDropMs, own }: Measured): readon
       ratio: flipRatio,
       verdict: judge(flipRatio <= FLIP_RATIO_MAX),
       how:
-        `${SETTING}. Ours without the wait for routers (COORDINATOR_GRACE_MS=0) and without the index warm-up, with the whole ` +
+        `${SETTING}. Ours without the wait for routers (COORDINATOR_GRACE_MS=0, COORDINATOR_IN_FLIGHT_MS=0) and without the index warm-up, with the whole ` +
         `reconcile. Quiver's own took ${ms(own.announceToFlipMs)}, one run; the ${ms(own.waitMs)} until its first point arrived, its ` +
         'fixed wait for routers, are left out.',
     },
