@@ -361,7 +361,10 @@ describe('a cancel', () => {
       copy: [{ method: 'POST', path: /points/ }, fault],
       reconcile: [{ method: 'POST', path: /fetch/ }, fault],
       // Searches that fail build no index: the warm-up tries again for as long as it may.
-      'warm-up': [{ method: 'POST', path: /query/ }, { kind: 'status', status: 500 }],
+      'warm-up': [
+        { method: 'POST', path: /query/ },
+        { kind: 'status', status: 500 },
+      ],
     };
     const spec = matches[phase];
     if (spec === undefined) return { reached: () => Promise.resolve(), release };
