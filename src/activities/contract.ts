@@ -2,7 +2,11 @@
  * Everything that workflows may see of activities: types only. Inputs and results are plain JSON and small; no vector, payload,
  * point id or key is ever part of one, because all of it stays in a Temporal history.
  */
-import type { ManualChange, OperationEnd, OperationKind } from '../domain/cluster-state';
+import type { AutoscalePolicy, Evaluation } from '../domain/autoscale-state';
+import type { OperationLock, PublishedState } from '../domain/cluster-state';
+import type { LockRequest, OperationResult } from '../domain/lock-transitions';
+import type { ManualChange } from '../domain/manual-changes';
+import type { OperationState } from '../workflows/operation-state';
 import type { PlacementSpec, Shard, ShardAddress, ShardMap } from '../domain/shard-map';
 
 /** A collection and how many points each shard says that it holds. Its schema stays in the activities: a history must not grow with it. */
@@ -11,32 +15,34 @@ export interface CollectionInfo {
   readonly countByShard: Readonly<Record<string, number>>;
 }
 
-/** A transition of the cluster workflow that an operation asks for (see domain/cluster-state.ts). */
+/** A transition of the cluster workflow (see domain/lock-transitions.ts, manual-changes.ts, autoscale-state.ts and cluster-state.ts). */
 export type ClusterTransition =
-  | {
-      readonly type: 'reserve';
-      readonly operationId: string;
-      readonly kind: OperationKind;
-      readonly shards: readonly ShardAddress[];
-    }
-  | { readonly type: 'announceJoin'; readonly operationId: string }
-  /** Changes nothing; fails when the operation does not hold the lock, or its shards are not joining any more. */
+  | { readonly type: 'reserve'; readonly operationId: string; readonly request: LockRequest }
+  | { readonly type: 'announce'; readonly operationId: string }
+  | { readonly type: 'confirmHeld'; readonly operationId: string }
   | { readonly type: 'confirmAnnounced'; readonly operationId: string }
-  | { readonly type: 'flipJoin'; readonly operationId: string }
-  | { readonly type: 'withdrawJoin'; readonly operationId: string }
+  | { readonly type: 'flip'; readonly operationId: string }
+  | { readonly type: 'withdraw'; readonly operationId: string }
+  | ({ readonly type: 'release' } & OperationResult)
+  | { readonly type: 'takeOver'; readonly operationId: string; readonly from: string }
+  | { readonly type: 'beginCheck'; readonly operationId: string }
+  | ({ readonly type: 'endCheck' } & OperationResult)
+  | { readonly type: 'changeByHand'; readonly change: ManualChange; readonly key: string | null }
+  | { readonly type: 'seedAutoscale'; readonly policy: AutoscalePolicy; readonly standbys: readonly ShardAddress[] }
+  | { readonly type: 'replacePolicy'; readonly policy: AutoscalePolicy }
+  | { readonly type: 'addStandby'; readonly address: ShardAddress }
+  | { readonly type: 'removeStandby'; readonly primaryUrl: string }
   | {
-      readonly type: 'release';
-      readonly operationId: string;
-      readonly end: OperationEnd;
-      readonly pointsMoved: number;
-      readonly message: string;
+      readonly type: 'markStandbys';
+      readonly findings: readonly { readonly primaryUrl: string; readonly problem: string | null }[];
     }
-  | { readonly type: 'changeByHand'; readonly change: ManualChange; readonly key: string | null };
+  | { readonly type: 'recordEvaluation'; readonly evaluation: Omit<Evaluation, 'atMs'>; readonly streak: number }
+  | { readonly type: 'catchUp'; readonly published: PublishedState };
 
-/** What the cluster workflow answers to a transition: the map after it, and the lock holder's shards with their ids. */
+/** What the cluster workflow answers to a transition: the map after it, and the lock with its holder's shards. */
 export interface ClusterAnswer {
   readonly map: ShardMap;
-  readonly lockShards: readonly Shard[];
+  readonly lock: OperationLock | null;
 }
 
 /**
@@ -115,6 +121,8 @@ export interface DropInput extends Move {
    * since. False: such a point is kept and counted.
    */
   readonly absentIsDeleted: boolean;
+  /** Who lets go of what the other side holds. Default: the donors. The receivers do in the undo of a drain, whose donor is the owner again. */
+  readonly from?: 'donors' | 'receivers';
   readonly settleMs: number;
 }
 export interface DropResult extends MayWriteLate {
@@ -150,6 +158,11 @@ export interface PreflightReport {
   readonly nonemptyBefore: readonly (readonly string[])[];
 }
 
+export interface DrainPreflightInput extends Move {
+  readonly routerUrls: readonly string[];
+  readonly mapVersion: number;
+}
+
 export interface CoordinatorActivities {
   /** Applies one transition to the cluster workflow. Repeating it is harmless. Fails with a DomainErrorCode as type. */
   changeCluster(input: { cluster: string; transition: ClusterTransition }): Promise<ClusterAnswer>;
@@ -158,12 +171,24 @@ export interface CoordinatorActivities {
   preflightGrow(input: PreflightInput): Promise<PreflightReport>;
 
   /**
+   * The same for a drain: all shards answer and agree on their collections, and no other shard holds points of the leaver's slice: they would
+   * be taken for deleted ones. Rows are looked at for a few seconds; where there are more, those that were are a sample.
+   * Fails with a DomainErrorCode as type, never retryable.
+   */
+  preflightDrain(input: DrainPreflightInput): Promise<{ collections: number; rowsRead: number }>;
+
+  /** What an operation that was ended from outside knew; null when it cannot be told any more. */
+  recallOperation(input: { cluster: string; operationId: string }): Promise<OperationState | null>;
+
+  /**
    * Creates on every receiver what the donors have and it has not; says what there is. Repeating it is harmless. With `settleMs`,
    * as is right once the receivers are in the map, what is missing is looked at twice, so long apart: a client may be creating it.
    */
   prepareCollections(input: {
     donors: readonly Shard[];
     receivers: readonly Shard[];
+    /** False: what a receiver lacks is not created but waited for (CollectionInFlux), because its clients decide on it. Default true. */
+    mayCreate?: boolean;
     settleMs?: number;
   }): Promise<{ collections: readonly CollectionInfo[]; created: number } & MayWriteLate>;
 
@@ -208,6 +233,8 @@ export interface CoordinatorActivities {
     collections: readonly string[];
     patienceMs: number;
     mustFind?: boolean;
+    /** With `mustFind`: only points of this slice are searched for, since those that a receiver had before are found anyway. */
+    slice?: Move;
   }): Promise<{ notReady: readonly string[] }>;
 
   /** Design step 9: one segment of dropping one collection's slice from the donors. */
@@ -225,9 +252,17 @@ export interface CoordinatorActivities {
   /**
    * Undo of prepare and copy, one part: collections that the joiner did not have before are removed; in those that it had, empty,
    * every point of the slice is deleted; those that held points of their own (`nonemptyBefore`) are left alone. Repeating it
-   * is harmless. `done: false`: to be called again.
+   * is harmless. `done: false`: to be called again. `collectionsBefore: null`: not known, so no collection is removed.
    */
   cleanJoiner(
-    input: Move & { joiner: Shard; collectionsBefore: readonly string[]; nonemptyBefore: readonly string[] },
+    input: Move & { joiner: Shard; collectionsBefore: readonly string[] | null; nonemptyBefore: readonly string[] },
   ): Promise<{ done: boolean; collectionsDropped: number; pointsDeleted: number } & MayWriteLate>;
+
+  /**
+   * The end of a drain, when the leaver is out of the map and its slice is dropped: removes from it the points that their owners
+   * hold, and the collections that are empty then. What is on it alone is kept and counted. `done: false`: to be called again.
+   */
+  emptyLeaver(
+    input: Move & { leaver: Shard; settleMs: number },
+  ): Promise<{ done: boolean; removed: number; kept: number; collectionsDropped: number } & MayWriteLate>;
 }

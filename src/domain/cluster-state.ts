@@ -1,39 +1,47 @@
-import { DomainError } from './errors';
-import { ANSWERED_REQUESTS_MAX, RECENT_OPERATIONS_MAX, SHARDS_MAX } from './limits';
-import {
-  addJoining,
-  addOwners,
-  promote,
-  remove,
-  requireShard,
-  shardAtAddress,
-  type Shard,
-  type ShardAddress,
-  type ShardMap,
-} from './shard-map';
+import { NO_AUTOSCALE, type AutoscaleState, type Standby } from './autoscale-state';
+import type { Shard, ShardAddress, ShardMap } from './shard-map';
 
-/** The kinds of operation that change placement. */
-export type OperationKind = 'grow';
+/** The kinds of operation that hold the lock while they work. A repair changes no map, but relies on it. */
+export type LockingKind = 'grow' | 'drain' | 'repair';
+
+/** The kinds of operation that can be started and watched. `recover` takes over the lock of one that was ended from outside. */
+export type OperationKind = LockingKind | 'check' | 'recover';
+export const OPERATION_KINDS: readonly OperationKind[] = ['grow', 'drain', 'repair', 'check', 'recover'];
 
 /** How an operation ended. `refused`: nothing was announced. `failed`, `cancelled`: after their undo. */
 export type OperationEnd = 'succeeded' | 'failed' | 'cancelled' | 'refused';
 
 /**
  * Where the lock's holder stands. `reserved`: it has the lock and ids, the map knows nothing of it yet. `announced`: its
- * shards are in the map. `flipped`: past the point of no return. `withdrawn`: undone, the shards are out of the map again.
+ * shards are joining or leaving in the map. `flipped`: past the point of no return. `withdrawn`: undone, the map is as before.
  */
 export type LockStage = 'reserved' | 'announced' | 'flipped' | 'withdrawn';
 
 /** INV-2: the one operation that may change placement. */
 export interface OperationLock {
   readonly operationId: string;
-  readonly kind: OperationKind;
+  readonly kind: LockingKind;
   readonly stage: LockStage;
+  /** The change has been in the map, and may be withdrawn by now. */
+  readonly wasAnnounced: boolean;
+  /** The joining or leaving shards; none in a repair. */
   readonly shards: readonly Shard[];
   readonly sinceMs: number;
+  /** The operation that took the lock. Another one than `operationId` once it was recovered. */
+  readonly origin: string;
+  /** How often the lock was taken over from a holder that was ended from outside. */
+  readonly takeovers: number;
+  /** What the grow took from the autoscale policy, to be given back when nothing comes of it; null in one that a person started. */
+  readonly standby: TakenStandby | null;
 }
 
-/** What is remembered of an operation that held the lock. */
+export interface TakenStandby {
+  readonly standby: Standby;
+  /** The start of the cooldown before this grow. */
+  readonly lastScaleBeforeMs: number | null;
+}
+
+/** What is remembered of an operation. */
 export interface OperationRecord {
   readonly operationId: string;
   readonly kind: OperationKind;
@@ -66,6 +74,7 @@ export interface ClusterState {
   readonly operations: readonly OperationRecord[];
   /** Newest first, bounded by ANSWERED_REQUESTS_MAX. */
   readonly answered: readonly AnsweredRequest[];
+  readonly autoscale: AutoscaleState;
 }
 
 /** A cluster that never had a coordinator: version 0, ids 0…n-1 in the order of `shards`. */
@@ -77,204 +86,40 @@ export function seedState(shards: readonly ShardAddress[]): ClusterState {
 /** Takes over what another coordinator kept (`QUIVER_COORDINATOR_STATE`): same version, same ids. */
 export function adoptState(saved: { next_id: number; map: ShardMap }): ClusterState {
   const nextId = Math.max(saved.next_id, ...saved.map.shards.map((shard) => shard.id + 1));
-  return { map: saved.map, nextId, lock: null, operations: [], answered: [] };
+  return { map: saved.map, nextId, lock: null, operations: [], answered: [], autoscale: NO_AUTOSCALE };
 }
 
-// ---- Transitions of an operation. Each one answers a repeat by the same operation without changing anything. ----
+// ---- What was published, and what to do when the state falls behind it ----
 
-/** Takes the lock and allocates ids, before anything is looked at or announced. The map stays as it is. */
-export function reserve(
-  state: ClusterState,
-  request: { operationId: string; kind: OperationKind; shards: readonly ShardAddress[]; nowMs: number },
-): ClusterState {
-  if (state.lock?.operationId === request.operationId) return state;
-  if (state.operations.some((each) => each.operationId === request.operationId)) {
-    throw new DomainError('OperationEnded', `operation ${request.operationId} has already ended: start another one`);
-  }
-  refuseWhileLocked(state);
-  refuseWhileMoving(state);
-  refuseFullMap(state, request.shards.length);
-  for (const shard of request.shards) {
-    const known = shardAtAddress(state.map, shard);
-    if (known !== undefined) {
-      throw new DomainError(
-        'ShardAlreadyInMap',
-        `${shard.primary_url} is already in the map as shard ${known.id}: give the address of a shard that is not in the cluster yet`,
-      );
-    }
-  }
-  const shards = request.shards.map((shard, index) => ({ id: state.nextId + index, ...shard }));
-  const lock: OperationLock = {
-    operationId: request.operationId,
-    kind: request.kind,
-    stage: 'reserved',
-    shards,
-    sinceMs: request.nowMs,
-  };
-  const record: OperationRecord = {
-    operationId: request.operationId,
-    kind: request.kind,
-    shardIds: shards.map((shard) => shard.id),
-    startedAtMs: request.nowMs,
-    endedAtMs: null,
-    end: null,
-    pointsMoved: 0,
-    message: 'running',
-  };
-  return {
-    ...state,
-    nextId: state.nextId + shards.length,
-    lock,
-    operations: [record, ...state.operations].slice(0, RECENT_OPERATIONS_MAX),
-  };
+/** The part of the state that routers and operations act on, as it was last published (see temporal/published.ts). */
+export interface PublishedState {
+  readonly map: ShardMap;
+  readonly nextId: number;
+  readonly lock: OperationLock | null;
 }
 
-/** The operation's shards enter the map as joining, in one version. @throws DomainError as `confirmAnnounced` */
-export function announceJoin(state: ClusterState, operationId: string): ClusterState {
-  const lock = requireLock(state, operationId);
-  if (lock.stage === 'reserved') {
-    return { ...state, map: addJoining(state.map, lock.shards), lock: { ...lock, stage: 'announced' } };
-  }
-  return confirmAnnounced(state, operationId);
+export function publishedPart({ map, nextId, lock }: ClusterState): PublishedState {
+  return { map, nextId, lock };
+}
+
+/** A state whose map is older than what was published, or another one under the same version, was rewound (a workflow reset). */
+export function isBehind(state: Pick<ClusterState, 'map'>, published: PublishedState): boolean {
+  if (state.map.version !== published.map.version) return state.map.version < published.map.version;
+  return JSON.stringify(state.map) !== JSON.stringify(published.map);
 }
 
 /**
- * Changes nothing. An operation whose workflow was reset to an earlier step must not go on as if the later ones had not been:
- * behind the flip the donors are no longer the truth.
- * @throws DomainError NotLockHolder, PointOfNoReturnPassed, OperationEnded
+ * INV-1: routers ignore a version that is not higher, so what was rewound is put back as it was published, one version above. A state that
+ * is not behind stays as it is.
  */
-export function confirmAnnounced(state: ClusterState, operationId: string): ClusterState {
-  const lock = requireLock(state, operationId);
-  if (lock.stage === 'announced') return state;
-  if (lock.stage === 'flipped') {
-    throw new DomainError(
-      'PointOfNoReturnPassed',
-      `operation ${operationId} has flipped ownership: it only goes forward`,
-    );
-  }
-  throw new DomainError('OperationEnded', `the shards of operation ${operationId} are not in the map (${lock.stage})`);
+export function catchUp(state: ClusterState, published: PublishedState): ClusterState {
+  if (!isBehind(state, published)) return state;
+  const map = { ...published.map, version: published.map.version + 1 };
+  return { ...state, map, nextId: Math.max(state.nextId, published.nextId), lock: published.lock };
 }
 
-/** The flip: the operation's shards become owners, in one version. @throws DomainError NotLockHolder, NotJoining */
-export function flipJoin(state: ClusterState, operationId: string): ClusterState {
-  const lock = requireLock(state, operationId);
-  if (lock.stage === 'flipped') return state;
-  const ids = lock.shards.map((shard) => shard.id);
-  return { ...state, map: promote(state.map, ids), lock: { ...lock, stage: 'flipped' } };
-}
-
-/** The undo of `announceJoin`: the shards leave the map. The lock stays until what they hold is cleaned up. */
-export function withdrawJoin(state: ClusterState, operationId: string): ClusterState {
-  const lock = requireLock(state, operationId);
-  if (lock.stage === 'flipped') {
-    throw new DomainError(
-      'PointOfNoReturnPassed',
-      `operation ${operationId} has flipped ownership: it only goes forward`,
-    );
-  }
-  if (lock.stage !== 'announced') return { ...state, lock: { ...lock, stage: 'withdrawn' } };
-  const ids = lock.shards.map((shard) => shard.id);
-  return { ...state, map: remove(state.map, ids), lock: { ...lock, stage: 'withdrawn' } };
-}
-
-/** Gives the lock back and records the end. A repeat, or a call by an operation that never had it, changes nothing. */
-export function release(
-  state: ClusterState,
-  result: { operationId: string; end: OperationEnd; pointsMoved: number; message: string; nowMs: number },
-): ClusterState {
-  if (state.lock?.operationId !== result.operationId) return state;
-  const { operationId, end, pointsMoved, message, nowMs } = result;
-  const operations = state.operations.map((each) =>
-    each.operationId === operationId ? { ...each, end, pointsMoved, message, endedAtMs: nowMs } : each,
-  );
-  return { ...state, lock: null, operations };
-}
-
-// ---- Manual changes, as Quiver's operators know them. None is possible while an operation holds the lock (INV-2). ----
-
-/** A change that an operator makes by hand. `key` is the caller's Idempotency-Key, null without one. */
-export type ManualChange =
-  | { readonly change: 'add'; readonly shard: ShardAddress }
-  | { readonly change: 'join'; readonly shard: ShardAddress }
-  | { readonly change: 'promote'; readonly id: number }
-  | { readonly change: 'remove'; readonly id: number };
-
-/** @throws DomainError OperationInProgress, JoinInProgress, LeaveInProgress, ShardAlreadyInMap, UnknownShard, NotJoining, LastShard, IdempotencyKeyReused */
-export function changeByHand(state: ClusterState, change: ManualChange, key: string | null): ClusterState {
-  const request = JSON.stringify(change);
-  const answered = key === null ? undefined : state.answered.find((each) => each.key === key);
-  if (answered !== undefined) {
-    if (answered.request === request) return state;
-    throw new DomainError(
-      'IdempotencyKeyReused',
-      'this Idempotency-Key was used for another request: take a fresh one',
-    );
-  }
-  refuseWhileLocked(state);
-  const next = applyByHand(state, change);
-  if (key === null) return next;
-  return { ...next, answered: [{ key, request }, ...state.answered].slice(0, ANSWERED_REQUESTS_MAX) };
-}
-
-function applyByHand(state: ClusterState, change: ManualChange): ClusterState {
-  switch (change.change) {
-    case 'add':
-    case 'join': {
-      // Beside a joining shard a new owner would change who the donors are, in the middle of that join.
-      refuseWhileMoving(state);
-      refuseFullMap(state, 1);
-      const shard = { id: state.nextId, ...change.shard };
-      const add = change.change === 'add' ? addOwners : addJoining;
-      return { ...state, map: add(state.map, [shard]), nextId: state.nextId + 1 };
-    }
-    case 'promote':
-      return { ...state, map: promote(state.map, [change.id]) };
-    case 'remove':
-      requireShard(state.map, change.id);
-      return { ...state, map: remove(state.map, [change.id]) };
-  }
-}
-
-// ---- Preconditions ----
-
-function requireLock(state: ClusterState, operationId: string): OperationLock {
-  if (state.lock?.operationId === operationId) return state.lock;
-  const holder = state.lock === null ? 'nobody' : state.lock.operationId;
-  throw new DomainError('NotLockHolder', `operation ${operationId} does not hold the cluster's lock (${holder} does)`);
-}
-
-function refuseWhileLocked(state: ClusterState): void {
-  if (state.lock === null) return;
-  const { operationId, shards } = state.lock;
-  const ids = shards.map((shard) => shard.id).join(', ');
-  throw new DomainError(
-    'OperationInProgress',
-    `operation ${operationId} (shard ${ids}) is running: wait for its end, or cancel it with POST /cluster/operations/${operationId}/cancel`,
-  );
-}
-
-/** Another change that is half-way decides who the donors are, so nothing may begin beside it. */
-function refuseWhileMoving(state: ClusterState): void {
-  const [joining] = state.map.joining;
-  if (joining !== undefined) {
-    throw new DomainError(
-      'JoinInProgress',
-      `shard ${joining} is still joining: promote it (POST /cluster/shards/${joining}/promote) or remove it (DELETE /cluster/shards/${joining}) first`,
-    );
-  }
-  const [leaving] = state.map.leaving;
-  if (leaving !== undefined) {
-    throw new DomainError(
-      'LeaveInProgress',
-      `shard ${leaving} is still leaving: remove it (DELETE /cluster/shards/${leaving}) first`,
-    );
-  }
-}
-
-function refuseFullMap(state: ClusterState, more: number): void {
-  if (state.map.shards.length + more <= SHARDS_MAX) return;
-  throw new DomainError(
-    'InvalidRequest',
-    `a map holds at most ${SHARDS_MAX} shards, this one has ${state.map.shards.length}`,
-  );
+/** The state that a lost cluster begins again with: `saved`, one version above everything that any router may hold. */
+export function restoredState(saved: ClusterState, publishedVersion: number): ClusterState {
+  const version = Math.max(saved.map.version, publishedVersion) + 1;
+  return { ...saved, map: { ...saved.map, version } };
 }

@@ -9,6 +9,8 @@ export const DOMAIN_ERROR_CODES = [
   'UnknownShard',
   'NotJoining',
   'LastShard',
+  'StandbyKnown',
+  'UnknownStandby',
   'IdempotencyKeyReused',
   // What the cluster is doing now.
   'ShardAlreadyInMap',
@@ -27,11 +29,13 @@ export const DOMAIN_ERROR_CODES = [
   'DonorRefusedKey',
   'MultivectorCollection',
   'SchemaConflict',
+  'MisplacedPoints',
   'RouterUnreachable',
   'RouterAhead',
   // Why a running operation was undone.
   'RoutersLagging',
   'PatienceExhausted',
+  'MapChanged',
   'NeedsOperator',
 ] as const;
 export type DomainErrorCode = (typeof DOMAIN_ERROR_CODES)[number];

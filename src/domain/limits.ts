@@ -31,6 +31,12 @@ export const HISTORY_EVENTS_MAX = 3_000;
 export const RECENT_OPERATIONS_MAX = 100;
 /** Answered Idempotency-Keys of manual changes that the cluster workflow remembers. */
 export const ANSWERED_REQUESTS_MAX = 64;
+/** Evaluations of the autoscale policy that the cluster workflow remembers. */
+export const EVALUATIONS_MAX = 20;
+/** Shards that may wait outside of a cluster. */
+export const STANDBYS_MAX = 128;
+/** Samples of a finding that a check keeps; all of them are counted. */
+export const FINDING_SAMPLES_MAX = 100;
 /** Body of a request to this API. */
 export const REQUEST_BODY_BYTES_MAX = 64 * 1024;
 /** Shards in a map. Placement is computed per point and shard. */

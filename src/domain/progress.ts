@@ -1,6 +1,7 @@
 import type { OperationEnd, OperationKind } from './cluster-state';
+import type { Findings } from './findings';
 
-/** The phases of a grow in their order; `undo` stands outside of it. */
+/** The phases of a grow in their order. */
 export const GROW_PHASES = [
   'preflight',
   'prepare',
@@ -15,8 +16,29 @@ export const GROW_PHASES = [
   'drop',
   'confirm',
 ] as const;
-export type GrowPhase = (typeof GROW_PHASES)[number];
-export type Phase = GrowPhase | 'undo';
+/** The phases of a drain. `warm-up` stands before the flip, because searches lose sight of the leaver with it. */
+export const DRAIN_PHASES = [
+  'preflight',
+  'announce',
+  'await-routers',
+  'copy',
+  'warm-up',
+  'reconcile',
+  'remove',
+  'await-routers-after',
+  'drop',
+  'confirm',
+  'empty',
+] as const;
+/** The phases of a check and of a repair. */
+export const REPAIR_PHASES = ['preflight', 'await-routers', 'collections', 'compare'] as const;
+/** `undo` stands outside of every order, and so does `take-over`, the first one of a recovery. */
+export type Phase =
+  | (typeof GROW_PHASES)[number]
+  | (typeof DRAIN_PHASES)[number]
+  | (typeof REPAIR_PHASES)[number]
+  | 'take-over'
+  | 'undo';
 
 /** INV-9: what an operation waits for, since when, and what would end the wait. Holds no point data and no secret. */
 export interface Waiting {
@@ -65,6 +87,8 @@ export interface OperationProgress {
   readonly updatedAtMs: number;
   readonly endedAtMs: number | null;
   readonly outcome: OperationOutcome | null;
+  /** Of a check or a repair, growing while it reads; null in every other operation. */
+  readonly findings: Findings | null;
 }
 
 /** What came of an operation. */

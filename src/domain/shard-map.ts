@@ -88,6 +88,40 @@ export function promote(map: ShardMap, ids: readonly number[]): ShardMap {
   return nextVersion(map, { joining: map.joining.filter((id) => !ids.includes(id)) });
 }
 
+/** `ids` stay in the map and hold what they hold, but own nothing any more. @throws DomainError UnknownShard, LastShard */
+export function addLeaving(map: ShardMap, ids: readonly number[]): ShardMap {
+  for (const id of ids) requireShard(map, id);
+  const leaving = [...map.leaving, ...ids.filter((id) => !map.leaving.includes(id))];
+  if (map.shards.every(({ id }) => leaving.includes(id) || map.joining.includes(id))) {
+    throw new DomainError(
+      'LastShard',
+      `shard ${ids.join(', ')} is the last owner: a cluster keeps at least one, so let another shard join first`,
+    );
+  }
+  return nextVersion(map, { leaving });
+}
+
+/** The undo of `addLeaving`: `ids` are owners again. @throws DomainError UnknownShard */
+export function removeLeaving(map: ShardMap, ids: readonly number[]): ShardMap {
+  for (const id of ids) requireShard(map, id);
+  return nextVersion(map, { leaving: map.leaving.filter((id) => !ids.includes(id)) });
+}
+
+/** The machine moved, or another one took over for good. What is left out of `address` stays. @throws DomainError UnknownShard, ShardAlreadyInMap, InvalidRequest */
+export function replaceAddress(map: ShardMap, id: number, address: Partial<ShardAddress>): ShardMap {
+  const before = requireShard(map, id);
+  const after: Shard = { ...before, ...address };
+  const urls = [after.primary_url, ...after.replica_urls];
+  if (new Set(urls).size !== urls.length) {
+    throw new DomainError(
+      'InvalidRequest',
+      `the URLs of shard ${id} must all differ, it would have ${urls.join(', ')}: give both primary_url and replica_urls`,
+    );
+  }
+  refuseKnownAddresses({ ...map, shards: map.shards.filter((shard) => shard.id !== id) }, [after]);
+  return nextVersion(map, { shards: map.shards.map((shard) => (shard.id === id ? after : shard)) });
+}
+
 /** Takes `ids` out of the map, out of `joining` and `leaving` too. @throws DomainError UnknownShard, LastShard */
 export function remove(map: ShardMap, ids: readonly number[]): ShardMap {
   for (const id of ids) requireShard(map, id);

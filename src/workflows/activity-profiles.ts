@@ -1,6 +1,6 @@
 /**
  * How activities are tried, as named profiles. Temporal retries a blip at once and by itself; what lasts longer comes back to
- * the workflow, which shows the reason and tries again with growing pauses (see persistence.ts), so that nothing waits in
+ * the workflow, which shows the reason and tries again with growing pauses (see operation-run.ts), so that nothing waits in
  * silence (INV-9).
  */
 import { proxyActivities, type ActivityOptions } from '@temporalio/workflow';
@@ -41,12 +41,15 @@ const TRANSITION: ActivityOptions = {
 const PREFLIGHT: ActivityOptions = { startToCloseTimeout: '12s', retry: BLIP };
 
 export interface Profiles {
-  readonly transition: (summary: string) => Pick<CoordinatorActivities, 'changeCluster'>;
-  readonly preflight: (summary: string) => Pick<CoordinatorActivities, 'preflightGrow'>;
+  readonly transition: (summary: string) => Pick<CoordinatorActivities, 'changeCluster' | 'recallOperation'>;
+  readonly preflight: (summary: string) => Pick<CoordinatorActivities, 'preflightGrow' | 'preflightDrain'>;
   readonly patient: (summary: string, patienceMs: number) => Pick<CoordinatorActivities, 'awaitRouters' | 'warmUp'>;
   readonly points: (
     summary: string,
-  ) => Omit<CoordinatorActivities, 'changeCluster' | 'preflightGrow' | 'awaitRouters' | 'warmUp'>;
+  ) => Omit<
+    CoordinatorActivities,
+    'changeCluster' | 'recallOperation' | 'preflightGrow' | 'preflightDrain' | 'awaitRouters' | 'warmUp'
+  >;
 }
 
 /** The activities, by profile. The summary is what the Web UI shows beside each one. */

@@ -1,8 +1,9 @@
 /**
- * The cluster: the one place that knows the shard map, the next id and who holds the lock. It runs as long as the cluster does.
+ * The cluster: the one place that knows the shard map, the next id, who holds the lock, the standbys and the autoscale policy. It runs as
+ * long as the cluster does.
  *
  * 1. Queries answer the map and the whole state.
- * 2. The Update `transition` applies one pure, synchronous step of domain/cluster-state.ts. There is no await between check and
+ * 2. The Update `transition` applies one pure, synchronous step of the domain. There is no await between check and
  *    change, so two requests can never both pass the same check (INV-1, INV-2).
  * 3. It runs no activity and waits for nothing, so nothing can make it slow or stuck.
  * 4. Before its history gets long it continues as new with its state, which is plain JSON.
@@ -13,37 +14,56 @@ import {
   allHandlersFinished,
   condition,
   continueAsNew,
+  log,
   setCurrentDetails,
   setHandler,
   workflowInfo,
 } from '@temporalio/workflow';
 import type { ClusterAnswer, ClusterTransition } from '../activities/contract';
 import {
-  announceJoin,
-  changeByHand,
+  addStandby,
+  markStandbys,
+  NO_AUTOSCALE,
+  noticesOf,
+  recordEvaluation,
+  removeStandby,
+  replacePolicy,
+  seedAutoscale,
+  type AutoscaleState,
+} from '../domain/autoscale-state';
+import { catchUp, type ClusterState } from '../domain/cluster-state';
+import { HISTORY_EVENTS_MAX } from '../domain/limits';
+import {
+  announce,
+  beginCheck,
   confirmAnnounced,
-  flipJoin,
+  confirmHeld,
+  endCheck,
+  flip,
   release,
   reserve,
-  withdrawJoin,
-  type ClusterState,
-} from '../domain/cluster-state';
-import { HISTORY_EVENTS_MAX } from '../domain/limits';
+  takeOver,
+  withdraw,
+} from '../domain/lock-transitions';
+import { changeByHand } from '../domain/manual-changes';
+import { refuseKnownAddress } from '../domain/preconditions';
 import { nowMs } from './clock';
 import { answering } from './domain-failures';
 import { mapQuery, stateQuery, transitionUpdate, type ClusterInput } from './messages';
 import { clusterDetails } from './operation-details';
 
 export async function cluster(input: ClusterInput): Promise<void> {
-  let state = input.state;
+  let state: ClusterState = { ...input.state, autoscale: input.state.autoscale ?? NO_AUTOSCALE };
   setHandler(mapQuery, () => state.map);
   setHandler(stateQuery, () => state);
   setHandler(
     transitionUpdate,
     (transition): ClusterAnswer => {
+      const before = state.autoscale;
       state = answering(() => apply(state, transition));
       setCurrentDetails(clusterDetails(state));
-      return { map: state.map, lockShards: state.lock?.shards ?? [] };
+      logNotices(before, state.autoscale);
+      return { map: state.map, lock: state.lock };
     },
     // A refusal by the validator leaves no event behind, so refused requests do not make the history longer.
     { validator: (transition: ClusterTransition) => void answering(() => apply(state, transition)) },
@@ -58,18 +78,67 @@ function apply(state: ClusterState, transition: ClusterTransition): ClusterState
   switch (transition.type) {
     case 'reserve':
       return reserve(state, { ...transition, nowMs: nowMs() });
-    case 'announceJoin':
-      return announceJoin(state, transition.operationId);
+    case 'announce':
+      return announce(state, transition.operationId);
+    case 'confirmHeld':
+      return confirmHeld(state, transition.operationId);
     case 'confirmAnnounced':
       return confirmAnnounced(state, transition.operationId);
-    case 'flipJoin':
-      return flipJoin(state, transition.operationId);
-    case 'withdrawJoin':
-      return withdrawJoin(state, transition.operationId);
+    case 'flip':
+      return flip(state, transition.operationId);
+    case 'withdraw':
+      return withdraw(state, transition.operationId);
     case 'release':
       return release(state, { ...transition, nowMs: nowMs() });
+    case 'takeOver':
+      return takeOver(state, { ...transition, nowMs: nowMs() });
+    case 'beginCheck':
+      return beginCheck(state, { ...transition, nowMs: nowMs() });
+    case 'endCheck':
+      return endCheck(state, { ...transition, nowMs: nowMs() });
     case 'changeByHand':
       return changeByHand(state, transition.change, transition.key);
+    case 'catchUp':
+      return catchUp(state, transition.published);
+    case 'addStandby':
+      refuseKnownAddress(state, transition.address);
+      return { ...state, autoscale: addStandby(state.autoscale, transition.address, nowMs()) };
+    default:
+      return { ...state, autoscale: applyToAutoscale(state.autoscale, transition) };
+  }
+}
+
+type AutoscaleTransition = Extract<
+  ClusterTransition,
+  { type: 'seedAutoscale' | 'replacePolicy' | 'removeStandby' | 'markStandbys' | 'recordEvaluation' }
+>;
+
+function applyToAutoscale(state: AutoscaleState, transition: AutoscaleTransition): AutoscaleState {
+  switch (transition.type) {
+    case 'seedAutoscale':
+      return seedAutoscale(state, { ...transition, nowMs: nowMs() });
+    case 'replacePolicy':
+      return replacePolicy(state, transition.policy);
+    case 'removeStandby':
+      return removeStandby(state, transition.primaryUrl);
+    case 'markStandbys':
+      return markStandbys(state, transition.findings, nowMs());
+    case 'recordEvaluation':
+      return recordEvaluation(state, { ...transition.evaluation, atMs: nowMs() }, transition.streak);
+  }
+}
+
+/** Once per change: what an operator must notice is logged when it begins and when it is over, not while it lasts. */
+function logNotices(before: AutoscaleState, after: AutoscaleState): void {
+  if (before === after) return;
+  const [old, now] = [noticesOf(before), noticesOf(after)];
+  const isAmong = (list: typeof now, each: (typeof now)[number]): boolean =>
+    list.some(({ code, about }) => code === each.code && about === each.about);
+  for (const { code, about, message } of now.filter((each) => !isAmong(old, each))) {
+    log.warn(`autoscale: ${message}`, { notice: code, about });
+  }
+  for (const { code, about } of old.filter((each) => !isAmong(now, each))) {
+    log.warn('autoscale: this is over', { notice: code, about });
   }
 }
 

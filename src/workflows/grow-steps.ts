@@ -1,65 +1,45 @@
-import { ApplicationFailure, CancellationScope, isCancellation } from '@temporalio/workflow';
-import type { ClusterAnswer, ClusterTransition } from '../activities/contract';
-import { placementSpec } from '../domain/shard-map';
-import { nowMs } from './clock';
+import type { Move } from '../activities/contract';
+import type { Shard, ShardMap } from '../domain/shard-map';
 import type { GrowInput } from './messages';
-import { idsOf, prepareCollections, type MoveParties, type PassConditions } from './move-points';
-import { cancelled, type OperationRun } from './operation-run';
+import { idsOf, prepareCollections, type MoveParties } from './move-points';
+import { MoveSteps } from './move-steps';
+import { count } from './operation-details';
+import { sweepDonors } from './sweep-donors';
 
-/** What is waited for, in progress.waiting, while routers lag. */
-const ROUTERS = 'routers';
-const LAGGING = 'lagging routers';
-const INDEX = 'index';
+/** The steps that only a grow has: its shards are the receivers, and all others are possible donors. */
+export class GrowSteps extends MoveSteps {
+  protected readonly words = {
+    announce: 'announce the joiner',
+    flip: 'promote the joiner',
+    withdraw: 'take the joiner out of the map',
+  };
 
-/** The steps that only a grow has. What it shares with other operations is in move-points.ts. */
-export class GrowSteps {
-  private readonly run: OperationRun;
-  private readonly input: GrowInput;
-
-  constructor(run: OperationRun, input: GrowInput) {
-    this.run = run;
-    this.input = input;
+  plannedMove(map: ShardMap, shards: readonly Shard[]): Move {
+    const joining = shards.map((shard) => shard.id);
+    const others = map.shards.filter((shard) => !joining.includes(shard.id));
+    const all = [...others, ...shards];
+    const placement = { shards: all.map((shard) => shard.id), joining, leaving: map.leaving };
+    return { placement, shards: all };
   }
 
   parties(): MoveParties {
     const { state } = this.run;
     const joining = new Set(state.shards.map((shard) => shard.id));
     const donors = (state.move?.shards ?? []).filter((shard) => !joining.has(shard.id));
-    return { donors, receivers: state.shards, before: state.preflight?.collectionsBefore ?? [] };
-  }
-
-  transition(
-    summary: string,
-    transition: ClusterTransition,
-    patience: 'limited' | 'forever' = 'limited',
-  ): Promise<ClusterAnswer> {
-    return this.run.persist(
-      summary,
-      () => this.run.activities.transition(summary).changeCluster({ cluster: this.input.cluster, transition }),
-      patience,
-    );
+    return { donors, receivers: state.shards, mayCreate: true, before: state.preflight?.collectionsBefore ?? [] };
   }
 
   /** The lock first, so that nothing that preflight finds can be changed by another operation afterwards (INV-2). */
-  async preflight(): Promise<string> {
+  async preflight(input: GrowInput): Promise<string> {
     const { state, activities } = this.run;
-    const { shards, allowNonempty } = this.input.request;
+    const { shards, allowNonempty, fromStandby } = input.request;
     const { operationId } = state.progress;
-    const reserve = { type: 'reserve', operationId, kind: 'grow', shards } as const;
-    const { map, lockShards } = await this.transition('take the lock', reserve);
-    state.shards = lockShards;
-    state.progress.shardIds = lockShards.map((shard) => shard.id);
-    state.mapVersion = map.version;
-    // As it will be announced: nothing else can change the map from here on, because the lock is held. Known before the
-    // announcement, so that an undo finds the slice also when the answer to the announcement was lost.
-    const { shards: owners, leaving } = placementSpec(map);
-    const joining = state.progress.shardIds;
-    const placement = { shards: [...owners, ...joining], joining, leaving };
-    state.move = { placement, shards: [...map.shards, ...lockShards] };
+    const request = { kind: 'grow', shards, fromStandby: fromStandby === true } as const;
+    const { map } = this.plan(await this.transition('take the lock', { type: 'reserve', operationId, request }));
     state.preflight = await activities.preflight(`preflight of ${shards.length} joining`).preflightGrow({
       joiners: shards,
       donors: map.shards,
-      routerUrls: this.input.routerUrls,
+      routerUrls: this.routerUrls,
       allowNonempty,
       mapVersion: map.version,
     });
@@ -71,160 +51,57 @@ export class GrowSteps {
     return `${collections.length} collections, ${created} created on the joiner`;
   }
 
-  async announce(): Promise<string> {
-    const { state } = this.run;
-    const { operationId } = state.progress;
-    const { map } = await this.transition('announce the joiner', { type: 'announceJoin', operationId });
-    state.mapVersion = map.version;
-    state.move = { placement: placementSpec(map), shards: map.shards };
-    state.announced = { map, shardIds: state.progress.shardIds, request: this.input.request };
-    return `map version ${map.version}`;
-  }
-
-  /** Design step 4, before the flip: a router that never gets there fails the operation. */
-  async awaitRouters(): Promise<string> {
-    const lagging = await this.routersBehind();
-    if (lagging === null) return this.routersNote();
-    throw ApplicationFailure.nonRetryable(
-      `not every router adopted map version ${this.run.state.mapVersion} in ${this.run.timings.routerPatienceMs} ms: ${lagging}`,
-      'RoutersLagging',
-    );
-  }
-
-  /** Design step 9, after the flip: it stalls, visibly, for as long as a router lags. */
-  async awaitRoutersAfter(): Promise<string> {
-    const sinceMs = nowMs();
-    for (;;) {
-      const lagging = await this.routersBehind();
-      if (lagging === null) {
-        this.run.endWaiting(LAGGING);
-        return this.routersNote();
-      }
-      this.run.showWaiting(LAGGING, {
-        reason: `a router does not hold map version ${this.run.state.mapVersion}: ${lagging}`,
-        endsWhen: 'it does',
-        sinceMs,
-      });
-      await this.run.checkpoint();
-    }
-  }
-
-  /** Waits for the routers, bounded. Returns who lags, or null when all are there or, where none can be asked, the grace is over. */
-  async routersBehind(): Promise<string | null> {
-    const { state, timings, activities } = this.run;
-    const { routerUrls } = this.input;
-    if (routerUrls.length === 0) {
-      await this.run.waitUntil(
-        nowMs() + timings.graceMs,
-        'no router URLs are configured, so routers get a grace to adopt the map',
-      );
-      state.routersAdoptedAtMs = nowMs();
-      return null;
-    }
-    const version = state.mapVersion;
-    this.run.showWaiting(ROUTERS, {
-      reason: `routers are to hold map version ${version}; they ask for it every 2 s`,
-      endsWhen: `all ${routerUrls.length} hold it, or ${timings.routerPatienceMs} ms are over`,
-      sinceMs: nowMs(),
-    });
-    const { lagging } = await this.run.persist(`asking routers for map version ${version}`, () =>
-      activities
-        .patient(`wait until ${routerUrls.length} routers hold map version ${version}`, timings.routerPatienceMs)
-        .awaitRouters({ routerUrls, version, patienceMs: timings.routerPatienceMs }),
-    );
-    this.run.endWaiting(ROUTERS);
-    if (lagging.length > 0) return lagging.map((router) => `${router.url} (${router.reason})`).join(', ');
-    state.routersAdoptedAtMs = nowMs();
-    return null;
-  }
-
-  private routersNote(): string {
-    const { routerUrls } = this.input;
-    return routerUrls.length === 0
-      ? `waited ${this.run.timings.graceMs} ms for routers that could not be asked`
-      : `${routerUrls.length} routers hold version ${this.run.state.mapVersion}`;
-  }
-
-  /** Around a pass of reconcile: the operation still owns the joining, and every router writes to the joiner. */
-  passConditions(): PassConditions {
-    const { operationId } = this.run.state.progress;
-    return {
-      beforePass: async () => {
-        await this.transition('confirm that the joiner is joining', { type: 'confirmAnnounced', operationId });
-        if (!(await this.routersHoldTheMap())) await this.awaitRouters();
-      },
-      heldDuringPass: () => this.routersHoldTheMap(),
-    };
-  }
-
-  /** A router that restarted serves from its seed map until it polls again, and writes to donors only meanwhile. */
-  private async routersHoldTheMap(): Promise<boolean> {
-    const { routerUrls } = this.input;
-    if (routerUrls.length === 0) return true;
-    const { mapVersion: version } = this.run.state;
-    const { lagging } = await this.run.persist(`asking routers for map version ${version}`, () =>
-      this.run.activities
-        .patient(`do all routers hold map version ${version}?`, 0)
-        .awaitRouters({ routerUrls, version, patienceMs: 0 }),
-    );
-    return lagging.length === 0;
-  }
-
-  /** Before the flip: searches of the joiner are answered at once. What can't be had in time is left to the searches themselves. */
-  async warmUp(): Promise<string> {
-    if (this.run.timings.warmUpMs === 0) return 'left to the first searches';
-    try {
-      return await this.buildIndexes(false);
-    } catch (error) {
-      this.run.endWaiting(INDEX);
-      if (isCancellation(error) || !(error instanceof ApplicationFailure)) throw error;
-      return `left to the first searches: ${error.message}`;
-    }
+  /** Searches of the joiner are answered at once after the flip. */
+  warmUp(): Promise<string> {
+    return this.indexesOrNot(false);
   }
 
   /**
    * After the flip, before the donors drop the slice: searches of the joiner find what it holds. An index that was built early is
    * brought up to date in the background; until then only the donors' answers make searches complete.
    */
-  async awaitIndex(): Promise<string> {
+  private async awaitIndex(): Promise<string> {
     if (this.run.timings.warmUpMs === 0) return 'not waited for';
     return this.buildIndexes(true);
   }
 
-  private async buildIndexes(mustFind: boolean): Promise<string> {
-    const { state, timings, activities } = this.run;
-    const collections = state.copy?.collections.map((each) => each.name) ?? [];
-    this.run.showWaiting(INDEX, {
-      reason: mustFind
-        ? 'searches of the joiner may not find all moved points yet, so the donors keep theirs'
-        : 'the joiner builds its indexes, so that no search has to wait for that after the flip',
-      endsWhen: `${mustFind ? 'they are found' : 'they are built'}, or ${timings.warmUpMs} ms are over`,
-      sinceMs: nowMs(),
-    });
-    const doing = mustFind ? 'wait until searches find all on' : 'build the indexes of';
-    const { notReady } = await this.run.persist('building indexes', () =>
-      activities
-        .patient(`${doing} shard ${idsOf(state.shards)}`, timings.warmUpMs)
-        .warmUp({ receivers: state.shards, collections, patienceMs: timings.warmUpMs, mustFind }),
-    );
-    this.run.endWaiting(INDEX);
-    if (notReady.length > 0) return `not ready after ${timings.warmUpMs} ms: ${notReady.join(', ')}`;
-    return mustFind ? 'searches find what was moved' : 'searches are answered at once';
+  async finish(): Promise<void> {
+    const { run } = this;
+    await run.phase('await-routers-after', 'wait until searches find what was moved', () => this.awaitRoutersAfter());
+    await run.phase('await-index', 'drop the slice from the donors', () => this.awaitIndex());
+    await run.phase('drop', 'count what is left', () => sweepDonors(run, this.parties(), 'drop'));
+    await run.phase('confirm', 'give the lock back', () => sweepDonors(run, this.parties(), 'confirm'));
   }
 
-  async promote(forward: CancellationScope): Promise<string> {
+  summary(): string {
     const { state } = this.run;
-    const isCancelled = forward.consideredCancelled || state.progress.cancelRequested;
-    // A run that continued as new while it waited for the flip has passed the point already.
-    if (isCancelled && !state.progress.pointOfNoReturnPassed) throw cancelled();
-    // ---- The point of no return. Set in the same step as the request, so that no cancel can slip in between. ----
-    state.progress.pointOfNoReturnPassed = true;
-    const { operationId } = state.progress;
-    const { map } = await CancellationScope.nonCancellable(() =>
-      this.transition('promote the joiner', { type: 'flipJoin', operationId }),
-    );
-    state.mapVersion = map.version;
-    state.routersAdoptedAtMs = 0;
-    return `map version ${map.version}`;
+    return `shard ${idsOf(state.shards)} joined and took over ${count(state.progress.pointsDone)} points`;
+  }
+
+  async clean(): Promise<readonly string[]> {
+    const left: string[] = [];
+    for (const joiner of this.run.state.shards) {
+      await this.run.part(left, `cleaning shard ${joiner.id}`, () => this.cleanJoiner(joiner));
+    }
+    return left;
+  }
+
+  private async cleanJoiner(joiner: Shard): Promise<void> {
+    const { run } = this;
+    const { move, preflight, shards } = run.state;
+    // What came before the announcement is known from preflight, or it was not even begun.
+    if (move === null || (preflight === null && !run.state.wasAnnounced)) return;
+    const index = shards.indexOf(joiner);
+    const collectionsBefore = preflight === null ? null : (preflight.collectionsBefore[index] ?? []);
+    const nonemptyBefore = preflight?.nonemptyBefore[index] ?? [];
+    const input = { ...move, joiner, collectionsBefore, nonemptyBefore };
+    const what = `remove from shard ${joiner.id} what this operation put there`;
+    for (let done = false; !done;) {
+      const result = await run.persist(`cleaning shard ${joiner.id}`, () =>
+        run.activities.points(what).cleanJoiner(input),
+      );
+      run.expectLateWrites(result.lateWritesUntilMs);
+      done = result.done;
+    }
   }
 }

@@ -29,6 +29,8 @@ const PAGE_STEP_ROWS = PAGE_ROWS_MAX - PAGE_OVERLAP_ROWS;
 export interface MoveParties {
   readonly donors: readonly Shard[];
   readonly receivers: readonly Shard[];
+  /** Whether collections may be created on receivers and removed from them. Not where they are owners already: see drain.ts. */
+  readonly mayCreate: boolean;
   readonly before: readonly (readonly string[])[];
 }
 
@@ -48,7 +50,9 @@ export async function copyPoints(run: OperationRun, parties: MoveParties): Promi
 async function planCopy(run: OperationRun, parties: MoveParties): Promise<CopyState> {
   const { collections } = await prepareCollections(run, parties);
   const rows = collections.map((each) => sum(Object.values(each.countByShard)));
-  const shares = parties.receivers.length / (parties.donors.length + parties.receivers.length);
+  const shares = parties.mayCreate
+    ? parties.receivers.length / (parties.donors.length + parties.receivers.length)
+    : 1;
   run.state.progress.pointsExpected = Math.round(sum(rows) * shares);
   return { collections, rowsExpected: sum(rows), rowsRead: 0, nextPage: {} };
 }
@@ -62,13 +66,13 @@ export async function prepareCollections(
   parties: MoveParties,
   settle: { settleMs?: number } = { settleMs: run.timings.settleMs },
 ): Promise<{ collections: readonly CollectionInfo[]; created: number }> {
-  const { donors, receivers } = parties;
+  const { donors, receivers, mayCreate } = parties;
   return noteLateWrites(
     run,
     await run.persist('preparing collections', () =>
       run.activities
         .points(`prepare collections on shard ${idsOf(receivers)}`)
-        .prepareCollections({ donors, receivers, ...settle }),
+        .prepareCollections({ donors, receivers, mayCreate, ...settle }),
     ),
   );
 }
@@ -196,17 +200,7 @@ export async function reconcileUntilClean(
 async function beginPass(run: OperationRun, parties: MoveParties): Promise<PassState> {
   const startedAtMs = nowMs();
   const { collections, created } = await prepareCollections(run, parties);
-  const { removed } = noteLateWrites(
-    run,
-    await run.persist('removing collections that were dropped meanwhile', () =>
-      run.activities.points(`look for collections that clients have dropped`).removeOrphanCollections({
-        donors: parties.donors,
-        receivers: parties.receivers,
-        keep: parties.before,
-        settleMs: run.timings.settleMs,
-      }),
-    ),
-  );
+  const removed = parties.mayCreate ? await removeOrphans(run, parties) : 0;
   return {
     collections: collections.map((each) => each.name),
     startedAtMs,
@@ -217,6 +211,20 @@ async function beginPass(run: OperationRun, parties: MoveParties): Promise<PassS
     current: { points: 0, bytes: 0 },
     written: created + removed,
   };
+}
+
+async function removeOrphans(run: OperationRun, parties: MoveParties): Promise<number> {
+  const { donors, receivers, before: keep } = parties;
+  const { settleMs } = run.timings;
+  const { removed } = noteLateWrites(
+    run,
+    await run.persist('removing collections that were dropped meanwhile', () =>
+      run.activities
+        .points(`look for collections that clients have dropped`)
+        .removeOrphanCollections({ donors, receivers, keep, settleMs }),
+    ),
+  );
+  return removed;
 }
 
 async function walkPass(run: OperationRun, pass: PassState): Promise<void> {

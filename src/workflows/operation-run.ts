@@ -6,8 +6,12 @@
  */
 import {
   ActivityFailure,
+  allHandlersFinished,
   ApplicationFailure,
+  CancellationScope,
   CancelledFailure,
+  condition,
+  continueAsNew,
   isCancellation,
   setCurrentDetails,
   sleep,
@@ -18,18 +22,47 @@ import {
 } from '@temporalio/workflow';
 import { HISTORY_EVENTS_MAX, type Timings } from '../domain/limits';
 import type { MayWriteLate } from '../activities/contract';
-import type { OperationEnd } from '../domain/cluster-state';
+import type { OperationEnd, OperationKind } from '../domain/cluster-state';
 import type { Phase, Waiting } from '../domain/progress';
 import { activityProfiles, type Profiles } from './activity-profiles';
 import { nowMs } from './clock';
+import { operationIdOf, type OperationInput } from './messages';
 import { progressDetails } from './operation-details';
-import type { OperationState } from './operation-state';
+import { handleMessages } from './operation-messages';
+import { newOperationState, type OperationState } from './operation-state';
 import { CLUSTER_ATTRIBUTE, PHASE_ATTRIBUTE } from './search-attributes';
 
 /** A write whose reply was lost is taken to have reached the shard, or not to, after this long. */
 const LOST_REPLY_MS = 5_000;
 
+/**
+ * What every operation begins with: its state, new or carried over from the run before; its message handlers; the scope that a
+ * cancel stops. `self` is its workflow function, for the runs that follow.
+ */
+export function beginRun<Request>(
+  kind: OperationKind,
+  input: OperationInput<Request>,
+  self: (input: OperationInput<Request>) => Promise<unknown>,
+  options: { canBeCancelled: boolean } = { canBeCancelled: true },
+): { run: OperationRun; forward: CancellationScope } {
+  const state = input.carried ?? newOperationState(kind, operationIdOf(kind, input.key), nowMs());
+  const forward = new CancellationScope({ cancellable: true });
+  handleMessages(state, options.canBeCancelled ? forward : null);
+  if (state.progress.cancelRequested) forward.cancel();
+  const run = new OperationRun({
+    ...input,
+    state,
+    continueAsNew: async () => {
+      await condition(allHandlersFinished);
+      return continueAsNew<typeof self>({ ...input, carried: state });
+    },
+  });
+  return { run, forward };
+}
+
 export class OperationRun {
+  /** True where what fails for longer than the patience may be given up, although ownership has flipped. */
+  givesUp = false;
   readonly cluster: string;
   readonly timings: Timings;
   readonly activities: Profiles;
@@ -106,14 +139,14 @@ export class OperationRun {
         if (isCancellation(error)) throw error;
         sinceMs ??= nowMs();
         this.state.progress.failedAttempts += 1;
-        const forwardOnly = this.state.progress.pointOfNoReturnPassed;
+        const forwardOnly = this.state.progress.pointOfNoReturnPassed && !this.givesUp;
         // Without the lock nothing has flipped and nothing can: that ends it on either side of the flip.
         const hopeless = !failure.waitingHelps && (!forwardOnly || failure.type === 'NotLockHolder');
         if (hopeless) throw ApplicationFailure.nonRetryable(failure.message, failure.type);
         const failedForMs = nowMs() - sinceMs;
         if (patience === 'limited' && !forwardOnly && failedForMs > this.timings.patienceMs) {
           throw ApplicationFailure.nonRetryable(
-            `${what} failed for ${seconds(failedForMs)}, longer than this operation waits before the flip: ${failure.message}`,
+            `${what} failed for ${seconds(failedForMs)}, longer than this operation waits for it: ${failure.message}`,
             'PatienceExhausted',
           );
         }
@@ -129,6 +162,18 @@ export class OperationRun {
         // Behind the flip nothing else is under way, and a wait may last for days.
         if (forwardOnly) await this.checkpoint();
       }
+    }
+  }
+
+  /** One part of several that are all tried: what fails is said in `left`. Returns whether it succeeded. */
+  async part(left: string[], what: string, work: () => Promise<unknown>): Promise<boolean> {
+    try {
+      await work();
+      return true;
+    } catch (error) {
+      const inner = error instanceof ActivityFailure && error.cause !== undefined ? error.cause : error;
+      left.push(`${what}: ${inner instanceof Error ? inner.message : 'unknown failure'}`);
+      return false;
     }
   }
 

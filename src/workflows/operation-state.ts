@@ -1,7 +1,7 @@
 /** What an operation carries through continue-as-new: one plain-JSON object, all of it. */
 import type { AnnouncedAnswer, Refusal } from './messages';
 import type { CollectionInfo, Move, PreflightReport, WalkCursor } from '../activities/contract';
-import type { OperationKind } from '../domain/cluster-state';
+import type { LockingKind, LockStage, OperationKind } from '../domain/cluster-state';
 import type { OperationProgress, Phase } from '../domain/progress';
 import type { Shard } from '../domain/shard-map';
 
@@ -22,6 +22,8 @@ export interface OperationState {
   /** Null until announced. Placement as before the flip, to the end. */
   move: Move | null;
   mapVersion: number;
+  /** The change has been in the map: routers may have written to both sides of it. Known for sure once it was withdrawn. */
+  wasAnnounced: boolean;
   /** When every router was known (or, after the grace, taken) to hold the version that announced or flipped. */
   routersAdoptedAtMs: number;
   /** Until then a write of an attempt that is over may still reach a shard. */
@@ -34,6 +36,10 @@ export interface OperationState {
   sweep: SweepState | null;
   dropped: Record<string, number>;
   kept: number;
+  /** Why a leaver was given up before it was empty. */
+  notEmptied: string | null;
+  /** Of a recovery: what it took over. */
+  recovers: { readonly operationId: string; readonly kind: LockingKind; readonly stage: LockStage } | null;
 }
 
 /** Where the copy stands. Pages are numbered over all collections of a donor, in the order of `collections`. */
@@ -93,11 +99,12 @@ export function newOperationState(kind: OperationKind, operationId: string, nowM
       failedAttempts: 0,
       cancelRequested: false,
       pointOfNoReturnPassed: false,
-      next: 'look at the joiner, the donors and the routers',
+      next: 'look at everything that takes part',
       startedAtMs: nowMs,
       updatedAtMs: nowMs,
       endedAtMs: null,
       outcome: null,
+      findings: null,
     },
     completed: [],
     announced: null,
@@ -107,6 +114,7 @@ export function newOperationState(kind: OperationKind, operationId: string, nowM
     shards: [],
     move: null,
     mapVersion: 0,
+    wasAnnounced: false,
     routersAdoptedAtMs: 0,
     lateWritesUntilMs: 0,
     copy: null,
@@ -116,5 +124,7 @@ export function newOperationState(kind: OperationKind, operationId: string, nowM
     sweep: null,
     dropped: {},
     kept: 0,
+    notEmptied: null,
+    recovers: null,
   };
 }

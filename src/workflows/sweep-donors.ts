@@ -4,6 +4,7 @@
  *
  * Crash: every step is an activity that may run again from its last cursor, which is in the operation's state.
  */
+import type { DropInput, DropResult, WalkCursor } from '../activities/contract';
 import { moveOf, noteLateWrites, sum, type MoveParties } from './move-points';
 import { count } from './operation-details';
 import type { OperationRun } from './operation-run';
@@ -56,6 +57,41 @@ async function beginSweep(run: OperationRun, parties: MoveParties, step: SweepSt
   );
   const names = collections.map((each) => each.name);
   return { collections: names, step, index: 0, cursor: null, current: 0, currentHeld: 0, left: 0, held: 0, round: 0 };
+}
+
+/**
+ * The undo of a drain: the leaver is the owner again, and the other shards let go of the copies, by the same rule (INV-5). All of what the
+ * leaver lacks was deleted by clients, as long as it has not lost its data. Returns how many copies had to be kept.
+ */
+export async function sweepReceivers(run: OperationRun, parties: MoveParties): Promise<number> {
+  const { collections } = await run.persist('listing collections', () =>
+    run.activities.points('list the collections of the receivers').listCollections({ shards: parties.receivers }),
+  );
+  let kept = 0;
+  for (const { name: collection } of collections) {
+    let [cursor, current]: [WalkCursor | null, number] = [null, 0];
+    do {
+      const { settleMs } = run.timings;
+      const input: DropInput = {
+        ...moveOf(run),
+        collection,
+        cursor,
+        absentIsDeleted: true,
+        from: 'receivers',
+        settleMs,
+      };
+      const result: DropResult = noteLateWrites(
+        run,
+        await run.persist(`removing the copies of ${collection}`, () =>
+          run.activities.points(`remove the copies of ${collection} from the other shards`).dropSegment(input),
+        ),
+      );
+      current = (result.restarted ? 0 : current) + result.kept;
+      cursor = result.cursor;
+    } while (cursor !== null);
+    kept += current;
+  }
+  return kept;
 }
 
 function sweepNote(run: OperationRun, sweep: SweepState): string {

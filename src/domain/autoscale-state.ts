@@ -1,0 +1,191 @@
+/** What the cluster remembers of the autoscale policy, and how that changes. The decision itself is in autoscale.ts. */
+import type { DecisionReason } from './autoscale';
+import { DomainError } from './errors';
+import { EVALUATIONS_MAX, STANDBYS_MAX } from './limits';
+import type { ShardAddress } from './shard-map';
+
+/** Quiver's settings, and `sustainEvaluations`. */
+export interface AutoscalePolicy {
+  readonly enabled: boolean;
+  /** Points of one shard, over all collections, above which the cluster grows. 0: no mark, so it never does. */
+  readonly highWaterPoints: number;
+  readonly intervalSecs: number;
+  /** How long after the start of a grow no other one begins. */
+  readonly cooldownSecs: number;
+  /** 0: no cap. */
+  readonly maxShards: number;
+  /** How many evaluations in a row must be above the mark before the cluster grows. 1: the first one. */
+  readonly sustainEvaluations: number;
+}
+
+/** A shard that waits outside of the cluster. */
+export interface Standby extends ShardAddress {
+  readonly addedAtMs: number;
+  /** Null while nothing speaks against it. */
+  readonly unusable: StandbyProblem | null;
+}
+
+export interface StandbyProblem {
+  readonly reason: string;
+  readonly sinceMs: number;
+  readonly triedAtMs: number;
+}
+
+/** One evaluation: what it saw, what it decided, and why. */
+export interface Evaluation {
+  readonly atMs: number;
+  readonly reason: DecisionReason;
+  /** One sentence for an operator. */
+  readonly message: string;
+  /** Null when no shard could be read, or none was. */
+  readonly pointsMax: number | null;
+  readonly unreadable: readonly number[];
+  /** The grow that it started, and what came of its start. */
+  readonly operationId: string | null;
+}
+
+export interface AutoscaleState {
+  /** The settings of whoever started first have been taken over; from then on they are ignored. */
+  readonly seeded: boolean;
+  readonly policy: AutoscalePolicy;
+  /** First in, first out. */
+  readonly standbys: readonly Standby[];
+  readonly lastScaleAtMs: number | null;
+  /** Evaluations in a row that saw a shard above the mark. */
+  readonly streak: number;
+  /** Newest first, bounded by EVALUATIONS_MAX. */
+  readonly evaluations: readonly Evaluation[];
+}
+
+export const DEFAULT_POLICY: AutoscalePolicy = {
+  enabled: false,
+  highWaterPoints: 0,
+  intervalSecs: 30,
+  cooldownSecs: 300,
+  maxShards: 0,
+  sustainEvaluations: 1,
+};
+
+export const NO_AUTOSCALE: AutoscaleState = {
+  seeded: false,
+  policy: DEFAULT_POLICY,
+  standbys: [],
+  lastScaleAtMs: null,
+  streak: 0,
+  evaluations: [],
+};
+
+// ---- Transitions ----
+
+/** The settings of the first who starts. Later ones change nothing: from then on the policy is the cluster's own. */
+export function seedAutoscale(
+  state: AutoscaleState,
+  seed: { policy: AutoscalePolicy; standbys: readonly ShardAddress[]; nowMs: number },
+): AutoscaleState {
+  if (state.seeded) return state;
+  const standbys = seed.standbys.map((address) => ({ ...address, addedAtMs: seed.nowMs, unusable: null }));
+  return { ...state, seeded: true, policy: seed.policy, standbys: [...state.standbys, ...standbys] };
+}
+
+/** What was counted under the old mark says nothing about the new one. */
+export function replacePolicy(state: AutoscaleState, policy: AutoscalePolicy): AutoscaleState {
+  return { ...state, seeded: true, policy, streak: 0 };
+}
+
+/** @throws DomainError StandbyKnown, InvalidRequest */
+export function addStandby(state: AutoscaleState, address: ShardAddress, nowMs: number): AutoscaleState {
+  const known = state.standbys.find((each) => sharesUrl(each, address));
+  if (known !== undefined) {
+    throw new DomainError('StandbyKnown', `${known.primary_url} is a standby already: give the address of another shard`);
+  }
+  if (state.standbys.length >= STANDBYS_MAX) {
+    throw new DomainError('InvalidRequest', `there can be at most ${STANDBYS_MAX} standbys`);
+  }
+  return { ...state, standbys: [...state.standbys, { ...address, addedAtMs: nowMs, unusable: null }] };
+}
+
+/** @throws DomainError UnknownStandby */
+export function removeStandby(state: AutoscaleState, primaryUrl: string): AutoscaleState {
+  const standbys = state.standbys.filter((each) => each.primary_url !== primaryUrl);
+  if (standbys.length < state.standbys.length) return { ...state, standbys };
+  const known = state.standbys.map((each) => each.primary_url).join(', ') || 'none';
+  throw new DomainError('UnknownStandby', `${primaryUrl} is no standby: the standbys are ${known}`);
+}
+
+/** What a look at the standbys found: null takes the mark away, a reason sets it. One that is gone meanwhile is passed over. */
+export function markStandbys(
+  state: AutoscaleState,
+  findings: readonly { readonly primaryUrl: string; readonly problem: string | null }[],
+  nowMs: number,
+): AutoscaleState {
+  const standbys = state.standbys.map((each) => {
+    const finding = findings.find(({ primaryUrl }) => primaryUrl === each.primary_url);
+    return finding === undefined ? each : { ...each, unusable: problemOf(each, finding.problem, nowMs) };
+  });
+  return { ...state, standbys };
+}
+
+/** The standby of a grow that came to nothing: back to the front, where it was taken from. */
+export function returnStandby(state: AutoscaleState, standby: Standby, problem: string | null, nowMs: number): AutoscaleState {
+  if (state.standbys.some((each) => sharesUrl(each, standby))) return state;
+  const returned = { ...standby, unusable: problemOf(standby, problem, nowMs) };
+  return { ...state, standbys: [returned, ...state.standbys] };
+}
+
+export function recordEvaluation(state: AutoscaleState, evaluation: Evaluation, streak: number): AutoscaleState {
+  return { ...state, streak, evaluations: [evaluation, ...state.evaluations].slice(0, EVALUATIONS_MAX) };
+}
+
+export function sharesUrl(a: ShardAddress, b: ShardAddress): boolean {
+  const ofA = [a.primary_url, ...a.replica_urls];
+  return [b.primary_url, ...b.replica_urls].some((url) => ofA.includes(url));
+}
+
+function problemOf(standby: Standby, reason: string | null, nowMs: number): StandbyProblem | null {
+  if (reason === null) return null;
+  return { reason, sinceMs: standby.unusable?.sinceMs ?? nowMs, triedAtMs: nowMs };
+}
+
+// ---- What an operator must notice ----
+
+export type NoticeCode = 'NoStandbyLeft' | 'StandbyUnusable' | 'CapReached' | 'ShardUnreadable';
+
+export interface Notice {
+  readonly code: NoticeCode;
+  /** What it is about, so that the same trouble keeps its identity while its wording changes. */
+  readonly about: string;
+  readonly message: string;
+  readonly sinceMs: number;
+}
+
+/** All that speaks against the next grow, or against knowing whether one is needed. From the last evaluation and the pool. */
+export function noticesOf(state: AutoscaleState): readonly Notice[] {
+  if (!state.policy.enabled) return [];
+  const notices: Notice[] = [];
+  const [last] = state.evaluations;
+  const since = (isSame: (each: Evaluation) => boolean): number => {
+    const changed = state.evaluations.findIndex((each) => !isSame(each));
+    const streak = changed === -1 ? state.evaluations : state.evaluations.slice(0, changed);
+    return streak.at(-1)?.atMs ?? 0;
+  };
+  const byReason = (reason: DecisionReason, code: NoticeCode): void => {
+    if (last?.reason !== reason) return;
+    notices.push({ code, about: code, message: last.message, sinceMs: since((each) => each.reason === reason) });
+  };
+  byReason('no_standby', 'NoStandbyLeft');
+  byReason('at_cap', 'CapReached');
+  for (const shardId of last?.unreadable ?? []) {
+    notices.push({
+      code: 'ShardUnreadable',
+      about: `shard ${shardId}`,
+      message: `the points of shard ${shardId} could not be read: bring it back, because an unknown load is never taken for calm`,
+      sinceMs: since((each) => each.unreadable.includes(shardId)),
+    });
+  }
+  for (const { primary_url, unusable } of state.standbys) {
+    if (unusable === null) continue;
+    const message = `standby ${primary_url} is not usable: ${unusable.reason}`;
+    notices.push({ code: 'StandbyUnusable', about: primary_url, message, sinceMs: unusable.sinceMs });
+  }
+  return notices;
+}

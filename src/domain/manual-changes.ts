@@ -1,0 +1,56 @@
+/** Changes of the map that an operator makes by hand, most of them as Quiver knows them. None is possible while an operation holds the lock (INV-2). */
+import type { ClusterState } from './cluster-state';
+import { DomainError } from './errors';
+import { ANSWERED_REQUESTS_MAX } from './limits';
+import { refuseFullMap, refuseWhileLocked, refuseWhileMoving } from './preconditions';
+import { addJoining, addOwners, promote, remove, replaceAddress, requireShard, type ShardAddress } from './shard-map';
+
+/** A change that an operator makes by hand. */
+export type ManualChange =
+  | { readonly change: 'add'; readonly shard: ShardAddress }
+  | { readonly change: 'join'; readonly shard: ShardAddress }
+  | { readonly change: 'promote'; readonly id: number }
+  | { readonly change: 'remove'; readonly id: number }
+  /** What is left out stays as it is. */
+  | { readonly change: 'replaceAddress'; readonly id: number; readonly address: Partial<ShardAddress> };
+
+/**
+ * `key` is the caller's Idempotency-Key, null without one.
+ * @throws DomainError OperationInProgress, JoinInProgress, LeaveInProgress, ShardAlreadyInMap, UnknownShard, NotJoining, LastShard, InvalidRequest, IdempotencyKeyReused
+ */
+export function changeByHand(state: ClusterState, change: ManualChange, key: string | null): ClusterState {
+  const request = JSON.stringify(change);
+  const answered = key === null ? undefined : state.answered.find((each) => each.key === key);
+  if (answered !== undefined) {
+    if (answered.request === request) return state;
+    throw new DomainError(
+      'IdempotencyKeyReused',
+      'this Idempotency-Key was used for another request: take a fresh one',
+    );
+  }
+  refuseWhileLocked(state);
+  const next = applyByHand(state, change);
+  if (key === null) return next;
+  return { ...next, answered: [{ key, request }, ...state.answered].slice(0, ANSWERED_REQUESTS_MAX) };
+}
+
+function applyByHand(state: ClusterState, change: ManualChange): ClusterState {
+  switch (change.change) {
+    case 'add':
+    case 'join': {
+      // Beside a joining shard a new owner would change who the donors are, in the middle of that join.
+      refuseWhileMoving(state);
+      refuseFullMap(state, 1);
+      const shard = { id: state.nextId, ...change.shard };
+      const add = change.change === 'add' ? addOwners : addJoining;
+      return { ...state, map: add(state.map, [shard]), nextId: state.nextId + 1 };
+    }
+    case 'promote':
+      return { ...state, map: promote(state.map, [change.id]) };
+    case 'remove':
+      requireShard(state.map, change.id);
+      return { ...state, map: remove(state.map, [change.id]) };
+    case 'replaceAddress':
+      return { ...state, map: replaceAddress(state.map, change.id, change.address) };
+  }
+}
