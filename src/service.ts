@@ -8,6 +8,7 @@ import { Authenticator } from './api/auth';
 import { TemporalGateway } from './api/cluster-gateway';
 import { createProbe } from './api/health';
 import { Listener } from './api/listener';
+import { LockWatch } from './api/lock-watch';
 import { MapReader } from './api/map-reader';
 import { ConfigError, type Config } from './config';
 import { routerVersion } from './shards/router-client';
@@ -128,7 +129,9 @@ async function startApi(
     logger.warn('running without keys (QUIVER_INSECURE): whoever reaches the address may do everything');
   }
   const stopping = new AbortController();
-  const gateway = new TemporalGateway({ connection, namespace, cluster, stopping: stopping.signal, logger });
+  const settings = { routerUrls, timings, searchAttributes };
+  const gateway = new TemporalGateway({ connection, namespace, cluster, stopping: stopping.signal, settings, logger });
+  const lockWatch = new LockWatch({ look: () => gateway.lookAfterLock(), logger });
   const api = createApi({
     cluster,
     namespace,
@@ -136,9 +139,8 @@ async function startApi(
     mapReader: new MapReader({ queryMap: () => gateway.queryMap() }),
     authenticator: new Authenticator(config.apiKeys),
     probeShard: createProbe(),
-    routerUrls,
-    timings,
-    searchAttributes,
+    settings,
+    lockWatch,
     webUiUrl,
     logger,
   });

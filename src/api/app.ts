@@ -2,10 +2,11 @@
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
 import express, { type Express } from 'express';
 import type { Logger } from 'pino';
-import type { Timings } from '../domain/limits';
+import type { OperationSettings } from '../workflows/messages';
 import type { Authenticator } from './auth';
 import type { ClusterGateway } from './cluster-gateway';
 import { clusterHealth, type ProbeShard } from './health';
+import type { LockWatch } from './lock-watch';
 import type { MapReader, MapReading } from './map-reader';
 import { answerMap, MAP_PATH } from './map-route';
 import { operationsRouter } from './operations';
@@ -20,10 +21,10 @@ export interface ApiDeps {
   readonly mapReader: MapReader;
   readonly authenticator: Authenticator;
   readonly probeShard: ProbeShard;
-  readonly routerUrls: readonly string[];
-  readonly timings: Timings;
-  /** Whether the namespace knows the coordinator's search attributes. */
-  readonly searchAttributes: boolean;
+  /** What operations that are started here are told. */
+  readonly settings: OperationSettings;
+  /** Glances at the lock on every request. */
+  readonly lockWatch: LockWatch;
   /** Base address of the Temporal Web UI for links, or null. */
   readonly webUiUrl: string | null;
   readonly logger: Logger;
@@ -32,6 +33,7 @@ export interface ApiDeps {
 export function createApi(deps: ApiDeps): RequestListener {
   const app = createExpressApp(deps);
   return (request, response) => {
+    deps.lockWatch.glance();
     const isRead = request.method === 'GET' || request.method === 'HEAD';
     if (isRead && request.url === MAP_PATH) serveMap(deps, request, response);
     else app(request, response);

@@ -1,7 +1,6 @@
 import type { OperationEnd, OperationRecord } from '../domain/cluster-state';
 import type { OperationProgress } from '../domain/progress';
 import type { OperationView } from '../wire/coordinator-api';
-import { growOperationId } from '../workflows/messages';
 import type { OperationExecution } from './cluster-gateway';
 
 /** A refused operation changed nothing; to whoever asks for it, it failed. */
@@ -12,14 +11,6 @@ const STATUS: Record<'running' | OperationEnd, OperationView['status']> = {
   cancelled: 'cancelled',
   refused: 'failed',
 };
-
-const ID_PREFIX = growOperationId('');
-
-/** The key in an operation id, or null when the id is none. */
-export function keyOfOperation(operationId: string): string | null {
-  const key = operationId.startsWith(ID_PREFIX) ? operationId.slice(ID_PREFIX.length) : '';
-  return /^[A-Za-z0-9_.:-]{1,128}$/.test(key) ? key : null;
-}
 
 const time = (ms: number): string => new Date(ms).toISOString();
 const timeOrNull = (ms: number | null): string | null => (ms === null ? null : time(ms));
@@ -101,10 +92,16 @@ export function viewOfRecord(record: OperationRecord, webUiUrl: string | null): 
   };
 }
 
-/** A workflow that was ended from outside goes on telling that it runs: its last words are not the truth then. */
-export function correctByExecution(view: OperationView, execution: OperationExecution): OperationView {
-  if (view.status !== 'running' || execution.isRunning) return view;
-  const message = `ended from outside (${execution.temporalStatus}) in phase ${view.phase ?? 'unknown'}: its undo did not run`;
+/** Its workflow cannot tell any more; Temporal and, once its lock is recovered, the cluster's record can. */
+export function endedFromOutside(
+  view: OperationView,
+  { temporalStatus }: OperationExecution,
+  record: OperationRecord | undefined,
+): OperationView {
+  const isRecovered = record !== undefined && record.end !== null;
+  const message = isRecovered
+    ? `in phase ${view.phase ?? 'unknown'}: ${record.message}`
+    : `ended from outside (${temporalStatus}) in phase ${view.phase ?? 'unknown'}: its lock is about to be recovered`;
   return {
     ...view,
     status: 'failed',
@@ -112,6 +109,7 @@ export function correctByExecution(view: OperationView, execution: OperationExec
     rate_points_per_s: 0,
     waiting: null,
     next: 'nothing: it is not running any more',
+    ended_at: isRecovered ? timeOrNull(record.endedAtMs) : null,
     outcome: { message, points_moved: 0, dropped_by_donor: {}, points_kept: 0, duration_s: 0 },
   };
 }

@@ -1,9 +1,9 @@
 import { Router } from 'express';
 import type { OperationRecord } from '../domain/cluster-state';
 import type { OperationList, OperationView } from '../wire/coordinator-api';
-import { growWorkflowId } from '../workflows/messages';
+import { operationWorkflowId, parseOperationId } from '../workflows/messages';
 import type { ApiDeps } from './app';
-import { correctByExecution, keyOfOperation, viewOfProgress, viewOfRecord } from './operation-view';
+import { endedFromOutside, viewOfProgress, viewOfRecord } from './operation-view';
 import { ApiError } from './problem';
 import { jsonBody, readIdempotencyKey } from './requests';
 import { methodNotAllowed } from './routing';
@@ -30,10 +30,10 @@ export function operationsRouter(deps: ApiDeps): Router {
     .route('/cluster/operations/:id/cancel')
     .post(authenticator.requires('admin'), ...jsonBody, async (request, response) => {
       readIdempotencyKey(request);
-      const key = requireKey(request.params['id']);
+      const operationId = requireOperationId(request.params['id']);
       const { id: callerId } = authenticator.authenticate(request, 'admin');
-      const progress = await deps.gateway.cancelOperation(key, `cancelled over REST by ${callerId}`);
-      response.json(viewOfProgress(progress, linkTo(deps, key)));
+      const progress = await deps.gateway.cancelOperation(operationId, `cancelled over REST by ${callerId}`);
+      response.json(viewOfProgress(progress, linkTo(deps, operationId)));
     })
     .all(methodNotAllowed('POST'));
 
@@ -47,27 +47,26 @@ async function listOperations(deps: ApiDeps): Promise<OperationList> {
 }
 
 async function viewOfListed(deps: ApiDeps, record: OperationRecord): Promise<OperationView> {
-  const key = keyOfOperation(record.operationId);
-  const fromRecord = viewOfRecord(record, key === null ? null : linkTo(deps, key));
-  if (record.end !== null || key === null) return fromRecord;
+  const fromRecord = viewOfRecord(record, linkTo(deps, record.operationId));
+  if (record.end !== null) return fromRecord;
   try {
-    return await viewOfWorkflow(deps, key);
+    return await viewOfWorkflow(deps, record.operationId);
   } catch (error) {
     if (error instanceof ApiError) return fromRecord;
     throw error;
   }
 }
 
-async function showOperation(deps: ApiDeps, operationId: string): Promise<OperationView> {
-  const key = requireKey(operationId);
+async function showOperation(deps: ApiDeps, id: string): Promise<OperationView> {
+  const operationId = requireOperationId(id);
   try {
-    return await viewOfWorkflow(deps, key);
+    return await viewOfWorkflow(deps, operationId);
   } catch (error) {
     if (!(error instanceof ApiError)) throw error;
     // Its workflow is gone (retention) or cannot be asked (no worker). The cluster may remember it all the same.
     const record = await recordOf(deps, operationId);
     if (record === undefined) throw error;
-    return viewOfRecord(record, linkTo(deps, key));
+    return viewOfRecord(record, linkTo(deps, operationId));
   }
 }
 
@@ -81,23 +80,25 @@ async function recordOf(deps: ApiDeps, operationId: string): Promise<OperationRe
   }
 }
 
-async function viewOfWorkflow(deps: ApiDeps, key: string): Promise<OperationView> {
+/** A workflow that was ended from outside goes on telling that it runs: its last words are not the truth then. */
+async function viewOfWorkflow(deps: ApiDeps, operationId: string): Promise<OperationView> {
   const [progress, execution] = await Promise.all([
-    deps.gateway.queryProgress(key),
-    deps.gateway.describeOperation(key),
+    deps.gateway.queryProgress(operationId),
+    deps.gateway.describeOperation(operationId),
   ]);
-  return correctByExecution(viewOfProgress(progress, linkTo(deps, key)), execution);
+  const view = viewOfProgress(progress, linkTo(deps, operationId));
+  if (view.status !== 'running' || execution.isRunning) return view;
+  return endedFromOutside(view, execution, await recordOf(deps, operationId));
 }
 
-function requireKey(operationId: string): string {
-  const key = keyOfOperation(operationId);
-  if (key === null)
-    throw new ApiError('UnknownOperation', 'there is no such operation: GET /cluster/operations lists them');
-  return key;
+function requireOperationId(id: string): string {
+  if (parseOperationId(id) !== null) return id;
+  throw new ApiError('UnknownOperation', 'there is no such operation: GET /cluster/operations lists them');
 }
 
-function linkTo(deps: ApiDeps, key: string): string | null {
-  if (deps.webUiUrl === null) return null;
-  const workflowId = encodeURIComponent(growWorkflowId(deps.cluster, key));
+function linkTo(deps: ApiDeps, operationId: string): string | null {
+  const parsed = parseOperationId(operationId);
+  if (deps.webUiUrl === null || parsed === null) return null;
+  const workflowId = encodeURIComponent(operationWorkflowId(deps.cluster, parsed.kind, parsed.key));
   return `${deps.webUiUrl}/namespaces/${encodeURIComponent(deps.namespace)}/workflows/${workflowId}`;
 }

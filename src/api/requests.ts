@@ -4,7 +4,7 @@ import type { z } from 'zod';
 import { DomainError } from '../domain/errors';
 import { REQUEST_BODY_BYTES_MAX } from '../domain/limits';
 import { normalizeShardUrl, type ShardAddress } from '../domain/shard-map';
-import { idempotencyKeySchema, type AddShardBody } from '../wire/coordinator-api';
+import { idempotencyKeySchema, type AddShardBody, type ReplaceAddressBody } from '../wire/coordinator-api';
 import { describeIssues } from '../wire/problem';
 import { ApiError } from './problem';
 
@@ -39,6 +39,18 @@ export function readAddress(body: AddShardBody): ShardAddress {
     );
   }
   return { primary_url, replica_urls };
+}
+
+/** What is left out stays as it is. @throws DomainError InvalidShardUrl, InvalidRequest */
+export function readAddressChange(body: ReplaceAddressBody): Partial<ShardAddress> {
+  const { primary_url, replica_urls } = body;
+  if (primary_url === undefined && replica_urls === undefined) {
+    throw new DomainError('InvalidRequest', 'expected primary_url, replica_urls or both, got neither');
+  }
+  return {
+    ...(primary_url === undefined ? {} : { primary_url: normalizeShardUrl(primary_url) }),
+    ...(replica_urls === undefined ? {} : { replica_urls: replica_urls.map(normalizeShardUrl) }),
+  };
 }
 
 /** @throws ApiError InvalidRequest */

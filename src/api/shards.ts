@@ -1,13 +1,12 @@
 import { randomUUID } from 'node:crypto';
-import { isDeepStrictEqual } from 'node:util';
 import { Router, type Request, type Response } from 'express';
-import type { ManualChange } from '../domain/cluster-state';
-import { addShardBodySchema, growBodySchema } from '../wire/coordinator-api';
-import { growOperationId, type GrowRequest } from '../workflows/messages';
+import type { ManualChange } from '../domain/manual-changes';
+import { addShardBodySchema, growBodySchema, replaceAddressBodySchema } from '../wire/coordinator-api';
+import type { DrainRequest, GrowRequest } from '../workflows/messages';
 import type { ApiDeps } from './app';
-import { ApiError } from './problem';
-import { jsonBody, readAddress, readBody, readIdempotencyKey, readShardId } from './requests';
+import { jsonBody, readAddress, readAddressChange, readBody, readIdempotencyKey, readShardId } from './requests';
 import { methodNotAllowed } from './routing';
+import { startOperation } from './start-operation';
 
 /** Every change of the cluster that an operator asks for. All of them answer with the map. */
 export function shardsRouter(deps: ApiDeps): Router {
@@ -46,11 +45,22 @@ export function shardsRouter(deps: ApiDeps): Router {
     .all(methodNotAllowed('POST'));
 
   router
+    .route('/cluster/shards/:id/drain')
+    .post(admin, ...jsonBody, (request, response) => drain(deps, request, response))
+    .all(methodNotAllowed('POST'));
+
+  router
     .route('/cluster/shards/:id')
+    .patch(admin, ...jsonBody, async (request, response) => {
+      const key = readIdempotencyKey(request);
+      const address = readAddressChange(readBody(replaceAddressBodySchema, request));
+      const change = { change: 'replaceAddress', id: readShardId(request), address } as const;
+      await changeByHand(deps, { change, key }, response);
+    })
     .delete(admin, async (request, response) => {
       await changeByHand(deps, { change: { change: 'remove', id: readShardId(request) }, key: null }, response);
     })
-    .all(methodNotAllowed('DELETE'));
+    .all(methodNotAllowed('PATCH', 'DELETE'));
 
   return router;
 }
@@ -64,32 +74,20 @@ async function changeByHand(
   response.json(map);
 }
 
-/** Answers as soon as the shard is joining, or with the refusal. The move runs on. */
+/** Answers as soon as the shards are joining, or with the refusal. The move runs on. */
 async function grow(deps: ApiDeps, request: Request, response: Response): Promise<void> {
   const key = readIdempotencyKey(request) ?? randomUUID();
   const body = readBody(growBodySchema, request);
-  const wanted: GrowRequest = { shards: [readAddress(body)], allowNonempty: body.allow_nonempty };
-  await requireReachableCluster(deps);
-  const { map, request: answered } = await deps.gateway.startGrow({
-    cluster: deps.cluster,
-    key,
-    request: wanted,
-    routerUrls: deps.routerUrls,
-    timings: deps.timings,
-    searchAttributes: deps.searchAttributes,
-  });
-  if (!isDeepStrictEqual(answered, wanted)) {
-    throw new ApiError(
-      'IdempotencyKeyReused',
-      `this Idempotency-Key belongs to operation ${growOperationId(key)}, which was asked for something else: take a fresh one`,
-    );
-  }
-  response.set('Location', `/cluster/operations/${growOperationId(key)}`);
+  const shards = 'shards' in body ? body.shards.map(readAddress) : [readAddress(body)];
+  const wanted: GrowRequest = { shards, allowNonempty: body.allow_nonempty };
+  const { map } = await startOperation(deps, { kind: 'grow', key, wanted }, response);
   response.json(map);
 }
 
-/** Without a cluster that answers, a grow could only wait unseen: refuse it before anything is started. */
-async function requireReachableCluster(deps: ApiDeps): Promise<void> {
-  const reading = await deps.mapReader.read();
-  if (reading.kind !== 'fresh') throw reading.reason;
+/** Answers as soon as the shard is leaving, or with the refusal. The move runs on. */
+async function drain(deps: ApiDeps, request: Request, response: Response): Promise<void> {
+  const key = readIdempotencyKey(request) ?? randomUUID();
+  const wanted: DrainRequest = { shardId: readShardId(request) };
+  const { map } = await startOperation(deps, { kind: 'drain', key, wanted }, response);
+  response.json(map);
 }

@@ -96,7 +96,10 @@ export function replacePolicy(state: AutoscaleState, policy: AutoscalePolicy): A
 export function addStandby(state: AutoscaleState, address: ShardAddress, nowMs: number): AutoscaleState {
   const known = state.standbys.find((each) => sharesUrl(each, address));
   if (known !== undefined) {
-    throw new DomainError('StandbyKnown', `${known.primary_url} is a standby already: give the address of another shard`);
+    throw new DomainError(
+      'StandbyKnown',
+      `${known.primary_url} is a standby already: give the address of another shard`,
+    );
   }
   if (state.standbys.length >= STANDBYS_MAX) {
     throw new DomainError('InvalidRequest', `there can be at most ${STANDBYS_MAX} standbys`);
@@ -126,7 +129,12 @@ export function markStandbys(
 }
 
 /** The standby of a grow that came to nothing: back to the front, where it was taken from. */
-export function returnStandby(state: AutoscaleState, standby: Standby, problem: string | null, nowMs: number): AutoscaleState {
+export function returnStandby(
+  state: AutoscaleState,
+  standby: Standby,
+  problem: string | null,
+  nowMs: number,
+): AutoscaleState {
   if (state.standbys.some((each) => sharesUrl(each, standby))) return state;
   const returned = { ...standby, unusable: problemOf(standby, problem, nowMs) };
   return { ...state, standbys: [returned, ...state.standbys] };

@@ -82,23 +82,36 @@ export function decide(input: DecisionInput): Decision {
   if (input.busyWith !== null) return because('operation_running', `${input.busyWith}: one change at a time`);
   const coolingMs = cooldownLeftMs(policy, input.lastScaleAtMs, nowMs);
   if (coolingMs > 0)
-    return because('cooling_down', `the last grow began less than ${policy.cooldownSecs} s ago: ${Math.ceil(coolingMs / 1_000)} s left`);
+    return because(
+      'cooling_down',
+      `the last grow began less than ${policy.cooldownSecs} s ago: ${Math.ceil(coolingMs / 1_000)} s left`,
+    );
 
   const unknown = unreadable.map((load) => `shard ${load.shardId} (${load.problem ?? 'no reason given'})`).join(', ');
   const butUnknown = unreadable.length === 0 ? '' : `; not read: ${unknown}`;
   if (!isAbove) {
     if (unreadable.length > 0) {
-      return because('shard_unreadable', `could not read ${unknown}, and no other shard is above ${policy.highWaterPoints} points`);
+      return because(
+        'shard_unreadable',
+        `could not read ${unknown}, and no other shard is above ${policy.highWaterPoints} points`,
+      );
     }
-    return because('below_mark', `the fullest shard holds ${pointsMax ?? 0} points, the mark is ${policy.highWaterPoints}`);
+    return because(
+      'below_mark',
+      `the fullest shard holds ${pointsMax ?? 0} points, the mark is ${policy.highWaterPoints}`,
+    );
   }
   const above = `the fullest shard holds ${pointsMax} points, the mark is ${policy.highWaterPoints}${butUnknown}`;
   if (streak < policy.sustainEvaluations) {
-    return because('not_sustained', `${above}: evaluation ${streak} of the ${policy.sustainEvaluations} in a row that it takes`);
+    return because(
+      'not_sustained',
+      `${above}: evaluation ${streak} of the ${policy.sustainEvaluations} in a row that it takes`,
+    );
   }
   if (policy.maxShards > 0 && shards >= policy.maxShards) {
     return because('at_cap', `${above}, but the cluster has ${shards} shards and max_shards is ${policy.maxShards}`);
   }
-  if (input.standbys === 0) return because('no_standby', `${above}, but no standby is left: add one with POST /cluster/standbys`);
+  if (input.standbys === 0)
+    return because('no_standby', `${above}, but no standby is left: add one with POST /cluster/standbys`);
   return because('grow', above);
 }

@@ -14,13 +14,7 @@ import type {
 } from './cluster-state';
 import { DomainError } from './errors';
 import { RECENT_OPERATIONS_MAX } from './limits';
-import {
-  refuseFullMap,
-  refuseKnownAddress,
-  refuseWhileLocked,
-  refuseWhileMoving,
-  requireLock,
-} from './preconditions';
+import { refuseFullMap, refuseKnownAddress, refuseWhileLocked, refuseWhileMoving, requireLock } from './preconditions';
 import {
   addJoining,
   addLeaving,
@@ -263,7 +257,10 @@ function idsOf(lock: OperationLock): readonly number[] {
 }
 
 function pointOfNoReturnPassed(operationId: string): DomainError {
-  return new DomainError('PointOfNoReturnPassed', `operation ${operationId} has flipped ownership: it only goes forward`);
+  return new DomainError(
+    'PointOfNoReturnPassed',
+    `operation ${operationId} has flipped ownership: it only goes forward`,
+  );
 }
 
 function refuseRepeat(state: ClusterState, operationId: string): void {
@@ -296,7 +293,9 @@ function withRecord(state: ClusterState, record: OperationRecord): ClusterState 
 function endRecord(state: ClusterState, result: OperationResult & { nowMs: number }): ClusterState {
   const { operationId, end, pointsMoved, message, nowMs } = result;
   const operations = state.operations.map((each) =>
-    each.operationId === operationId && each.end === null ? { ...each, end, pointsMoved, message, endedAtMs: nowMs } : each,
+    each.operationId === operationId && each.end === null
+      ? { ...each, end, pointsMoved, message, endedAtMs: nowMs }
+      : each,
   );
   return { ...state, operations };
 }

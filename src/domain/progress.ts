@@ -34,11 +34,7 @@ export const DRAIN_PHASES = [
 export const REPAIR_PHASES = ['preflight', 'await-routers', 'collections', 'compare'] as const;
 /** `undo` stands outside of every order, and so does `take-over`, the first one of a recovery. */
 export type Phase =
-  | (typeof GROW_PHASES)[number]
-  | (typeof DRAIN_PHASES)[number]
-  | (typeof REPAIR_PHASES)[number]
-  | 'take-over'
-  | 'undo';
+  (typeof GROW_PHASES)[number] | (typeof DRAIN_PHASES)[number] | (typeof REPAIR_PHASES)[number] | 'take-over' | 'undo';
 
 /** INV-9: what an operation waits for, since when, and what would end the wait. Holds no point data and no secret. */
 export interface Waiting {

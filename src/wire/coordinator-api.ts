@@ -8,12 +8,21 @@ export const addShardBodySchema = z.object({
 });
 export type AddShardBody = z.infer<typeof addShardBodySchema>;
 
-/** Body of `POST /cluster/shards/grow`. */
-export const growBodySchema = addShardBodySchema.extend({
-  /** Take a shard that holds points already; what it holds of the moving slice is overwritten or deleted. */
-  allow_nonempty: z.boolean().default(false),
+/** Take shards that hold points already; what they hold of the moving slice is overwritten or deleted. */
+const allowNonempty = { allow_nonempty: z.boolean().default(false) };
+
+/** Body of `POST /cluster/shards/grow`: one shard as Quiver knows it, or several that join together. */
+export const growBodySchema = z.union([
+  z.object({ shards: z.array(addShardBodySchema).min(1).max(64), ...allowNonempty }),
+  addShardBodySchema.extend(allowNonempty),
+]);
+
+/** Body of `PATCH /cluster/shards/{id}`. What is left out stays as it is. */
+export const replaceAddressBodySchema = z.strictObject({
+  primary_url: z.string().optional(),
+  replica_urls: z.array(z.string()).max(32).optional(),
 });
-export type GrowBody = z.infer<typeof growBodySchema>;
+export type ReplaceAddressBody = z.infer<typeof replaceAddressBodySchema>;
 
 /** The caller's `Idempotency-Key`: part of workflow ids and paths, so it holds nothing that either would have to escape. */
 export const idempotencyKeySchema = z.string().regex(/^[A-Za-z0-9_.:-]{1,128}$/);

@@ -1,0 +1,34 @@
+import type { Logger } from 'pino';
+import type { LockLook } from '../temporal/dead-lock';
+
+/** Looks, at most so often, and only while requests come. */
+const LOOK_INTERVAL_MS = 10_000;
+
+/**
+ * Lets the requests that come anyway, a router's poll for instance, find a lock whose holder was ended from outside. No request waits for
+ * it, and none fails because of it.
+ */
+export class LockWatch {
+  private readonly look: () => Promise<LockLook>;
+  private readonly logger: Logger;
+  private readonly nowMs: () => number;
+  private lookedAtMs = Number.NEGATIVE_INFINITY;
+  private isLooking = false;
+
+  constructor(options: { look: () => Promise<LockLook>; logger: Logger; nowMs?: () => number }) {
+    this.look = options.look;
+    this.logger = options.logger;
+    this.nowMs = options.nowMs ?? Date.now;
+  }
+
+  glance(): void {
+    if (this.isLooking || this.nowMs() - this.lookedAtMs < LOOK_INTERVAL_MS) return;
+    this.isLooking = true;
+    this.lookedAtMs = this.nowMs();
+    this.look()
+      .catch((error: unknown) => this.logger.debug({ err: error }, 'the lock could not be looked at'))
+      .finally(() => {
+        this.isLooking = false;
+      });
+  }
+}

@@ -1,0 +1,77 @@
+/** How an operation's workflow is started, whoever starts it: the API, the autoscale policy, or whoever finds a dead lock. */
+import type { OperationKind } from '../domain/cluster-state';
+import {
+  operationIdOf,
+  operationWorkflowId,
+  taskQueue,
+  type DrainRequest,
+  type GrowRequest,
+  type OperationInput,
+  type OperationRequest,
+  type RecoverRequest,
+  type RepairRequest,
+} from '../workflows/messages';
+import { CLUSTER_ATTRIBUTE } from '../workflows/search-attributes';
+
+/** What the Web UI shows of an operation in lists and at its top. */
+interface Description {
+  readonly summary: string;
+  readonly details: string;
+}
+
+/**
+ * A repeated start finds the operation that the key has started; one that has ended is not begun again. A recovery may be: it is started for as
+ * long as the lock of the operation is held by a dead one.
+ */
+export function operationStartOptions(kind: OperationKind, input: OperationInput<OperationRequest>) {
+  const { cluster, key, searchAttributes } = input;
+  const { summary, details } = describe(kind, cluster, input.request);
+  return {
+    workflowId: operationWorkflowId(cluster, kind, key),
+    taskQueue: taskQueue(cluster),
+    args: [input],
+    workflowIdConflictPolicy: 'USE_EXISTING' as const,
+    workflowIdReusePolicy: kind === 'recover' ? ('ALLOW_DUPLICATE' as const) : ('REJECT_DUPLICATE' as const),
+    staticSummary: summary,
+    staticDetails: details,
+    memo: { operationId: operationIdOf(kind, key) },
+    ...(searchAttributes ? { typedSearchAttributes: [{ key: CLUSTER_ATTRIBUTE, value: cluster }] } : {}),
+  };
+}
+
+function describe(kind: OperationKind, cluster: string, request: OperationRequest): Description {
+  switch (kind) {
+    case 'grow': {
+      const urls = (request as GrowRequest).shards.map((shard) => shard.primary_url).join(', ');
+      return {
+        summary: `grow ${cluster} by ${urls}`,
+        details: `Adds \`${urls}\` to the cluster **${cluster}** and moves its share of the points there, while clients go on.`,
+      };
+    }
+    case 'drain': {
+      const { shardId } = request as DrainRequest;
+      return {
+        summary: `drain shard ${shardId} of ${cluster}`,
+        details: `Takes shard **${shardId}** out of the cluster **${cluster}**, after its points are on the others, while clients go on.`,
+      };
+    }
+    case 'check':
+    case 'repair': {
+      const of = (request as RepairRequest).collections?.join(', ') ?? 'all collections';
+      return {
+        summary: `${kind} ${of} of ${cluster}`,
+        details:
+          kind === 'check'
+            ? `Reads ${of} of the cluster **${cluster}** and reports what does not lie where it belongs. Changes nothing.`
+            : `Puts what does not lie where it belongs in ${of} of the cluster **${cluster}** there, while clients go on.`,
+      };
+    }
+    case 'recover': {
+      const { dead } = request as RecoverRequest;
+      return {
+        summary: `recover ${dead} of ${cluster}`,
+        details: `Operation **${dead}** was ended from outside while it held the lock of **${cluster}**: its change is undone, or finished when it had flipped.`,
+      };
+    }
+  }
+}
