@@ -50,9 +50,7 @@ export async function copyPoints(run: OperationRun, parties: MoveParties): Promi
 async function planCopy(run: OperationRun, parties: MoveParties): Promise<CopyState> {
   const { collections } = await prepareCollections(run, parties);
   const rows = collections.map((each) => sum(Object.values(each.countByShard)));
-  const shares = parties.mayCreate
-    ? parties.receivers.length / (parties.donors.length + parties.receivers.length)
-    : 1;
+  const shares = parties.mayCreate ? parties.receivers.length / (parties.donors.length + parties.receivers.length) : 1;
   run.state.progress.pointsExpected = Math.round(sum(rows) * shares);
   return { collections, rowsExpected: sum(rows), rowsRead: 0, nextPage: {} };
 }

@@ -5,12 +5,13 @@ import { pino } from 'pino';
 import { createApi, type ApiDeps } from '../../src/api/app';
 import { Authenticator } from '../../src/api/auth';
 import type { ClusterGateway } from '../../src/api/cluster-gateway';
+import { LockWatch } from '../../src/api/lock-watch';
 import { MapReader } from '../../src/api/map-reader';
 import { ApiError } from '../../src/api/problem';
 import { keyDigest } from '../../src/config';
-import { seedState, type ClusterState } from '../../src/domain/cluster-state';
+import { seedState, type ClusterState, type OperationKind } from '../../src/domain/cluster-state';
 import { DEFAULT_TIMINGS } from '../../src/domain/limits';
-import type { GrowInput } from '../../src/workflows/messages';
+import type { OperationInput, OperationRequest } from '../../src/workflows/messages';
 import type { ClusterTransition } from '../../src/activities/contract';
 
 export const KEYS = { read: 'key-of-read', write: 'key-of-write', admin: 'key-of-admin' } as const;
@@ -27,7 +28,7 @@ export class FakeGateway implements ClusterGateway {
   /** When set, what every question about the cluster fails with. */
   trouble: ApiError | null = null;
   readonly transitions: ClusterTransition[] = [];
-  readonly grows: GrowInput[] = [];
+  readonly started: { kind: OperationKind; input: OperationInput<OperationRequest> }[] = [];
 
   queryMap: ClusterGateway['queryMap'] = async () => {
     this.mapQueries += 1;
@@ -37,19 +38,24 @@ export class FakeGateway implements ClusterGateway {
     this.trouble === null ? Promise.resolve(this.state) : Promise.reject(this.trouble);
   applyTransition: ClusterGateway['applyTransition'] = (transition) => {
     this.transitions.push(transition);
-    return Promise.resolve({ map: this.state.map, lockShards: [] });
+    return Promise.resolve({ map: this.state.map, lock: this.state.lock });
   };
-  startGrow: ClusterGateway['startGrow'] = (input) => {
-    this.grows.push(input);
+  startOperation: ClusterGateway['startOperation'] = (kind, input) => {
+    this.started.push({ kind, input });
     return Promise.resolve({ map: this.state.map, shardIds: [2], request: input.request });
   };
   queryProgress: ClusterGateway['queryProgress'] = unknownOperation;
   describeOperation: ClusterGateway['describeOperation'] = unknownOperation;
   cancelOperation: ClusterGateway['cancelOperation'] = unknownOperation;
+  looks = 0;
+  lookAfterLock: ClusterGateway['lookAfterLock'] = () => {
+    this.looks += 1;
+    return Promise.resolve({ kind: 'free' });
+  };
 }
 
-const unknownOperation = (key: string): Promise<never> =>
-  Promise.reject(new ApiError('UnknownOperation', `there is no operation grow-${key}`));
+const unknownOperation = (operationId: string): Promise<never> =>
+  Promise.reject(new ApiError('UnknownOperation', `there is no operation ${operationId}`));
 
 export interface Call {
   method?: string;
@@ -71,6 +77,7 @@ export class ApiServer {
   }
 
   private constructor(overrides: Partial<ApiDeps>) {
+    const logger = pino({ level: 'trace' }, { write: (line: string) => void this.logged.push(line) });
     const deps: ApiDeps = {
       cluster: 'test',
       namespace: 'default',
@@ -80,11 +87,10 @@ export class ApiServer {
         (['read', 'write', 'admin'] as const).map((role) => ({ id: role, role, digest: keyDigest(KEYS[role]) })),
       ),
       probeShard: () => Promise.resolve(true),
-      routerUrls: ['http://r0'],
-      timings: DEFAULT_TIMINGS,
-      searchAttributes: false,
+      settings: { routerUrls: ['http://r0'], timings: DEFAULT_TIMINGS, searchAttributes: false },
+      lockWatch: new LockWatch({ look: () => this.gateway.lookAfterLock(), logger }),
       webUiUrl: 'http://ui',
-      logger: pino({ level: 'trace' }, { write: (line: string) => void this.logged.push(line) }),
+      logger,
       ...overrides,
     };
     this.server = createServer(createApi(deps));

@@ -21,8 +21,7 @@ import {
   announcedUpdate,
   CLUSTER_WORKFLOW,
   clusterWorkflowId,
-  GROW_WORKFLOW,
-  growWorkflowId,
+  operationWorkflowId,
   mapQuery,
   progressQuery,
   stateQuery,
@@ -172,8 +171,8 @@ export class ClusterFixture {
 
   /** Starts a grow as the API does; answers when it is announced, throws when it is refused. */
   async announce(key: string, change: Partial<GrowInput> = {}): Promise<AnnouncedAnswer> {
-    const startWorkflowOperation = new WithStartWorkflowOperation(GROW_WORKFLOW, {
-      workflowId: growWorkflowId(this.name, key),
+    const startWorkflowOperation = new WithStartWorkflowOperation('grow', {
+      workflowId: operationWorkflowId(this.name, 'grow', key),
       taskQueue: taskQueue(this.name),
       args: [this.input(key, change)],
       workflowIdConflictPolicy: 'USE_EXISTING',
@@ -186,7 +185,7 @@ export class ClusterFixture {
   }
 
   operation(key: string): WorkflowHandle {
-    return this.temporal.client.workflow.getHandle(growWorkflowId(this.name, key));
+    return this.temporal.client.workflow.getHandle(operationWorkflowId(this.name, 'grow', key));
   }
 
   get cluster(): WorkflowHandle {
