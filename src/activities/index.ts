@@ -8,8 +8,10 @@ import { copyPage } from './copy-page';
 import type { ActivityDeps } from './deps';
 import { dropSegment } from './drop-segment';
 import { listCollections } from './list-collections';
+import { preflightDrain } from './preflight-drain';
 import { preflightGrow } from './preflight-grow';
 import { prepareCollections } from './prepare-collections';
+import { createRecallOperation } from './recall-operation';
 import { reconcileSegment } from './reconcile-segment';
 import { removeOrphanCollections } from './remove-orphan-collections';
 import { activity, type ActivityRuntime } from './run-activity';
@@ -28,6 +30,8 @@ export function createActivities(deps: ActivityDeps): CoordinatorActivities {
   return {
     changeCluster: createChangeCluster(deps),
     preflightGrow: activity(runtime, preflightGrow),
+    preflightDrain: activity(runtime, preflightDrain),
+    recallOperation: createRecallOperation(deps),
     prepareCollections: activity(runtime, prepareCollections),
     listCollections: activity(runtime, listCollections),
     awaitRouters: activity(runtime, awaitRouters),

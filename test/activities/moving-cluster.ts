@@ -8,6 +8,7 @@ import { Agent } from 'undici';
 import { createActivities } from '../../src/activities';
 import { SYSTEM_CLOCK, type Clock } from '../../src/activities/attempt';
 import type { CoordinatorActivities, Move, WalkCursor } from '../../src/activities/contract';
+import { sidesOf } from '../../src/activities/slice-stream';
 import { PlacementPlan } from '../../src/domain/placement-plan';
 import type { PlacementSpec, Shard } from '../../src/domain/shard-map';
 import { SHARD_KEY, startShard, type InProcessShard, type ShardOptions } from '../support/in-process-shard';
@@ -70,15 +71,16 @@ export class MovingCluster {
     });
   }
 
-  /** Shards 0…n-1; the last one joins. With `schema` null no collection is made. */
+  /** Shards 0…n-1; the last one joins, or, with `leaver`, that one leaves. With `schema` null no collection is made. */
   static async start(
-    options: { shards?: number; schema?: Record<string, unknown> | null; shard?: ShardOptions } = {},
+    options: { shards?: number; schema?: Record<string, unknown> | null; shard?: ShardOptions; leaver?: number } = {},
   ): Promise<MovingCluster> {
-    const { shards: count = 3, schema = SCHEMA, shard } = options;
+    const { shards: count = 3, schema = SCHEMA, shard, leaver } = options;
     const shards = await Promise.all(Array.from({ length: count }, () => startShard(shard)));
     if (schema !== null) for (const each of shards) each.create(schema);
     const ids = shards.map((_, id) => id);
-    return new MovingCluster(shards, { shards: ids, joining: [count - 1], leaving: [] });
+    const change = leaver === undefined ? { joining: [count - 1], leaving: [] } : { joining: [], leaving: [leaver] };
+    return new MovingCluster(shards, { shards: ids, ...change });
   }
 
   async stop(): Promise<void> {
@@ -88,6 +90,10 @@ export class MovingCluster {
 
   get joiner(): InProcessShard {
     return this.shards[this.placement.joining[0]!]!;
+  }
+
+  get leaver(): InProcessShard {
+    return this.shards[this.placement.leaving[0]!]!;
   }
 
   address(id: number): Shard {
@@ -110,7 +116,11 @@ export class MovingCluster {
   }
 
   get donors(): Shard[] {
-    return this.placement.shards.filter((id) => !this.placement.joining.includes(id)).map((id) => this.address(id));
+    return sidesOf(this.placement).donors.map((id) => this.address(id));
+  }
+
+  get receivers(): Shard[] {
+    return sidesOf(this.placement).receivers.map((id) => this.address(id));
   }
 
   get move(): Move & { collection: string } {
@@ -121,7 +131,8 @@ export class MovingCluster {
   /** A cursor at rows that no shard has. */
   get lostCursor(): WalkCursor {
     const lastIdDigest = 'f'.repeat(32);
-    return { streams: this.placement.shards.map((shardId) => ({ shardId, offset: 20, lastIdDigest })) };
+    const { donors, receivers } = sidesOf(this.placement);
+    return { streams: [...donors, ...receivers].map((shardId) => ({ shardId, offset: 20, lastIdDigest })) };
   }
 
   donorOf(id: string): InProcessShard {
@@ -130,7 +141,11 @@ export class MovingCluster {
     return this.shards[plan.donor < 0 ? plan.owner : plan.donor]!;
   }
 
-  /** The first `count` ids of this name that move from `donorId` (any donor without one) to the joiner, in byte order. */
+  ownerOf(id: string): InProcessShard {
+    return this.shards[new PlacementPlan(this.placement).ownerOf(Buffer.from(id))]!;
+  }
+
+  /** The first `count` ids of this name that move from `donorId` (any donor without one), in byte order. */
   movingIds(count: number, donorId?: number): string[] {
     const plan = new PlacementPlan(this.placement);
     const ids: string[] = [];
@@ -142,7 +157,7 @@ export class MovingCluster {
     return ids;
   }
 
-  /** `count` points, each on the shard that owned it before the join. Returns the ids that move. */
+  /** `count` points, each on the shard that owned it before the change. Returns the ids that move. */
   fill(count: number): string[] {
     const plan = new PlacementPlan(this.placement);
     const moving: string[] = [];

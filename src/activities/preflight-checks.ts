@@ -1,0 +1,152 @@
+/**
+ * What every preflight looks at. Reads only, side by side and each within PROBE_TIMEOUT_MS, because a REST call waits for all of them
+ * together. What is found is a DomainError that says to the caller what was expected, what was seen and what to do.
+ */
+import { setTimeout as delay } from 'node:timers/promises';
+import { DomainError, type DomainErrorCode } from '../domain/errors';
+import type { Shard, ShardAddress } from '../domain/shard-map';
+import { ShardError } from '../shards/errors';
+import { routerVersion } from '../shards/router-client';
+import type { CallContext, ShardCollection } from '../shards/shard-client';
+import { schemaDifference } from './collection-schemas';
+import type { ActivityScope } from './run-activity';
+
+const PROBE_TIMEOUT_MS = 3_000;
+/** How long a client may take to create or drop a collection on all shards, before they count as disagreeing. */
+const CLIENT_CREATES_MS = 500;
+
+export type Collections = readonly ShardCollection[];
+
+/** As what a shard takes part: `stayer` is one that stays while another one leaves. */
+export type Role = 'joiner' | 'donor' | 'leaver' | 'stayer';
+type Refusals = Record<Role, { unreachable: DomainErrorCode; refused: DomainErrorCode; name: string; next: string }>;
+
+const REFUSALS: Refusals = {
+  joiner: {
+    unreachable: 'JoinerUnreachable',
+    refused: 'JoinerRefusedKey',
+    name: 'the joiner',
+    next: 'start it, or correct primary_url',
+  },
+  donor: {
+    unreachable: 'DonorUnreachable',
+    refused: 'DonorRefusedKey',
+    name: 'the donor',
+    next: 'bring it back before the cluster grows: its points cannot be moved without it',
+  },
+  leaver: {
+    unreachable: 'DonorUnreachable',
+    refused: 'DonorRefusedKey',
+    name: 'the leaving shard',
+    next: 'bring it back before it leaves: its points cannot be moved without it',
+  },
+  stayer: {
+    unreachable: 'DonorUnreachable',
+    refused: 'DonorRefusedKey',
+    name: 'the staying shard',
+    next: 'bring it back before another shard leaves: it is to take over points of that one',
+  },
+};
+
+/** What a shard or router answered, or why it did not. */
+interface Probe<T> {
+  readonly url: string;
+  readonly result: PromiseSettledResult<T>;
+}
+export type ShardProbe = Probe<Collections> & { readonly role: Role };
+export type RouterProbe = Probe<number>;
+
+export async function probeShard(scope: ActivityScope, address: ShardAddress, role: Role): Promise<ShardProbe> {
+  const [result] = await Promise.allSettled([probeCollections(scope, address)]);
+  return { url: address.primary_url, role, result };
+}
+
+export async function probeRouter({ attempt, shards }: ActivityScope, url: string): Promise<RouterProbe> {
+  const ask = (ctx: CallContext): Promise<number> => routerVersion(url, shards.key, ctx, shards.dispatcher);
+  const [result] = await Promise.allSettled([onceMoreIfCut(attempt.readingFor(PROBE_TIMEOUT_MS), ask)]);
+  return { url, result };
+}
+
+async function probeCollections({ attempt, shards }: ActivityScope, address: ShardAddress): Promise<Collections> {
+  const client = shards.client(address);
+  return await onceMoreIfCut(attempt.readingFor(PROBE_TIMEOUT_MS), async (ctx) => {
+    await client.findLeader(ctx);
+    return await client.listCollections(ctx);
+  });
+}
+
+/** A kept-alive connection may have been closed by the other side since its last use; a new one tells what is true. */
+async function onceMoreIfCut<T>(ctx: CallContext, ask: (ctx: CallContext) => Promise<T>): Promise<T> {
+  try {
+    return await ask(ctx);
+  } catch (error) {
+    if (!(error instanceof ShardError) || error.code !== 'Unreachable') throw error;
+    return await ask(ctx);
+  }
+}
+
+/** @throws DomainError, of the codes of its role */
+export function requireAnswer({ result, role, url }: ShardProbe): Collections {
+  if (result.status === 'fulfilled') return result.value;
+  throw refusalOf(result.reason, role, { url, expected: `list its collections within ${PROBE_TIMEOUT_MS} ms` });
+}
+
+/** What a call to a shard that failed says to the caller; what is no call's failure stays what it is. */
+export function refusalOf(error: unknown, role: Role, asked: { url: string; expected: string }): unknown {
+  if (!(error instanceof ShardError)) return error;
+  const { unreachable, refused, name, next } = REFUSALS[role];
+  const { url, expected } = asked;
+  if (error.code === 'Unauthorized' || error.code === 'Forbidden') {
+    const wanted = `expected ${name} ${url} to accept the key of QUIVER_CLUSTER_SHARD_KEY`;
+    return new DomainError(refused, `${wanted}, it did not (${error.message})`);
+  }
+  return new DomainError(unreachable, `expected ${name} ${url} to ${expected}, it did not: ${next} (${error.message})`);
+}
+
+/** @throws DomainError RouterUnreachable, RouterAhead */
+export function requireRouter({ result, url }: RouterProbe, mapVersion: number): void {
+  if (result.status === 'fulfilled') {
+    if (result.value <= mapVersion) return;
+    throw new DomainError(
+      'RouterAhead',
+      `expected the router ${url} to hold map version ${mapVersion} or an older one, it holds ${result.value} and would never adopt ours: ` +
+        'it follows another coordinator, or this cluster was lost; point it to this coordinator and restart it, or restore the cluster',
+    );
+  }
+  const error: unknown = result.reason;
+  if (!(error instanceof ShardError)) throw error;
+  throw new DomainError(
+    'RouterUnreachable',
+    `expected the router ${url} to tell its map version within ${PROBE_TIMEOUT_MS} ms, it did not: start it, or take it out of COORDINATOR_ROUTER_URLS (${error.message})`,
+  );
+}
+
+/**
+ * Shards that disagree are asked once more: a client may be half-way through creating or dropping a collection.
+ * @throws DomainError SchemaConflict
+ */
+export async function agreedCollections(
+  scope: ActivityScope,
+  shards: readonly Shard[],
+  seen: readonly Collections[],
+  roleOf: (shard: Shard) => Role,
+): Promise<readonly Collections[]> {
+  if (schemaDifference(shards, seen) === null) return seen;
+  await delay(CLIENT_CREATES_MS, undefined, { signal: scope.attempt.signal });
+  const again = await Promise.all(shards.map((shard) => probeShard(scope, shard, roleOf(shard))));
+  scope.attempt.signal.throwIfAborted();
+  const now = again.map(requireAnswer);
+  const difference = schemaDifference(shards, now);
+  if (difference !== null) throw new DomainError('SchemaConflict', difference);
+  return now;
+}
+
+/** `before`: what cannot be done with them. @throws DomainError MultivectorCollection */
+export function refuseMultivector(ofShards: readonly Collections[], before: string): void {
+  const found = ofShards.flat().find((collection) => collection.multivector === true);
+  if (found === undefined) return;
+  throw new DomainError(
+    'MultivectorCollection',
+    `collection ${found.name} holds several vectors per point, and Quiver does not let such points be read back: drop it before ${before}`,
+  );
+}
