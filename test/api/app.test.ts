@@ -206,13 +206,16 @@ describe('POST /cluster/shards/grow', () => {
   it('starts a grow with the settings of this process and answers with the map and the operation', async () => {
     const { status, json, headers } = await grow({ ...SHARD, allow_nonempty: true }, { 'Idempotency-Key': 'k' });
     expect([status, json, headers.get('location')]).toEqual([200, STATE.map, '/cluster/operations/grow-k']);
-    expect(api.gateway.grows).toMatchObject([
+    expect(api.gateway.started).toMatchObject([
       {
-        cluster: 'test',
-        key: 'k',
-        request: { shards: [{ ...SHARD, replica_urls: [] }], allowNonempty: true },
-        routerUrls: ['http://r0'],
-        searchAttributes: false,
+        kind: 'grow',
+        input: {
+          cluster: 'test',
+          key: 'k',
+          request: { shards: [{ ...SHARD, replica_urls: [] }], allowNonempty: true },
+          routerUrls: ['http://r0'],
+          searchAttributes: false,
+        },
       },
     ]);
   });
@@ -220,14 +223,14 @@ describe('POST /cluster/shards/grow', () => {
   it('takes a fresh key for every call without an Idempotency-Key', async () => {
     await grow(SHARD);
     await grow(SHARD);
-    const [first, second] = api.gateway.grows;
-    expect(first!.key).toMatch(/^[A-Za-z0-9-]{20,}$/);
-    expect(second!.key).not.toBe(first!.key);
+    const [first, second] = api.gateway.started;
+    expect(first!.input.key).toMatch(/^[A-Za-z0-9-]{20,}$/);
+    expect(second!.input.key).not.toBe(first!.input.key);
   });
 
   it('is 422 when the Idempotency-Key belongs to a grow by another shard', async () => {
     const other = { shards: [{ primary_url: 'http://other', replica_urls: [] }], allowNonempty: false };
-    api.gateway.startGrow = () => Promise.resolve({ map: STATE.map, shardIds: [2], request: other });
+    api.gateway.startOperation = () => Promise.resolve({ map: STATE.map, shardIds: [2], request: other });
     const call = { method: 'POST', body: SHARD, headers: { 'Idempotency-Key': 'k' } };
     await expectProblem('/cluster/shards/grow', call, { status: 422, code: 'IdempotencyKeyReused' });
   });
@@ -237,18 +240,88 @@ describe('POST /cluster/shards/grow', () => {
     api.gateway.trouble = unavailable('TemporalUnreachable', 'no answer');
     const call = { method: 'POST', body: SHARD };
     await expectProblem('/cluster/shards/grow', call, { status: 503, code: 'TemporalUnreachable' });
-    expect(api.gateway.grows).toEqual([]);
+    expect(api.gateway.started).toEqual([]);
   });
 
   it('is the refusal when preflight refuses', async () => {
-    api.gateway.startGrow = () => Promise.reject(new ApiError('JoinerNotEmpty', 'it holds 3 points'));
+    api.gateway.startOperation = () => Promise.reject(new ApiError('JoinerNotEmpty', 'it holds 3 points'));
     const call = { method: 'POST', body: SHARD };
     await expectProblem('/cluster/shards/grow', call, { status: 409, code: 'JoinerNotEmpty' });
+  });
+
+  it('by several shards lets all of them join in one operation', async () => {
+    const shards = [SHARD, { primary_url: 'http://s10:6333/', replica_urls: ['http://s10b:6333'] }];
+    const { status } = await grow({ shards }, { 'Idempotency-Key': 'k' });
+    expect(status).toBe(200);
+    expect(api.gateway.started[0]?.input.request).toEqual({
+      shards: [
+        { ...SHARD, replica_urls: [] },
+        { primary_url: 'http://s10:6333', replica_urls: ['http://s10b:6333'] },
+      ],
+      allowNonempty: false,
+    });
+    await expectProblem(
+      '/cluster/shards/grow',
+      { method: 'POST', body: { shards: [] } },
+      { status: 400, code: 'MalformedBody' },
+    );
+  });
+});
+
+describe('POST /cluster/shards/{id}/drain', () => {
+  it('starts a drain and answers with the map and the operation', async () => {
+    const call = { method: 'POST', headers: { 'Idempotency-Key': 'k' } };
+    const { status, json, headers } = await api.call('/cluster/shards/1/drain', call);
+    expect([status, json, headers.get('location')]).toEqual([200, STATE.map, '/cluster/operations/drain-k']);
+    expect(api.gateway.started).toMatchObject([{ kind: 'drain', input: { key: 'k', request: { shardId: 1 } } }]);
+  });
+
+  it('is for admins', async () => {
+    const call = { method: 'POST', key: KEYS.write };
+    await expectProblem('/cluster/shards/1/drain', call, { status: 403, code: 'Forbidden' });
+    expect(api.gateway.started).toEqual([]);
+  });
+});
+
+describe('PATCH /cluster/shards/{id}', () => {
+  const patch = (body: unknown) => api.call('/cluster/shards/1', { method: 'PATCH', body });
+
+  it('replaces what it names and leaves the rest', async () => {
+    expect((await patch({ primary_url: ' http://New:6333/ ' })).status).toBe(200);
+    expect((await patch({ replica_urls: [] })).status).toBe(200);
+    expect(api.gateway.transitions).toEqual([
+      {
+        type: 'changeByHand',
+        change: { change: 'replaceAddress', id: 1, address: { primary_url: 'http://new:6333' } },
+        key: null,
+      },
+      { type: 'changeByHand', change: { change: 'replaceAddress', id: 1, address: { replica_urls: [] } }, key: null },
+    ]);
+  });
+
+  it('is 400 when it names nothing, or something that is no part of an address', async () => {
+    const path = '/cluster/shards/1';
+    await expectProblem(path, { method: 'PATCH', body: {} }, { status: 400, code: 'InvalidRequest' });
+    const typo = { method: 'PATCH', body: { primary_uri: 'http://x' } };
+    await expectProblem(path, typo, { status: 400, code: 'MalformedBody' });
+  });
+});
+
+describe('any request', () => {
+  it('lets a lock be looked at whose holder may be dead, but not once per request', async () => {
+    for (let n = 0; n < 5; n++) await api.call('/cluster/map');
+    expect(api.gateway.looks).toBe(1);
   });
 });
 
 describe('every POST', () => {
-  const POSTS = ['/cluster/shards', '/cluster/shards/joining', '/cluster/shards/grow', '/cluster/shards/1/promote'];
+  const POSTS = [
+    '/cluster/shards',
+    '/cluster/shards/joining',
+    '/cluster/shards/grow',
+    '/cluster/shards/1/promote',
+    '/cluster/shards/1/drain',
+  ];
   const ALL = [...POSTS, '/cluster/operations/grow-a/cancel'];
 
   it.each(ALL)('%s is 400 with an Idempotency-Key that is none', async (path) => {
@@ -312,7 +385,7 @@ describe('everything else', () => {
     expect([headers.get('x-powered-by'), headers.get('etag')]).toEqual([null, null]);
   });
 
-  it.each(['/', '/cluster', '/cluster/map/', '/Cluster/map', '/cluster/shards/1/drain', '/v1/collections'])(
+  it.each(['/', '/cluster', '/cluster/map/', '/Cluster/map', '/cluster/shards/1/fill', '/v1/collections'])(
     '%s is 404',
     async (path) => {
       await expectProblem(path, {}, { status: 404, code: 'UnknownRoute' });
@@ -328,7 +401,7 @@ describe('everything else', () => {
     ['/cluster/shards', 'GET', 'POST'],
     ['/cluster/shards/joining', 'GET', 'POST'],
     ['/cluster/shards/grow', 'PUT', 'POST'],
-    ['/cluster/shards/1', 'GET', 'DELETE'],
+    ['/cluster/shards/1', 'GET', 'PATCH, DELETE'],
     ['/cluster/shards/1/promote', 'DELETE', 'POST'],
     ['/cluster/operations', 'POST', 'GET, HEAD'],
     ['/cluster/operations/grow-a', 'DELETE', 'GET, HEAD'],

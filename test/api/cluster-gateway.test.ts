@@ -13,7 +13,7 @@ import { startDevServer, type DevServer } from '../../src/temporal/dev-server';
 import { ensureCluster } from '../../src/temporal/ensure-cluster';
 import { locateTemporalCli } from '../../src/temporal/temporal-cli';
 import { createWorker } from '../../src/temporal/worker';
-import { clusterWorkflowId, growWorkflowId, taskQueue, type GrowInput } from '../../src/workflows/messages';
+import { clusterWorkflowId, operationWorkflowId, taskQueue, type GrowInput } from '../../src/workflows/messages';
 import { pino } from 'pino';
 import { waitFor } from '../support/wait-for';
 
@@ -65,7 +65,8 @@ interface Held {
 
 function activitiesOf(held: Held): CoordinatorActivities {
   const nothing = (): Promise<never> => Promise.reject(new Error('there is no collection, so nothing asks for this'));
-  return {
+  // What these operations never ask for is not there to be called.
+  const asked: Partial<CoordinatorActivities> = {
     changeCluster: createChangeCluster({ client }),
     preflightGrow: ({ joiners }) => {
       if (held.refusal !== undefined) return Promise.reject(held.refusal);
@@ -92,9 +93,11 @@ function activitiesOf(held: Held): CoordinatorActivities {
     confirmSegment: nothing,
     cleanJoiner: () => Promise.resolve({ done: true, collectionsDropped: 0, pointsDeleted: 0, lateWritesUntilMs: 0 }),
   };
+  return asked as CoordinatorActivities;
 }
 
 const logger = pino({ level: 'silent' });
+const SETTINGS = { routerUrls: ['http://r0'], timings: DEFAULT_TIMINGS, searchAttributes: false };
 let clusters = 0;
 
 /** A cluster of its own per test: nothing that one leaves behind is seen by another. */
@@ -106,8 +109,9 @@ async function newCluster(held: Held = {}, options: { worker?: boolean } = {}) {
     namespace: 'default',
     cluster,
     stopping: stopping.signal,
+    settings: SETTINGS,
     logger,
-    timeouts: { queryMs: 5_000, growAnswerMs: 15_000 },
+    timeouts: { queryMs: 5_000, startAnswerMs: 15_000 },
   });
   const config = {
     cluster,
@@ -158,13 +162,13 @@ async function expectCode(call: Promise<unknown>, code: ProblemCode): Promise<Ap
 
 const untilEnded = (gateway: TemporalGateway, key: string): Promise<OperationProgress> =>
   waitFor(`operation ${key} has ended`, async () => {
-    const progress = await gateway.queryProgress(key);
+    const progress = await gateway.queryProgress(`grow-${key}`);
     return progress.endedAtMs !== null && progress;
   });
 
 const progressOf = (key: string, gateway: TemporalGateway, phase: string): Promise<OperationProgress> =>
   waitFor(`operation ${key} is in phase ${phase}`, async () => {
-    const progress = await gateway.queryProgress(key);
+    const progress = await gateway.queryProgress(`grow-${key}`);
     return progress.phase === phase && progress;
   });
 
@@ -207,7 +211,15 @@ describe('the map and changes by hand', () => {
     const { cluster } = await newCluster({}, { worker: false });
     const stopping = new AbortController().signal;
     const timeouts = { queryMs: 300, updateMs: 300 };
-    const gateway = new TemporalGateway({ connection, namespace: 'default', cluster, stopping, logger, timeouts });
+    const gateway = new TemporalGateway({
+      connection,
+      namespace: 'default',
+      cluster,
+      stopping,
+      settings: SETTINGS,
+      logger,
+      timeouts,
+    });
     await expectCode(gateway.queryMap(), 'TemporalUnreachable');
     const promote = { type: 'changeByHand', change: { change: 'promote', id: 0 }, key: null } as const;
     await expectCode(gateway.applyTransition(promote), 'OutcomeUnknown');
@@ -224,7 +236,14 @@ describe('the map and changes by hand', () => {
 describe('a cluster that is gone', () => {
   it('is reported as missing when its workflow never existed', async () => {
     const stopping = new AbortController().signal;
-    const gateway = new TemporalGateway({ connection, namespace: 'default', cluster: 'never-was', stopping, logger });
+    const gateway = new TemporalGateway({
+      connection,
+      namespace: 'default',
+      cluster: 'never-was',
+      stopping,
+      settings: SETTINGS,
+      logger,
+    });
     await expectCode(gateway.queryMap(), 'ClusterMissing');
     const promote = { type: 'changeByHand', change: { change: 'promote', id: 0 }, key: null } as const;
     await expectCode(gateway.applyTransition(promote), 'ClusterMissing');
@@ -246,7 +265,14 @@ describe('a cluster that is gone', () => {
     await expect(newCluster({ routerVersion: 1 }, { worker: false })).rejects.toThrow(ConfigError);
     const stopping = new AbortController().signal;
     const cluster = `gateway-${clusters}`;
-    const gateway = new TemporalGateway({ connection, namespace: 'default', cluster, stopping, logger });
+    const gateway = new TemporalGateway({
+      connection,
+      namespace: 'default',
+      cluster,
+      stopping,
+      settings: SETTINGS,
+      logger,
+    });
     await expectCode(gateway.queryMap(), 'ClusterMissing');
   });
 
@@ -260,9 +286,9 @@ describe('a grow', () => {
   it('answers with the map in which the shard is joining, and runs on to its end', async () => {
     const gate = new Gate();
     const { cluster, gateway } = await newCluster({ beforeAwaitRouters: gate });
-    const answer = await gateway.startGrow(growInput(cluster, 'k'));
+    const answer = await gateway.startOperation('grow', growInput(cluster, 'k'));
     expect(answer.map).toMatchObject({ version: 1, joining: [1] });
-    expect(await gateway.describeOperation('k')).toMatchObject({ isRunning: true });
+    expect(await gateway.describeOperation('grow-k')).toMatchObject({ isRunning: true });
     gate.release();
     expect((await untilEnded(gateway, 'k')).status).toBe('succeeded');
     expect((await gateway.queryMap()).joining).toEqual([]);
@@ -271,12 +297,12 @@ describe('a grow', () => {
   it('repeated with the same key gets the first answer, while it runs and after its end', async () => {
     const gate = new Gate();
     const { cluster, gateway } = await newCluster({ beforeAwaitRouters: gate });
-    const first = await gateway.startGrow(growInput(cluster, 'k'));
-    expect(await gateway.startGrow(growInput(cluster, 'k'))).toEqual(first);
+    const first = await gateway.startOperation('grow', growInput(cluster, 'k'));
+    expect(await gateway.startOperation('grow', growInput(cluster, 'k'))).toEqual(first);
     gate.release();
     await untilEnded(gateway, 'k');
-    await client.workflow.getHandle(growWorkflowId(cluster, 'k')).result();
-    expect(await gateway.startGrow(growInput(cluster, 'k'))).toEqual(first);
+    await client.workflow.getHandle(operationWorkflowId(cluster, 'grow', 'k')).result();
+    expect(await gateway.startOperation('grow', growInput(cluster, 'k'))).toEqual(first);
     expect((await gateway.queryState()).operations).toHaveLength(1);
   });
 
@@ -285,43 +311,46 @@ describe('a grow', () => {
     const workflowsPath = require.resolve('./continued-grow');
     const worker = await Worker.create({ connection: native, taskQueue: taskQueue(cluster), workflowsPath });
     running.push({ worker, run: worker.run() });
-    const first = await gateway.startGrow(growInput(cluster, 'k'));
-    const handle = client.workflow.getHandle(growWorkflowId(cluster, 'k'));
+    const first = await gateway.startOperation('grow', growInput(cluster, 'k'));
+    const handle = client.workflow.getHandle(operationWorkflowId(cluster, 'grow', 'k'));
     await handle.result();
     const { raw, runId } = await handle.describe();
     expect(raw.workflowExecutionInfo?.firstRunId).not.toBe(runId);
-    expect(await gateway.startGrow(growInput(cluster, 'k'))).toEqual(first);
+    expect(await gateway.startOperation('grow', growInput(cluster, 'k'))).toEqual(first);
   });
 
   it('repeated with the same key for another shard gets the first answer, which names the first shard', async () => {
     const { cluster, gateway } = await newCluster();
-    await gateway.startGrow(growInput(cluster, 'k'));
-    const { request } = await gateway.startGrow(growInput(cluster, 'k', 'http://s2'));
-    expect(request.shards).toEqual([{ primary_url: 'http://s1', replica_urls: [] }]);
+    await gateway.startOperation('grow', growInput(cluster, 'k'));
+    const { request } = await gateway.startOperation('grow', growInput(cluster, 'k', 'http://s2'));
+    expect(request).toMatchObject({ shards: [{ primary_url: 'http://s1', replica_urls: [] }] });
   });
 
   it('is refused with the code that preflight found, repeated too, and changes nothing', async () => {
     const refusal = ApplicationFailure.nonRetryable('it holds 3 points', 'JoinerNotEmpty');
     const { cluster, gateway } = await newCluster({ refusal });
-    const error = await expectCode(gateway.startGrow(growInput(cluster, 'k')), 'JoinerNotEmpty');
+    const error = await expectCode(gateway.startOperation('grow', growInput(cluster, 'k')), 'JoinerNotEmpty');
     expect(error.message).toBe('it holds 3 points');
-    await waitFor('the refused grow has ended', async () => !(await gateway.describeOperation('k')).isRunning);
-    await expectCode(gateway.startGrow(growInput(cluster, 'k')), 'JoinerNotEmpty');
+    await waitFor('the refused grow has ended', async () => !(await gateway.describeOperation('grow-k')).isRunning);
+    await expectCode(gateway.startOperation('grow', growInput(cluster, 'k')), 'JoinerNotEmpty');
     expect(await gateway.queryState()).toMatchObject({ lock: null, map: { version: 0 } });
   });
 
   it('is refused with 409 when its workflow says that a person must act', async () => {
     const refusal = ApplicationFailure.nonRetryable('shard http://s1 refuses', 'NeedsOperator');
     const { cluster, gateway } = await newCluster({ refusal });
-    const error = await expectCode(gateway.startGrow(growInput(cluster, 'k')), 'NeedsOperator');
+    const error = await expectCode(gateway.startOperation('grow', growInput(cluster, 'k')), 'NeedsOperator');
     expect(toProblem(error).status).toBe(409);
   });
 
   it('is refused while another one runs, naming that one', async () => {
     const gate = new Gate();
     const { cluster, gateway } = await newCluster({ beforeAwaitRouters: gate });
-    await gateway.startGrow(growInput(cluster, 'first'));
-    const error = await expectCode(gateway.startGrow(growInput(cluster, 'second', 'http://s2')), 'OperationInProgress');
+    await gateway.startOperation('grow', growInput(cluster, 'first'));
+    const error = await expectCode(
+      gateway.startOperation('grow', growInput(cluster, 'second', 'http://s2')),
+      'OperationInProgress',
+    );
     expect(error.message).toContain('grow-first');
     const change = { change: 'remove', id: 1 } as const;
     const byHand = gateway.applyTransition({ type: 'changeByHand', change, key: null });
@@ -339,24 +368,25 @@ describe('a grow', () => {
       namespace: 'default',
       cluster,
       stopping,
+      settings: SETTINGS,
       logger,
-      timeouts: { growAnswerMs: 1_000 },
+      timeouts: { startAnswerMs: 1_000 },
     });
-    const error = await expectCode(hasty.startGrow(growInput(cluster, 'k')), 'OutcomeUnknown');
+    const error = await expectCode(hasty.startOperation('grow', growInput(cluster, 'k')), 'OutcomeUnknown');
     expect(error.message).toMatch(/Idempotency-Key: k.*\/cluster\/operations\/grow-k/);
     expect(error.headers['Retry-After']).toBeDefined();
     gate.release();
-    expect((await gateway.startGrow(growInput(cluster, 'k'))).map.joining).toEqual([1]);
+    expect((await gateway.startOperation('grow', growInput(cluster, 'k'))).map.joining).toEqual([1]);
     await untilEnded(gateway, 'k');
   });
 
   it('that was terminated from outside is seen to have ended', async () => {
     const gate = new Gate();
     const { cluster, gateway } = await newCluster({ beforeAwaitRouters: gate });
-    await gateway.startGrow(growInput(cluster, 'k'));
-    await client.workflow.getHandle(growWorkflowId(cluster, 'k')).terminate('by a test');
-    expect(await gateway.describeOperation('k')).toEqual({ isRunning: false, temporalStatus: 'TERMINATED' });
-    expect((await gateway.queryProgress('k')).status).toBe('running');
+    await gateway.startOperation('grow', growInput(cluster, 'k'));
+    await client.workflow.getHandle(operationWorkflowId(cluster, 'grow', 'k')).terminate('by a test');
+    expect(await gateway.describeOperation('grow-k')).toEqual({ isRunning: false, temporalStatus: 'TERMINATED' });
+    expect((await gateway.queryProgress('grow-k')).status).toBe('running');
     gate.release();
   });
 });
@@ -365,9 +395,9 @@ describe('a cancel', () => {
   it('has the operation undone before the flip', async () => {
     const gate = new Gate();
     const { cluster, gateway } = await newCluster({ beforeAwaitRouters: gate });
-    await gateway.startGrow(growInput(cluster, 'k'));
+    await gateway.startOperation('grow', growInput(cluster, 'k'));
     await progressOf('k', gateway, 'await-routers');
-    expect((await gateway.cancelOperation('k', 'by a test')).cancelRequested).toBe(true);
+    expect((await gateway.cancelOperation('grow-k', 'by a test')).cancelRequested).toBe(true);
     gate.release();
     expect((await untilEnded(gateway, 'k')).status).toBe('cancelled');
     expect((await gateway.queryMap()).shards).toHaveLength(1);
@@ -376,10 +406,10 @@ describe('a cancel', () => {
   it('is seen in Temporal as one, not as a failure', async () => {
     const gate = new Gate();
     const { cluster, gateway } = await newCluster({ beforeAwaitRouters: gate });
-    await gateway.startGrow(growInput(cluster, 'k'));
-    await gateway.cancelOperation('k', 'by a test');
+    await gateway.startOperation('grow', growInput(cluster, 'k'));
+    await gateway.cancelOperation('grow-k', 'by a test');
     gate.release();
-    const handle = client.workflow.getHandle(growWorkflowId(cluster, 'k'));
+    const handle = client.workflow.getHandle(operationWorkflowId(cluster, 'grow', 'k'));
     await expect(handle.result()).rejects.toThrow();
     expect((await handle.describe()).status.name).toBe('CANCELLED');
     expect((await gateway.queryState()).operations).toMatchObject([{ end: 'cancelled' }]);
@@ -388,21 +418,21 @@ describe('a cancel', () => {
   it('while a grow is still waited for answers that grow with OperationCancelled', async () => {
     const gate = new Gate();
     const { cluster, gateway } = await newCluster({ beforePrepare: gate });
-    const answer = expectCode(gateway.startGrow(growInput(cluster, 'k')), 'OperationCancelled');
+    const answer = expectCode(gateway.startOperation('grow', growInput(cluster, 'k')), 'OperationCancelled');
     await progressOf('k', gateway, 'prepare');
-    await gateway.cancelOperation('k', 'by a test');
+    await gateway.cancelOperation('grow-k', 'by a test');
     gate.release();
     await answer;
   });
 
   it('is refused after the end, and for an operation that never was', async () => {
     const { cluster, gateway } = await newCluster();
-    await gateway.startGrow(growInput(cluster, 'k'));
+    await gateway.startOperation('grow', growInput(cluster, 'k'));
     await untilEnded(gateway, 'k');
-    await client.workflow.getHandle(growWorkflowId(cluster, 'k')).result();
-    await expectCode(gateway.cancelOperation('k', 'by a test'), 'OperationEnded');
-    await expectCode(gateway.cancelOperation('never', 'by a test'), 'UnknownOperation');
-    await expectCode(gateway.queryProgress('never'), 'UnknownOperation');
-    await expectCode(gateway.describeOperation('never'), 'UnknownOperation');
+    await client.workflow.getHandle(operationWorkflowId(cluster, 'grow', 'k')).result();
+    await expectCode(gateway.cancelOperation('grow-k', 'by a test'), 'OperationEnded');
+    await expectCode(gateway.cancelOperation('grow-never', 'by a test'), 'UnknownOperation');
+    await expectCode(gateway.queryProgress('grow-never'), 'UnknownOperation');
+    await expectCode(gateway.describeOperation('grow-never'), 'UnknownOperation');
   });
 });

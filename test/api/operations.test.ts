@@ -31,6 +31,7 @@ const PROGRESS: OperationProgress = {
   updatedAtMs: START_MS + 2_000,
   endedAtMs: null,
   outcome: null,
+  findings: null,
 };
 
 const RECORD: OperationRecord = {
@@ -165,7 +166,7 @@ describe('GET /cluster/operations', () => {
     const [running, ended] = await list();
     expect(running).toMatchObject({ id: 'grow-k', status: 'running', phase: 'copy', points_done: 10 });
     expect(ended).toMatchObject({ id: 'grow-old', status: 'cancelled', phase: null });
-    expect(asked).toEqual(['k']);
+    expect(asked).toEqual(['grow-k']);
   });
 
   it('shows the record of the running one when it cannot be asked', async () => {
@@ -185,13 +186,13 @@ describe('GET /cluster/operations', () => {
 describe('POST /cluster/operations/{id}/cancel', () => {
   it('asks for the undo, names the key that asked, and answers with the operation', async () => {
     let asked: unknown;
-    api.gateway.cancelOperation = (key, reason) => {
-      asked = { key, reason };
+    api.gateway.cancelOperation = (operationId, reason) => {
+      asked = { operationId, reason };
       return Promise.resolve({ ...PROGRESS, cancelRequested: true });
     };
     const { status, json } = await api.call('/cluster/operations/grow-k/cancel', { method: 'POST' });
     expect([status, json['cancel_requested']]).toEqual([200, true]);
-    expect(asked).toEqual({ key: 'k', reason: 'cancelled over REST by admin' });
+    expect(asked).toEqual({ operationId: 'grow-k', reason: 'cancelled over REST by admin' });
     expect(JSON.stringify(asked)).not.toContain(KEYS.admin);
   });
 

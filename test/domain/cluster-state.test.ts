@@ -1,19 +1,9 @@
 import fc from 'fast-check';
-import {
-  adoptState,
-  announceJoin,
-  changeByHand,
-  confirmAnnounced,
-  flipJoin,
-  release,
-  reserve,
-  seedState,
-  withdrawJoin,
-  type ClusterState,
-  type ManualChange,
-} from '../../src/domain/cluster-state';
+import { adoptState, seedState, type ClusterState } from '../../src/domain/cluster-state';
 import { DomainError } from '../../src/domain/errors';
 import { ANSWERED_REQUESTS_MAX, RECENT_OPERATIONS_MAX } from '../../src/domain/limits';
+import { announce, confirmAnnounced, flip, release, reserve, withdraw } from '../../src/domain/lock-transitions';
+import { changeByHand, type ManualChange } from '../../src/domain/manual-changes';
 import type { ShardAddress } from '../../src/domain/shard-map';
 
 const at = (name: string): ShardAddress => ({ primary_url: `http://${name}:6333`, replica_urls: [] });
@@ -28,9 +18,9 @@ const codeOf = (step: () => unknown): string => {
   return 'no error';
 };
 const reserved = (state = two(), operationId = 'grow-a', name = 's2'): ClusterState =>
-  reserve(state, { operationId, kind: 'grow', shards: [at(name)], nowMs: 1 });
+  reserve(state, { operationId, request: { kind: 'grow', shards: [at(name)], fromStandby: false }, nowMs: 1 });
 const ended = (state: ClusterState, operationId: string): ClusterState =>
-  release(state, { operationId, end: 'succeeded', pointsMoved: 7, message: 'done', nowMs: 9 });
+  release(state, { operationId, end: 'succeeded', code: null, pointsMoved: 7, message: 'done', nowMs: 9 });
 
 describe('a cluster without a past', () => {
   it('begins at version 0 with ids in the order of its shards', () => {
@@ -66,9 +56,9 @@ describe('a grow', () => {
       map: { version: 0, joining: [] },
       lock: { stage: 'reserved', shards: [{ id: 2 }] },
     });
-    const second = announceJoin(first, 'grow-a');
+    const second = announce(first, 'grow-a');
     expect(second).toMatchObject({ map: { version: 1, joining: [2] }, lock: { stage: 'announced' } });
-    const third = flipJoin(second, 'grow-a');
+    const third = flip(second, 'grow-a');
     expect(third).toMatchObject({ map: { version: 2, joining: [] }, lock: { stage: 'flipped' } });
     expect(ended(third, 'grow-a')).toMatchObject({
       lock: null,
@@ -80,8 +70,8 @@ describe('a grow', () => {
     let state = two();
     const steps: ((before: ClusterState) => ClusterState)[] = [
       (before) => reserved(before),
-      (before) => announceJoin(before, 'grow-a'),
-      (before) => flipJoin(before, 'grow-a'),
+      (before) => announce(before, 'grow-a'),
+      (before) => flip(before, 'grow-a'),
       (before) => ended(before, 'grow-a'),
     ];
     for (const step of steps) {
@@ -91,37 +81,37 @@ describe('a grow', () => {
   });
 
   it('leaves the map as it was but for the version when it is withdrawn, and never reuses its id (INV-1, INV-7)', () => {
-    const withdrawn = withdrawJoin(announceJoin(reserved(), 'grow-a'), 'grow-a');
+    const withdrawn = withdraw(announce(reserved(), 'grow-a'), 'grow-a');
     expect(withdrawn).toMatchObject({ nextId: 3, lock: { stage: 'withdrawn' }, map: { version: 2, joining: [] } });
     expect(withdrawn.map.shards).toEqual(two().map.shards);
-    expect(withdrawJoin(withdrawn, 'grow-a').map).toEqual(withdrawn.map);
+    expect(withdraw(withdrawn, 'grow-a').map).toEqual(withdrawn.map);
     const again = reserved(ended(withdrawn, 'grow-a'), 'grow-b');
     expect(again.lock?.shards.map((shard) => shard.id)).toEqual([3]);
   });
 
   it('does not change the map when it is withdrawn before it was announced', () => {
-    expect(withdrawJoin(reserved(), 'grow-a').map).toEqual(two().map);
+    expect(withdraw(reserved(), 'grow-a').map).toEqual(two().map);
   });
 
   it('can not be withdrawn, nor copied again by a workflow that was reset, after the flip', () => {
-    const flipped = flipJoin(announceJoin(reserved(), 'grow-a'), 'grow-a');
-    expect(codeOf(() => announceJoin(flipped, 'grow-a'))).toBe('PointOfNoReturnPassed');
+    const flipped = flip(announce(reserved(), 'grow-a'), 'grow-a');
+    expect(codeOf(() => announce(flipped, 'grow-a'))).toBe('PointOfNoReturnPassed');
     expect(codeOf(() => confirmAnnounced(flipped, 'grow-a'))).toBe('PointOfNoReturnPassed');
-    const announced = announceJoin(reserved(), 'grow-a');
+    const announced = announce(reserved(), 'grow-a');
     expect(confirmAnnounced(announced, 'grow-a')).toBe(announced);
-    expect(codeOf(() => withdrawJoin(flipped, 'grow-a'))).toBe('PointOfNoReturnPassed');
+    expect(codeOf(() => withdraw(flipped, 'grow-a'))).toBe('PointOfNoReturnPassed');
   });
 
   it('can not flip before it was announced, nor after it was withdrawn', () => {
-    expect(codeOf(() => flipJoin(reserved(), 'grow-a'))).toBe('UnknownShard');
-    const withdrawn = withdrawJoin(announceJoin(reserved(), 'grow-a'), 'grow-a');
-    expect(codeOf(() => flipJoin(withdrawn, 'grow-a'))).toBe('UnknownShard');
-    expect(codeOf(() => announceJoin(withdrawn, 'grow-a'))).toBe('OperationEnded');
+    expect(codeOf(() => flip(reserved(), 'grow-a'))).toBe('OperationEnded');
+    const withdrawn = withdraw(announce(reserved(), 'grow-a'), 'grow-a');
+    expect(codeOf(() => flip(withdrawn, 'grow-a'))).toBe('OperationEnded');
+    expect(codeOf(() => announce(withdrawn, 'grow-a'))).toBe('OperationEnded');
     expect(codeOf(() => confirmAnnounced(withdrawn, 'grow-a'))).toBe('OperationEnded');
   });
 
   it('does not get the lock again after it has ended, when a late repeat asks for it', () => {
-    const over = ended(withdrawJoin(reserved(), 'grow-a'), 'grow-a');
+    const over = ended(withdraw(reserved(), 'grow-a'), 'grow-a');
     expect(codeOf(() => reserved(over))).toBe('OperationEnded');
   });
 
@@ -147,14 +137,14 @@ describe('the lock (INV-2)', () => {
     { change: 'remove', id: 0 },
     { change: 'remove', id: 2 },
   ])('refuses the manual change %j', (change) => {
-    expect(codeOf(() => changeByHand(announceJoin(reserved(), 'grow-a'), change, null))).toBe('OperationInProgress');
+    expect(codeOf(() => changeByHand(announce(reserved(), 'grow-a'), change, null))).toBe('OperationInProgress');
   });
 
   it('refuses transitions of an operation that does not hold it, and ignores its release', () => {
     const state = reserved();
-    expect(codeOf(() => announceJoin(state, 'grow-b'))).toBe('NotLockHolder');
-    expect(codeOf(() => flipJoin(state, 'grow-b'))).toBe('NotLockHolder');
-    expect(codeOf(() => withdrawJoin(state, 'grow-b'))).toBe('NotLockHolder');
+    expect(codeOf(() => announce(state, 'grow-b'))).toBe('NotLockHolder');
+    expect(codeOf(() => flip(state, 'grow-b'))).toBe('NotLockHolder');
+    expect(codeOf(() => withdraw(state, 'grow-b'))).toBe('NotLockHolder');
     expect(ended(state, 'grow-b')).toBe(state);
   });
 });
@@ -201,11 +191,11 @@ describe('the state', () => {
       case 'reserve':
         return reserved(state, `grow-${each.op}`, `n${each.shard}`);
       case 'announce':
-        return announceJoin(state, `grow-${each.op}`);
+        return announce(state, `grow-${each.op}`);
       case 'flip':
-        return flipJoin(state, `grow-${each.op}`);
+        return flip(state, `grow-${each.op}`);
       case 'withdraw':
-        return withdrawJoin(state, `grow-${each.op}`);
+        return withdraw(state, `grow-${each.op}`);
       case 'release':
         return ended(state, `grow-${each.op}`);
       case 'add':
@@ -250,7 +240,7 @@ describe('the state', () => {
 
   it('goes through JSON unchanged, as continue-as-new sends it', () => {
     const state = changeByHand(
-      ended(flipJoin(announceJoin(reserved(), 'grow-a'), 'grow-a'), 'grow-a'),
+      ended(flip(announce(reserved(), 'grow-a'), 'grow-a'), 'grow-a'),
       { change: 'remove', id: 0 },
       'k',
     );

@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { placementSpec, type ShardMap } from '../../src/domain/shard-map';
 import type { OperationView } from '../../src/wire/coordinator-api';
-import { growOperationId } from '../../src/workflows/messages';
+import { operationIdOf } from '../../src/workflows/messages';
 import { startCoordinator, type CoordinatorProcess } from '../support/coordinator-process';
 import { freePort, quiverBinary, routerEnvironment, startQuiver, type RealQuiver } from '../support/real-quiver';
 import { RegisterCheck, type CheckedCollection, type RegisterReport } from '../support/register-check';
@@ -149,7 +149,7 @@ export class ClusterUnderTest {
     const answered = waitFor('the grow is answered', () => this.postGrow(key), OPERATION_TIMEOUT_MS);
     // Tests that do not look at the answer look at the operation.
     answered.catch(() => undefined);
-    return { operationId: growOperationId(key), answered };
+    return { operationId: operationIdOf('grow', key), answered };
   }
 
   /** Null: no answer yet, or one that says that a repeat may help. */

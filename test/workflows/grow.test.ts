@@ -246,6 +246,7 @@ describe('a grow whose lock was taken away from it', () => {
       type: 'release',
       operationId: 'grow-a',
       end: 'failed',
+      code: null,
       pointsMoved: 0,
       message: 'by hand',
     } as const;
