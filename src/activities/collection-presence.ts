@@ -13,7 +13,8 @@ export function isNotFound(error: unknown): error is ShardError {
 /**
  * Runs `body`; when a shard says that the collection does not exist, finds out what is true now. Gone from all donors: answers
  * `gone`. There on all donors and missing on a receiver: creates it there and runs `body` once more. Else a client is half-way
- * through creating or dropping it: fails, retryably.
+ * through creating or dropping it: fails, retryably. So does a receiver of a drain that lacks it: such a one is an owner, and what
+ * was created anew there would outlive a client's drop that is half-way.
  */
 export async function whileCollectionExists<T>(
   scope: ActivityScope,
@@ -26,7 +27,7 @@ export async function whileCollectionExists<T>(
     if (!isNotFound(error)) throw error;
     const schema = await donorSchema(scope, move);
     if (schema === null) return 'gone';
-    await createOnReceivers(scope, move, schema);
+    await haveOnReceivers(scope, move, schema);
   }
   try {
     return await body();
@@ -64,7 +65,7 @@ async function donorSchema(
 const CLIENT_CREATES_MS = 500;
 
 /** INV-3: what the donors have must find its place on the receivers. A receiver that has it already is left as it is. */
-async function createOnReceivers(
+async function haveOnReceivers(
   { attempt, shards }: ActivityScope,
   move: Move & { readonly collection: string },
   schema: string,
@@ -77,6 +78,7 @@ async function createOnReceivers(
       refuseOtherSchema(existing, schema, id);
       continue;
     }
+    if (move.placement.leaving.length > 0) throw collectionInFlux(move.collection, `shard ${id} lacks it`);
     await attempt.write((ctx) => receiver.createCollection(schema, ctx));
   }
 }

@@ -4,6 +4,7 @@ import type { ShardCollection } from '../shards/shard-client';
 import { refuseOtherSchema } from './collection-presence';
 import { collectionInfos, schemaDifference } from './collection-schemas';
 import type { CoordinatorActivities } from './contract';
+import { collectionInFlux } from './failures';
 import { findLeaders } from './find-leaders';
 import type { ActivityScope } from './run-activity';
 
@@ -14,6 +15,9 @@ type PrepareResult = Awaited<ReturnType<CoordinatorActivities['prepareCollection
  * Design step 2: before routers may write to the receivers, so that no client's write fails for want of a collection. In later
  * calls the receivers are in the map, and a client may be half-way through creating what they lack: were it created here at once,
  * that client would be told that it exists already. So it is left alone for `settleMs` first.
+ *
+ * Receivers that are owners already (`mayCreate: false`) are never created on: a client may be half-way through dropping, and what was
+ * created anew would outlive that.
  */
 export async function prepareCollections(scope: ActivityScope, input: PrepareInput): Promise<PrepareResult> {
   const { attempt, shards } = scope;
@@ -30,6 +34,10 @@ export async function prepareCollections(scope: ActivityScope, input: PrepareInp
     await attempt.sleep(settleMs);
     missing = await findMissing(scope, input.receivers, wanted);
   }
+  const [first] = missing;
+  if (input.mayCreate === false && first !== undefined) {
+    throw collectionInFlux(first.name, `shard ${first.receiver.id} lacks it`);
+  }
   let created = 0;
   for (const { receiver, schema } of missing) {
     const outcome = await attempt.write((ctx) => shards.client(receiver).createCollection(schema, ctx));
@@ -41,6 +49,7 @@ export async function prepareCollections(scope: ActivityScope, input: PrepareInp
 
 interface Missing {
   readonly receiver: Shard;
+  readonly name: string;
   readonly schema: string;
 }
 
@@ -55,7 +64,7 @@ async function findMissing(
     const existing = await shards.client(receiver).listCollections(attempt.reading);
     for (const { name, schema } of wanted) {
       const found = existing.find((collection) => collection.name === name);
-      if (found === undefined) missing.push({ receiver, schema });
+      if (found === undefined) missing.push({ receiver, name, schema });
       else refuseOtherSchema(found, schema, receiver.id);
     }
   }

@@ -94,6 +94,89 @@ describe('prepareCollections', () => {
   });
 });
 
+describe('prepareCollections of a drain', () => {
+  const LEAVER = 1;
+  const prepare = () => ({ donors: cluster.donors, receivers: cluster.receivers, mayCreate: false, settleMs: 500 });
+
+  it('names the collections of the leaver, with its counts, and creates none', async () => {
+    cluster = await MovingCluster.start({ leaver: LEAVER });
+    cluster.fill(30);
+    const { result } = await cluster.run('prepareCollections', prepare());
+    const countByShard = { [LEAVER]: cluster.leaver.ids(COLLECTION).length };
+    expect(result).toEqual({ collections: [{ name: COLLECTION, countByShard }], created: 0, lateWritesUntilMs: 0 });
+    expect(cluster.clock.sleptMs).toEqual([]);
+  });
+
+  it('waits for what a staying shard lacks, and never brings back what a client is dropping', async () => {
+    cluster = await MovingCluster.start({ leaver: LEAVER });
+    cluster.shards[2]!.drop(COLLECTION);
+    const failure = await cluster.failure('prepareCollections', prepare());
+    expect(failure).toMatchObject({ type: 'CollectionInFlux', nonRetryable: false });
+    expect(failure.message).toContain(`collection ${COLLECTION}`);
+    expect(failure.message).toContain('shard 2 lacks it');
+    expect(cluster.clock.sleptMs).toEqual([500]);
+    expect(cluster.shards[2]!.collections()).toEqual([]);
+  });
+
+  it('goes on when a client has created it on the staying shard meanwhile', async () => {
+    cluster = await MovingCluster.start({ leaver: LEAVER });
+    cluster.shards[2]!.drop(COLLECTION);
+    cluster.clock.onSleep = () => cluster.shards[2]!.create(SCHEMA);
+    const { result } = await cluster.run('prepareCollections', prepare());
+    expect(result).toMatchObject({ created: 0, collections: [{ name: COLLECTION }] });
+  });
+
+  it('needs a person when a staying shard has the collection with other settings', async () => {
+    cluster = await MovingCluster.start({ leaver: LEAVER });
+    cluster.shards[2]!.drop(COLLECTION);
+    cluster.shards[2]!.create({ ...SCHEMA, dim: 9 });
+    const failure = await cluster.failure('prepareCollections', prepare());
+    expect(failure).toMatchObject({ type: 'SchemaConflict', nonRetryable: true });
+  });
+});
+
+describe('a collection that shards disagree about during a drain', () => {
+  const LEAVER = 1;
+  const page = () => ({ ...cluster.move, donorId: LEAVER, offset: 0, limit: 10_000 });
+  const segment = () => ({ ...cluster.move, cursor: null, settleMs: 500 });
+  const steps = [
+    ['copyPage', page],
+    ['reconcileSegment', segment],
+  ] as const;
+
+  it.each(steps)('makes %s wait where a staying shard lacks it, and is not created there', async (name, input) => {
+    cluster = await MovingCluster.start({ leaver: LEAVER });
+    cluster.fill(300);
+    cluster.shards[2]!.drop(COLLECTION);
+    const failure = await cluster.failure(name, input());
+    expect(failure).toMatchObject({ type: 'CollectionInFlux', nonRetryable: false });
+    expect(failure.message).toContain('shard 2 lacks it');
+    expect(cluster.shards[2]!.collections()).toEqual([]);
+  });
+
+  it.each(steps)('lets %s go on where a client has created it meanwhile', async (name, input) => {
+    cluster = await MovingCluster.start({ leaver: LEAVER });
+    cluster.fill(300);
+    cluster.shards[2]!.drop(COLLECTION);
+    cluster.clock.onSleep = () => {
+      if (cluster.shards[2]!.collections().length === 0) cluster.shards[2]!.create(SCHEMA);
+    };
+    const { result } = await cluster.run(name, input());
+    expect(result).toMatchObject({ collectionGone: false });
+    expect(cluster.shards[2]!.ids(COLLECTION).length).toBeGreaterThan(0);
+  });
+
+  it.each(steps)('is gone to %s when the leaver lacks it, whatever the others have', async (name, input) => {
+    cluster = await MovingCluster.start({ leaver: LEAVER });
+    cluster.fill(300);
+    cluster.leaver.drop(COLLECTION);
+    const before = cluster.shards.map((shard) => shard.ids(COLLECTION));
+    const { result } = await cluster.run(name, input());
+    expect(result).toMatchObject({ collectionGone: true });
+    expect(cluster.shards.map((shard) => shard.ids(COLLECTION))).toEqual(before);
+  });
+});
+
 describe('removeOrphanCollections', () => {
   const input = (keep: readonly string[] = []) => ({ ...sides(), keep: [keep], settleMs: 500 });
 
