@@ -40,8 +40,10 @@ export interface Evaluation {
   /** Null when no shard could be read, or none was. */
   readonly pointsMax: number | null;
   readonly unreadable: readonly number[];
-  /** The grow that it started, and what came of its start. */
+  /** The grow that it started. */
   readonly operationId: string | null;
+  /** The code with which a grow was refused for a reason that is not the standby's, so that nothing was begun. */
+  readonly refusal: string | null;
 }
 
 export interface AutoscaleState {
@@ -55,6 +57,8 @@ export interface AutoscaleState {
   readonly streak: number;
   /** Newest first, bounded by EVALUATIONS_MAX. */
   readonly evaluations: readonly Evaluation[];
+  /** What an operator must notice, as of the last transition (see `refreshNotices`). */
+  readonly notices: readonly Notice[];
 }
 
 export const DEFAULT_POLICY: AutoscalePolicy = {
@@ -73,6 +77,7 @@ export const NO_AUTOSCALE: AutoscaleState = {
   lastScaleAtMs: null,
   streak: 0,
   evaluations: [],
+  notices: [],
 };
 
 // ---- Transitions ----
@@ -83,7 +88,8 @@ export function seedAutoscale(
   seed: { policy: AutoscalePolicy; standbys: readonly ShardAddress[]; nowMs: number },
 ): AutoscaleState {
   if (state.seeded) return state;
-  const standbys = seed.standbys.map((address) => ({ ...address, addedAtMs: seed.nowMs, unusable: null }));
+  const added = seed.standbys.filter((address) => !state.standbys.some((each) => sharesUrl(each, address)));
+  const standbys = added.map((address) => ({ ...address, addedAtMs: seed.nowMs, unusable: null }));
   return { ...state, seeded: true, policy: seed.policy, standbys: [...state.standbys, ...standbys] };
 }
 
@@ -156,7 +162,7 @@ function problemOf(standby: Standby, reason: string | null, nowMs: number): Stan
 
 // ---- What an operator must notice ----
 
-export type NoticeCode = 'NoStandbyLeft' | 'StandbyUnusable' | 'CapReached' | 'ShardUnreadable';
+export type NoticeCode = 'NoStandbyLeft' | 'StandbyUnusable' | 'CapReached' | 'ShardUnreadable' | 'GrowRefused';
 
 export interface Notice {
   readonly code: NoticeCode;
@@ -166,34 +172,37 @@ export interface Notice {
   readonly sinceMs: number;
 }
 
+/** After every transition. Trouble that was there before keeps its beginning. */
+export function refreshNotices(state: AutoscaleState, nowMs: number): AutoscaleState {
+  const notices = foundNotices(state).map((found) => {
+    const before = state.notices.find((each) => isSameNotice(each, found));
+    return { ...found, sinceMs: before?.sinceMs ?? nowMs };
+  });
+  return notices.length === 0 && state.notices.length === 0 ? state : { ...state, notices };
+}
+
+export function isSameNotice(a: Pick<Notice, 'code' | 'about'>, b: Pick<Notice, 'code' | 'about'>): boolean {
+  return a.code === b.code && a.about === b.about;
+}
+
 /** All that speaks against the next grow, or against knowing whether one is needed. From the last evaluation and the pool. */
-export function noticesOf(state: AutoscaleState): readonly Notice[] {
-  if (!state.policy.enabled) return [];
-  const notices: Notice[] = [];
-  const [last] = state.evaluations;
-  const since = (isSame: (each: Evaluation) => boolean): number => {
-    const changed = state.evaluations.findIndex((each) => !isSame(each));
-    const streak = changed === -1 ? state.evaluations : state.evaluations.slice(0, changed);
-    return streak.at(-1)?.atMs ?? 0;
-  };
-  const byReason = (reason: DecisionReason, code: NoticeCode): void => {
-    if (last?.reason !== reason) return;
-    notices.push({ code, about: code, message: last.message, sinceMs: since((each) => each.reason === reason) });
-  };
-  byReason('no_standby', 'NoStandbyLeft');
-  byReason('at_cap', 'CapReached');
-  for (const shardId of last?.unreadable ?? []) {
-    notices.push({
-      code: 'ShardUnreadable',
-      about: `shard ${shardId}`,
-      message: `the points of shard ${shardId} could not be read: bring it back, because an unknown load is never taken for calm`,
-      sinceMs: since((each) => each.unreadable.includes(shardId)),
-    });
+function foundNotices({ policy, evaluations, standbys }: AutoscaleState): readonly Omit<Notice, 'sinceMs'>[] {
+  if (!policy.enabled) return [];
+  const notices: Omit<Notice, 'sinceMs'>[] = [];
+  const [last] = evaluations;
+  if (last?.reason === 'no_standby') {
+    notices.push({ code: 'NoStandbyLeft', about: 'standbys', message: last.message });
   }
-  for (const { primary_url, unusable } of state.standbys) {
+  if (last?.reason === 'at_cap') notices.push({ code: 'CapReached', about: 'max_shards', message: last.message });
+  if (last?.refusal != null) notices.push({ code: 'GrowRefused', about: last.refusal, message: last.message });
+  for (const shardId of last?.unreadable ?? []) {
+    const message = `the points of shard ${shardId} could not be read: bring it back, because an unknown load is never taken for calm`;
+    notices.push({ code: 'ShardUnreadable', about: `shard ${shardId}`, message });
+  }
+  for (const { primary_url, unusable } of standbys) {
     if (unusable === null) continue;
     const message = `standby ${primary_url} is not usable: ${unusable.reason}`;
-    notices.push({ code: 'StandbyUnusable', about: primary_url, message, sinceMs: unusable.sinceMs });
+    notices.push({ code: 'StandbyUnusable', about: primary_url, message });
   }
   return notices;
 }

@@ -28,11 +28,12 @@ export interface ShardLoad {
 
 export interface DecisionInput {
   readonly policy: AutoscalePolicy;
-  readonly shards: number;
-  /** Null: an operation holds the lock, or shards are joining or leaving by hand, named. */
+  /** Ids of all shards in the map. One without a load was not looked at, which is as unknown as one that did not answer. */
+  readonly shardIds: readonly number[];
+  /** What changes the cluster at this time, as half a sentence: an operation, or shards that join or leave by hand. Null when nothing does. */
   readonly busyWith: string | null;
   readonly loads: readonly ShardLoad[];
-  /** Standbys that are not in the map already, usable as far as is known. */
+  /** Standbys that are not in the map. Whether they are usable is looked at when one is needed. */
   readonly standbys: number;
   readonly lastScaleAtMs: number | null;
   /** Evaluations in a row above the mark, before this one. */
@@ -55,63 +56,86 @@ export function decidesWithoutLoads(reason: DecisionReason): boolean {
   return reason === 'disabled' || reason === 'no_high_water_mark';
 }
 
+/** At most the whole cooldown, even when the clock was set back since the last grow. */
 export function cooldownLeftMs(policy: AutoscalePolicy, lastScaleAtMs: number | null, nowMs: number): number {
   if (lastScaleAtMs === null) return 0;
-  return Math.max(0, lastScaleAtMs + policy.cooldownSecs * 1_000 - nowMs);
+  const cooldownMs = policy.cooldownSecs * 1_000;
+  return Math.min(cooldownMs, Math.max(0, lastScaleAtMs + cooldownMs - nowMs));
 }
 
+/** What the loads say by themselves. */
+interface LoadsSeen {
+  readonly pointsMax: number | null;
+  readonly unreadable: readonly ShardLoad[];
+  readonly isAbove: boolean;
+}
+
+/** The reasons are looked at in the order of this function: the first that holds is the decision. */
 export function decide(input: DecisionInput): Decision {
-  const { policy, loads, shards, nowMs } = input;
-  const unreadable = loads.filter((load) => load.points === null);
-  const read = loads.filter((load): load is ShardLoad & { points: number } => load.points !== null);
-  const pointsMax = read.length === 0 ? null : Math.max(...read.map((load) => load.points));
-  const isAbove = policy.highWaterPoints > 0 && pointsMax !== null && pointsMax > policy.highWaterPoints;
-  // Unknown is neither calm nor load: it leaves the count of evaluations above the mark where it was.
-  const streak = isAbove ? input.streak + 1 : unreadable.length > 0 ? input.streak : 0;
-  const because = (reason: DecisionReason, message: string): Decision => ({
-    reason,
-    message,
-    pointsMax,
-    unreadable: unreadable.map((load) => load.shardId),
-    streak: decidesWithoutLoads(reason) ? 0 : streak,
-  });
-
-  if (!policy.enabled) return because('disabled', 'the policy is disabled');
-  if (policy.highWaterPoints === 0)
-    return because('no_high_water_mark', 'the policy has no high_water_points, so nothing is ever above the mark');
+  const { policy } = input;
+  const unread = { pointsMax: null, unreadable: [], streak: 0 };
+  if (!policy.enabled) return { ...unread, reason: 'disabled', message: 'the policy is disabled' };
+  if (policy.highWaterPoints <= 0) {
+    const message = 'the policy has no high_water_points, so nothing is ever above the mark';
+    return { ...unread, reason: 'no_high_water_mark', message };
+  }
+  const seen = lookAt(input);
+  const streak = streakOf(input, seen);
+  const because = (reason: DecisionReason, message: string): Decision => {
+    return {
+      reason,
+      message,
+      pointsMax: seen.pointsMax,
+      unreadable: seen.unreadable.map((load) => load.shardId),
+      streak,
+    };
+  };
   if (input.busyWith !== null) return because('operation_running', `${input.busyWith}: one change at a time`);
-  const coolingMs = cooldownLeftMs(policy, input.lastScaleAtMs, nowMs);
-  if (coolingMs > 0)
-    return because(
-      'cooling_down',
-      `the last grow began less than ${policy.cooldownSecs} s ago: ${Math.ceil(coolingMs / 1_000)} s left`,
-    );
+  const coolingMs = cooldownLeftMs(policy, input.lastScaleAtMs, input.nowMs);
+  if (coolingMs > 0) {
+    const left = `${Math.ceil(coolingMs / 1_000)} s left`;
+    return because('cooling_down', `the last grow began less than ${policy.cooldownSecs} s ago: ${left}`);
+  }
+  const unknown = seen.unreadable
+    .map((load) => `shard ${load.shardId} (${load.problem ?? 'it was not looked at'})`)
+    .join(', ');
+  if (!seen.isAbove && seen.unreadable.length > 0) {
+    const mark = `no other shard is above ${policy.highWaterPoints} points`;
+    return because('shard_unreadable', `could not read ${unknown}, and ${mark}`);
+  }
+  const fullest = `the fullest shard holds ${seen.pointsMax ?? 0} points, the mark is ${policy.highWaterPoints}`;
+  if (!seen.isAbove) return because('below_mark', fullest);
 
-  const unknown = unreadable.map((load) => `shard ${load.shardId} (${load.problem ?? 'no reason given'})`).join(', ');
-  const butUnknown = unreadable.length === 0 ? '' : `; not read: ${unknown}`;
-  if (!isAbove) {
-    if (unreadable.length > 0) {
-      return because(
-        'shard_unreadable',
-        `could not read ${unknown}, and no other shard is above ${policy.highWaterPoints} points`,
-      );
-    }
-    return because(
-      'below_mark',
-      `the fullest shard holds ${pointsMax ?? 0} points, the mark is ${policy.highWaterPoints}`,
-    );
-  }
-  const above = `the fullest shard holds ${pointsMax} points, the mark is ${policy.highWaterPoints}${butUnknown}`;
+  const above = seen.unreadable.length === 0 ? fullest : `${fullest}; not read: ${unknown}`;
   if (streak < policy.sustainEvaluations) {
-    return because(
-      'not_sustained',
-      `${above}: evaluation ${streak} of the ${policy.sustainEvaluations} in a row that it takes`,
-    );
+    const needed = `evaluation ${streak} of the ${policy.sustainEvaluations} in a row that it takes`;
+    return because('not_sustained', `${above}: ${needed}`);
   }
+  const shards = input.shardIds.length;
   if (policy.maxShards > 0 && shards >= policy.maxShards) {
     return because('at_cap', `${above}, but the cluster has ${shards} shards and max_shards is ${policy.maxShards}`);
   }
-  if (input.standbys === 0)
+  if (input.standbys <= 0) {
     return because('no_standby', `${above}, but no standby is left: add one with POST /cluster/standbys`);
+  }
   return because('grow', above);
+}
+
+function lookAt({ policy, shardIds, loads }: DecisionInput): LoadsSeen {
+  const notLookedAt = { points: null, problem: null };
+  const all = shardIds.map((shardId) => loads.find((load) => load.shardId === shardId) ?? { shardId, ...notLookedAt });
+  const points = all.flatMap((load) => (load.points === null ? [] : [load.points]));
+  const pointsMax = points.length === 0 ? null : Math.max(...points);
+  return {
+    pointsMax,
+    unreadable: all.filter((load) => load.points === null),
+    isAbove: pointsMax !== null && pointsMax > policy.highWaterPoints,
+  };
+}
+
+/** Points count twice while they are moved, so what is seen then says nothing. Unknown is neither calm nor load (INV-8): it leaves the count as it was. */
+function streakOf({ busyWith, streak }: DecisionInput, { isAbove, unreadable }: LoadsSeen): number {
+  if (busyWith !== null) return 0;
+  if (isAbove) return streak + 1;
+  return unreadable.length > 0 ? streak : 0;
 }

@@ -22,14 +22,16 @@ import {
 import type { ClusterAnswer, ClusterTransition } from '../activities/contract';
 import {
   addStandby,
+  isSameNotice,
   markStandbys,
   NO_AUTOSCALE,
-  noticesOf,
   recordEvaluation,
+  refreshNotices,
   removeStandby,
   replacePolicy,
   seedAutoscale,
   type AutoscaleState,
+  type Notice,
 } from '../domain/autoscale-state';
 import { catchUp, type ClusterState } from '../domain/cluster-state';
 import { HISTORY_EVENTS_MAX } from '../domain/limits';
@@ -59,10 +61,11 @@ export async function cluster(input: ClusterInput): Promise<void> {
   setHandler(
     transitionUpdate,
     (transition): ClusterAnswer => {
-      const before = state.autoscale;
-      state = answering(() => apply(state, transition));
+      const before = state.autoscale.notices;
+      const after = answering(() => apply(state, transition));
+      state = { ...after, autoscale: refreshNotices(after.autoscale, nowMs()) };
       setCurrentDetails(clusterDetails(state));
-      logNotices(before, state.autoscale);
+      logNotices(before, state.autoscale.notices);
       return { map: state.map, lock: state.lock };
     },
     // A refusal by the validator leaves no event behind, so refused requests do not make the history longer.
@@ -129,15 +132,13 @@ function applyToAutoscale(state: AutoscaleState, transition: AutoscaleTransition
 }
 
 /** Once per change: what an operator must notice is logged when it begins and when it is over, not while it lasts. */
-function logNotices(before: AutoscaleState, after: AutoscaleState): void {
-  if (before === after) return;
-  const [old, now] = [noticesOf(before), noticesOf(after)];
-  const isAmong = (list: typeof now, each: (typeof now)[number]): boolean =>
-    list.some(({ code, about }) => code === each.code && about === each.about);
-  for (const { code, about, message } of now.filter((each) => !isAmong(old, each))) {
+function logNotices(before: readonly Notice[], after: readonly Notice[]): void {
+  const isNew = (each: Notice): boolean => !before.some((other) => isSameNotice(other, each));
+  const isOver = (each: Notice): boolean => !after.some((other) => isSameNotice(other, each));
+  for (const { code, about, message } of after.filter(isNew)) {
     log.warn(`autoscale: ${message}`, { notice: code, about });
   }
-  for (const { code, about } of old.filter((each) => !isAmong(now, each))) {
+  for (const { code, about } of before.filter(isOver)) {
     log.warn('autoscale: this is over', { notice: code, about });
   }
 }

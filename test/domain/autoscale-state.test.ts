@@ -1,0 +1,234 @@
+import {
+  addStandby,
+  DEFAULT_POLICY,
+  markStandbys,
+  NO_AUTOSCALE,
+  recordEvaluation,
+  refreshNotices,
+  removeStandby,
+  replacePolicy,
+  seedAutoscale,
+  type AutoscaleState,
+  type Evaluation,
+} from '../../src/domain/autoscale-state';
+import { seedState, type ClusterState, type OperationEnd } from '../../src/domain/cluster-state';
+import { DomainError } from '../../src/domain/errors';
+import { EVALUATIONS_MAX, STANDBYS_MAX } from '../../src/domain/limits';
+import { announce, flip, release, reserve, takeOver, withdraw } from '../../src/domain/lock-transitions';
+import type { ShardAddress } from '../../src/domain/shard-map';
+
+const address = (name: string, ...replicas: string[]): ShardAddress => ({
+  primary_url: `http://${name}:6333`,
+  replica_urls: replicas.map((each) => `http://${each}:6333`),
+});
+const codeOf = (step: () => unknown): string => {
+  try {
+    step();
+  } catch (error) {
+    if (error instanceof DomainError) return error.code;
+    throw error;
+  }
+  return 'no error';
+};
+const urls = ({ standbys }: AutoscaleState): string[] => standbys.map((each) => each.primary_url);
+const ENABLED = { ...DEFAULT_POLICY, enabled: true, highWaterPoints: 10 };
+const evaluation = (change: Partial<Evaluation> = {}): Evaluation => ({
+  atMs: 1,
+  reason: 'below_mark',
+  message: 'calm',
+  pointsMax: 1,
+  unreadable: [],
+  operationId: null,
+  refusal: null,
+  ...change,
+});
+
+describe('the seed of the policy', () => {
+  it('is taken over once, and what comes later changes nothing', () => {
+    const first = seedAutoscale(NO_AUTOSCALE, { policy: ENABLED, standbys: [address('a')], nowMs: 5 });
+    expect(first).toMatchObject({ seeded: true, policy: ENABLED, standbys: [{ addedAtMs: 5, unusable: null }] });
+    expect(seedAutoscale(first, { policy: DEFAULT_POLICY, standbys: [address('b')], nowMs: 6 })).toBe(first);
+  });
+
+  it('does not come after a policy that was set by hand', () => {
+    const byHand = replacePolicy(NO_AUTOSCALE, ENABLED);
+    expect(seedAutoscale(byHand, { policy: DEFAULT_POLICY, standbys: [], nowMs: 6 })).toBe(byHand);
+  });
+
+  it('keeps one of two standbys at the same address', () => {
+    const before = addStandby(NO_AUTOSCALE, address('a'), 1);
+    expect(urls(seedAutoscale(before, { policy: ENABLED, standbys: [address('a'), address('b')], nowMs: 2 }))).toEqual([
+      'http://a:6333',
+      'http://b:6333',
+    ]);
+  });
+});
+
+it('a new policy begins the row of evaluations above the mark anew', () => {
+  expect(replacePolicy({ ...NO_AUTOSCALE, streak: 3 }, ENABLED)).toMatchObject({ streak: 0, policy: ENABLED });
+});
+
+describe('the pool of standbys', () => {
+  it('keeps the order in which they came', () => {
+    const pool = ['a', 'b', 'c'].reduce((state, name) => addStandby(state, address(name), 1), NO_AUTOSCALE);
+    expect(urls(removeStandby(pool, 'http://a:6333'))).toEqual(['http://b:6333', 'http://c:6333']);
+  });
+
+  it('refuses an address that any standby answers at, as primary or replica', () => {
+    const pool = addStandby(NO_AUTOSCALE, address('a', 'r'), 1);
+    expect(codeOf(() => addStandby(pool, address('r'), 2))).toBe('StandbyKnown');
+    expect(codeOf(() => addStandby(pool, address('b', 'a'), 2))).toBe('StandbyKnown');
+  });
+
+  it('is bounded', () => {
+    const full = Array.from({ length: STANDBYS_MAX }).reduce<AutoscaleState>(
+      (state, _, n) => addStandby(state, address(`s${n}`), 1),
+      NO_AUTOSCALE,
+    );
+    expect(codeOf(() => addStandby(full, address('more'), 1))).toBe('InvalidRequest');
+  });
+
+  it('refuses to remove one that it does not have', () => {
+    expect(codeOf(() => removeStandby(NO_AUTOSCALE, 'http://a:6333'))).toBe('UnknownStandby');
+  });
+
+  it('marks one as unusable from the first time on, and takes the mark away when it is usable', () => {
+    const pool = addStandby(addStandby(NO_AUTOSCALE, address('a'), 1), address('b'), 1);
+    const down = (reason: string) => [{ primaryUrl: 'http://a:6333', problem: reason }];
+    const marked = markStandbys(markStandbys(pool, down('down'), 10), down('still down'), 20);
+    expect(marked.standbys.map((each) => each.unusable)).toEqual([
+      { reason: 'still down', sinceMs: 10, triedAtMs: 20 },
+      null,
+    ]);
+    const up = markStandbys(marked, [{ primaryUrl: 'http://a:6333', problem: null }], 30);
+    expect(up.standbys[0]?.unusable).toBeNull();
+  });
+
+  it('passes over findings about one that is gone meanwhile', () => {
+    expect(markStandbys(NO_AUTOSCALE, [{ primaryUrl: 'http://a:6333', problem: 'down' }], 1).standbys).toEqual([]);
+  });
+});
+
+it('remembers a bounded number of evaluations, newest first', () => {
+  let state = NO_AUTOSCALE;
+  for (let atMs = 1; atMs <= EVALUATIONS_MAX + 5; atMs++) state = recordEvaluation(state, evaluation({ atMs }), 2);
+  expect(state.evaluations).toHaveLength(EVALUATIONS_MAX);
+  expect(state.streak).toBe(2);
+  expect(state.evaluations[0]?.atMs).toBe(EVALUATIONS_MAX + 5);
+});
+
+describe('what an operator must notice', () => {
+  const after = (change: Partial<Evaluation>, state: AutoscaleState, nowMs: number): AutoscaleState =>
+    refreshNotices(recordEvaluation(state, evaluation(change), 0), nowMs);
+  const enabled = { ...NO_AUTOSCALE, policy: ENABLED };
+  const codes = (state: AutoscaleState): string[] => state.notices.map((each) => each.code);
+
+  it.each([
+    ['NoStandbyLeft', { reason: 'no_standby' }],
+    ['CapReached', { reason: 'at_cap' }],
+    ['ShardUnreadable', { reason: 'shard_unreadable', unreadable: [1] }],
+    ['ShardUnreadable', { reason: 'grow', unreadable: [1] }],
+    ['GrowRefused', { reason: 'grow', refusal: 'DonorUnreachable' }],
+  ] as const)('is %s after an evaluation with %j, until one without', (code, change) => {
+    const noticed = after(change, enabled, 7);
+    expect(noticed.notices).toMatchObject([{ code, sinceMs: 7 }]);
+    expect(codes(after({}, noticed, 8))).toEqual([]);
+  });
+
+  it('keeps its beginning for longer than evaluations are remembered', () => {
+    let state = after({ reason: 'no_standby', message: 'first words' }, enabled, 100);
+    for (let n = 1; n <= 2 * EVALUATIONS_MAX; n++)
+      state = after({ reason: 'no_standby', message: `${n}` }, state, 100 + n);
+    expect(state.notices).toMatchObject([{ sinceMs: 100, message: `${2 * EVALUATIONS_MAX}` }]);
+  });
+
+  it('tells unreadable shards and unusable standbys apart', () => {
+    const pool = markStandbys(
+      addStandby(enabled, address('a'), 1),
+      [{ primaryUrl: 'http://a:6333', problem: 'down' }],
+      2,
+    );
+    const state = after({ reason: 'shard_unreadable', unreadable: [0, 3] }, pool, 3);
+    expect(state.notices.map((each) => each.about)).toEqual(['shard 0', 'shard 3', 'http://a:6333']);
+  });
+
+  it('is nothing while the policy is disabled', () => {
+    expect(codes(after({ reason: 'no_standby' }, NO_AUTOSCALE, 1))).toEqual([]);
+  });
+});
+
+describe('a grow that takes a standby', () => {
+  const pool = (): ClusterState => {
+    const autoscale = ['a', 'b'].reduce((state, name) => addStandby(state, address(name), 1), {
+      ...NO_AUTOSCALE,
+      policy: ENABLED,
+      lastScaleAtMs: 50,
+    });
+    return { ...seedState([address('s0'), address('s1')]), autoscale };
+  };
+  const take = (state: ClusterState, operationId: string, name: string): ClusterState =>
+    reserve(state, { operationId, request: { kind: 'grow', shards: [address(name)], fromStandby: true }, nowMs: 100 });
+  const end = (state: ClusterState, operationId: string, how: OperationEnd, code: string | null = null): ClusterState =>
+    release(state, { operationId, end: how, code, pointsMoved: 0, message: 'why', nowMs: 200 });
+
+  it('takes standby, cooldown and lock in one transition', () => {
+    const taken = take(pool(), 'grow-1', 'a');
+    expect(taken.lock).toMatchObject({ operationId: 'grow-1', standby: { lastScaleBeforeMs: 50 } });
+    expect(urls(taken.autoscale)).toEqual(['http://b:6333']);
+    expect(taken.autoscale.lastScaleAtMs).toBe(100);
+  });
+
+  it('is refused, and takes nothing, when another evaluation was faster', () => {
+    const taken = take(pool(), 'grow-1', 'a');
+    expect(codeOf(() => take(taken, 'grow-2', 'b'))).toBe('OperationInProgress');
+    const gone = { ...taken, lock: null };
+    expect(codeOf(() => take(gone, 'grow-2', 'a'))).toBe('UnknownStandby');
+  });
+
+  it('takes one once, however often it asks', () => {
+    const taken = take(pool(), 'grow-1', 'a');
+    expect(take(taken, 'grow-1', 'a')).toBe(taken);
+  });
+
+  it('keeps the standby for good when it flipped', () => {
+    const flipped = flip(announce(take(pool(), 'grow-1', 'a'), 'grow-1'), 'grow-1');
+    expect(urls(end(flipped, 'grow-1', 'succeeded').autoscale)).toEqual(['http://b:6333']);
+  });
+
+  it('gives it back to the front after an undo, marked, with the cooldown going on (INV-7)', () => {
+    const undone = withdraw(announce(take(pool(), 'grow-1', 'a'), 'grow-1'), 'grow-1');
+    const { autoscale } = end(undone, 'grow-1', 'failed', 'PatienceExhausted');
+    expect(urls(autoscale)).toEqual(['http://a:6333', 'http://b:6333']);
+    expect(autoscale.standbys[0]).toMatchObject({ addedAtMs: 1, unusable: { reason: 'why', sinceMs: 200 } });
+    expect(autoscale.lastScaleAtMs).toBe(100);
+  });
+
+  it('gives it back without a mark after a cancel', () => {
+    const undone = withdraw(announce(take(pool(), 'grow-1', 'a'), 'grow-1'), 'grow-1');
+    expect(end(undone, 'grow-1', 'cancelled').autoscale.standbys[0]?.unusable).toBeNull();
+  });
+
+  it.each([
+    ['JoinerUnreachable', true],
+    ['DonorUnreachable', false],
+  ])('gives cooldown and standby back as they were after a refusal with %s', (code, isMarked) => {
+    const { autoscale } = end(take(pool(), 'grow-1', 'a'), 'grow-1', 'refused', code);
+    expect(urls(autoscale)).toEqual(['http://a:6333', 'http://b:6333']);
+    expect(autoscale.lastScaleAtMs).toBe(50);
+    expect(autoscale.standbys[0]?.unusable !== null).toBe(isMarked);
+  });
+
+  it('is given back by the operation that recovers one that was terminated', () => {
+    const announced = announce(take(pool(), 'grow-1', 'a'), 'grow-1');
+    const recovering = takeOver(announced, { operationId: 'recover-1', from: 'grow-1', nowMs: 150 });
+    const { autoscale, lock } = end(withdraw(recovering, 'recover-1'), 'recover-1', 'succeeded');
+    expect(lock).toBeNull();
+    expect(urls(autoscale)).toEqual(['http://a:6333', 'http://b:6333']);
+  });
+
+  it('is not given back twice when somebody has added it by hand meanwhile', () => {
+    const undone = withdraw(announce(take(pool(), 'grow-1', 'a'), 'grow-1'), 'grow-1');
+    const again = { ...undone, autoscale: addStandby(undone.autoscale, address('a'), 150) };
+    expect(urls(end(again, 'grow-1', 'failed').autoscale)).toEqual(['http://b:6333', 'http://a:6333']);
+  });
+});
