@@ -4,6 +4,7 @@
  */
 import type { AutoscalePolicy, Evaluation } from '../domain/autoscale-state';
 import type { OperationLock, PublishedState } from '../domain/cluster-state';
+import type { CollectionFindings, FindingSample, FindingsByHolder, Holder } from '../domain/findings';
 import type { LockRequest, OperationResult } from '../domain/lock-transitions';
 import type { ManualChange } from '../domain/manual-changes';
 import type { OperationState } from '../workflows/operation-state';
@@ -129,6 +130,7 @@ export interface DropResult extends MayWriteLate {
   readonly cursor: WalkCursor | null;
   readonly restarted: boolean;
   readonly collectionGone: boolean;
+  /** By the shard that let go: a donor, or with `from: 'receivers'` a receiver. */
   readonly droppedByDonor: Readonly<Record<string, number>>;
   /** Of these, points that the owner did not hold any more. */
   readonly droppedAsDeleted: number;
@@ -161,6 +163,55 @@ export interface PreflightReport {
 export interface DrainPreflightInput extends Move {
   readonly routerUrls: readonly string[];
   readonly mapVersion: number;
+}
+
+/** Whom a check or a repair reads: the shards of the map, and leftovers, which own nothing. */
+export interface RepairParties extends Move {
+  readonly leftovers: readonly ShardAddress[];
+}
+
+/** A collection as a check or a repair found it. */
+export interface InspectedCollection extends Pick<
+  CollectionFindings,
+  'collection' | 'notCompared' | 'missingOn' | 'otherSchemaOn'
+> {
+  /** Rows that its holders say they have, together. */
+  readonly rows: number;
+}
+
+/** Where the merge over all holders stands; see WalkCursor. */
+export interface HolderCursor {
+  readonly streams: readonly {
+    readonly holder: Holder;
+    readonly offset: number;
+    readonly lastIdDigest: string | null;
+  }[];
+}
+
+export interface CompareInput extends RepairParties {
+  readonly collection: string;
+  readonly cursor: HolderCursor | null;
+  /** Null: only looks. */
+  readonly mend: { readonly settleMs: number; readonly prefer: readonly Holder[] } | null;
+}
+export interface CompareResult extends MayWriteLate {
+  /** Null: the collection has been walked to its end. */
+  readonly cursor: HolderCursor | null;
+  /** The walk began anew: what was `seen` of this collection before does not count any more. */
+  readonly restarted: boolean;
+  readonly rowsRead: number;
+  /** What a walk that began anew would see again. */
+  readonly seen: { readonly points: number; readonly byHolder: FindingsByHolder };
+  /** Samples of what was seen. */
+  readonly samples: readonly FindingSample[];
+  /** What was found and mended, so that no walk sees it again. */
+  readonly mended: {
+    readonly byHolder: FindingsByHolder;
+    readonly moved: number;
+    readonly removedByHolder: Readonly<Record<Holder, number>>;
+  };
+  /** An attempt before this one may have written something that nobody counted. */
+  readonly mayHaveWritten: boolean;
 }
 
 export interface CoordinatorActivities {
@@ -265,4 +316,22 @@ export interface CoordinatorActivities {
   emptyLeaver(
     input: Move & { leaver: Shard; settleMs: number },
   ): Promise<{ done: boolean; removed: number; kept: number; collectionsDropped: number } & MayWriteLate>;
+
+  /**
+   * A repair empties leftovers of what the owners hold, so a leftover must not be a shard of the map, or a router, under another address.
+   * Creates a collection on each leftover for a moment, and looks whether a shard of the map shows it. Fails with InvalidRequest when one does.
+   */
+  probeLeftovers(input: RepairParties & { operationId: string }): Promise<MayWriteLate>;
+
+  /**
+   * What collections there are, and where they are missing or differ. What looks wrong is looked at twice, `settleMs` apart: a client may be
+   * creating or dropping it. With `creates`, missing ones are created on shards of the map, with the settings on which all others agree.
+   * `collections` restricts to these; fails with InvalidRequest when one of them is nowhere.
+   */
+  inspectCollections(
+    input: RepairParties & { collections: readonly string[] | null; creates: boolean; settleMs: number },
+  ): Promise<{ collections: readonly InspectedCollection[]; created: number } & MayWriteLate>;
+
+  /** One segment of the merge of one collection over all holders: finds what lies where it does not belong, and mends it when told to. */
+  compareSegment(input: CompareInput): Promise<CompareResult>;
 }

@@ -2,15 +2,18 @@ import { SYSTEM_CLOCK } from './attempt';
 import { awaitRouters } from './await-routers';
 import { createChangeCluster } from './change-cluster';
 import { cleanJoiner } from './clean-joiner';
+import { compareSegment } from './compare-segment';
 import { confirmSegment } from './confirm-segment';
 import type { CoordinatorActivities } from './contract';
 import { copyPage } from './copy-page';
 import type { ActivityDeps } from './deps';
 import { dropSegment } from './drop-segment';
+import { inspectCollections } from './inspect-collections';
 import { listCollections } from './list-collections';
 import { preflightDrain } from './preflight-drain';
 import { preflightGrow } from './preflight-grow';
 import { prepareCollections } from './prepare-collections';
+import { probeLeftovers } from './probe-leftovers';
 import { createRecallOperation } from './recall-operation';
 import { reconcileSegment } from './reconcile-segment';
 import { removeOrphanCollections } from './remove-orphan-collections';
@@ -42,5 +45,8 @@ export function createActivities(deps: ActivityDeps): CoordinatorActivities {
     dropSegment: activity(runtime, dropSegment),
     confirmSegment: activity(runtime, confirmSegment),
     cleanJoiner: activity(runtime, cleanJoiner),
+    probeLeftovers: activity(runtime, probeLeftovers),
+    inspectCollections: activity(runtime, inspectCollections),
+    compareSegment: activity(runtime, compareSegment),
   };
 }

@@ -37,6 +37,10 @@ export const EVALUATIONS_MAX = 20;
 export const STANDBYS_MAX = 128;
 /** Samples of a finding that a check keeps; all of them are counted. */
 export const FINDING_SAMPLES_MAX = 100;
+/** Collections, and shards with something of them, that findings list one by one: they are state, and pass through a history. */
+export const FINDING_ROWS_MAX = 2_000;
+/** Readings of everything after which a repair ends with what is left, instead of chasing clients. */
+export const REPAIR_PASSES_MAX = 5;
 /** Body of a request to this API. */
 export const REQUEST_BODY_BYTES_MAX = 64 * 1024;
 /** Shards in a map. Placement is computed per point and shard. */

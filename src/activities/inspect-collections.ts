@@ -1,0 +1,123 @@
+import { DomainError } from '../domain/errors';
+import { holderOf, type Holder } from '../domain/findings';
+import type { ShardCollection } from '../shards/shard-client';
+import type { CoordinatorActivities, InspectedCollection } from './contract';
+import { findLeaders } from './find-leaders';
+import type { ActivityScope } from './run-activity';
+
+type InspectInput = Parameters<CoordinatorActivities['inspectCollections']>[0];
+type InspectResult = Awaited<ReturnType<CoordinatorActivities['inspectCollections']>>;
+
+/** One collection, by holder; those that lack it are left out. */
+interface Found {
+  readonly onShards: ReadonlyMap<Holder, ShardCollection>;
+  readonly onLeftovers: ReadonlyMap<Holder, ShardCollection>;
+}
+
+/**
+ * A shard that cannot be asked fails the attempt: unknown is not "has none" (INV-8). Nothing is created on leftovers, and nothing that
+ * only leftovers have: clients have dropped that, or it was never theirs.
+ */
+export async function inspectCollections(scope: ActivityScope, input: InspectInput): Promise<InspectResult> {
+  const { attempt } = scope;
+  await findLeaders(scope, [...input.shards, ...input.leftovers]);
+  const first = await inspect(scope, input);
+  const looksWrong = first.some(({ missingOn, notCompared }) => missingOn.length > 0 || notCompared !== null);
+  if (!looksWrong) return { collections: first.map(asTold), created: 0, lateWritesUntilMs: attempt.lateWritesUntilMs };
+  await attempt.sleep(input.settleMs);
+  const second = await inspect(scope, input);
+  const created = input.creates ? await createMissing(scope, input, { first, second }) : 0;
+  return { collections: second.map(asTold), created, lateWritesUntilMs: attempt.lateWritesUntilMs };
+}
+
+/** With what it takes to create it elsewhere, which stays in this activity. */
+interface Inspected extends InspectedCollection {
+  readonly schema: string;
+}
+
+function asTold({ schema: _, ...told }: Inspected): InspectedCollection {
+  return told;
+}
+
+async function inspect(scope: ActivityScope, input: InspectInput): Promise<Inspected[]> {
+  const found = await collectionsOf(scope, input);
+  const nowhere = input.collections?.find((name) => !found.has(name));
+  if (nowhere !== undefined) {
+    throw new DomainError(
+      'InvalidRequest',
+      `expected collection ${nowhere} on at least one shard, none has it: correct its name, or leave it out`,
+    );
+  }
+  return [...found].map(([collection, on]) => judge(collection, on, input));
+}
+
+async function collectionsOf({ attempt, shards }: ActivityScope, input: InspectInput): Promise<Map<string, Found>> {
+  const ask = (of: InspectInput['leftovers']): Promise<ShardCollection[][]> =>
+    Promise.all(of.map((each) => shards.client(each).listCollections(attempt.reading)));
+  const [ofShards, ofLeftovers] = await Promise.all([ask(input.shards), ask(input.leftovers)]);
+  const names = new Set([...ofShards, ...ofLeftovers].flat().map(({ name }) => name));
+  const wanted = [...names].filter((name) => input.collections?.includes(name) ?? true).sort();
+  const having = (name: string, of: InspectInput['leftovers'], lists: ShardCollection[][]): Found['onShards'] => {
+    const found = of.map((each, index) => [holderOf(each), lists[index]?.find((one) => one.name === name)] as const);
+    return new Map(found.flatMap(([holder, one]) => (one === undefined ? [] : [[holder, one] as const])));
+  };
+  return new Map(
+    wanted.map((name) => [
+      name,
+      { onShards: having(name, input.shards, ofShards), onLeftovers: having(name, input.leftovers, ofLeftovers) },
+    ]),
+  );
+}
+
+function judge(collection: string, { onShards, onLeftovers }: Found, input: InspectInput): Inspected {
+  const all = [...onShards, ...onLeftovers];
+  const schema = mostCommon(all.map(([, each]) => each.schema));
+  const otherSchemaOn = all.filter(([, each]) => each.schema !== schema).map(([holder]) => holder);
+  return {
+    collection,
+    schema,
+    missingOn: input.shards.map(holderOf).filter((holder) => !onShards.has(holder)),
+    otherSchemaOn,
+    notCompared: reasonNotToCompare({ onShards, onLeftovers }, otherSchemaOn),
+    rows: all.reduce((sum, [, { count }]) => sum + count, 0),
+  };
+}
+
+function reasonNotToCompare(
+  { onShards, onLeftovers }: Found,
+  otherSchemaOn: readonly Holder[],
+): InspectedCollection['notCompared'] {
+  if (otherSchemaOn.length > 0) return 'other_schema';
+  if ([...onShards.values(), ...onLeftovers.values()].some(({ multivector }) => multivector === true)) {
+    return 'multivector';
+  }
+  return onShards.size === 0 ? 'only_on_leftovers' : null;
+}
+
+/** Of several equally common ones the first, which is that of the shard that is longest in the map. */
+function mostCommon(values: readonly string[]): string {
+  const counts = new Map<string, number>();
+  for (const value of values) counts.set(value, (counts.get(value) ?? 0) + 1);
+  const most = Math.max(...counts.values());
+  return values.find((value) => counts.get(value) === most) ?? '';
+}
+
+/** What was missing at both looks, where all others agree. A client that has created it meanwhile is no error. */
+async function createMissing(
+  { attempt, shards }: ActivityScope,
+  input: InspectInput,
+  { first, second }: { first: readonly Inspected[]; second: readonly Inspected[] },
+): Promise<number> {
+  let created = 0;
+  for (const { collection, missingOn, notCompared, schema } of second) {
+    if (notCompared !== null && notCompared !== 'multivector') continue;
+    const before = first.find((each) => each.collection === collection);
+    for (const shard of input.shards) {
+      const holder = holderOf(shard);
+      if (!missingOn.includes(holder) || before?.missingOn.includes(holder) !== true) continue;
+      const outcome = await attempt.write((ctx) => shards.client(shard).createCollection(schema, ctx));
+      if (outcome === 'created') created += 1;
+    }
+  }
+  return created;
+}

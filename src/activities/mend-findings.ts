@@ -1,0 +1,209 @@
+/**
+ * Points that shards hold which do not own them: left alone for a settle time, looked at again, and mended.
+ *
+ *  1. The holders are asked again, then the owner. A copy that is gone by now is no finding.
+ *  2. The owner holds the point: its value wins, and the copies are removed. It lacks it: what its holders agree on, or what the preferred one
+ *     of them holds, is written to it, and looked at there. Else all is left as it is.
+ *  3. Copies are removed only of points that the owner was seen to hold in this same attempt (INV-5).
+ *
+ * Between the last look at the owner and the write that follows a client may write the point there, and is overwritten. Quiver
+ * has no conditional write, so this window can only be kept short: a few points at a time, the owner asked last.
+ */
+import type { Finding, Holder } from '../domain/findings';
+import type { ShardClient } from '../shards/shard-client';
+import { isNotFound } from './collection-presence';
+import type { CompareInput } from './contract';
+import { collectionInFlux } from './failures';
+import type { FindingLedger } from './finding-ledger';
+import type { HolderStream } from './holder-merge';
+import { inParallel } from './in-parallel';
+import { decide, findingsOf, type Copy } from './judge-point';
+import { LOOKS_IN_FLIGHT } from './mend';
+import { PacedDelete } from './paced-delete';
+import type { ActivityScope } from './run-activity';
+import { cutToBodies } from './slice-writer';
+
+/** A point that lies on shards which do not own it. */
+export interface Misplaced {
+  readonly id: Buffer;
+  readonly ownerId: number;
+  /** All but the owner, and where the point was seen on each. */
+  readonly holders: readonly { readonly stream: HolderStream; readonly offset: number }[];
+}
+
+type MendInput = CompareInput & { readonly mend: NonNullable<CompareInput['mend']> };
+
+/** Points between whose last look and whose write there is nothing else. */
+const POINTS_AT_ONCE = 8;
+const SHARDS_AT_ONCE = 8;
+
+interface Removal {
+  readonly id: Buffer;
+  readonly finding: Finding;
+}
+
+/** A point as its holders and then its owner answered just now. */
+interface Look {
+  readonly point: Misplaced;
+  readonly copies: readonly (Copy & { readonly stream: HolderStream; readonly offset: number })[];
+  owned: Buffer | null;
+}
+
+export class FindingMender {
+  readonly #scope: ActivityScope;
+  readonly #input: MendInput;
+  readonly #owners: ReadonlyMap<number, HolderStream>;
+  readonly #ledger: FindingLedger;
+  readonly #deletes = new Map<Holder, PacedDelete>();
+  #removals = new Map<HolderStream, Removal[]>();
+
+  constructor(
+    scope: ActivityScope,
+    options: {
+      readonly input: MendInput;
+      readonly owners: ReadonlyMap<number, HolderStream>;
+      readonly ledger: FindingLedger;
+    },
+  ) {
+    this.#scope = scope;
+    this.#input = options.input;
+    this.#owners = options.owners;
+    this.#ledger = options.ledger;
+  }
+
+  async mend(misplaced: readonly Misplaced[]): Promise<void> {
+    const { attempt } = this.#scope;
+    await attempt.sleep(this.#input.mend.settleMs);
+    this.#removals = new Map();
+    for (let start = 0; start < misplaced.length; start += POINTS_AT_ONCE) {
+      await this.#mendFew(misplaced.slice(start, start + POINTS_AT_ONCE));
+    }
+    await inParallel([...this.#removals], SHARDS_AT_ONCE, ([stream, removals]) => this.#remove(stream, removals));
+  }
+
+  async #mendFew(points: readonly Misplaced[]): Promise<void> {
+    const looks = await this.#look(points);
+    const moves: { look: Look; raw: Buffer }[] = [];
+    for (const look of looks) {
+      const decision = decide(look.owned, look.copies, this.#input.mend.prefer);
+      if (decision.kind === 'move') moves.push({ look, raw: decision.raw });
+      else if (decision.kind === 'remove') this.#queueRemovals(look);
+      else this.#leave(look);
+    }
+    if (moves.length === 0) return;
+    for (const look of await this.#move(moves)) this.#queueRemovals(look);
+  }
+
+  /** The owner last: what follows is decided by it. Points whose copies are all gone are left out. */
+  async #look(points: readonly Misplaced[]): Promise<Look[]> {
+    const looks = points.map((point) => ({
+      point,
+      copies: [] as Look['copies'][number][],
+      owned: null as Buffer | null,
+    }));
+    const questions = looks.flatMap((look) => look.point.holders.map((holder) => ({ look, ...holder })));
+    await inParallel(questions, LOOKS_IN_FLIGHT, async ({ look, stream, offset }) => {
+      const raw = await this.#pointOn(this.#scope.shards.client(stream.address), look.point.id);
+      if (raw !== null) look.copies.push({ holder: stream.holder, raw, stream, offset });
+    });
+    const left = looks.filter((look) => look.copies.length > 0);
+    await inParallel(left, LOOKS_IN_FLIGHT, async (look) => {
+      look.owned = await this.#pointOn(this.#owner(look.point.ownerId), look.point.id);
+    });
+    return left;
+  }
+
+  /** Returns those that the owner was then seen to hold. Another one was deleted there by a client at once: the next pass looks at it. */
+  async #move(moves: readonly { look: Look; raw: Buffer }[]): Promise<Look[]> {
+    const { attempt } = this.#scope;
+    const { collection } = this.#input;
+    const ownerIds = [...new Set(moves.map(({ look }) => look.point.ownerId))];
+    await inParallel(ownerIds, SHARDS_AT_ONCE, async (ownerId) => {
+      const ofOwner = moves.filter(({ look }) => look.point.ownerId === ownerId);
+      for (const body of cutToBodies(ofOwner.map(({ raw }) => raw))) {
+        await this.#orInFlux(attempt.write((ctx) => this.#owner(ownerId).upsert(collection, body, ctx)));
+        this.#ledger.moved(body.length);
+        attempt.reach(this.#ledger.progress());
+      }
+    });
+    const held: Look[] = [];
+    await inParallel(moves, LOOKS_IN_FLIGHT, async ({ look }) => {
+      const { id, ownerId } = look.point;
+      if ((await this.#pointOn(this.#owner(ownerId), id)) === null) return this.#stay(look);
+      this.#owners.get(ownerId)?.stays(id);
+      this.#owners.get(ownerId)?.rowsRemoved(-1);
+      held.push(look);
+    });
+    return held;
+  }
+
+  #queueRemovals(look: Look): void {
+    const findings = findingsOf(look.owned, look.copies);
+    look.copies.forEach(({ stream }, index) => {
+      const removal = { id: look.point.id, finding: findings[index] ?? 'agreeing' };
+      const known = this.#removals.get(stream);
+      if (known === undefined) this.#removals.set(stream, [removal]);
+      else known.push(removal);
+    });
+  }
+
+  #leave(look: Look): void {
+    const { collection } = this.#input;
+    const findings = findingsOf(look.owned, look.copies);
+    look.copies.forEach(({ holder, offset }, index) => {
+      this.#ledger.sawFinding({ collection, finding: findings[index] ?? 'conflicting', holder, offset });
+    });
+    this.#stay(look);
+  }
+
+  #stay(look: Look): void {
+    for (const { stream } of look.copies) stream.stays(look.point.id);
+  }
+
+  async #remove(stream: HolderStream, removals: readonly Removal[]): Promise<void> {
+    const ids = removals.map(({ id }) => id);
+    try {
+      await this.#deletesOn(stream).delete(ids, (points) => {
+        this.#ledger.removed(stream.holder, points);
+        stream.rowsRemoved(points);
+      });
+    } catch (error) {
+      // Dropped by a client meanwhile: nothing is left of it.
+      if (!isNotFound(error)) throw error;
+    }
+    for (const { finding } of removals) this.#ledger.mendedFinding(stream.holder, finding);
+    this.#scope.attempt.reach(this.#ledger.progress());
+  }
+
+  #deletesOn(stream: HolderStream): PacedDelete {
+    const known = this.#deletes.get(stream.holder);
+    if (known !== undefined) return known;
+    const { attempt, shards } = this.#scope;
+    const deletes = new PacedDelete(attempt, shards.client(stream.address), this.#input.collection);
+    this.#deletes.set(stream.holder, deletes);
+    return deletes;
+  }
+
+  #owner(ownerId: number): ShardClient {
+    return this.#scope.shards.ofMove(this.#input, ownerId);
+  }
+
+  /** A shard that lacks the collection holds nothing of it. One that does not answer fails the attempt (INV-8). */
+  async #pointOn(shard: ShardClient, id: Buffer): Promise<Buffer | null> {
+    try {
+      return await shard.getPoint(this.#input.collection, id, this.#scope.attempt.reading);
+    } catch (error) {
+      if (isNotFound(error)) return null;
+      throw error;
+    }
+  }
+
+  async #orInFlux<T>(write: Promise<T>): Promise<T> {
+    try {
+      return await write;
+    } catch (error) {
+      if (!isNotFound(error)) throw error;
+      throw collectionInFlux(this.#input.collection, 'the owner of some of its points lacks it');
+    }
+  }
+}
