@@ -1,6 +1,6 @@
 import { ApplicationFailure } from '@temporalio/activity';
 import { ShardError } from '../shards/errors';
-import type { ShardCollection } from '../shards/shard-client';
+import type { CallContext, ShardClient, ShardCollection } from '../shards/shard-client';
 import type { Move } from './contract';
 import { collectionInFlux } from './failures';
 import type { ActivityScope } from './run-activity';
@@ -8,6 +8,21 @@ import { sidesOf } from './slice-stream';
 
 export function isNotFound(error: unknown): error is ShardError {
   return error instanceof ShardError && error.code === 'NotFound';
+}
+
+/** Null also when the shard lacks the whole collection. */
+export async function pointIfAny(
+  shard: ShardClient,
+  collection: string,
+  id: Buffer,
+  ctx: CallContext,
+): Promise<Buffer | null> {
+  try {
+    return await shard.getPoint(collection, id, ctx);
+  } catch (error) {
+    if (isNotFound(error)) return null;
+    throw error;
+  }
 }
 
 /**

@@ -38,7 +38,7 @@ async function countPart(scope: ActivityScope, input: ConfirmInput, start: Confi
         },
         () => watch.isTimeToReport(false) || merge.rowsRead >= SEGMENT_ROWS_MAX,
       );
-      if (hasEnded) return { ...progress(null), collectionGone: merge.isGone };
+      if (hasEnded) return { ...progress(null), collectionGone: merge.isGoneFrom('donor') };
       attempt.reach(progress(merge.cursor()));
       if (attempt.isTimeToPause || merge.rowsRead >= SEGMENT_ROWS_MAX) {
         return { ...progress(merge.cursor()), collectionGone: false };

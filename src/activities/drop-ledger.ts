@@ -8,7 +8,7 @@ export interface DropCounts {
   readonly droppedByDonor: Readonly<Record<string, number>>;
   readonly droppedAsDeleted: number;
   readonly kept: number;
-  /** Rows of the slice seen on donors, by owner. */
+  /** Rows of the slice seen on the shards that let go of it, by owner. */
   readonly seenByOwner: Readonly<Record<string, number>>;
   /** Of these, rows that the owner lacks, also when it was asked again. */
   readonly missingByOwner: Readonly<Record<string, number>>;
@@ -30,7 +30,7 @@ export function countsForNewWalk({ droppedByDonor, droppedAsDeleted }: DropCount
 /**
  * What became of the rows of a segment, and whether an owner has lost data. INV-5: "deleted by a client" is believed of a few rows
  * of an owner that holds the others. Of an owner that holds nothing at all, or lacks a large part, it is not: that shard was
- * wiped or came back from an old backup, and the donor's rows may be the last ones there are.
+ * wiped or came back from an old backup, and the other side's rows may be the last ones there are.
  */
 export class DropLedger {
   readonly #droppedByDonor: Map<string, number>;

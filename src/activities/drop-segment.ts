@@ -1,20 +1,26 @@
 import { DELETE_IDS_MAX, DIFFERENCES_MAX, SEGMENT_ROWS_MAX } from '../domain/limits';
-import type { CallContext, ShardClient } from '../shards/shard-client';
-import { isNotFound } from './collection-presence';
+import { isNotFound, pointIfAny } from './collection-presence';
 import type { DropInput, DropResult, WalkCursor } from './contract';
 import { countsForNewWalk, DropLedger, type DropCounts, NOTHING_DROPPED } from './drop-ledger';
 import { findLeaders } from './find-leaders';
 import { inParallel } from './in-parallel';
-import { LOOKS_IN_FLIGHT, type Difference } from './mend';
+import { LOOKS_IN_FLIGHT } from './mend';
 import { PacedDelete } from './paced-delete';
 import type { ActivityScope } from './run-activity';
 import { SliceMerge } from './slice-merge';
-import type { SliceStream } from './slice-stream';
+import type { Side, SliceStream } from './slice-stream';
 import { StopWatch } from './stop-watch';
 
-/** Ids held in memory between two deletes, over all donors. */
+/** Ids held in memory between two deletes, over all shards. */
 const HELD_ROWS_MAX = 2 * DELETE_IDS_MAX;
-const DONORS_AT_ONCE = 8;
+const GIVERS_AT_ONCE = 8;
+
+/** A row of the slice on the shard that lets go of it, and the shard that has to hold it. */
+interface Row {
+  readonly id: Buffer;
+  readonly giverId: number;
+  readonly keeperId: number;
+}
 
 /** What a heartbeat carries: everything of the slice before the cursor is dropped or kept. */
 interface DropProgress {
@@ -27,13 +33,15 @@ interface DropEnd extends DropProgress {
 }
 
 /**
- * Design step 9, one segment. INV-5, for every row of the slice that a donor still holds:
- *  1. its owner holds it: it is dropped;
- *  2. its owner lacks it, also when asked again after the settle time: it is dropped if that can only mean that a client has
- *     deleted it (`absentIsDeleted`), unless so many are missing that the owner must have lost them (see DropLedger);
- *  3. its owner cannot be asked: the attempt fails. Unknown is not absent (INV-8).
+ * Design step 9, one segment. One side, the givers, lets go of what the other, the keepers, holds: after the flip the donors of what its
+ * owners hold; in the undo of a drain the receivers of what the donor holds, which is the owner again. So a keeper is always the
+ * owner. INV-5, for every row of the slice that a giver still holds:
+ *  1. its keeper holds it: it is dropped;
+ *  2. its keeper lacks it, also when asked again after the settle time: it is dropped if that can only mean that a client has
+ *     deleted it (`absentIsDeleted`), unless so many are missing that the keeper must have lost them (see DropLedger);
+ *  3. its keeper cannot be asked: the attempt fails. Unknown is not absent (INV-8).
  *
- * A donor that lacks the collection has nothing to drop, whatever the others have: no disagreement may keep this from ending.
+ * A giver that lacks the collection has nothing to drop, whatever the others have: no disagreement may keep this from ending.
  */
 export async function dropSegment(scope: ActivityScope, input: DropInput): Promise<DropResult> {
   const { attempt } = scope;
@@ -50,11 +58,12 @@ async function dropPart(scope: ActivityScope, input: DropInput, start: DropProgr
   const { attempt } = scope;
   const walk = { ...input, cursor: start.cursor, withPoints: false, absentIsEmpty: true };
   const { merge, restarted } = await SliceMerge.open(scope, walk);
+  const giving = giversOf(input);
   const ledger = new DropLedger(restarted ? countsForNewWalk(start.counts) : start.counts);
   const drop = new SliceDrop(scope, input, merge, ledger);
   const watch = new StopWatch(attempt);
   const progress = (): DropProgress => ({
-    cursor: merge.cursorAmongStaying(),
+    cursor: merge.cursorAmongStaying(giving),
     restarted: restarted || start.restarted,
     counts: drop.ledger.counts(),
   });
@@ -62,9 +71,9 @@ async function dropPart(scope: ActivityScope, input: DropInput, start: DropProgr
     for (;;) {
       const hasEnded = await drop.collect(watch);
       await drop.flush();
-      if (hasEnded) return { ...progress(), cursor: null, collectionGone: merge.isGone };
+      if (hasEnded) return { ...progress(), cursor: null, collectionGone: merge.isGoneFrom(giving) };
       attempt.reach(progress());
-      if (attempt.isTimeToPause || merge.donorRowsRead >= SEGMENT_ROWS_MAX) {
+      if (attempt.isTimeToPause || merge.rowsReadFrom(giving) >= SEGMENT_ROWS_MAX) {
         return { ...progress(), collectionGone: false };
       }
       watch.reported();
@@ -74,62 +83,71 @@ async function dropPart(scope: ActivityScope, input: DropInput, start: DropProgr
   }
 }
 
+function giversOf({ from }: DropInput): Side {
+  return from === 'receivers' ? 'receiver' : 'donor';
+}
+
 class SliceDrop {
   readonly ledger: DropLedger;
   readonly #scope: ActivityScope;
   readonly #input: DropInput;
   readonly #merge: SliceMerge;
-  /** Rows that donor and owner both hold, by donor. */
+  readonly #giving: Side;
+  /** Rows that giver and keeper both hold, by giver. */
   readonly #held = new Map<number, Buffer[]>();
   #heldRows = 0;
-  #absent: Difference[] = [];
+  #absent: Row[] = [];
   readonly #deletes = new Map<number, PacedDelete>();
 
   constructor(scope: ActivityScope, input: DropInput, merge: SliceMerge, ledger: DropLedger) {
     this.#scope = scope;
     this.#input = input;
     this.#merge = merge;
+    this.#giving = giversOf(input);
     this.ledger = ledger;
   }
 
   /** Until the end (true), or until there is enough to delete or to look at again (false). */
   collect(watch: StopWatch): Promise<boolean> {
     const merge = this.#merge;
+    const giving = this.#giving;
     return merge.run(
       (source, target) => {
-        if (source?.head == null) return true;
-        this.ledger.seen(source.headOwner);
-        if (target !== null) this.#hold(source.shardId, source.head.id);
-        else this.#absent.push({ id: source.head.id, donorId: source.shardId, ownerId: source.headOwner });
+        const [giver, keeper] = giving === 'donor' ? [source, target] : [target, source];
+        if (giver?.head == null) return true;
+        const row = rowOf(giver, giver.head.id);
+        this.ledger.seen(row.keeperId);
+        if (keeper !== null) this.#hold(row);
+        else this.#absent.push(row);
         return this.#heldRows < HELD_ROWS_MAX && this.#absent.length < DIFFERENCES_MAX;
       },
-      () => watch.isTimeToReport(this.#absent.length > 0) || merge.donorRowsRead >= SEGMENT_ROWS_MAX,
+      () => watch.isTimeToReport(this.#absent.length > 0) || merge.rowsReadFrom(giving) >= SEGMENT_ROWS_MAX,
     );
   }
 
-  /** Deletes what the owners hold, then decides on what they lack. */
+  /** Deletes what the keepers hold, then decides on what they lack. */
   async flush(): Promise<void> {
     const held = [...this.#held];
     this.#held.clear();
     this.#heldRows = 0;
-    await inParallel(held, DONORS_AT_ONCE, ([donorId, ids]) => this.#drop(donorId, ids));
+    await inParallel(held, GIVERS_AT_ONCE, ([giverId, ids]) => this.#drop(giverId, ids));
     const absent = this.#absent;
     this.#absent = [];
     if (absent.length > 0) await this.#decideOnAbsent(absent);
   }
 
-  #hold(donorId: number, id: Buffer): void {
-    const ids = this.#held.get(donorId);
-    if (ids === undefined) this.#held.set(donorId, [id]);
+  #hold({ giverId, id }: Row): void {
+    const ids = this.#held.get(giverId);
+    if (ids === undefined) this.#held.set(giverId, [id]);
     else ids.push(id);
     this.#heldRows += 1;
   }
 
-  async #drop(donorId: number, ids: readonly Buffer[]): Promise<void> {
-    const stream = this.#donorStream(donorId);
+  async #drop(giverId: number, ids: readonly Buffer[]): Promise<void> {
+    const stream = this.#giver(giverId);
     try {
-      await this.#deletesOn(donorId).delete(ids, (points) => {
-        this.ledger.dropped(donorId, points);
+      await this.#deletesOn(giverId).delete(ids, (points) => {
+        this.ledger.dropped(giverId, points);
         stream.rowsRemoved(points);
       });
     } catch (error) {
@@ -138,76 +156,71 @@ class SliceDrop {
     }
   }
 
-  #deletesOn(donorId: number): PacedDelete {
-    const known = this.#deletes.get(donorId);
+  #deletesOn(giverId: number): PacedDelete {
+    const known = this.#deletes.get(giverId);
     if (known !== undefined) return known;
     const { attempt, shards } = this.#scope;
-    const deletes = new PacedDelete(attempt, shards.ofMove(this.#input, donorId), this.#input.collection);
-    this.#deletes.set(donorId, deletes);
+    const deletes = new PacedDelete(attempt, shards.ofMove(this.#input, giverId), this.#input.collection);
+    this.#deletes.set(giverId, deletes);
     return deletes;
   }
 
-  async #decideOnAbsent(absent: readonly Difference[]): Promise<void> {
+  async #decideOnAbsent(absent: readonly Row[]): Promise<void> {
     await this.#scope.attempt.sleep(this.#input.settleMs);
-    const { present, missing } = await this.#askOwners(absent);
-    for (const [donorId, ids] of byDonor(present)) await this.#drop(donorId, ids);
+    const { present, missing } = await this.#askKeepers(absent);
+    for (const [giverId, ids] of byGiver(present)) await this.#drop(giverId, ids);
     await this.#noteMissing(missing);
-    const mayDrop = (row: Difference): boolean => this.#input.absentIsDeleted && !this.ledger.hasLost(row.ownerId);
-    for (const [donorId, ids] of byDonor(missing.filter(mayDrop))) {
-      await this.#drop(donorId, ids);
+    const mayDrop = (row: Row): boolean => this.#input.absentIsDeleted && !this.ledger.hasLost(row.keeperId);
+    for (const [giverId, ids] of byGiver(missing.filter(mayDrop))) {
+      await this.#drop(giverId, ids);
       this.ledger.droppedAsDeleted(ids.length);
     }
     for (const row of missing.filter((each) => !mayDrop(each))) {
-      this.#donorStream(row.donorId).stays(row.id);
+      this.#giver(row.giverId).stays(row.id);
       this.ledger.kept();
     }
   }
 
-  async #askOwners(absent: readonly Difference[]): Promise<{ present: Difference[]; missing: Difference[] }> {
+  async #askKeepers(absent: readonly Row[]): Promise<{ present: Row[]; missing: Row[] }> {
     const { attempt, shards } = this.#scope;
-    const present: Difference[] = [];
-    const missing: Difference[] = [];
+    const present: Row[] = [];
+    const missing: Row[] = [];
     await inParallel(absent, LOOKS_IN_FLIGHT, async (row) => {
-      const owner = shards.ofMove(this.#input, row.ownerId);
-      const point = await pointOf(owner, this.#input.collection, row.id, attempt.reading);
+      const keeper = shards.ofMove(this.#input, row.keeperId);
+      const point = await pointIfAny(keeper, this.#input.collection, row.id, attempt.reading);
       (point === null ? missing : present).push(row);
     });
     return { present, missing };
   }
 
-  async #noteMissing(missing: readonly Difference[]): Promise<void> {
+  async #noteMissing(missing: readonly Row[]): Promise<void> {
     const { attempt, shards } = this.#scope;
-    for (const row of missing) this.ledger.missing(row.ownerId);
-    for (const ownerId of new Set(missing.map((row) => row.ownerId))) {
-      const owner = shards.ofMove(this.#input, ownerId);
-      const info = await owner.getCollection(this.#input.collection, attempt.reading);
-      if (info === null || info.count === 0) this.ledger.lostEverything(ownerId);
+    for (const row of missing) this.ledger.missing(row.keeperId);
+    for (const keeperId of new Set(missing.map((row) => row.keeperId))) {
+      const keeper = shards.ofMove(this.#input, keeperId);
+      const info = await keeper.getCollection(this.#input.collection, attempt.reading);
+      if (info === null || info.count === 0) this.ledger.lostEverything(keeperId);
     }
   }
 
-  #donorStream(donorId: number): SliceStream {
-    const stream = this.#merge.donors.find((each) => each.shardId === donorId);
-    if (stream === undefined) throw new Error('a row came from a shard that is no donor');
+  #giver(giverId: number): SliceStream {
+    const stream = this.#merge.streamsOf(this.#giving).find((each) => each.shardId === giverId);
+    if (stream === undefined) throw new Error('a row came from a shard that has nothing to let go of');
     return stream;
   }
 }
 
-/** Null also when the shard lacks the whole collection; then `noteMissing` finds out that it lost everything. */
-async function pointOf(owner: ShardClient, collection: string, id: Buffer, ctx: CallContext): Promise<Buffer | null> {
-  try {
-    return await owner.getPoint(collection, id, ctx);
-  } catch (error) {
-    if (isNotFound(error)) return null;
-    throw error;
-  }
+function rowOf(giver: SliceStream, id: Buffer): Row {
+  const keeperId = giver.side === 'donor' ? giver.headOwner : giver.headDonor;
+  return { id, giverId: giver.shardId, keeperId };
 }
 
-function byDonor(rows: readonly Difference[]): ReadonlyMap<number, Buffer[]> {
+function byGiver(rows: readonly Row[]): ReadonlyMap<number, Buffer[]> {
   const ids = new Map<number, Buffer[]>();
   for (const row of rows) {
-    const ofDonor = ids.get(row.donorId);
-    if (ofDonor === undefined) ids.set(row.donorId, [row.id]);
-    else ofDonor.push(row.id);
+    const ofGiver = ids.get(row.giverId);
+    if (ofGiver === undefined) ids.set(row.giverId, [row.id]);
+    else ofGiver.push(row.id);
   }
   return ids;
 }

@@ -71,7 +71,7 @@ async function comparePart(
       }
       if (hasEnded) return { ...pass.progress(), cursor: null };
       attempt.reach(pass.progress());
-      if (attempt.isTimeToPause || merge.donorRowsRead >= SEGMENT_ROWS_MAX) return pass.progress();
+      if (attempt.isTimeToPause || merge.rowsReadFrom('donor') >= SEGMENT_ROWS_MAX) return pass.progress();
       watch.reported();
     }
   } finally {
@@ -112,7 +112,7 @@ class Comparison {
         this.#differs(source ?? target);
         return this.differing.length < DIFFERENCES_MAX;
       },
-      () => watch.isTimeToReport(this.differing.length > 0) || merge.donorRowsRead >= SEGMENT_ROWS_MAX,
+      () => watch.isTimeToReport(this.differing.length > 0) || merge.rowsReadFrom('donor') >= SEGMENT_ROWS_MAX,
     );
   }
 

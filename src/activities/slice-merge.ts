@@ -31,14 +31,14 @@ export type MergeVisitor = (source: SliceStream | null, target: SliceStream | nu
 type StreamKey = `${Side} ${number}`;
 
 export class SliceMerge {
-  readonly donors: readonly SliceStream[];
-  readonly receivers: readonly SliceStream[];
+  readonly #donors: readonly SliceStream[];
+  readonly #receivers: readonly SliceStream[];
   readonly #streams: readonly SliceStream[];
 
   private constructor(streams: readonly SliceStream[]) {
     this.#streams = streams;
-    this.donors = streams.filter((stream) => stream.side === 'donor');
-    this.receivers = streams.filter((stream) => stream.side === 'receiver');
+    this.#donors = streams.filter((stream) => stream.side === 'donor');
+    this.#receivers = streams.filter((stream) => stream.side === 'receiver');
   }
 
   /** `restarted`: a row at which the cursor stood is gone, so all streams begin anew. */
@@ -80,8 +80,8 @@ export class SliceMerge {
     const waiting = this.#streams.filter((stream) => stream.head === null);
     await Promise.all(waiting.map((stream) => stream.fill(isTimeToStop)));
     for (let rows = 1; !this.#starved(); rows++) {
-      const source = leastHead(this.donors);
-      const target = leastHead(this.receivers);
+      const source = leastHead(this.#donors);
+      const target = leastHead(this.#receivers);
       if (source === null && target === null) return true;
       const order = compareHeads(source, target);
       const taken = order <= 0 ? source : null;
@@ -99,20 +99,24 @@ export class SliceMerge {
     return { streams: this.#streams.map((stream) => ({ shardId: stream.shardId, ...stream.position() })) };
   }
 
-  /** The same after all rows of the slice that came by were deleted from the donors, except those said to stay. */
-  cursorAmongStaying(): WalkCursor {
+  /** The same after all rows of the slice that came by were deleted from the shards of `side`, except those said to stay. */
+  cursorAmongStaying(side: Side): WalkCursor {
     const position = (stream: SliceStream) =>
-      stream.side === 'donor' ? stream.positionAmongStaying() : stream.position();
+      stream.side === side ? stream.positionAmongStaying() : stream.position();
     return { streams: this.#streams.map((stream) => ({ shardId: stream.shardId, ...position(stream) })) };
   }
 
-  /** No donor has the collection any more. */
-  get isGone(): boolean {
-    return this.donors.every((stream) => stream.isAbsent);
+  streamsOf(side: Side): readonly SliceStream[] {
+    return side === 'donor' ? this.#donors : this.#receivers;
   }
 
-  get donorRowsRead(): number {
-    return this.donors.reduce((sum, stream) => sum + stream.rowsRead, 0);
+  /** No shard of that side has the collection any more. */
+  isGoneFrom(side: Side): boolean {
+    return this.streamsOf(side).every((stream) => stream.isAbsent);
+  }
+
+  rowsReadFrom(side: Side): number {
+    return this.streamsOf(side).reduce((sum, stream) => sum + stream.rowsRead, 0);
   }
 
   get rowsRead(): number {
