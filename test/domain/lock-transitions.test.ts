@@ -1,0 +1,250 @@
+import { NO_AUTOSCALE, seedAutoscale, DEFAULT_POLICY } from '../../src/domain/autoscale-state';
+import { seedState, type ClusterState } from '../../src/domain/cluster-state';
+import { DomainError } from '../../src/domain/errors';
+import {
+  announce,
+  beginCheck,
+  confirmAnnounced,
+  confirmHeld,
+  endCheck,
+  flip,
+  recoveryKey,
+  release,
+  reserve,
+  takeOver,
+  withdraw,
+  type LockRequest,
+} from '../../src/domain/lock-transitions';
+import { changeByHand } from '../../src/domain/manual-changes';
+import type { ShardAddress } from '../../src/domain/shard-map';
+
+const at = (name: string): ShardAddress => ({ primary_url: `http://${name}:6333`, replica_urls: [] });
+const three = (): ClusterState => seedState([at('s0'), at('s1'), at('s2')]);
+const codeOf = (step: () => unknown): string => {
+  try {
+    step();
+  } catch (error) {
+    if (error instanceof DomainError) return error.code;
+    throw error;
+  }
+  return 'no error';
+};
+const take = (state: ClusterState, operationId: string, request: LockRequest): ClusterState =>
+  reserve(state, { operationId, request, nowMs: 1_000 });
+const drain = (state = three(), shardId = 1): ClusterState => take(state, 'drain-a', { kind: 'drain', shardId });
+const ended = (
+  state: ClusterState,
+  operationId: string,
+  end: 'succeeded' | 'failed' | 'cancelled' | 'refused',
+  code: string | null = null,
+) => release(state, { operationId, end, code, pointsMoved: 0, message: `it ${end}`, nowMs: 9_000 });
+
+describe('a drain', () => {
+  it('marks its shard as leaving, takes it out with the flip, and costs no id', () => {
+    const reserved = drain();
+    expect(reserved).toMatchObject({
+      nextId: 3,
+      map: { version: 0, leaving: [] },
+      lock: { kind: 'drain', shards: [{ id: 1 }] },
+    });
+    const announced = announce(reserved, 'drain-a');
+    expect(announced.map).toMatchObject({ version: 1, leaving: [1], joining: [] });
+    const flipped = flip(announced, 'drain-a');
+    expect(flipped.map).toMatchObject({ version: 2, leaving: [], shards: [{ id: 0 }, { id: 2 }] });
+    expect(flipped.lock).toMatchObject({ stage: 'flipped', shards: [{ id: 1, primary_url: 'http://s1:6333' }] });
+    expect(ended(flipped, 'drain-a', 'succeeded').lock).toBeNull();
+  });
+
+  it('makes its shard an owner again when it is withdrawn, in its old place (INV-7)', () => {
+    const withdrawn = withdraw(announce(drain(), 'drain-a'), 'drain-a');
+    expect(withdrawn.map).toEqual({ ...three().map, version: 2 });
+    expect(withdrawn.lock).toMatchObject({ stage: 'withdrawn', wasAnnounced: true });
+    expect(withdraw(drain(), 'drain-a').lock).toMatchObject({ stage: 'withdrawn', wasAnnounced: false });
+  });
+
+  it('changes nothing when a step is applied again, after a lost answer', () => {
+    let state = drain();
+    expect(drain(state)).toBe(state);
+    for (const step of [announce, flip] as const) {
+      state = step(state, 'drain-a');
+      expect(step(state, 'drain-a')).toBe(state);
+    }
+    expect(codeOf(() => announce(state, 'drain-a'))).toBe('PointOfNoReturnPassed');
+    expect(codeOf(() => withdraw(state, 'drain-a'))).toBe('PointOfNoReturnPassed');
+  });
+
+  it.each([
+    ['of an unknown shard', three(), 7, 'UnknownShard'],
+    ['of a joining shard', changeByHand(three(), { change: 'join', shard: at('s3') }, null), 3, 'JoinInProgress'],
+    ['beside a joining shard', changeByHand(three(), { change: 'join', shard: at('s3') }, null), 0, 'JoinInProgress'],
+    ['of a leaving shard', { ...three(), map: { ...three().map, leaving: [1] } }, 1, 'LeaveInProgress'],
+    ['beside a leaving shard', { ...three(), map: { ...three().map, leaving: [1] } }, 0, 'LeaveInProgress'],
+    ['of the last owner', seedState([at('s0')]), 0, 'LastShard'],
+    ['while an operation runs', drain(), 2, 'OperationInProgress'],
+  ])('%s is refused', (_, state, shardId, code) => {
+    expect(codeOf(() => take(state, 'drain-b', { kind: 'drain', shardId }))).toBe(code);
+  });
+});
+
+describe('a grow by several shards', () => {
+  it('lets them join in one version and makes them owners in one version', () => {
+    const request = { kind: 'grow', shards: [at('s3'), at('s4')], fromStandby: false } as const;
+    const announced = announce(take(three(), 'grow-a', request), 'grow-a');
+    expect(announced).toMatchObject({ nextId: 5, map: { version: 1, joining: [3, 4] } });
+    expect(flip(announced, 'grow-a').map).toMatchObject({ version: 2, joining: [] });
+    expect(withdraw(announced, 'grow-a').map).toEqual({ ...three().map, version: 2 });
+  });
+
+  it('is refused when one of them is named twice, or in the map', () => {
+    const by =
+      (...names: string[]) =>
+      () =>
+        take(three(), 'grow-a', { kind: 'grow', shards: names.map(at), fromStandby: false });
+    expect(codeOf(by('s3', 's3'))).toBe('InvalidRequest');
+    expect(codeOf(by('s3', 's1'))).toBe('ShardAlreadyInMap');
+  });
+});
+
+describe('a grow from a standby', () => {
+  const withStandbys = (): ClusterState => ({
+    ...three(),
+    autoscale: {
+      ...seedAutoscale(NO_AUTOSCALE, {
+        policy: { ...DEFAULT_POLICY, enabled: true },
+        standbys: [at('b0'), at('b1')],
+        nowMs: 5,
+      }),
+      lastScaleAtMs: 77,
+    },
+  });
+  const grow = (state = withStandbys(), name = 'b0', operationId = 'grow-a'): ClusterState =>
+    take(state, operationId, { kind: 'grow', shards: [at(name)], fromStandby: true });
+  const urls = (state: ClusterState) => state.autoscale.standbys.map((each) => each.primary_url);
+
+  it('takes the standby, the cooldown and the lock in one transition, so that of two evaluations one gets it', () => {
+    const taken = grow();
+    expect(urls(taken)).toEqual(['http://b1:6333']);
+    expect(taken.autoscale.lastScaleAtMs).toBe(1_000);
+    expect(codeOf(() => grow(taken, 'b0', 'grow-b'))).toBe('OperationInProgress');
+    expect(codeOf(() => grow(ended(taken, 'grow-a', 'cancelled'), 'b9', 'grow-b'))).toBe('UnknownStandby');
+  });
+
+  it('keeps it when ownership has flipped, however the operation ends', () => {
+    const flipped = flip(announce(grow(), 'grow-a'), 'grow-a');
+    expect(urls(ended(flipped, 'grow-a', 'succeeded'))).toEqual(['http://b1:6333']);
+    const recovered = takeOver(flipped, { operationId: 'recover-x', from: 'grow-a', nowMs: 3 });
+    expect(urls(ended(recovered, 'recover-x', 'succeeded'))).toEqual(['http://b1:6333']);
+  });
+
+  it.each([
+    ['refused for its own fault', 'refused', 'JoinerUnreachable', 'it refused', 77],
+    ['refused for another fault', 'refused', 'DonorUnreachable', null, 77],
+    ['undone after a failure', 'failed', 'PatienceExhausted', 'it failed', 1_000],
+    ['cancelled', 'cancelled', 'OperationCancelled', null, 1_000],
+  ] as const)('gives it back in its place when it was %s', (_, end, code, problem, lastScaleAtMs) => {
+    const after = ended(withdraw(grow(), 'grow-a'), 'grow-a', end, code);
+    expect(urls(after)).toEqual(['http://b0:6333', 'http://b1:6333']);
+    expect(after.autoscale.standbys[0]?.unusable?.reason ?? null).toBe(problem);
+    expect(after.autoscale.lastScaleAtMs).toBe(lastScaleAtMs);
+  });
+
+  it('gives it back, unmarked, when a recovery undoes what was ended from outside', () => {
+    const recovered = takeOver(announce(grow(), 'grow-a'), { operationId: 'recover-x', from: 'grow-a', nowMs: 3 });
+    const after = ended(withdraw(recovered, 'recover-x'), 'recover-x', 'succeeded');
+    expect(urls(after)).toEqual(['http://b0:6333', 'http://b1:6333']);
+    expect(after.autoscale.standbys[0]?.unusable).toBeNull();
+  });
+});
+
+describe('a recovery', () => {
+  it('gets the lock as it stands, once, and ends the record of the dead operation', () => {
+    const announced = announce(drain(), 'drain-a');
+    const lock = announced.lock!;
+    const by = `recover-${recoveryKey(lock)}`;
+    const taken = takeOver(announced, { operationId: by, from: 'drain-a', nowMs: 5 });
+    expect(taken.lock).toMatchObject({
+      operationId: by,
+      origin: 'drain-a',
+      takeovers: 1,
+      stage: 'announced',
+      wasAnnounced: true,
+    });
+    expect(taken.operations).toMatchObject([
+      { operationId: by, kind: 'recover', end: null, shardIds: [1] },
+      { operationId: 'drain-a', end: 'failed', endedAtMs: 5 },
+    ]);
+    expect(takeOver(taken, { operationId: by, from: 'drain-a', nowMs: 6 })).toBe(taken);
+    expect(codeOf(() => takeOver(taken, { operationId: 'recover-other', from: 'drain-a', nowMs: 6 }))).toBe(
+      'NotLockHolder',
+    );
+  });
+
+  it('leaves the dead operation no way to change the map, should it come back', () => {
+    const taken = takeOver(announce(drain(), 'drain-a'), { operationId: 'recover-x', from: 'drain-a', nowMs: 5 });
+    for (const step of [announce, confirmHeld, confirmAnnounced, flip, withdraw]) {
+      expect(codeOf(() => step(taken, 'drain-a'))).toBe('NotLockHolder');
+    }
+    expect(ended(taken, 'drain-a', 'succeeded')).toBe(taken);
+    expect(codeOf(() => drain(ended(taken, 'recover-x', 'succeeded')))).toBe('OperationEnded');
+  });
+
+  it('of a recovery has an id of its own', () => {
+    const first = takeOver(announce(drain(), 'drain-a'), {
+      operationId: 'recover-drain-a.1',
+      from: 'drain-a',
+      nowMs: 5,
+    });
+    expect(recoveryKey(first.lock!)).toBe('drain-a.2');
+  });
+});
+
+describe('a repair and a check', () => {
+  it('hold the lock without a word in the map, or no lock at all', () => {
+    const repairing = take(three(), 'repair-a', { kind: 'repair' });
+    expect(repairing).toMatchObject({ map: three().map, nextId: 3, lock: { kind: 'repair', shards: [] } });
+    expect(codeOf(() => announce(repairing, 'repair-a'))).toBe('InvalidRequest');
+    expect(codeOf(() => drain(repairing))).toBe('OperationInProgress');
+    const checking = beginCheck(three(), { operationId: 'check-a', nowMs: 1 });
+    expect(checking).toMatchObject({ lock: null, operations: [{ operationId: 'check-a', kind: 'check', end: null }] });
+    expect(beginCheck(checking, { operationId: 'check-a', nowMs: 2 })).toBe(checking);
+    const result = { operationId: 'check-a', end: 'succeeded', code: null, pointsMoved: 0, message: 'clean' } as const;
+    const over = endCheck(checking, { ...result, nowMs: 3 });
+    expect(over.operations).toMatchObject([{ end: 'succeeded', message: 'clean', endedAtMs: 3 }]);
+    expect(endCheck(over, { ...result, end: 'failed', nowMs: 4 })).toEqual(over);
+  });
+
+  it('are refused while a change is half-way', () => {
+    expect(codeOf(() => beginCheck(drain(), { operationId: 'check-a', nowMs: 1 }))).toBe('OperationInProgress');
+    const joining = changeByHand(three(), { change: 'join', shard: at('s3') }, null);
+    expect(codeOf(() => beginCheck(joining, { operationId: 'check-a', nowMs: 1 }))).toBe('JoinInProgress');
+    expect(codeOf(() => take(joining, 'repair-a', { kind: 'repair' }))).toBe('JoinInProgress');
+  });
+});
+
+describe('a replaced address', () => {
+  const replace = (state: ClusterState, id: number, address: Partial<ShardAddress>) =>
+    changeByHand(state, { change: 'replaceAddress', id, address }, null);
+
+  it('is one version more, and what is left out stays', () => {
+    const moved = replace(three(), 1, { primary_url: 'http://new:6333' });
+    expect(moved.map).toMatchObject({
+      version: 1,
+      shards: [{ id: 0 }, { id: 1, primary_url: 'http://new:6333' }, { id: 2 }],
+    });
+    const led = replace(moved, 1, { replica_urls: ['http://r:6333'] });
+    expect(led.map.shards[1]).toEqual({ id: 1, primary_url: 'http://new:6333', replica_urls: ['http://r:6333'] });
+  });
+
+  it('may name the addresses that the shard has already, in another order', () => {
+    const replicated = replace(three(), 1, { replica_urls: ['http://r:6333'] });
+    const swapped = replace(replicated, 1, { primary_url: 'http://r:6333', replica_urls: ['http://s1:6333'] });
+    expect(swapped.map.shards[1]).toMatchObject({ primary_url: 'http://r:6333' });
+  });
+
+  it("is refused when it is another shard's, names one twice, or while an operation runs", () => {
+    expect(codeOf(() => replace(three(), 1, { primary_url: 'http://s2:6333' }))).toBe('ShardAlreadyInMap');
+    expect(codeOf(() => replace(three(), 1, { replica_urls: ['http://s1:6333'] }))).toBe('InvalidRequest');
+    expect(codeOf(() => replace(three(), 9, { primary_url: 'http://x:6333' }))).toBe('UnknownShard');
+    expect(codeOf(() => replace(drain(), 1, { primary_url: 'http://x:6333' }))).toBe('OperationInProgress');
+  });
+});
