@@ -8,9 +8,9 @@ import { nowMs } from './clock';
 import type { OperationRequest } from './messages';
 import { idsOf, type MoveParties, type PassConditions } from './move-points';
 import { cancelled, type OperationRun } from './operation-run';
+import { awaitRouters, routersBehind, routersHoldTheMap, routersNote } from './router-steps';
 
 /** What is waited for, in progress.waiting, while routers lag. */
-const ROUTERS = 'routers';
 const LAGGING = 'lagging routers';
 const INDEX = 'index';
 
@@ -75,14 +75,8 @@ export abstract class MoveSteps {
     return `map version ${map.version}`;
   }
 
-  /** Design step 4, before the flip: a router that never gets there fails the operation. */
-  async awaitRouters(): Promise<string> {
-    const lagging = await this.routersBehind();
-    if (lagging === null) return this.routersNote();
-    throw ApplicationFailure.nonRetryable(
-      `not every router adopted map version ${this.run.state.mapVersion} in ${this.run.timings.routerPatienceMs} ms: ${lagging}`,
-      'RoutersLagging',
-    );
+  awaitRouters(): Promise<string> {
+    return awaitRouters(this.run, this.routerUrls);
   }
 
   /** Design step 9, after the flip: it stalls, visibly, for as long as a router lags. */
@@ -93,7 +87,7 @@ export abstract class MoveSteps {
       const lagging = await this.routersBehind();
       if (lagging === null) {
         this.run.endWaiting(LAGGING);
-        return this.routersNote();
+        return routersNote(this.run, this.routerUrls);
       }
       this.run.showWaiting(LAGGING, {
         reason: `a router does not hold map version ${state.mapVersion}: ${lagging}`,
@@ -108,39 +102,8 @@ export abstract class MoveSteps {
     }
   }
 
-  /** Waits for the routers, bounded. Returns who lags, or null when all are there or, where none can be asked, the grace is over. */
-  async routersBehind(): Promise<string | null> {
-    const { state, timings, activities } = this.run;
-    const { routerUrls } = this;
-    if (routerUrls.length === 0) {
-      await this.run.waitUntil(
-        nowMs() + timings.graceMs,
-        'no router URLs are configured, so routers get a grace to adopt the map',
-      );
-      state.routersAdoptedAtMs = nowMs();
-      return null;
-    }
-    const version = state.mapVersion;
-    this.run.showWaiting(ROUTERS, {
-      reason: `routers are to hold map version ${version}; they ask for it every 2 s`,
-      endsWhen: `all ${routerUrls.length} hold it, or ${timings.routerPatienceMs} ms are over`,
-      sinceMs: nowMs(),
-    });
-    const { lagging } = await this.run.persist(`asking routers for map version ${version}`, () =>
-      activities
-        .patient(`wait until ${routerUrls.length} routers hold map version ${version}`, timings.routerPatienceMs)
-        .awaitRouters({ routerUrls, version, patienceMs: timings.routerPatienceMs }),
-    );
-    this.run.endWaiting(ROUTERS);
-    if (lagging.length > 0) return lagging.map((router) => `${router.url} (${router.reason})`).join(', ');
-    state.routersAdoptedAtMs = nowMs();
-    return null;
-  }
-
-  private routersNote(): string {
-    return this.routerUrls.length === 0
-      ? `waited ${this.run.timings.graceMs} ms for routers that could not be asked`
-      : `${this.routerUrls.length} routers hold version ${this.run.state.mapVersion}`;
+  routersBehind(): Promise<string | null> {
+    return routersBehind(this.run, this.routerUrls);
   }
 
   /** Around a pass of reconcile: the operation still owns the change, and every router writes to the receivers too. */
@@ -154,23 +117,10 @@ export abstract class MoveSteps {
           operationId,
         });
         state.mapVersion = map.version;
-        if (!(await this.routersHoldTheMap())) await this.awaitRouters();
+        if (!(await routersHoldTheMap(this.run, this.routerUrls))) await this.awaitRouters();
       },
-      heldDuringPass: () => this.routersHoldTheMap(),
+      heldDuringPass: () => routersHoldTheMap(this.run, this.routerUrls),
     };
-  }
-
-  /** A router that restarted serves from its seed map until it polls again, and writes to donors only meanwhile. */
-  private async routersHoldTheMap(): Promise<boolean> {
-    const { routerUrls } = this;
-    if (routerUrls.length === 0) return true;
-    const { mapVersion: version } = this.run.state;
-    const { lagging } = await this.run.persist(`asking routers for map version ${version}`, () =>
-      this.run.activities
-        .patient(`do all routers hold map version ${version}?`, 0)
-        .awaitRouters({ routerUrls, version, patienceMs: 0 }),
-    );
-    return lagging.length === 0;
   }
 
   /** Before the flip: what can't be had in time is left to the searches themselves. */
