@@ -9,6 +9,7 @@ import type { OperationRequest } from './messages';
 import { idsOf, type MoveParties, type PassConditions } from './move-points';
 import { cancelled, type OperationRun } from './operation-run';
 import { awaitRouters, routersBehind, routersHoldTheMap, routersNote } from './router-steps';
+import { applyTransition } from './transition';
 
 /** What is waited for, in progress.waiting, while routers lag. */
 const LAGGING = 'lagging routers';
@@ -46,12 +47,7 @@ export abstract class MoveSteps {
     transition: ClusterTransition,
     patience: 'limited' | 'forever' = 'limited',
   ): Promise<ClusterAnswer> {
-    const { run } = this;
-    return run.persist(
-      summary,
-      () => run.activities.transition(summary).changeCluster({ cluster: run.cluster, transition }),
-      patience,
-    );
+    return applyTransition(this.run, summary, transition, patience);
   }
 
   /** Knows from here on which shards take part, in every step and in the undo, also when a later answer is lost. */

@@ -1,4 +1,6 @@
 /** What the Temporal Web UI shows of a running workflow: Markdown, made from the same facts as every other surface. */
+import type { ShardLoad } from '../domain/autoscale';
+import type { Evaluation, Standby } from '../domain/autoscale-state';
 import type { ClusterState } from '../domain/cluster-state';
 import type { OperationProgress } from '../domain/progress';
 
@@ -28,7 +30,7 @@ function role(joining: readonly number[], leaving: readonly number[], id: number
 export function progressDetails(progress: OperationProgress): string {
   const { waiting } = progress;
   const facts = [
-    `**${progress.kind}** of shard ${progress.shardIds.join(', ') || '(not numbered yet)'}: **${progress.status}**, phase **${progress.phase}**`,
+    `**${progress.kind}**${subject(progress)}: **${progress.status}**, phase **${progress.phase}**`,
     '',
     `Points: **${count(progress.pointsDone)}** of about ${count(progress.pointsExpected)} (${count(progress.bytesDone)} bytes), ` +
       `${count(progress.ratePerSecond)} points/s, ETA ${progress.etaSeconds === null ? 'unknown' : `${progress.etaSeconds} s`}`,
@@ -37,9 +39,7 @@ export function progressDetails(progress: OperationProgress): string {
       ? `Next: ${progress.next}`
       : `⏳ **Waiting** since ${iso(waiting.sinceMs)}: ${waiting.reason}. It ends when ${waiting.endsWhen}.`,
     '',
-    progress.pointOfNoReturnPassed
-      ? 'Ownership has flipped: this operation only goes forward.'
-      : 'Ownership has not flipped yet: a cancel undoes everything.',
+    aboutCancel(progress),
     '',
     '| phase | started | took | note |',
     '| --- | --- | --- | --- |',
@@ -49,6 +49,46 @@ export function progressDetails(progress: OperationProgress): string {
     return `| ${phase.phase} | ${iso(phase.startedAtMs)} | ${took} | ${phase.note} |`;
   });
   return [...facts, ...rows].join('\n');
+}
+
+function subject({ kind, shardIds }: OperationProgress): string {
+  if (movesNoShard(kind)) return '';
+  return ` of shard ${shardIds.join(', ') || '(not numbered yet)'}`;
+}
+
+function aboutCancel({ kind, pointOfNoReturnPassed }: OperationProgress): string {
+  if (movesNoShard(kind)) return 'It changes no map: a cancel ends it, and what is mended stays mended.';
+  return pointOfNoReturnPassed
+    ? 'Ownership has flipped: this operation only goes forward.'
+    : 'Ownership has not flipped yet: a cancel undoes everything.';
+}
+
+function movesNoShard(kind: OperationProgress['kind']): boolean {
+  return kind === 'check' || kind === 'repair';
+}
+
+export function evaluationDetails(evaluation: {
+  verdict: Omit<Evaluation, 'atMs'>;
+  loads: readonly ShardLoad[];
+  standbys: readonly Standby[];
+  dryRun: boolean;
+}): string {
+  const { verdict, loads, standbys, dryRun } = evaluation;
+  const { reason, message, operationId } = verdict;
+  const rows = loads.map(
+    (load) => `| ${load.shardId} | ${load.points === null ? (load.problem ?? '') : count(load.points)} |`,
+  );
+  return [
+    `**${reason}**${dryRun ? ' (dry run: nothing is changed)' : ''}: ${message}`,
+    '',
+    operationId === null ? 'No grow was started.' : `Started **${operationId}**.`,
+    '',
+    `Standbys: ${standbys.map((each) => each.primary_url).join(', ') || 'none'}`,
+    '',
+    '| shard | points |',
+    '| --- | --- |',
+    ...rows,
+  ].join('\n');
 }
 
 /** 12345 -> "12,345", without a locale: the sandbox has none to rely on. */

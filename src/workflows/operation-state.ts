@@ -1,7 +1,15 @@
 /** What an operation carries through continue-as-new: one plain-JSON object, all of it. */
 import type { AnnouncedAnswer, Refusal } from './messages';
-import type { CollectionInfo, Move, PreflightReport, WalkCursor } from '../activities/contract';
+import type {
+  CollectionInfo,
+  HolderCursor,
+  InspectedCollection,
+  Move,
+  PreflightReport,
+  WalkCursor,
+} from '../activities/contract';
 import type { LockingKind, LockStage, OperationKind } from '../domain/cluster-state';
+import type { FindingsByHolder, FindingSample, Holder, Mended, PassFindings } from '../domain/findings';
 import type { OperationProgress, Phase } from '../domain/progress';
 import type { Shard } from '../domain/shard-map';
 
@@ -36,6 +44,8 @@ export interface OperationState {
   sweep: SweepState | null;
   dropped: Record<string, number>;
   kept: number;
+  /** Of a check or a repair. */
+  repair: RepairState | null;
   /** Why a leaver was given up before it was empty. */
   notEmptied: string | null;
   /** Of a recovery: what it took over. */
@@ -78,6 +88,34 @@ export interface SweepState {
   /** Points of the slice that their owners hold, counted by confirm. */
   held: number;
   round: number;
+}
+
+/** Where a check or a repair stands: the pass that runs, and what came of those before. */
+export interface RepairState {
+  /** Counted from 1. */
+  readonly pass: number;
+  readonly collections: readonly InspectedCollection[];
+  index: number;
+  cursor: HolderCursor | null;
+  /** Of the collection that is walked now. All but `mended` begins anew when the walk does. */
+  current: {
+    readonly seen: { readonly points: number; readonly byHolder: FindingsByHolder };
+    readonly mended: FindingsByHolder;
+    readonly samples: readonly FindingSample[];
+    readonly rowsRead: number;
+  };
+  /** What this pass has found in the collections that it is through with, and of that what it has left as it is. */
+  found: PassFindings;
+  left: PassFindings;
+  rowsRead: number;
+  readonly rowsReadBefore: number;
+  /** Points and collections that this pass wrote or removed. A repair ends behind a pass with 0. */
+  written: number;
+  /** What the first pass has found. */
+  first: PassFindings | null;
+  /** Over all passes. */
+  mended: Mended;
+  removedByHolder: Readonly<Record<Holder, number>>;
 }
 
 export function newOperationState(kind: OperationKind, operationId: string, nowMs: number): OperationState {
@@ -124,6 +162,7 @@ export function newOperationState(kind: OperationKind, operationId: string, nowM
     sweep: null,
     dropped: {},
     kept: 0,
+    repair: null,
     notEmptied: null,
     recovers: null,
   };
