@@ -14,6 +14,7 @@ const OUTSIDE_OF_WORKFLOWS = [
   'workflows/messages',
   'workflows/search-attributes',
   'activities/contract',
+  'activities/autoscale-contract',
 ];
 
 /** What a folder of src may import: other folders of src, and packages. Everything else is an error. */
@@ -25,7 +26,10 @@ const MAY_IMPORT = {
     folders: ['domain', 'wire', 'shards', 'workflows/messages', 'temporal'],
     packages: ['@temporalio/activity', '@temporalio/client', '@temporalio/common', 'undici', 'zod', 'pino', 'node:*'],
   },
-  workflows: { folders: ['domain', 'wire', 'activities/contract'], packages: TEMPORAL_IN_WORKFLOWS },
+  workflows: {
+    folders: ['domain', 'wire', 'activities/contract', 'activities/autoscale-contract'],
+    packages: TEMPORAL_IN_WORKFLOWS,
+  },
   api: {
     folders: [...OUTSIDE_OF_WORKFLOWS, 'shards', 'temporal'],
     packages: ['@temporalio/client', '@temporalio/common', 'express', 'undici', 'zod', 'pino', 'node:*'],

@@ -51,9 +51,9 @@ export interface Decision {
   readonly streak: number;
 }
 
-/** Whether loads have to be read at all: what these reasons say does not depend on them. */
-export function decidesWithoutLoads(reason: DecisionReason): boolean {
-  return reason === 'disabled' || reason === 'no_high_water_mark';
+/** Whether loads have to be read at all: without this no decision depends on them. */
+export function needsLoads(policy: AutoscalePolicy): boolean {
+  return policy.enabled && policy.highWaterPoints > 0;
 }
 
 /** At most the whole cooldown, even when the clock was set back since the last grow. */

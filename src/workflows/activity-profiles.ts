@@ -4,6 +4,7 @@
  * silence (INV-9).
  */
 import { proxyActivities, type ActivityOptions } from '@temporalio/workflow';
+import type { AutoscaleActivities } from '../activities/autoscale-contract';
 import type { CoordinatorActivities } from '../activities/contract';
 import type { Timings } from '../domain/limits';
 
@@ -60,5 +61,28 @@ export function activityProfiles(timings: Timings): Profiles {
     patient: (summary, patienceMs) =>
       proxyActivities<CoordinatorActivities>({ ...patientProfile(timings, patienceMs), summary }),
     points: (summary) => proxyActivities<CoordinatorActivities>({ ...pointsProfile(timings), summary }),
+  };
+}
+
+/** A look at the cluster or at shards. An evaluation is over within about a minute: the next one looks again anyway. */
+const LOOK: ActivityOptions = { startToCloseTimeout: '10s', scheduleToCloseTimeout: '15s', retry: BLIP };
+
+/** Waits for the preflight of the grow. A second attempt finds the grow that the first one started. */
+const START: ActivityOptions = {
+  startToCloseTimeout: '28s',
+  scheduleToCloseTimeout: '45s',
+  retry: { ...BLIP, maximumAttempts: 2 },
+};
+
+export interface EvaluationProfiles {
+  readonly look: (summary: string) => Omit<AutoscaleActivities, 'startGrow'>;
+  readonly start: (summary: string) => Pick<AutoscaleActivities, 'startGrow'>;
+}
+
+/** The activities of an evaluation of the autoscale policy, by profile. */
+export function evaluationProfiles(): EvaluationProfiles {
+  return {
+    look: (summary) => proxyActivities<AutoscaleActivities>({ ...LOOK, summary }),
+    start: (summary) => proxyActivities<AutoscaleActivities>({ ...START, summary }),
   };
 }

@@ -159,7 +159,7 @@ describe('what an operator must notice', () => {
 
 describe('a grow that takes a standby', () => {
   const pool = (): ClusterState => {
-    const autoscale = ['a', 'b'].reduce((state, name) => addStandby(state, address(name), 1), {
+    const autoscale = ['a', 'b'].reduce<AutoscaleState>((state, name) => addStandby(state, address(name), 1), {
       ...NO_AUTOSCALE,
       policy: ENABLED,
       lastScaleAtMs: 50,

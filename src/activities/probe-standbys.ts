@@ -1,0 +1,25 @@
+import { DomainError } from '../domain/errors';
+import type { ShardAddress } from '../domain/shard-map';
+import type { StandbyFinding } from './autoscale-contract';
+import { preflightGrow } from './preflight-grow';
+import type { ActivityScope } from './run-activity';
+
+/** Reads only, side by side: for each one, what the preflight of a grow would say about it alone. */
+export async function probeStandbys(
+  scope: ActivityScope,
+  { standbys }: { standbys: readonly ShardAddress[] },
+): Promise<readonly StandbyFinding[]> {
+  return Promise.all(standbys.map((standby) => probe(scope, standby)));
+}
+
+async function probe(scope: ActivityScope, standby: ShardAddress): Promise<StandbyFinding> {
+  const primaryUrl = standby.primary_url;
+  const alone = { joiners: [standby], donors: [], routerUrls: [], allowNonempty: false, mapVersion: 0 };
+  try {
+    await preflightGrow(scope, alone);
+    return { primaryUrl, problem: null };
+  } catch (error) {
+    if (!(error instanceof DomainError)) throw error;
+    return { primaryUrl, problem: error.message };
+  }
+}

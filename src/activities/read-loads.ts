@@ -1,0 +1,43 @@
+import type { ShardLoad } from '../domain/autoscale';
+import type { Shard } from '../domain/shard-map';
+import { ShardError } from '../shards/errors';
+import type { ShardCollection } from '../shards/shard-client';
+import type { ActivityScope } from './run-activity';
+
+const READ_TIMEOUT_MS = 5_000;
+
+/** All side by side. INV-8: a shard that does not answer is unknown. */
+export async function readLoads(
+  scope: ActivityScope,
+  { shards }: { shards: readonly Shard[] },
+): Promise<readonly ShardLoad[]> {
+  const loads = await Promise.all(shards.map((shard) => readLoad(scope, shard)));
+  scope.attempt.signal.throwIfAborted();
+  return loads;
+}
+
+async function readLoad(scope: ActivityScope, shard: Shard): Promise<ShardLoad> {
+  try {
+    const collections = await listCollections(scope, shard);
+    return { shardId: shard.id, points: collections.reduce((sum, { count }) => sum + count, 0), problem: null };
+  } catch (error) {
+    if (!(error instanceof ShardError)) throw error;
+    return { shardId: shard.id, points: null, problem: error.message };
+  }
+}
+
+/** From the leader: a replica that lags would pass for a calm shard. Once more when cut, as a kept-alive connection may have been closed since its last use. */
+async function listCollections({ attempt, shards }: ActivityScope, shard: Shard): Promise<readonly ShardCollection[]> {
+  const client = shards.client(shard);
+  const ctx = attempt.readingFor(READ_TIMEOUT_MS);
+  const ask = async (): Promise<readonly ShardCollection[]> => {
+    await client.findLeader(ctx);
+    return client.listCollections(ctx);
+  };
+  try {
+    return await ask();
+  } catch (error) {
+    if (!(error instanceof ShardError) || error.code !== 'Unreachable') throw error;
+    return await ask();
+  }
+}
