@@ -1,4 +1,5 @@
 import { SYSTEM_CLOCK } from './attempt';
+import type { AutoscaleActivities } from './autoscale-contract';
 import { awaitRouters } from './await-routers';
 import { createChangeCluster } from './change-cluster';
 import { cleanJoiner } from './clean-joiner';
@@ -9,22 +10,28 @@ import { copyPage } from './copy-page';
 import type { ActivityDeps } from './deps';
 import { dropSegment } from './drop-segment';
 import { inspectCollections } from './inspect-collections';
+import { emptyLeaver } from './empty-leaver';
 import { listCollections } from './list-collections';
+import { createLookAfterLock } from './look-after-lock';
+import { createObserveCluster } from './observe-cluster';
 import { preflightDrain } from './preflight-drain';
 import { preflightGrow } from './preflight-grow';
 import { prepareCollections } from './prepare-collections';
+import { probeStandbys } from './probe-standbys';
+import { readLoads } from './read-loads';
 import { probeLeftovers } from './probe-leftovers';
 import { createRecallOperation } from './recall-operation';
 import { reconcileSegment } from './reconcile-segment';
 import { removeOrphanCollections } from './remove-orphan-collections';
 import { activity, type ActivityRuntime } from './run-activity';
 import { ShardDirectory } from './shard-directory';
+import { createStartGrow } from './start-grow';
 import { warmUp } from './warm-up';
 
 export type { ActivityDeps } from './deps';
 
 /** All activities of a worker. They share the clients of the shards, and so their connections. */
-export function createActivities(deps: ActivityDeps): CoordinatorActivities {
+export function createActivities(deps: ActivityDeps): CoordinatorActivities & AutoscaleActivities {
   const runtime: ActivityRuntime = {
     shards: new ShardDirectory({ key: deps.shardKey, dispatcher: deps.dispatcher }),
     clock: deps.clock ?? SYSTEM_CLOCK,
@@ -32,6 +39,11 @@ export function createActivities(deps: ActivityDeps): CoordinatorActivities {
   };
   return {
     changeCluster: createChangeCluster(deps),
+    lookAfterLock: createLookAfterLock(deps),
+    observeCluster: createObserveCluster(deps),
+    startGrow: createStartGrow(deps),
+    readLoads: activity(runtime, readLoads),
+    probeStandbys: activity(runtime, probeStandbys),
     preflightGrow: activity(runtime, preflightGrow),
     preflightDrain: activity(runtime, preflightDrain),
     recallOperation: createRecallOperation(deps),
@@ -45,6 +57,7 @@ export function createActivities(deps: ActivityDeps): CoordinatorActivities {
     dropSegment: activity(runtime, dropSegment),
     confirmSegment: activity(runtime, confirmSegment),
     cleanJoiner: activity(runtime, cleanJoiner),
+    emptyLeaver: activity(runtime, emptyLeaver),
     probeLeftovers: activity(runtime, probeLeftovers),
     inspectCollections: activity(runtime, inspectCollections),
     compareSegment: activity(runtime, compareSegment),

@@ -120,9 +120,9 @@ export class InProcessShard {
     return [...this.calls.collections.keys()].sort();
   }
 
-  /** In byte order; empty when there is no such collection. */
+  /** In byte order, as of now; empty when there is no such collection. */
   ids(collection: string): readonly string[] {
-    return this.calls.collections.get(collection)?.ids() ?? [];
+    return [...(this.calls.collections.get(collection)?.ids() ?? [])];
   }
 
   /** The body that GET …/points/{id} answers, or null. */
