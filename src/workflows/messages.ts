@@ -4,7 +4,8 @@
  */
 import { defineQuery, defineUpdate } from '@temporalio/workflow';
 import type { ClusterAnswer, ClusterTransition } from '../activities/contract';
-import { OPERATION_KINDS, type ClusterState, type OperationKind } from '../domain/cluster-state';
+import type { Evaluation } from '../domain/autoscale-state';
+import { OPERATION_KINDS, type ClusterState, type OperationKind, type PublishedState } from '../domain/cluster-state';
 import type { Holder } from '../domain/findings';
 import type { Timings } from '../domain/limits';
 import type { OperationProgress } from '../domain/progress';
@@ -43,6 +44,25 @@ export const mapQuery = defineQuery<ShardMap>('map');
 export const stateQuery = defineQuery<ClusterState>('state');
 /** Fails with an ApplicationFailure whose type is a DomainErrorCode. */
 export const transitionUpdate = defineUpdate<ClusterAnswer, [ClusterTransition]>('transition');
+
+// ---- published ----
+
+export const PUBLISHED_WORKFLOW = 'published';
+export const publishedWorkflowId = (cluster: string): string => `published/${cluster}`;
+
+export interface PublishedInput {
+  /** What is known of the cluster when this record begins; null when nothing is. */
+  readonly kept: PublishedState | null;
+  /** After how many events of history a run hands over to the next one. Default HISTORY_EVENTS_MAX. */
+  readonly historyEventsMax?: number;
+}
+export interface PublishedRecord {
+  readonly state: PublishedState | null;
+  /** Names this record: what was kept elsewhere under another one is not of this cluster in this namespace. */
+  readonly lineage: string;
+}
+export const publishedQuery = defineQuery<PublishedRecord>('published');
+export const publishUpdate = defineUpdate<PublishedRecord, [PublishedState]>('publish');
 
 // ---- operations ----
 
@@ -94,6 +114,27 @@ export type GrowInput = OperationInput<GrowRequest>;
 export type DrainInput = OperationInput<DrainRequest>;
 export type RepairInput = OperationInput<RepairRequest>;
 export type RecoverInput = OperationInput<RecoverRequest>;
+
+// ---- autoscale ----
+
+export const AUTOSCALE_WORKFLOW = 'autoscale';
+/** Of the Schedule, which adds the time of each start to it for its workflows. */
+export const autoscaleScheduleId = (cluster: string): string => `autoscale/${cluster}`;
+/** Of an evaluation that somebody asked for. */
+export const evaluationWorkflowId = (cluster: string, key: string): string => `autoscale/${cluster}/${key}`;
+/** An evaluation that nobody works on for so long is over: the next one decides on what is true then. */
+export const EVALUATION_LIFE_MS = 120_000;
+
+export interface AutoscaleInput {
+  readonly cluster: string;
+  /** What the grow is told that it may start, and a recovery. */
+  readonly settings: OperationSettings;
+  /** Only says what it would do: nothing is changed or recorded. */
+  readonly dryRun: boolean;
+}
+export interface EvaluationResult extends Evaluation {
+  readonly dryRun: boolean;
+}
 
 /** What the REST call that started an operation is answered with. `request` lets the API tell a repeat from a reused key. */
 export interface AnnouncedAnswer {
