@@ -1,5 +1,5 @@
 import { NO_AUTOSCALE, type AutoscaleState, type Standby } from './autoscale-state';
-import type { Shard, ShardAddress, ShardMap } from './shard-map';
+import { isSameMap, type Shard, type ShardAddress, type ShardMap } from './shard-map';
 
 /** The kinds of operation that hold the lock while they work. A repair changes no map, but relies on it. */
 export type LockingKind = 'grow' | 'drain' | 'repair';
@@ -98,28 +98,31 @@ export interface PublishedState {
   readonly lock: OperationLock | null;
 }
 
-export function publishedPart({ map, nextId, lock }: ClusterState): PublishedState {
+export function publishedPart({ map, nextId, lock }: PublishedState): PublishedState {
   return { map, nextId, lock };
 }
 
-/** A state whose map is older than what was published, or another one under the same version, was rewound (a workflow reset). */
-export function isBehind(state: Pick<ClusterState, 'map'>, published: PublishedState): boolean {
-  if (state.map.version !== published.map.version) return state.map.version < published.map.version;
-  return JSON.stringify(state.map) !== JSON.stringify(published.map);
+/**
+ * Has this state been rewound (a workflow reset, an old backup)? It has when what was published is of a later version, is another map under the
+ * same version, or has given out more ids. `state` must have been read *after* `published` was: an earlier reading may simply be older.
+ */
+export function isBehind(state: Pick<PublishedState, 'map' | 'nextId'>, published: PublishedState): boolean {
+  if (state.nextId < published.nextId || state.map.version < published.map.version) return true;
+  return state.map.version === published.map.version && !isSameMap(state.map, published.map);
+}
+
+/** Of two records the one that is kept: a publish that arrives late never lowers it. */
+export function laterPublished(kept: PublishedState | null, offered: PublishedState): PublishedState {
+  return kept === null || !isBehind(offered, kept) ? offered : kept;
 }
 
 /**
- * INV-1: routers ignore a version that is not higher, so what was rewound is put back as it was published, one version above. A state that
- * is not behind stays as it is.
+ * INV-1: routers ignore a version that is not higher, so what was rewound is put back as it was published, one version above both. The lock comes
+ * with it: when its holder has ended meanwhile, it is found as every dead lock is. A state that is not behind stays as it is.
  */
 export function catchUp(state: ClusterState, published: PublishedState): ClusterState {
   if (!isBehind(state, published)) return state;
-  const map = { ...published.map, version: published.map.version + 1 };
-  return { ...state, map, nextId: Math.max(state.nextId, published.nextId), lock: published.lock };
-}
-
-/** The state that a lost cluster begins again with: `saved`, one version above everything that any router may hold. */
-export function restoredState(saved: ClusterState, publishedVersion: number): ClusterState {
-  const version = Math.max(saved.map.version, publishedVersion) + 1;
-  return { ...saved, map: { ...saved.map, version } };
+  const version = Math.max(state.map.version, published.map.version) + 1;
+  const nextId = Math.max(state.nextId, published.nextId);
+  return { ...state, map: { ...published.map, version }, nextId, lock: published.lock };
 }

@@ -38,6 +38,25 @@ export function findShard(map: ShardMap, id: number): Shard | undefined {
   return map.shards.find((shard) => shard.id === id);
 }
 
+/** Version, shards, addresses and roles, whatever the order of their JSON fields. */
+export function isSameMap(a: ShardMap, b: ShardMap): boolean {
+  const isSameShard = (one: Shard, other: Shard | undefined): boolean =>
+    one.id === other?.id &&
+    one.primary_url === other.primary_url &&
+    isSameList(one.replica_urls, other.replica_urls);
+  return (
+    a.version === b.version &&
+    a.shards.length === b.shards.length &&
+    a.shards.every((shard, index) => isSameShard(shard, b.shards[index])) &&
+    isSameList(a.joining, b.joining) &&
+    isSameList(a.leaving, b.leaving)
+  );
+}
+
+function isSameList<T>(a: readonly T[], b: readonly T[]): boolean {
+  return a.length === b.length && a.every((each, index) => each === b[index]);
+}
+
 /** @throws DomainError UnknownShard */
 export function requireShard(map: ShardMap, id: number): Shard {
   const shard = findShard(map, id);
@@ -167,4 +186,14 @@ export function normalizeShardUrl(input: string): string {
   if (url.search !== '' || text.includes('?')) return refuse('this one has a query');
   if (url.hash !== '' || text.includes('#')) return refuse('this one has a fragment');
   return `${url.protocol}//${url.host}${url.pathname.replace(/\/+$/, '')}`;
+}
+
+/** URLs are compared in normal form everywhere, so they are kept in it from the beginning. @throws DomainError InvalidShardUrl */
+export function normalizeMap(map: ShardMap): ShardMap {
+  const shards = map.shards.map((shard): Shard => ({
+    id: shard.id,
+    primary_url: normalizeShardUrl(shard.primary_url),
+    replica_urls: shard.replica_urls.map(normalizeShardUrl),
+  }));
+  return { ...map, shards };
 }

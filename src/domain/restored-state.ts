@@ -1,0 +1,52 @@
+/** What a cluster that was lost begins again with: everything that is left of it, and which part of that counts. */
+import { adoptState, type ClusterState, type PublishedState } from './cluster-state';
+import type { ShardMap } from './shard-map';
+
+/** Where a last known state comes from; when two are equally new, the one that stands first here knows more. */
+export const RESTORE_SOURCES = ['cluster workflow', 'published workflow', 'published file', 'router'] as const;
+export type RestoreSource = (typeof RESTORE_SOURCES)[number];
+
+/** A state that somebody still knows. A router knows neither the next id nor the lock. */
+export interface KnownState {
+  readonly source: RestoreSource;
+  /** The workflow id, the path or the URL. */
+  readonly where: string;
+  readonly map: ShardMap;
+  readonly nextId: number | null;
+  readonly lock: PublishedState['lock'];
+}
+
+/** INV-1: ids that were given out and removed again are seen nowhere in a map, so this many are left out after one without a next id. */
+export const IDS_LEFT_OUT = 1_000;
+
+/** The latest of what is known, or null when nothing is. */
+export function newestKnown(known: readonly KnownState[]): KnownState | null {
+  const rank = ({ source }: KnownState): number => RESTORE_SOURCES.indexOf(source);
+  const [newest] = [...known].sort((a, b) => b.map.version - a.map.version || rank(a) - rank(b));
+  return newest ?? null;
+}
+
+export interface RestoreRequest {
+  /** What the cluster is to be: the newest known state, or what a person gave. */
+  readonly wanted: Omit<PublishedState, 'nextId'> & { readonly nextId: number | null };
+  /** All that is known, wanted or not: version and ids begin above it. */
+  readonly known: readonly KnownState[];
+  /** The highest version that anybody holds, also one who does not tell the map to it. */
+  readonly versionSeen: number;
+  /** The state of the ended cluster workflow, when it still tells it: records, answered keys and the autoscale policy are only there. */
+  readonly ended: ClusterState | null;
+}
+
+/** INV-1: one version above everything that anybody may hold, and no id that anybody was given. */
+export function restoredState({ wanted, known, versionSeen, ended }: RestoreRequest): ClusterState {
+  const version = Math.max(versionSeen, wanted.map.version, ...known.map(({ map }) => map.version));
+  const nextIds = known.map((each) => Math.max(each.nextId ?? 0, nextIdAfter(each.map)));
+  const leastNextId = Math.max(nextIdAfter(wanted.map), ...nextIds);
+  const nextId = wanted.nextId === null ? leastNextId + IDS_LEFT_OUT : Math.max(wanted.nextId, leastNextId);
+  const base = ended ?? adoptState({ next_id: 0, map: wanted.map });
+  return { ...base, map: { ...wanted.map, version: version + 1 }, nextId, lock: wanted.lock };
+}
+
+function nextIdAfter(map: ShardMap): number {
+  return Math.max(0, ...map.shards.map((shard) => shard.id + 1));
+}
