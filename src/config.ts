@@ -1,12 +1,14 @@
 /** Environment and `quiver.toml` -> typed configuration. Nobody else reads the environment. */
 import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { loadClientConnectConfig, type ClientConnectConfig } from '@temporalio/envconfig';
 import { parse, TomlError } from 'smol-toml';
 import { readApiKeys, type ApiKey } from './config/api-keys';
 import { ConfigError, SettingReader, type Sources } from './config/reader';
-import { DURATION_MAX_MS, SETTINGS, tomlKey, type SettingName } from './config/settings';
+import { AUTOSCALE_TABLE, DURATION_MAX_MS, SETTINGS, tomlKey, type SettingName } from './config/settings';
+import { POLICY_BOUNDS, type AutoscalePolicy } from './domain/autoscale-state';
 import { DomainError } from './domain/errors';
-import { DEFAULT_TIMINGS, SHARDS_MAX, type Timings } from './domain/limits';
+import { DEFAULT_TIMINGS, SHARDS_MAX, STANDBYS_MAX, type Timings } from './domain/limits';
 import { normalizeShardUrl, type ShardAddress } from './domain/shard-map';
 
 export { keyDigest, type ApiKey, type Role } from './config/api-keys';
@@ -24,6 +26,8 @@ export interface Config {
   readonly apiKeys: readonly ApiKey[];
   readonly routerUrls: readonly string[];
   readonly timings: Timings;
+  /** What a cluster without a policy begins with. */
+  readonly autoscale: { readonly policy: AutoscalePolicy; readonly standbys: readonly ShardAddress[] };
   readonly logLevel: LogLevel;
   /** `address` null: nothing names a Temporal, so `serve` starts one of its own. */
   readonly temporal: {
@@ -33,6 +37,8 @@ export interface Config {
   };
   readonly embedded: { readonly dataDir: string; readonly port: number; readonly uiPort: number };
   readonly webUiUrl: string | null;
+  /** Where the last published map is kept beside Temporal, or null. */
+  readonly publishedFile: string | null;
 }
 
 const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'silent'] as const;
@@ -53,6 +59,7 @@ export function loadConfig(environment: Readonly<Record<string, string | undefin
     apiKeys: readRequiredApiKeys(reader),
     routerUrls: readUrls(reader, 'COORDINATOR_ROUTER_URLS'),
     timings: readTimings(reader),
+    autoscale: readAutoscale(reader),
     logLevel: readLogLevel(reader),
     temporal: readTemporal(environment),
     embedded: {
@@ -61,6 +68,7 @@ export function loadConfig(environment: Readonly<Record<string, string | undefin
       uiPort: reader.integer('COORDINATOR_TEMPORAL_UI_PORT', { min: 0, max: 65_535 }),
     },
     webUiUrl: readWebUiUrl(reader),
+    publishedFile: readPublishedFile(reader),
   };
 }
 
@@ -83,12 +91,21 @@ function readSources(environment: Readonly<Record<string, string | undefined>>):
     );
   }
   try {
-    return { environment, file: parse(text), filePath: path };
+    return { environment, file: withDottedKeys(parse(text)), filePath: path };
   } catch (error) {
     // The parser's own message quotes the lines around the mistake, and those may hold a key.
     const where = error instanceof TomlError ? `line ${error.line}, column ${error.column}` : 'some line';
     throw new ConfigError(`QUIVER_CONFIG: expected TOML, got a mistake in ${path} at ${where}: correct that line`);
   }
+}
+
+/** What stands in the table `[autoscale]`, as `autoscale.<key>`: `tomlKey` names it so. */
+function withDottedKeys(file: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {
+  const table = file[AUTOSCALE_TABLE];
+  if (typeof table !== 'object' || table === null || Array.isArray(table)) return file;
+  const dotted = Object.entries(table).map(([key, value]): [string, unknown] => [`${AUTOSCALE_TABLE}.${key}`, value]);
+  const { [AUTOSCALE_TABLE]: _table, ...rest } = file;
+  return { ...rest, ...Object.fromEntries(dotted) };
 }
 
 /** Quiver's own keys of `quiver.toml` that begin like ours. */
@@ -104,9 +121,10 @@ function refuseUnknownNames(sources: Sources): void {
     if (!name.startsWith('COORDINATOR_') || known.includes(name) || KUBERNETES_LINK.test(name)) continue;
     throw new ConfigError(`${name}: expected a known setting, got a name that is none: use one of ${known.join(', ')}`);
   }
-  const knownKeys = known.map(tomlKey);
+  const isOurs = (key: string): boolean => key.startsWith('coordinator_') || key.split('.', 1)[0] === AUTOSCALE_TABLE;
+  const knownKeys = Object.keys(SETTINGS).map(tomlKey).filter(isOurs);
   for (const key of Object.keys(sources.file)) {
-    if (!key.startsWith('coordinator_') || knownKeys.includes(key) || QUIVER_OWN_FILE_KEYS.includes(key)) continue;
+    if (!isOurs(key) || knownKeys.includes(key) || QUIVER_OWN_FILE_KEYS.includes(key)) continue;
     throw new ConfigError(
       `${key} in ${sources.filePath ?? DEFAULT_FILE}: expected a known setting, got a name that is none: use one of ${knownKeys.join(', ')}`,
     );
@@ -145,6 +163,14 @@ function readRequiredApiKeys(reader: SettingReader): readonly ApiKey[] {
   return keys;
 }
 
+/** Blank counts as not set, so no file at all has a word of its own. */
+function readPublishedFile(reader: SettingReader): string | null {
+  const path = reader.text('COORDINATOR_PUBLISHED_FILE');
+  if (path === 'none') return null;
+  const cluster = reader.text('COORDINATOR_CLUSTER') ?? '';
+  return path ?? join(reader.text('COORDINATOR_DATA_DIR') ?? '', `published-${cluster}.json`);
+}
+
 function readLogLevel(reader: SettingReader): LogLevel {
   const text = reader.text('COORDINATOR_LOG_LEVEL');
   const level = LOG_LEVELS.find((each) => each === text);
@@ -164,6 +190,26 @@ function readTimings(reader: SettingReader): Timings {
     warmUpMs: duration('COORDINATOR_WARM_UP_MS'),
     attemptMs: duration('COORDINATOR_ATTEMPT_MS', 600_000, 5_000),
   };
+}
+
+function readAutoscale(reader: SettingReader): Config['autoscale'] {
+  const standbys = readUrls(reader, 'QUIVER_AUTOSCALE_STANDBY_URLS');
+  if (standbys.length > STANDBYS_MAX) {
+    const seen = `${standbys.length} of them, and ${STANDBYS_MAX} is the most`;
+    throw reader.error('QUIVER_AUTOSCALE_STANDBY_URLS', '', seen);
+  }
+  const policy: AutoscalePolicy = {
+    enabled: reader.boolean('QUIVER_AUTOSCALE_ENABLED'),
+    highWaterPoints: reader.integer('QUIVER_AUTOSCALE_HIGH_WATER_POINTS', POLICY_BOUNDS.highWaterPoints),
+    intervalSecs: reader.integer('QUIVER_AUTOSCALE_INTERVAL_SECS', POLICY_BOUNDS.intervalSecs),
+    cooldownSecs: reader.integer('QUIVER_AUTOSCALE_COOLDOWN_SECS', POLICY_BOUNDS.cooldownSecs),
+    maxShards: reader.integer('QUIVER_AUTOSCALE_MAX_SHARDS', POLICY_BOUNDS.maxShards),
+    sustainEvaluations: reader.integer(
+      'COORDINATOR_AUTOSCALE_SUSTAIN_EVALUATIONS',
+      POLICY_BOUNDS.sustainEvaluations,
+    ),
+  };
+  return { policy, standbys: standbys.map((primary_url) => ({ primary_url, replica_urls: [] })) };
 }
 
 // ---- URLs. What was given is not shown: a URL may carry a password. ----

@@ -6,16 +6,20 @@ import { createActivities } from './activities';
 import { createApi } from './api/app';
 import { Authenticator } from './api/auth';
 import { TemporalGateway } from './api/cluster-gateway';
+import { ClusterRestore } from './api/cluster-restore';
 import { createProbe } from './api/health';
 import { Listener } from './api/listener';
 import { LockWatch } from './api/lock-watch';
 import { MapReader } from './api/map-reader';
+import { PublishedMap } from './api/published-map';
 import { ConfigError, type Config } from './config';
-import { routerVersion } from './shards/router-client';
+import { routerMap } from './shards/router-client';
 import { connectClient, connectWorker, type ConnectOptions } from './temporal/connection';
 import { EmbeddedTemporal } from './temporal/embedded';
 import { ensureCluster } from './temporal/ensure-cluster';
-import type { AskRouter } from './temporal/lost-cluster';
+import { ClusterTraces } from './temporal/lost-cluster';
+import { Published } from './temporal/published';
+import { PublishedFile } from './temporal/published-file';
 import { ensureSearchAttributes } from './temporal/search-attributes';
 import { locateTemporalCli } from './temporal/temporal-cli';
 import { createWorker } from './temporal/worker';
@@ -123,24 +127,35 @@ async function startApi(
   const { cluster, routerUrls, timings } = config;
   const { namespace } = config.temporal;
   const searchAttributes = await ensureSearchAttributes({ connection, namespace, logger });
-  const askRouter: AskRouter = (url, deadlineMs) => routerVersion(url, config.shardKey, { deadlineMs });
-  await ensureCluster({ connection, config, askRouter, logger });
+  const stopping = new AbortController();
+  const temporal = { connection, namespace, cluster, stopping: stopping.signal, logger };
+  const file = config.publishedFile === null ? null : new PublishedFile(config.publishedFile, logger);
+  const published = new Published({ ...temporal, file });
+  const traces = new ClusterTraces({
+    ...temporal,
+    published,
+    routerUrls,
+    askRouter: (url, deadlineMs) => routerMap(url, config.shardKey, { deadlineMs }),
+  });
+  await ensureCluster({ connection, config, traces, logger });
   if (config.apiKeys.length === 0) {
     logger.warn('running without keys (QUIVER_INSECURE): whoever reaches the address may do everything');
   }
-  const stopping = new AbortController();
   const settings = { routerUrls, timings, searchAttributes };
-  const gateway = new TemporalGateway({ connection, namespace, cluster, stopping: stopping.signal, settings, logger });
+  const gateway = new TemporalGateway({ ...temporal, traces, settings });
+  const publishedMap = new PublishedMap({ gateway, published, logger });
+  const restore = new ClusterRestore({ ...temporal, traces, published });
   const lockWatch = new LockWatch({ look: () => gateway.lookAfterLock(), logger });
   const api = createApi({
     cluster,
     namespace,
     gateway,
-    mapReader: new MapReader({ queryMap: () => gateway.queryMap() }),
+    mapReader: new MapReader({ queryMap: () => publishedMap.read() }),
     authenticator: new Authenticator(config.apiKeys),
     probeShard: createProbe(),
     settings,
     lockWatch,
+    restoreCluster: (given) => restore.restore(given),
     webUiUrl,
     logger,
   });

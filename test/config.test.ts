@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ConfigError, keyDigest, loadConfig, type Config } from '../src/config';
 import { SETTINGS } from '../src/config/settings';
+import { DEFAULT_POLICY } from '../src/domain/autoscale-state';
 import { DEFAULT_TIMINGS } from '../src/domain/limits';
 
 const SECRET = 'hush-7f3a91';
@@ -50,11 +51,18 @@ describe('loadConfig', () => {
       apiKeys: [],
       routerUrls: [],
       timings: DEFAULT_TIMINGS,
+      autoscale: { policy: DEFAULT_POLICY, standbys: [] },
       logLevel: 'info',
       temporal: { address: null, namespace: 'default', connection: expect.anything() as unknown },
       embedded: { dataDir: './.data', port: 7233, uiPort: 8233 },
       webUiUrl: null,
+      publishedFile: '.data/published-default.json',
     });
+  });
+
+  it('keeps the last published map in the file that is named, and in none when that is asked for', () => {
+    expect(load({ COORDINATOR_PUBLISHED_FILE: '/var/lib/p.json' }).publishedFile).toBe('/var/lib/p.json');
+    expect(load({ COORDINATOR_PUBLISHED_FILE: 'none' }).publishedFile).toBeNull();
   });
 
   it('reads every setting from the environment', () => {
@@ -76,6 +84,13 @@ describe('loadConfig', () => {
       COORDINATOR_PATIENCE_MS: '4',
       COORDINATOR_WARM_UP_MS: '0',
       COORDINATOR_ATTEMPT_MS: '5000',
+      QUIVER_AUTOSCALE_ENABLED: 'true',
+      QUIVER_AUTOSCALE_HIGH_WATER_POINTS: '1000',
+      QUIVER_AUTOSCALE_STANDBY_URLS: '[http://S2:6333/,http://s3]',
+      QUIVER_AUTOSCALE_INTERVAL_SECS: '7',
+      QUIVER_AUTOSCALE_COOLDOWN_SECS: '8',
+      QUIVER_AUTOSCALE_MAX_SHARDS: '9',
+      COORDINATOR_AUTOSCALE_SUSTAIN_EVALUATIONS: '2',
       COORDINATOR_TEMPORAL_PORT: '0',
       COORDINATOR_TEMPORAL_UI_PORT: '9',
       COORDINATOR_WEB_UI_URL: 'http://ui:8080/',
@@ -102,10 +117,25 @@ describe('loadConfig', () => {
         warmUpMs: 0,
         attemptMs: 5000,
       },
+      autoscale: {
+        policy: {
+          enabled: true,
+          highWaterPoints: 1000,
+          intervalSecs: 7,
+          cooldownSecs: 8,
+          maxShards: 9,
+          sustainEvaluations: 2,
+        },
+        standbys: [
+          { primary_url: 'http://s2:6333', replica_urls: [] },
+          { primary_url: 'http://s3', replica_urls: [] },
+        ],
+      },
       logLevel: 'debug',
       temporal: { address: 'temporal:7233', namespace: 'ns' },
       embedded: { dataDir: 'data', port: 0, uiPort: 9 },
       webUiUrl: 'http://ui:8080',
+      publishedFile: 'data/published-prod.eu-1.json',
     });
     expect(config.apiKeys).toEqual([
       { id: 'key-1', role: 'admin', digest: keyDigest('a') },

@@ -5,12 +5,14 @@ import type { Logger } from 'pino';
 import type { OperationSettings } from '../workflows/messages';
 import type { Authenticator } from './auth';
 import type { ClusterGateway } from './cluster-gateway';
+import type { RestoreCluster } from './cluster-restore';
 import { clusterHealth, type ProbeShard } from './health';
 import type { LockWatch } from './lock-watch';
 import type { MapReader, MapReading } from './map-reader';
 import { answerMap, MAP_PATH } from './map-route';
 import { operationsRouter } from './operations';
 import { problemHandler } from './problem';
+import { restoreRouter } from './restore';
 import { methodNotAllowed, unknownRoute } from './routing';
 import { shardsRouter } from './shards';
 
@@ -25,6 +27,7 @@ export interface ApiDeps {
   readonly settings: OperationSettings;
   /** Glances at the lock on every request. */
   readonly lockWatch: LockWatch;
+  readonly restoreCluster: RestoreCluster;
   /** Base address of the Temporal Web UI for links, or null. */
   readonly webUiUrl: string | null;
   readonly logger: Logger;
@@ -81,6 +84,7 @@ function createExpressApp(deps: ApiDeps): Express {
 
   app.use(shardsRouter(deps));
   app.use(operationsRouter(deps));
+  app.use(restoreRouter(deps));
   app.use(unknownRoute);
   app.use(problemHandler(deps.logger));
   return app;

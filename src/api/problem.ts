@@ -20,6 +20,9 @@ export type ApiErrorCode =
   | 'OutcomeUnknown'
   | 'ClusterMissing'
   | 'ClusterClosed'
+  | 'ClusterLost'
+  | 'ClusterExists'
+  | 'NoKnownState'
   | 'Busy'
   | 'Internal';
 
@@ -73,6 +76,9 @@ export const PROBLEM_STATUS: Record<ProblemCode, number> = {
   OutcomeUnknown: 503,
   ClusterMissing: 503,
   ClusterClosed: 503,
+  ClusterLost: 503,
+  ClusterExists: 409,
+  NoKnownState: 409,
   Busy: 503,
   Internal: 500,
 };
@@ -116,7 +122,7 @@ export const RETRY_AFTER_SECONDS = 2;
 
 /** A 503 tells when to come back. */
 export function unavailable(
-  code: 'TemporalUnreachable' | 'OutcomeUnknown' | 'ClusterMissing' | 'ClusterClosed' | 'Busy',
+  code: 'TemporalUnreachable' | 'OutcomeUnknown' | 'ClusterMissing' | 'ClusterClosed' | 'ClusterLost' | 'Busy',
   detail: string,
   cause?: unknown,
 ): ApiError {

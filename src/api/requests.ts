@@ -9,7 +9,7 @@ import { describeIssues } from '../wire/problem';
 import { ApiError } from './problem';
 
 /** Reads a JSON body. A request without a body passes: the routes that need one miss it by their schema. */
-export const jsonBody: readonly RequestHandler[] = [
+export const jsonBodyUpTo = (bytesMax: number): readonly RequestHandler[] => [
   (request, _response, next) => {
     const length = Number(request.headers['content-length'] ?? 0);
     const hasBody = request.headers['transfer-encoding'] !== undefined || length > 0;
@@ -18,8 +18,9 @@ export const jsonBody: readonly RequestHandler[] = [
     }
     next();
   },
-  json({ limit: REQUEST_BODY_BYTES_MAX, inflate: false, strict: true, type: () => true }),
+  json({ limit: bytesMax, inflate: false, strict: true, type: () => true }),
 ];
+export const jsonBody = jsonBodyUpTo(REQUEST_BODY_BYTES_MAX);
 
 /** @throws ApiError MalformedBody */
 export function readBody<T>(schema: z.ZodType<T>, request: Request): T {

@@ -6,7 +6,7 @@ import type { DrainRequest, GrowRequest } from '../workflows/messages';
 import type { ApiDeps } from './app';
 import { jsonBody, readAddress, readAddressChange, readBody, readIdempotencyKey, readShardId } from './requests';
 import { methodNotAllowed } from './routing';
-import { startOperation } from './start-operation';
+import { requireReachableCluster, startOperation } from './start-operation';
 
 /** Every change of the cluster that an operator asks for. All of them answer with the map. */
 export function shardsRouter(deps: ApiDeps): Router {
@@ -70,6 +70,7 @@ async function changeByHand(
   change: { change: ManualChange; key: string | null },
   response: Response,
 ): Promise<void> {
+  await requireReachableCluster(deps);
   const { map } = await deps.gateway.applyTransition({ type: 'changeByHand', ...change });
   response.json(map);
 }

@@ -28,8 +28,11 @@ export async function startOperation(
   return { ...answer, operationId };
 }
 
-/** Without a cluster that answers, an operation could only wait unseen: refuse it before anything is started. */
-async function requireReachableCluster(deps: ApiDeps): Promise<void> {
+/**
+ * Without a cluster that answers, an operation could only wait unseen: refuse it before anything is started. Reading the map also finds a cluster
+ * workflow that was rewound, before anything is changed on top of that.
+ */
+export async function requireReachableCluster(deps: ApiDeps): Promise<void> {
   const reading = await deps.mapReader.read();
   if (reading.kind !== 'fresh') throw reading.reason;
 }

@@ -10,6 +10,7 @@ import {
 } from '@temporalio/client';
 import { ApplicationFailure, CancelledFailure, WorkflowNotFoundError } from '@temporalio/common';
 import { bounded, CallTimedOutError, ShuttingDownError } from '../temporal/bounded';
+import type { ClusterTraces } from '../temporal/lost-cluster';
 import { clusterWorkflowId } from '../workflows/messages';
 import { ApiError, isProblemCode, unavailable } from './problem';
 
@@ -20,6 +21,8 @@ export interface TemporalCallsOptions {
   /** Fires when this process stops: calls under way end with an answer that says so. */
   readonly stopping: AbortSignal;
   readonly queryMs?: number;
+  /** What is left of a cluster that has no workflow, in one sentence; null when nothing speaks for it having existed. */
+  readonly traces?: Pick<ClusterTraces, 'detail'>;
 }
 
 export const QUERY_TIMEOUT_MS = 2_000;
@@ -78,26 +81,36 @@ export class TemporalCalls {
 
   /** The cluster workflow is absent or closed. A state that was lost is reported, never replaced by a fresh version 0. */
   async clusterTrouble(cause: Error): Promise<ApiError> {
-    const { cluster, namespace } = this.options;
-    const id = clusterWorkflowId(cluster);
+    const id = clusterWorkflowId(this.options.cluster);
     if (cause instanceof QueryRejectedError) return clusterClosed(id, cause);
     try {
       await this.call(this.queryMs, () => this.clusterHandle().describe());
     } catch (error) {
       if (!(error instanceof WorkflowNotFoundError)) return queryTrouble(error);
-      const detail =
-        `workflow ${id} does not exist in namespace ${namespace}: ` +
-        'start the API with QUIVER_CLUSTER_SHARDS or QUIVER_COORDINATOR_STATE, or point TEMPORAL_* at the Temporal that has it';
-      return unavailable('ClusterMissing', detail, error);
+      return this.missingOrLost(error);
     }
     return clusterClosed(id, cause);
+  }
+
+  private async missingOrLost(cause: Error): Promise<ApiError> {
+    const { cluster, namespace, traces } = this.options;
+    try {
+      const lost = (await traces?.detail()) ?? null;
+      if (lost !== null) return unavailable('ClusterLost', lost, cause);
+    } catch (error) {
+      return queryTrouble(error);
+    }
+    const detail =
+      `workflow ${clusterWorkflowId(cluster)} does not exist in namespace ${namespace}: ` +
+      'start the API with QUIVER_CLUSTER_SHARDS or QUIVER_COORDINATOR_STATE, or point TEMPORAL_* at the Temporal that has it';
+    return unavailable('ClusterMissing', detail, cause);
   }
 }
 
 function clusterClosed(workflowId: string, cause: Error): ApiError {
   const detail =
     `workflow ${workflowId}, which keeps the map, is closed (terminated or failed) and is not replaced by itself: ` +
-    'reset it in the Temporal Web UI to a point before its end';
+    'POST /cluster/restore {"last_known":true} begins it again with its last state, one version above';
   return unavailable('ClusterClosed', detail, cause);
 }
 

@@ -1,9 +1,10 @@
+import { DEFAULT_POLICY, POLICY_BOUNDS } from '../domain/autoscale-state';
 import { DEFAULT_TIMINGS } from '../domain/limits';
 
 /**
  * Every setting of this program, once: the README's table, the check for mistyped names and the reader all use it. Names with
  * `QUIVER_` are Quiver's own and mean what they mean there; what is new begins with `COORDINATOR_`. In `quiver.toml` a setting
- * has the same name in lower case, without `quiver_`.
+ * has the same name in lower case, without `quiver_`; those of the autoscale policy stand in the table `[autoscale]`.
  */
 export interface Setting {
   readonly meaning: string;
@@ -22,12 +23,21 @@ const milliseconds = (meaning: string, byDefault: number, max: number): Setting 
   advice: `leave it out for ${byDefault}`,
   default: String(byDefault),
 });
+const count = (meaning: string, byDefault: number, { min, max }: { min: number; max: number }): Setting => ({
+  meaning,
+  expected: `a whole number from ${min} to ${max}`,
+  advice: `leave it out for ${byDefault}`,
+  default: String(byDefault),
+});
 const port = (meaning: string, byDefault: number): Setting => ({
   meaning,
   expected: 'a port number from 0 to 65535',
   advice: `leave it out for ${byDefault}, or give 0 for a free one`,
   default: String(byDefault),
 });
+
+/** The first who starts an API of a cluster sets its policy by these; from then on they are ignored. */
+const seed = (meaning: string): string => `${meaning}; ignored once the cluster has a policy`;
 
 export const DURATION_MAX_MS = 24 * 60 * 60 * 1_000;
 
@@ -95,6 +105,13 @@ export const SETTINGS = {
     advice: 'leave it out for ./.data',
     default: './.data',
   },
+  COORDINATOR_PUBLISHED_FILE: {
+    meaning:
+      'File in which an API keeps the last published map, to notice a wiped namespace; none keeps it in Temporal only. Default: published-<cluster>.json in COORDINATOR_DATA_DIR',
+    expected: 'the path of a file, or none',
+    advice: 'leave it out for published-<cluster>.json in COORDINATOR_DATA_DIR',
+    default: null,
+  },
   COORDINATOR_CACHE_DIR: {
     meaning:
       'Folder for the programs that are installed when they are found nowhere, such as the Temporal CLI; read from the environment only',
@@ -136,6 +153,43 @@ export const SETTINGS = {
     ...milliseconds('Longest life of one attempt of a step that writes points', DEFAULT_TIMINGS.attemptMs, 600_000),
     expected: 'a whole number of milliseconds from 5000 to 600000',
   },
+  QUIVER_AUTOSCALE_ENABLED: {
+    meaning: seed('Whether the cluster grows by itself, by its standbys'),
+    expected: 'true or false',
+    advice: 'leave it out for false',
+    default: 'false',
+  },
+  QUIVER_AUTOSCALE_HIGH_WATER_POINTS: count(
+    seed('Points of one shard, over all collections, above which the cluster grows; 0 for never'),
+    DEFAULT_POLICY.highWaterPoints,
+    POLICY_BOUNDS.highWaterPoints,
+  ),
+  QUIVER_AUTOSCALE_STANDBY_URLS: {
+    meaning: seed('Empty shards to grow by, first in, first out'),
+    expected: 'a list of shard URLs',
+    advice: 'give for instance [http://s2:6333,http://s3:6333]',
+    default: '[]',
+  },
+  QUIVER_AUTOSCALE_INTERVAL_SECS: count(
+    seed('Seconds between two evaluations of the policy'),
+    DEFAULT_POLICY.intervalSecs,
+    POLICY_BOUNDS.intervalSecs,
+  ),
+  QUIVER_AUTOSCALE_COOLDOWN_SECS: count(
+    seed('Seconds after the start of a grow in which the policy begins no other one'),
+    DEFAULT_POLICY.cooldownSecs,
+    POLICY_BOUNDS.cooldownSecs,
+  ),
+  QUIVER_AUTOSCALE_MAX_SHARDS: count(
+    seed('Shards above which the policy does not grow the cluster; 0 for no cap'),
+    DEFAULT_POLICY.maxShards,
+    POLICY_BOUNDS.maxShards,
+  ),
+  COORDINATOR_AUTOSCALE_SUSTAIN_EVALUATIONS: count(
+    seed('Evaluations in a row that must be above the mark before the cluster grows'),
+    DEFAULT_POLICY.sustainEvaluations,
+    POLICY_BOUNDS.sustainEvaluations,
+  ),
   COORDINATOR_TEMPORAL_PORT: port('Port of the embedded Temporal', 7233),
   COORDINATOR_TEMPORAL_UI_PORT: port("Port of the embedded Temporal's Web UI", 8233),
   COORDINATOR_WEB_UI_URL: {
@@ -154,5 +208,12 @@ export const SETTINGS = {
 
 export type SettingName = keyof typeof SETTINGS;
 
-/** The name of a setting in `quiver.toml`. */
-export const tomlKey = (name: string): string => name.toLowerCase().replace(/^quiver_/, '');
+/** The table of the autoscale policy in `quiver.toml`. */
+export const AUTOSCALE_TABLE = 'autoscale';
+
+/** The name of a setting in `quiver.toml`, dotted when it stands in a table. */
+export function tomlKey(name: string): string {
+  const ofPolicy = /^(?:QUIVER|COORDINATOR)_AUTOSCALE_(.+)$/.exec(name)?.[1];
+  if (ofPolicy !== undefined) return `${AUTOSCALE_TABLE}.${ofPolicy.toLowerCase()}`;
+  return name.toLowerCase().replace(/^quiver_/, '');
+}

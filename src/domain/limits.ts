@@ -43,6 +43,8 @@ export const FINDING_ROWS_MAX = 2_000;
 export const REPAIR_PASSES_MAX = 5;
 /** Body of a request to this API. */
 export const REQUEST_BODY_BYTES_MAX = 64 * 1024;
+/** Body of a request that brings a whole map: SHARDS_MAX shards with a few addresses each. */
+export const RESTORE_BODY_BYTES_MAX = 1024 * 1024;
 /** Shards in a map. Placement is computed per point and shard. */
 export const SHARDS_MAX = 1_024;
 

@@ -5,25 +5,29 @@ import type { Logger } from 'pino';
 import { ConfigError, type Config } from '../config';
 import { adoptState, seedState, type ClusterState } from '../domain/cluster-state';
 import { DomainError } from '../domain/errors';
-import { normalizeShardUrl, type Shard, type ShardMap } from '../domain/shard-map';
+import { normalizeMap } from '../domain/shard-map';
 import { stateFileSchema } from '../wire/cluster-map';
 import { describeIssues } from '../wire/problem';
-import { CLUSTER_WORKFLOW, clusterWorkflowId, taskQueue } from '../workflows/messages';
-import { refuseLostCluster, type AskRouter } from './lost-cluster';
+import { CLUSTER_WORKFLOW, clusterWorkflowId } from '../workflows/messages';
+import { clusterStartOptions } from './cluster-start';
+import type { ClusterTraces } from './lost-cluster';
 
 export interface EnsureClusterOptions {
   readonly connection: Connection;
-  readonly config: Pick<Config, 'cluster' | 'seedShards' | 'stateFile' | 'routerUrls' | 'temporal'>;
-  readonly askRouter: AskRouter;
+  readonly config: Pick<Config, 'cluster' | 'seedShards' | 'stateFile' | 'temporal'>;
+  readonly traces: Pick<ClusterTraces, 'lostSince'>;
   readonly logger: Logger;
 }
 
-/** `closed`: the cluster's workflow has ended. It is reported and never silently begun anew at version 0. */
-export type EnsuredCluster = 'existed' | 'created' | 'closed';
+/**
+ * `closed`: the cluster's workflow has ended. `lost`: it is gone, and others still know the cluster. Both are reported, and never silently begun
+ * anew at version 0: that is for POST /cluster/restore to do.
+ */
+export type EnsuredCluster = 'existed' | 'created' | 'closed' | 'lost';
 
 /**
  * Makes sure that the cluster has its workflow. What exists wins over every setting; else the state file of Quiver's own
- * coordinator; else the configured shards. A cluster that routers know a later map of was lost, and is not begun anew. @throws ConfigError
+ * coordinator; else the configured shards. A cluster that somebody knows a later map of was lost, and is not begun anew. @throws ConfigError
  */
 export async function ensureCluster(options: EnsureClusterOptions): Promise<EnsuredCluster> {
   const { config, logger } = options;
@@ -37,20 +41,18 @@ export async function ensureCluster(options: EnsureClusterOptions): Promise<Ensu
   }
   if (status !== null) return reportClosed(logger, workflowId, status);
 
-  const { state, source } = firstState(config);
-  await refuseLostCluster(
-    { cluster: config.cluster, version: state.map.version, source },
-    { urls: config.routerUrls, ask: options.askRouter, logger },
-  );
+  const first = firstState(config);
+  const lost = await options.traces.lostSince(first?.state ?? null);
+  if (lost !== null) {
+    logger.error({ workflowId }, `the cluster is lost and is not begun anew: ${lost}`);
+    return 'lost';
+  }
+  const { state, source } = first ?? refuseToBeginWithout(config.cluster);
   try {
     await workflows.start(CLUSTER_WORKFLOW, {
-      workflowId,
-      taskQueue: taskQueue(config.cluster),
-      args: [{ cluster: config.cluster, state }],
+      ...clusterStartOptions(config.cluster, state),
       workflowIdConflictPolicy: 'USE_EXISTING',
       workflowIdReusePolicy: 'REJECT_DUPLICATE',
-      staticSummary: `shard map of the cluster ${config.cluster}`,
-      staticDetails: 'Holds the shard map and the lock of the cluster. **Do not terminate it**: the map would be lost.',
     });
   } catch (error) {
     if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw error;
@@ -73,16 +75,21 @@ async function statusOf(workflows: WorkflowClient, workflowId: string): Promise<
 function reportClosed(logger: Logger, workflowId: string, status: string): 'closed' {
   logger.error(
     { workflowId, status },
-    'the workflow that keeps the map has ended and is not replaced: no map can be served until it is reset in the Temporal Web UI',
+    'the workflow that keeps the map has ended and is not replaced: no map can be served until POST /cluster/restore {"last_known":true}',
   );
   return 'closed';
 }
 
-function firstState(config: EnsureClusterOptions['config']): { state: ClusterState; source: string } {
+/** Null when the settings name nothing to begin with. @throws ConfigError */
+function firstState(config: EnsureClusterOptions['config']): { state: ClusterState; source: string } | null {
   if (config.stateFile !== null) return { state: readStateFile(config.stateFile), source: config.stateFile };
   if (config.seedShards.length > 0) return { state: seedState(config.seedShards), source: 'QUIVER_CLUSTER_SHARDS' };
+  return null;
+}
+
+function refuseToBeginWithout(cluster: string): never {
   throw new ConfigError(
-    `QUIVER_CLUSTER_SHARDS: expected the shards of cluster ${config.cluster}, which does not exist yet, got none: ` +
+    `QUIVER_CLUSTER_SHARDS: expected the shards of cluster ${cluster}, which does not exist yet, got none: ` +
       'give for instance [http://s0:6333,http://s1:6333], or QUIVER_COORDINATOR_STATE to take a cluster over',
   );
 }
@@ -110,14 +117,4 @@ export function readStateFile(path: string): ClusterState {
     if (error instanceof DomainError) return refuse(`with a mistake (${error.message})`);
     throw error;
   }
-}
-
-/** URLs are compared in normal form everywhere, so they are kept in it from the beginning. */
-function normalizeMap(map: ShardMap): ShardMap {
-  const shards = map.shards.map((shard): Shard => ({
-    id: shard.id,
-    primary_url: normalizeShardUrl(shard.primary_url),
-    replica_urls: shard.replica_urls.map(normalizeShardUrl),
-  }));
-  return { ...map, shards };
 }

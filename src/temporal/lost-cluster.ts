@@ -1,48 +1,170 @@
-/** Routers remember what a lost Temporal does not: a cluster that they hold a later map of is not a new one. */
+/** What is left of a cluster whose workflow is gone: others remember what a lost Temporal does not. */
+import { WorkflowNotFoundError } from '@temporalio/common';
+import { WorkflowClient, type Connection } from '@temporalio/client';
 import type { Logger } from 'pino';
-import { ConfigError } from '../config';
+import { isBehind, type PublishedState } from '../domain/cluster-state';
+import type { KnownState } from '../domain/restored-state';
+import type { ShardMap } from '../domain/shard-map';
+import { clusterWorkflowId } from '../workflows/messages';
+import { CallTimedOutError } from './bounded';
+import type { Published } from './published';
 
-/** The version of the map that the router at this URL holds. Gives up at the deadline (ms since the epoch). */
-export type AskRouter = (url: string, deadlineMs: number) => Promise<number>;
+/** What the router at this URL holds. `map` is null when only its version can be read. Gives up at the deadline (ms since the epoch). */
+export type AskRouter = (url: string, deadlineMs: number) => Promise<{ version: number; map: ShardMap | null }>;
 
-export interface RoutersToAsk {
-  readonly urls: readonly string[];
-  readonly ask: AskRouter;
+export interface ClusterTracesOptions {
+  readonly connection: Connection;
+  readonly namespace: string;
+  readonly cluster: string;
+  readonly published: Published;
+  readonly routerUrls: readonly string[];
+  readonly askRouter: AskRouter;
   readonly logger: Logger;
 }
 
-const ROUTER_PATIENCE_MS = 3_000;
-
-/**
- * INV-1: a cluster that begins below the version of a router would be ignored by it, and then misread: the same versions would mean other
- * maps. `source` names where the first state comes from. A router that does not answer is no reason to refuse a start.
- * @throws ConfigError
- */
-export async function refuseLostCluster(
-  first: { readonly cluster: string; readonly version: number; readonly source: string },
-  routers: RoutersToAsk,
-): Promise<void> {
-  const { urls, ask, logger } = routers;
-  const deadlineMs = Date.now() + ROUTER_PATIENCE_MS;
-  const held = await Promise.all(
-    urls.map(async (url) => {
-      try {
-        return { url, version: await ask(url, deadlineMs) };
-      } catch (error) {
-        const reason = error instanceof Error ? error.message : String(error);
-        logger.warn({ router: url, reason }, 'a router did not say which map it holds before the cluster is created');
-        return { url, version: -1 };
-      }
-    }),
-  );
-  const ahead = held.filter(({ version }) => version > first.version);
-  if (ahead.length === 0) return;
-  const latest = Math.max(...ahead.map(({ version }) => version));
-  const seen = ahead.map(({ url, version }) => `${url} at version ${version}`).join(', ');
-  throw new ConfigError(
-    `COORDINATOR_ROUTER_URLS: expected routers that hold no later map than cluster ${first.cluster} would begin with ` +
-      `(version ${first.version} of ${first.source}), got ${seen}: the cluster existed and this Temporal has lost it, or is another one ` +
-      '(a wiped namespace, another COORDINATOR_DATA_DIR, another TEMPORAL_ADDRESS or COORDINATOR_CLUSTER). Go back to the one that has it, or ' +
-      `restore the map: give QUIVER_COORDINATOR_STATE a state file {next_id, map} with a version above ${latest}`,
-  );
+export interface Unread {
+  readonly source: KnownState['source'];
+  readonly where: string;
+  readonly reason: string;
 }
+
+/** All that could be found out. */
+export interface Survey {
+  readonly known: readonly KnownState[];
+  /** Versions whose map cannot be used: of routers, and of a file that belongs to another cluster of the same name. */
+  readonly unusable: readonly { readonly where: string; readonly version: number }[];
+  /** There, and not to be read: it may know a later version than anybody else (INV-8). */
+  readonly unread: readonly Unread[];
+  /** Routers that did not answer. They are no sign of a cluster, since a router needs none to be configured. */
+  readonly silentRouters: readonly { readonly where: string; readonly reason: string }[];
+}
+
+const ROUTER_PATIENCE_MS = 3_000;
+/** Every reader of a lost cluster's map asks, so what was found is good for this long. */
+const FINDING_LIFE_MS = 5_000;
+
+export class ClusterTraces {
+  private readonly options: ClusterTracesOptions;
+  private finding: { readonly detail: Promise<string | null>; readonly untilMs: number } | null = null;
+
+  constructor(options: ClusterTracesOptions) {
+    this.options = options;
+  }
+
+  /** Says that the cluster was lost, and what of it was found where; null when nothing speaks for it. Remembered for some seconds. */
+  detail(): Promise<string | null> {
+    if (this.finding === null || this.finding.untilMs < Date.now()) {
+      const detail = this.lostSince(null);
+      detail.catch(() => (this.finding = null));
+      this.finding = { detail, untilMs: Date.now() + FINDING_LIFE_MS };
+    }
+    return this.finding.detail;
+  }
+
+  /**
+   * The same for a cluster that would begin with `first`: lost is what goes beyond that. INV-1: routers would ignore a cluster that begins
+   * below the version they hold, and then misread it, because the same versions would mean other maps.
+   */
+  async lostSince(first: PublishedState | null): Promise<string | null> {
+    const { cluster, namespace, logger } = this.options;
+    const survey = await this.survey();
+    for (const { where, reason } of survey.silentRouters) {
+      logger.warn(
+        { router: where, reason },
+        'a router did not say which map it holds, and the cluster has no workflow',
+      );
+    }
+    const firstVersion = first?.map.version ?? 0;
+    const traces = [
+      ...survey.known.filter((known) => isLater(known, first)).map(({ where, map }) => version(where, map.version)),
+      ...survey.unusable.filter((each) => each.version > firstVersion).map((each) => version(each.where, each.version)),
+      ...survey.unread.map(({ where, reason }) => `${where} exists and cannot be read (${reason})`),
+    ];
+    if (traces.length === 0) return null;
+    return (
+      `workflow ${clusterWorkflowId(cluster)} does not exist in namespace ${namespace}, but the cluster did: ${traces.join(', ')}. ` +
+      'Go back to the Temporal that has it (TEMPORAL_*, COORDINATOR_CLUSTER, COORDINATOR_DATA_DIR), or begin again one version above with ' +
+      'POST /cluster/restore {"last_known":true} or {"state":{"next_id":…,"map":…}}'
+    );
+  }
+
+  /** Everybody is asked side by side, within a few seconds. Rejects when Temporal does not answer. */
+  async survey(): Promise<Survey> {
+    const [ofTemporal, ofRouters] = await Promise.all([this.surveyPublished(), this.surveyRouters()]);
+    return {
+      known: [...ofTemporal.known, ...ofRouters.known],
+      unusable: [...ofTemporal.unusable, ...ofRouters.unusable],
+      unread: ofTemporal.unread,
+      silentRouters: ofRouters.silentRouters,
+    };
+  }
+
+  private async surveyPublished(): Promise<Omit<Survey, 'silentRouters'>> {
+    const { published } = this.options;
+    const known: KnownState[] = [];
+    const unusable: { where: string; version: number }[] = [];
+    const unread: Unread[] = [];
+    const where = `workflow ${published.workflowId}`;
+    const record = await this.recordOrReason();
+    if (record instanceof Error) unread.push({ source: 'published workflow', where, reason: record.message });
+    else if (record?.state != null) known.push({ source: 'published workflow', where, ...record.state });
+
+    const file = await published.fileReading();
+    const path = `file ${published.file?.path ?? ''}`;
+    if (file.kind === 'unreadable') unread.push({ source: 'published file', where: path, reason: file.reason });
+    if (file.kind === 'known') {
+      const isForeign = record !== null && !(record instanceof Error) && record.lineage !== file.lineage;
+      if (isForeign) unusable.push({ where: path, version: file.state.map.version });
+      else known.push({ source: 'published file', where: path, ...file.state });
+    }
+    return { known, unusable, unread };
+  }
+
+  /** A query needs a worker, and whether the workflow exists does not: one that exists and is silent is a trace, too. */
+  private async recordOrReason() {
+    const { connection, namespace, published } = this.options;
+    try {
+      return await published.record();
+    } catch (error) {
+      if (!(error instanceof Error)) throw error;
+      const workflows = new WorkflowClient({ connection, namespace });
+      try {
+        await workflows.getHandle(published.workflowId).describe();
+        return error instanceof CallTimedOutError ? new Error('no worker answers') : error;
+      } catch (notThere) {
+        if (notThere instanceof WorkflowNotFoundError) return null;
+        throw notThere;
+      }
+    }
+  }
+
+  private async surveyRouters(): Promise<Omit<Survey, 'unread'>> {
+    const { routerUrls, askRouter } = this.options;
+    const deadlineMs = Date.now() + ROUTER_PATIENCE_MS;
+    const known: KnownState[] = [];
+    const unusable: { where: string; version: number }[] = [];
+    const silentRouters: { where: string; reason: string }[] = [];
+    await Promise.all(
+      routerUrls.map(async (url) => {
+        const where = `router ${url}`;
+        try {
+          const { version: held, map } = await askRouter(url, deadlineMs);
+          if (map === null) unusable.push({ where, version: held });
+          else known.push({ source: 'router', where, map, nextId: null, lock: null });
+        } catch (error) {
+          silentRouters.push({ where, reason: error instanceof Error ? error.message : String(error) });
+        }
+      }),
+    );
+    return { known, unusable, silentRouters };
+  }
+}
+
+/** A router that was never told a map holds its own settings as version 0, worded in its own way: only a later version says something. */
+function isLater(known: KnownState, first: PublishedState | null): boolean {
+  const { source, map, nextId, lock } = known;
+  if (source === 'router' || nextId === null) return map.version > (first?.map.version ?? 0);
+  return first === null || isBehind(first, { map, nextId, lock });
+}
+
+const version = (where: string, held: number): string => `${where} holds version ${held}`;

@@ -5,6 +5,7 @@ import { pino } from 'pino';
 import { createApi, type ApiDeps } from '../../src/api/app';
 import { Authenticator } from '../../src/api/auth';
 import type { ClusterGateway } from '../../src/api/cluster-gateway';
+import type { RestoreCluster } from '../../src/api/cluster-restore';
 import { LockWatch } from '../../src/api/lock-watch';
 import { MapReader } from '../../src/api/map-reader';
 import { ApiError } from '../../src/api/problem';
@@ -68,6 +69,8 @@ export interface Call {
 export class ApiServer {
   readonly gateway = new FakeGateway();
   readonly logged: string[] = [];
+  /** What POST /cluster/restore does; a test may put its own in its place. */
+  restoreCluster: RestoreCluster = () => Promise.resolve({ state: STATE, source: 'request', note: '' });
   private readonly server: Server;
 
   static async start(overrides: Partial<ApiDeps> = {}): Promise<ApiServer> {
@@ -89,6 +92,7 @@ export class ApiServer {
       probeShard: () => Promise.resolve(true),
       settings: { routerUrls: ['http://r0'], timings: DEFAULT_TIMINGS, searchAttributes: false },
       lockWatch: new LockWatch({ look: () => this.gateway.lookAfterLock(), logger }),
+      restoreCluster: (given) => this.restoreCluster(given),
       webUiUrl: 'http://ui',
       logger,
       ...overrides,

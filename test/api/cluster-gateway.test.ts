@@ -6,11 +6,12 @@ import { createChangeCluster } from '../../src/activities/change-cluster';
 import type { CoordinatorActivities } from '../../src/activities/contract';
 import { TemporalGateway } from '../../src/api/cluster-gateway';
 import { ApiError, toProblem, type ProblemCode } from '../../src/api/problem';
-import { ConfigError } from '../../src/config';
 import { DEFAULT_TIMINGS } from '../../src/domain/limits';
 import type { OperationProgress } from '../../src/domain/progress';
 import { startDevServer, type DevServer } from '../../src/temporal/dev-server';
 import { ensureCluster } from '../../src/temporal/ensure-cluster';
+import { ClusterTraces } from '../../src/temporal/lost-cluster';
+import { Published } from '../../src/temporal/published';
 import { locateTemporalCli } from '../../src/temporal/temporal-cli';
 import { createWorker } from '../../src/temporal/worker';
 import { clusterWorkflowId, operationWorkflowId, taskQueue, type GrowInput } from '../../src/workflows/messages';
@@ -104,24 +105,34 @@ let clusters = 0;
 async function newCluster(held: Held = {}, options: { worker?: boolean } = {}) {
   const cluster = `gateway-${++clusters}`;
   const stopping = new AbortController();
+  const config = {
+    cluster,
+    seedShards: [{ primary_url: 'http://s0', replica_urls: [] }],
+    stateFile: null,
+    temporal: { address: server.address, namespace: 'default', connection: {} },
+  };
+  const published = new Published({ connection, namespace: 'default', cluster, file: null, stopping: stopping.signal });
+  const map = { version: held.routerVersion ?? 0, shards: [], joining: [], leaving: [] };
+  const traces = new ClusterTraces({
+    connection,
+    namespace: 'default',
+    cluster,
+    published,
+    routerUrls: ['http://r0'],
+    askRouter: () => Promise.resolve({ version: map.version, map }),
+    logger,
+  });
   const gateway = new TemporalGateway({
     connection,
     namespace: 'default',
     cluster,
     stopping: stopping.signal,
     settings: SETTINGS,
+    traces,
     logger,
     timeouts: { queryMs: 5_000, startAnswerMs: 15_000 },
   });
-  const config = {
-    cluster,
-    seedShards: [{ primary_url: 'http://s0', replica_urls: [] }],
-    stateFile: null,
-    routerUrls: ['http://r0'],
-    temporal: { address: server.address, namespace: 'default', connection: {} },
-  };
-  const askRouter = () => Promise.resolve(held.routerVersion ?? 0);
-  const ensure = () => ensureCluster({ connection, config, askRouter, logger });
+  const ensure = () => ensureCluster({ connection, config, traces, logger });
   await ensure();
   if (options.worker !== false) await startWorker(cluster, held);
   return { cluster, gateway, stopping, ensure };
@@ -261,19 +272,11 @@ describe('a cluster that is gone', () => {
     await expectCode(gateway.queryMap(), 'ClusterClosed');
   });
 
-  it('is not begun anew when a router holds a map of it', async () => {
-    await expect(newCluster({ routerVersion: 1 }, { worker: false })).rejects.toThrow(ConfigError);
-    const stopping = new AbortController().signal;
-    const cluster = `gateway-${clusters}`;
-    const gateway = new TemporalGateway({
-      connection,
-      namespace: 'default',
-      cluster,
-      stopping,
-      settings: SETTINGS,
-      logger,
-    });
-    await expectCode(gateway.queryMap(), 'ClusterMissing');
+  it('is not begun anew when a router holds a map of it: it is reported as lost', async () => {
+    const { gateway, ensure } = await newCluster({ routerVersion: 1 }, { worker: false });
+    expect(await ensure()).toBe('lost');
+    const error = await expectCode(gateway.queryMap(), 'ClusterLost');
+    expect(error.message).toMatch(/router http:\/\/r0 holds version 1\. .*POST \/cluster\/restore/);
   });
 
   it('wins over the settings when it exists', async () => {

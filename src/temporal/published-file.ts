@@ -1,0 +1,90 @@
+/** The file beside the workflow that keeps what was last published: what is left of a cluster when its namespace was wiped. */
+import { mkdir, open, readFile, rename, rm } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import type { Logger } from 'pino';
+import { laterPublished, type PublishedState } from '../domain/cluster-state';
+import { DomainError } from '../domain/errors';
+import { normalizeMap } from '../domain/shard-map';
+import { describeIssues } from '../wire/problem';
+import { publishedFileSchema } from '../wire/published-file';
+
+/** A file that is there and cannot be read is not the same as none: the cluster may have existed (INV-8). */
+export type FileReading =
+  | { readonly kind: 'absent' }
+  | { readonly kind: 'unreadable'; readonly reason: string }
+  | { readonly kind: 'known'; readonly state: PublishedState; readonly lineage: string | null };
+
+export class PublishedFile {
+  readonly path: string;
+  private readonly logger: Logger;
+  private isTroubled = false;
+  private writes = 0;
+
+  constructor(path: string, logger: Logger) {
+    this.path = path;
+    this.logger = logger;
+  }
+
+  async read(): Promise<FileReading> {
+    try {
+      const parsed = publishedFileSchema.safeParse(JSON.parse(await readFile(this.path, 'utf8')));
+      if (!parsed.success) return { kind: 'unreadable', reason: describeIssues(parsed.error) };
+      const { next_id: nextId, map, lock, lineage } = parsed.data;
+      return { kind: 'known', state: { map: normalizeMap(map), nextId, lock }, lineage };
+    } catch (error) {
+      const code = (error as NodeJS.ErrnoException).code;
+      if (code === 'ENOENT') return { kind: 'absent' };
+      const reason = error instanceof DomainError ? error.message : (code ?? 'it is not JSON');
+      return { kind: 'unreadable', reason };
+    }
+  }
+
+  /**
+   * Never lowers what the same record has written. Never fails: the file is the second copy, and a folder that cannot be written (a read-only
+   * container) is no reason to stop, so it is logged once. Two processes that write the same file in the same moment may leave the older
+   * of two versions in it; the next look of the one that did so puts it right.
+   */
+  async write(state: PublishedState, lineage: string): Promise<void> {
+    try {
+      const before = await this.read();
+      if (before.kind === 'known' && before.lineage === lineage && laterPublished(before.state, state) !== state)
+        return;
+      await this.replace({ next_id: state.nextId, map: state.map, lock: state.lock, lineage });
+      this.isTroubled = false;
+    } catch (error) {
+      if (!this.isTroubled) {
+        this.logger.warn(
+          { file: this.path, reason: error instanceof Error ? error.message : String(error) },
+          'the last published map cannot be kept in a file, only in Temporal: a wiped namespace would be noticed by routers alone',
+        );
+      }
+      this.isTroubled = true;
+    }
+  }
+
+  /** Whole or not at all, also when the machine loses its power. */
+  private async replace(content: object): Promise<void> {
+    const folder = dirname(this.path);
+    await mkdir(folder, { recursive: true });
+    const draft = `${this.path}.${process.pid}-${++this.writes}`;
+    try {
+      await writeThrough(draft, `${JSON.stringify(content)}\n`);
+      await rename(draft, this.path);
+    } catch (error) {
+      await rm(draft, { force: true });
+      throw error;
+    }
+    const handle = await open(folder, 'r');
+    await handle.sync().finally(() => handle.close());
+  }
+}
+
+async function writeThrough(path: string, text: string): Promise<void> {
+  const handle = await open(path, 'wx', 0o600);
+  try {
+    await handle.writeFile(text);
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
