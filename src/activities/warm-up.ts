@@ -1,8 +1,10 @@
+import { PlacementPlan } from '../domain/placement-plan';
 import type { Shard } from '../domain/shard-map';
 import { canProbe, findsSamples, takeSamples } from '../shards/index-probe';
-import type { CoordinatorActivities } from './contract';
+import type { CoordinatorActivities, Move } from './contract';
 import { inParallel } from './in-parallel';
 import type { ActivityScope } from './run-activity';
+import { isInSlice } from './slice-stream';
 
 const POLL_INTERVAL_MS = 250;
 /** Taking samples makes the shard read the whole collection. */
@@ -25,7 +27,7 @@ export async function warmUp(scope: ActivityScope, input: WarmUpInput): Promise<
   );
   await inParallel(builds, BUILDS_AT_ONCE, async (build) => {
     const isReady = await becomesReady(scope, { ...build, endsAtMs });
-    if (!isReady || (input.mustFind === true && !(await becomesFindable(scope, { ...build, endsAtMs })))) {
+    if (!isReady || (input.mustFind === true && !(await becomesFindable(scope, { ...build, endsAtMs }, input.slice)))) {
       notReady.add(build.collection);
     }
   });
@@ -66,17 +68,33 @@ async function becomesReady({ attempt, shards }: ActivityScope, build: Build): P
   }
 }
 
-/** See shards/index-probe.ts. Samples that clients deleted or changed meanwhile are taken anew each time. */
-async function becomesFindable({ attempt, shards }: ActivityScope, build: Build): Promise<boolean> {
+/**
+ * See shards/index-probe.ts. Samples that clients deleted or changed meanwhile are taken anew each time. With a slice they are of that
+ * slice: what a receiver held before is found whether its index is up to date or not.
+ */
+async function becomesFindable(
+  { attempt, shards }: ActivityScope,
+  build: Build,
+  slice: Move | undefined,
+): Promise<boolean> {
   const { receiver, collection, endsAtMs } = build;
   const client = shards.client(receiver);
+  const isWanted = slice && ofSlice(slice, receiver.id);
   for (;;) {
     const info = await client.getCollection(collection, attempt.reading);
     if (info === null || info.count === 0 || !canProbe(info)) return true;
-    const samples = await takeSamples(client, info, attempt.reading);
+    const samples = await takeSamples(client, info, attempt.reading, isWanted);
     if (await findsSamples(shards.http(receiver), info, samples, attempt.reading)) return true;
     const leftMs = endsAtMs - attempt.nowMs();
     if (leftMs <= 0) return false;
     await attempt.sleep(Math.min(PROBE_INTERVAL_MS, leftMs));
   }
+}
+
+function ofSlice({ placement }: Move, receiverId: number): (id: Buffer) => boolean {
+  const plan = new PlacementPlan(placement);
+  return (id) => {
+    plan.locate(id);
+    return isInSlice(plan, 'receiver', receiverId);
+  };
 }

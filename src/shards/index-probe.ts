@@ -14,6 +14,8 @@ import type { ShardHttp } from './shard-http';
 /** Where in the order of ids the samples are taken, as shares of the collection. */
 const SAMPLE_SHARES = [0.13, 0.38, 0.63, 0.88];
 const SAMPLES_PER_SHARE = 4;
+/** Rows that are read per share where not every point will do. */
+const ROWS_PER_SHARE = 256;
 const NEIGHBOURS = 10;
 /** Approximate indexes miss some; an old index misses nearly all. */
 const FOUND_SHARE_MIN = 0.75;
@@ -31,16 +33,23 @@ export function canProbe(collection: ShardCollection): boolean {
   return collection.metric === 'l2' || collection.metric === 'cosine';
 }
 
-export async function takeSamples(client: ShardClient, info: ShardCollection, ctx: CallContext): Promise<Sample[]> {
+/** With `isWanted` only points of which it says so; there may be none then. */
+export async function takeSamples(
+  client: ShardClient,
+  info: ShardCollection,
+  ctx: CallContext,
+  isWanted?: (id: Buffer) => boolean,
+): Promise<Sample[]> {
   const samples: Sample[] = [];
+  const limit = isWanted === undefined ? SAMPLES_PER_SHARE : ROWS_PER_SHARE;
   for (const share of SAMPLE_SHARES) {
-    const page = {
-      offset: Math.floor(info.count * share),
-      limit: SAMPLES_PER_SHARE,
-      withPayload: false,
-      withVector: true,
-    };
-    for await (const elements of client.fetchPage(info.name, page, ctx)) samples.push(...elements.map(sample));
+    const page = { offset: Math.floor(info.count * share), limit, withPayload: false, withVector: true };
+    const enough = samples.length + SAMPLES_PER_SHARE;
+    for await (const elements of client.fetchPage(info.name, page, ctx)) {
+      const wanted = isWanted === undefined ? elements : elements.filter(({ id }) => isWanted(id));
+      samples.push(...wanted.slice(0, enough - samples.length).map(sample));
+      if (samples.length === enough) break;
+    }
   }
   return samples;
 }
