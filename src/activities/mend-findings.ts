@@ -35,7 +35,7 @@ type MendInput = CompareInput & { readonly mend: NonNullable<CompareInput['mend'
 
 /** Points between whose last look and whose write there is nothing else. */
 const POINTS_AT_ONCE = 8;
-const SHARDS_AT_ONCE = 8;
+const OWNERS_AT_ONCE = 8;
 
 interface Removal {
   readonly id: Buffer;
@@ -78,7 +78,8 @@ export class FindingMender {
     for (let start = 0; start < misplaced.length; start += POINTS_AT_ONCE) {
       await this.#mendFew(misplaced.slice(start, start + POINTS_AT_ONCE));
     }
-    await inParallel([...this.#removals], SHARDS_AT_ONCE, ([stream, removals]) => this.#remove(stream, removals));
+    // One after the other, so that what was counted at a safe point is all that was written up to there.
+    for (const [stream, removals] of this.#removals) await this.#remove(stream, removals);
   }
 
   async #mendFew(points: readonly Misplaced[]): Promise<void> {
@@ -118,14 +119,14 @@ export class FindingMender {
     const { attempt } = this.#scope;
     const { collection } = this.#input;
     const ownerIds = [...new Set(moves.map(({ look }) => look.point.ownerId))];
-    await inParallel(ownerIds, SHARDS_AT_ONCE, async (ownerId) => {
+    await inParallel(ownerIds, OWNERS_AT_ONCE, async (ownerId) => {
       const ofOwner = moves.filter(({ look }) => look.point.ownerId === ownerId);
       for (const body of cutToBodies(ofOwner.map(({ raw }) => raw))) {
         await this.#orInFlux(attempt.write((ctx) => this.#owner(ownerId).upsert(collection, body, ctx)));
         this.#ledger.moved(body.length);
-        attempt.reach(this.#ledger.progress());
       }
     });
+    attempt.reach(this.#ledger.progress());
     const held: Look[] = [];
     await inParallel(moves, LOOKS_IN_FLIGHT, async ({ look }) => {
       const { id, ownerId } = look.point;
