@@ -204,10 +204,7 @@ function readAutoscale(reader: SettingReader): Config['autoscale'] {
     intervalSecs: reader.integer('QUIVER_AUTOSCALE_INTERVAL_SECS', POLICY_BOUNDS.intervalSecs),
     cooldownSecs: reader.integer('QUIVER_AUTOSCALE_COOLDOWN_SECS', POLICY_BOUNDS.cooldownSecs),
     maxShards: reader.integer('QUIVER_AUTOSCALE_MAX_SHARDS', POLICY_BOUNDS.maxShards),
-    sustainEvaluations: reader.integer(
-      'COORDINATOR_AUTOSCALE_SUSTAIN_EVALUATIONS',
-      POLICY_BOUNDS.sustainEvaluations,
-    ),
+    sustainEvaluations: reader.integer('COORDINATOR_AUTOSCALE_SUSTAIN_EVALUATIONS', POLICY_BOUNDS.sustainEvaluations),
   };
   return { policy, standbys: standbys.map((primary_url) => ({ primary_url, replica_urls: [] })) };
 }

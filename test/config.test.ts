@@ -181,6 +181,9 @@ describe('quiver.toml', () => {
         data_dir = "a setting of Quiver's that is not ours"
         [autoscale]
         enabled = true
+        high_water_points = 500
+        standby_urls = ["http://c2"]
+        sustain_evaluations = 3
       `),
       QUIVER_INSECURE: '',
     });
@@ -190,6 +193,10 @@ describe('quiver.toml', () => {
       shardKey: SECRET,
       stateFile: 'old.json',
       timings: { graceMs: 7 },
+      autoscale: {
+        policy: { ...DEFAULT_POLICY, enabled: true, highWaterPoints: 500, sustainEvaluations: 3 },
+        standbys: [{ primary_url: 'http://c2', replica_urls: [] }],
+      },
     });
     expect(config.apiKeys.map(({ id, role }) => [id, role])).toEqual([
       ['key-1', 'admin'],
@@ -202,6 +209,29 @@ describe('quiver.toml', () => {
     const file = toml('coordinator_grace_ms = 7\ncoordinator_cluster = "from-file"');
     const config = load({ ...file, COORDINATOR_GRACE_MS: '8' });
     expect([config.timings.graceMs, config.cluster]).toEqual([8, 'from-file']);
+  });
+
+  it('yields to the environment key by key in its table [autoscale]', () => {
+    const file = toml('[autoscale]\ninterval_secs = 5\ncooldown_secs = 6');
+    const { policy } = load({ ...file, QUIVER_AUTOSCALE_COOLDOWN_SECS: '7' }).autoscale;
+    expect([policy.intervalSecs, policy.cooldownSecs]).toEqual([5, 7]);
+  });
+
+  it.each([
+    ['a mistyped key in the table [autoscale]', '[autoscale]\nhigh_water = 5', /^autoscale\.high_water in /],
+    ['something else than a table', 'autoscale = true', /^autoscale in /],
+    ['its key of the table outside of it', 'coordinator_autoscale_sustain_evaluations = 2', /^coordinator_autoscale_/],
+  ])('is refused with %s', (_what, text, begin) => {
+    const message = complaint(toml(text));
+    expect(message).toMatch(begin);
+    expect(message).toContain('autoscale.high_water_points');
+  });
+
+  it('names the key with its table in the error about a setting that stands there', () => {
+    const message = complaint(toml('[autoscale]\ninterval_secs = 0'));
+    expect(message).toMatch(
+      /^autoscale\.interval_secs \(QUIVER_AUTOSCALE_INTERVAL_SECS\) in .* from 1 to 86400, got 0/,
+    );
   });
 
   it('is found as ./quiver.toml without QUIVER_CONFIG', () => {
@@ -251,6 +281,13 @@ describe('a bad setting', () => {
     ['COORDINATOR_GRACE_MS', '3s'],
     ['COORDINATOR_SETTLE_MS', '60001'],
     ['COORDINATOR_ATTEMPT_MS', '4999'],
+    ['QUIVER_AUTOSCALE_ENABLED', 'maybe'],
+    ['QUIVER_AUTOSCALE_HIGH_WATER_POINTS', '-1'],
+    ['QUIVER_AUTOSCALE_STANDBY_URLS', 'http://a,http://A/'],
+    ['QUIVER_AUTOSCALE_INTERVAL_SECS', '0'],
+    ['QUIVER_AUTOSCALE_COOLDOWN_SECS', '5m'],
+    ['QUIVER_AUTOSCALE_MAX_SHARDS', '1025'],
+    ['COORDINATOR_AUTOSCALE_SUSTAIN_EVALUATIONS', '0'],
     ['COORDINATOR_TEMPORAL_PORT', '65536'],
     ['COORDINATOR_WEB_UI_URL', 'ui'],
     ['COORDINATOR_LOG_LEVEL', 'loud'],

@@ -11,7 +11,7 @@ export class ConfigError extends Error {
 /** Where settings come from. The environment wins over the file. */
 export interface Sources {
   readonly environment: Readonly<Record<string, string | undefined>>;
-  /** What `quiver.toml` holds, by its top-level keys; empty without a file. */
+  /** What `quiver.toml` holds, by its keys, dotted in a table of ours (see `tomlKey`); empty without a file. */
   readonly file: Readonly<Record<string, unknown>>;
   readonly filePath: string | null;
 }

@@ -1,7 +1,7 @@
 /** What the cluster remembers of the autoscale policy, and how that changes. The decision itself is in autoscale.ts. */
 import type { DecisionReason } from './autoscale';
 import { DomainError } from './errors';
-import { EVALUATIONS_MAX, STANDBYS_MAX } from './limits';
+import { EVALUATIONS_MAX, SHARDS_MAX, STANDBYS_MAX } from './limits';
 import type { ShardAddress } from './shard-map';
 
 /** Quiver's settings, and `sustainEvaluations`. */
@@ -17,6 +17,21 @@ export interface AutoscalePolicy {
   /** How many evaluations in a row must be above the mark before the cluster grows. 1: the first one. */
   readonly sustainEvaluations: number;
 }
+
+interface Bounds {
+  readonly min: number;
+  readonly max: number;
+}
+const DAY_SECS = 24 * 60 * 60;
+
+/** What the numbers of a policy may be, from wherever they come. */
+export const POLICY_BOUNDS = {
+  highWaterPoints: { min: 0, max: 1_000_000_000_000 },
+  intervalSecs: { min: 1, max: DAY_SECS },
+  cooldownSecs: { min: 0, max: 30 * DAY_SECS },
+  maxShards: { min: 0, max: SHARDS_MAX },
+  sustainEvaluations: { min: 1, max: 1_000 },
+} as const satisfies Record<Exclude<keyof AutoscalePolicy, 'enabled'>, Bounds>;
 
 /** A shard that waits outside of the cluster. */
 export interface Standby extends ShardAddress {
