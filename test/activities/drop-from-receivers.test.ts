@@ -1,3 +1,4 @@
+import type { MockActivityEnvironment } from '@temporalio/testing';
 import fc from 'fast-check';
 import type { DropInput } from '../../src/activities/contract';
 import { COLLECTION, MovingCluster, point } from './moving-cluster';
@@ -124,10 +125,29 @@ describe('dropSegment from the receivers, in the undo of a drain', () => {
     expect(sumOf(first.result.droppedByDonor) + sumOf(second.result.droppedByDonor)).toBe(moving.length - 1);
   });
 
-  it('goes on from its heartbeat when the reply to a delete was lost, and ends with the same shards', async () => {
+  it('goes on from its heartbeat when an attempt failed half-way, and counts each copy once', async () => {
+    const moving = copied(2_000);
+    const { faults } = cluster.shards[2]!;
+    const later = () => void (cluster.clock.skewMs += 2_000);
+    faults.add({ match: { path: /fetch$/, nth: 2 }, fault: { kind: 'before', run: later } });
+    faults.add({ match: { path: /fetch$/, nth: 5 }, fault: { kind: 'status', status: 500 } });
+    const beats: unknown[] = [];
+    const onStart = (environment: MockActivityEnvironment) =>
+      environment.on('heartbeat', (details: unknown) => beats.push(details));
+    await cluster.failure('dropSegment', undo(), { onStart });
+    const left = copiesLeft(moving).length;
+    expect(left).toBeGreaterThan(0);
+    expect(left).toBeLessThan(moving.length);
+    const info = { attempt: 2, heartbeatDetails: beats.at(-1) };
+    const { result } = await cluster.run('dropSegment', undo(), { info });
+    expect(result).toMatchObject({ ...DROPPED, kept: 0, droppedAsDeleted: 0 });
+    expect(sumOf(result.droppedByDonor)).toBe(moving.length);
+    expect(copiesLeft(moving)).toEqual([]);
+  });
+
+  it('repeats what it has to when the reply to a delete was lost, and says until when that one may arrive', async () => {
     const moving = copied(900);
-    const before = idsOnAll();
-    const own = before.map((ids, index) => (index === LEAVER ? ids : ids.filter((id) => !moving.includes(id))));
+    const own = idsOnAll().map((ids, index) => (index === LEAVER ? ids : ids.filter((id) => !moving.includes(id))));
     cluster.shards[2]!.faults.add({ match: { method: 'DELETE', nth: 1 }, fault: { kind: 'replyLost' } });
     await cluster.failure('dropSegment', undo());
     const { result } = await cluster.run('dropSegment', undo(), { info: { attempt: 2 } });
