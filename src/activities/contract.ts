@@ -311,7 +311,7 @@ export interface CoordinatorActivities {
 
   /**
    * The end of a drain, when the leaver is out of the map and its slice is dropped: removes from it the points that their owners
-   * hold, and the collections that are empty then. What is on it alone is kept and counted, and after 10,000 such points everything
+   * hold, and the collections that are empty then. What is on it alone is kept and counted, and after 2,000 such points everything
    * that is left. `done: false`: to be called again, and what is kept is counted by that call.
    */
   emptyLeaver(

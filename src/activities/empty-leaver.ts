@@ -11,7 +11,7 @@ import { PacedDelete } from './paced-delete';
 import type { ActivityScope } from './run-activity';
 
 /** After so many points that their owners lack, the leaver will not be empty: what is left of it is kept without being asked for. */
-const MISSING_MAX = 10_000;
+const MISSING_MAX = 2_000;
 /** A write that arrives late may lie behind a walk. */
 const WALKS_MAX = 3;
 

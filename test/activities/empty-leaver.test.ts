@@ -84,6 +84,17 @@ describe('emptyLeaver', () => {
     expect(cluster.leaver.ids('only-here')).toHaveLength(60);
   });
 
+  it('stops asking when its owners lack thousands of its points, and keeps and counts all that are left', async () => {
+    await start();
+    const copies = afterDrop(300).map((id) => `z-${id}`);
+    for (const id of copies) cluster.ownerOf(id).put(COLLECTION, point(id));
+    const alone = Array.from({ length: 2_000 }, (_, n) => `POINTDATA-alone-${String(n).padStart(4, '0')}`);
+    cluster.leaver.put(COLLECTION, ...[...alone, ...copies].map((id) => point(id)));
+    const { result } = await cluster.run('emptyLeaver', input());
+    expect(result).toEqual({ ...EMPTIED, kept: alone.length + copies.length, collectionsDropped: 0 });
+    expect(cluster.leaver.ids(COLLECTION)).toHaveLength(alone.length + copies.length);
+  }, 30_000);
+
   it.each([
     ['answers with an error', { kind: 'status', status: 500 } as const, 'ServerError'],
     ['cuts its connection', { kind: 'refuse' } as const, 'Unreachable'],
