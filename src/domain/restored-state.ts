@@ -41,7 +41,7 @@ export interface RestoreRequest {
 export function restoredState({ wanted, known, versionSeen, ended }: RestoreRequest): ClusterState {
   const version = Math.max(versionSeen, wanted.map.version, ...known.map(({ map }) => map.version));
   const nextIds = known.map((each) => Math.max(each.nextId ?? 0, nextIdAfter(each.map)));
-  const leastNextId = Math.max(nextIdAfter(wanted.map), ...nextIds);
+  const leastNextId = Math.max(nextIdAfter(wanted.map), ended?.nextId ?? 0, ...nextIds);
   const nextId = wanted.nextId === null ? leastNextId + IDS_LEFT_OUT : Math.max(wanted.nextId, leastNextId);
   const base = ended ?? adoptState({ next_id: 0, map: wanted.map });
   return { ...base, map: { ...wanted.map, version: version + 1 }, nextId, lock: wanted.lock };

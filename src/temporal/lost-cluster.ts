@@ -1,6 +1,4 @@
 /** What is left of a cluster whose workflow is gone: others remember what a lost Temporal does not. */
-import { WorkflowNotFoundError } from '@temporalio/common';
-import { WorkflowClient, type Connection } from '@temporalio/client';
 import type { Logger } from 'pino';
 import { isBehind, type PublishedState } from '../domain/cluster-state';
 import type { KnownState } from '../domain/restored-state';
@@ -13,10 +11,9 @@ import type { Published } from './published';
 export type AskRouter = (url: string, deadlineMs: number) => Promise<{ version: number; map: ShardMap | null }>;
 
 export interface ClusterTracesOptions {
-  readonly connection: Connection;
   readonly namespace: string;
   readonly cluster: string;
-  readonly published: Published;
+  readonly published: Pick<Published, 'workflowId' | 'file' | 'record' | 'exists' | 'fileReading'>;
   readonly routerUrls: readonly string[];
   readonly askRouter: AskRouter;
   readonly logger: Logger;
@@ -120,21 +117,15 @@ export class ClusterTraces {
     return { known, unusable, unread };
   }
 
-  /** A query needs a worker, and whether the workflow exists does not: one that exists and is silent is a trace, too. */
+  /** Reading the record needs a worker. One that exists and is not told is a trace of the cluster as well. */
   private async recordOrReason() {
-    const { connection, namespace, published } = this.options;
+    const { published } = this.options;
     try {
       return await published.record();
     } catch (error) {
-      if (!(error instanceof Error)) throw error;
-      const workflows = new WorkflowClient({ connection, namespace });
-      try {
-        await workflows.getHandle(published.workflowId).describe();
-        return error instanceof CallTimedOutError ? new Error('no worker answers') : error;
-      } catch (notThere) {
-        if (notThere instanceof WorkflowNotFoundError) return null;
-        throw notThere;
-      }
+      if (!(await published.exists())) return null;
+      if (error instanceof CallTimedOutError) return new Error('no worker answers');
+      return error instanceof Error ? error : new Error(String(error));
     }
   }
 

@@ -92,6 +92,17 @@ export class Published {
     }
   }
 
+  /** Needs no worker, as reading it does. Rejects when Temporal does not answer. */
+  async exists(): Promise<boolean> {
+    try {
+      await this.call(this.timeouts.queryMs, () => this.handle().describe());
+      return true;
+    } catch (error) {
+      if (error instanceof WorkflowNotFoundError) return false;
+      throw error;
+    }
+  }
+
   async fileReading(): Promise<FileReading> {
     return this.file === null ? { kind: 'absent' } : this.file.read();
   }

@@ -114,7 +114,6 @@ async function newCluster(held: Held = {}, options: { worker?: boolean } = {}) {
   const published = new Published({ connection, namespace: 'default', cluster, file: null, stopping: stopping.signal });
   const map = { version: held.routerVersion ?? 0, shards: [], joining: [], leaving: [] };
   const traces = new ClusterTraces({
-    connection,
     namespace: 'default',
     cluster,
     published,

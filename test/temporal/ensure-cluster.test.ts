@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ConfigError } from '../../src/config';
+import { NO_AUTOSCALE } from '../../src/domain/autoscale-state';
 import { readStateFile } from '../../src/temporal/ensure-cluster';
 
 let dir: string;
@@ -29,6 +30,7 @@ describe('readStateFile', () => {
       lock: null,
       operations: [],
       answered: [],
+      autoscale: NO_AUTOSCALE,
     });
   });
 

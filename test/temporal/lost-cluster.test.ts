@@ -1,55 +1,115 @@
 import { pino } from 'pino';
-import { ConfigError } from '../../src/config';
-import { refuseLostCluster, type AskRouter } from '../../src/temporal/lost-cluster';
+import { publishedPart, seedState, type PublishedState } from '../../src/domain/cluster-state';
+import { ClusterTraces, type AskRouter } from '../../src/temporal/lost-cluster';
+import type { Published } from '../../src/temporal/published';
+import type { FileReading } from '../../src/temporal/published-file';
+import type { PublishedRecord } from '../../src/workflows/messages';
 
-const FIRST = { cluster: 'c', version: 3, source: 'state.json' };
-let logged: string[];
+const SEED = publishedPart(seedState([{ primary_url: 'http://s0:6333', replica_urls: [] }]));
+const version = (n: number, nextId = 1): PublishedState => ({ ...SEED, map: { ...SEED.map, version: n }, nextId });
+
+interface Left {
+  record?: PublishedRecord | null | Error;
+  exists?: boolean;
+  file?: FileReading;
+  /** Routers r0, r1, … with the versions that they hold, or with the reason why they don't say. */
+  routers?: readonly (number | Error)[];
+}
+
+let logged: Record<string, unknown>[];
+let asks: number;
 beforeEach(() => {
   logged = [];
+  asks = 0;
 });
 
-/** Routers r0, r1, … with the versions that they hold, or with the reason why they don't say. */
-function check(...held: readonly (number | Error)[]): Promise<void> {
-  const urls = held.map((_version, index) => `http://r${index}`);
-  const ask: AskRouter = async (url) => {
-    const answer = held[urls.indexOf(url)];
-    if (typeof answer === 'number') return answer;
-    throw answer ?? new Error(`${url} was not to be asked`);
+function traces({ record = null, exists = false, file = { kind: 'absent' }, routers = [] }: Left): ClusterTraces {
+  const published = {
+    workflowId: 'published/c',
+    file: { path: '/data/p.json' },
+    record: () => (record instanceof Error ? Promise.reject(record) : Promise.resolve(record)),
+    exists: () => Promise.resolve(exists),
+    fileReading: () => Promise.resolve(file),
+  } as unknown as Published;
+  const routerUrls = routers.map((_held, index) => `http://r${index}`);
+  const askRouter: AskRouter = async (url) => {
+    asks += 1;
+    const held = routers[routerUrls.indexOf(url)];
+    if (typeof held === 'number') return { version: held, map: version(held).map };
+    throw held ?? new Error(`${url} was not to be asked`);
   };
-  return refuseLostCluster(FIRST, { urls, ask, logger: pino({}, { write: (line: string) => void logged.push(line) }) });
+  const logger = pino({}, { write: (line: string) => void logged.push(JSON.parse(line) as Record<string, unknown>) });
+  return new ClusterTraces({ namespace: 'ns', cluster: 'c', published, routerUrls, askRouter, logger });
 }
 
 describe('a cluster about to be created', () => {
-  it('is created when no router holds a later map, or there is none to ask', async () => {
-    await expect(check(0, 3)).resolves.toBeUndefined();
-    await expect(check()).resolves.toBeUndefined();
+  it('is not lost when nobody knows of it, or only what it would begin with', async () => {
+    expect(await traces({}).lostSince(version(3))).toBeNull();
+    const known: FileReading = { kind: 'known', state: version(3), lineage: 'l' };
+    expect(await traces({ file: known, routers: [0, 3] }).lostSince(version(3))).toBeNull();
     expect(logged).toEqual([]);
   });
 
-  it('is refused when one router holds a later map, naming it and the version that a restore needs', async () => {
-    const refused = check(3, 4, 9);
-    await expect(refused).rejects.toThrow(ConfigError);
-    await expect(refused).rejects.toThrow(
-      /^COORDINATOR_ROUTER_URLS: .*version 3 of state\.json.*http:\/\/r1 at version 4, http:\/\/r2 at version 9: .*a version above 9$/,
+  it('is lost when one router holds a later map, and says which, where the cluster was looked for and what to do', async () => {
+    expect(await traces({ routers: [3, 4, 9] }).lostSince(version(3))).toMatch(
+      /^workflow cluster\/c does not exist in namespace ns, but the cluster did: router http:\/\/r1 holds version 4, router http:\/\/r2 holds version 9\. .*POST \/cluster\/restore/,
     );
   });
 
-  it('is created with a warning when a router does not answer, and refused all the same when another one is ahead', async () => {
-    await expect(check(new Error('connection refused'), 3)).resolves.toBeUndefined();
-    expect(logged.map((line) => JSON.parse(line) as unknown)).toMatchObject([
-      { level: 40, router: 'http://r0', reason: 'connection refused' },
-    ]);
-    await expect(check(new Error('connection refused'), 4)).rejects.toThrow(ConfigError);
+  it('is not lost with a warning when a router does not answer, and lost all the same when another one is ahead', async () => {
+    expect(await traces({ routers: [new Error('connection refused'), 3] }).lostSince(version(3))).toBeNull();
+    expect(logged).toMatchObject([{ level: 40, router: 'router http://r0', reason: 'connection refused' }]);
+    expect(await traces({ routers: [new Error('connection refused'), 4] }).lostSince(version(3))).toMatch(/version 4/);
   });
 
-  it('gives all routers together three seconds', async () => {
-    const deadlines: number[] = [];
-    const ask: AskRouter = async (_url, deadlineMs) => deadlines.push(deadlineMs);
-    const beforeMs = Date.now();
-    const urls = ['http://r0', 'http://r1'];
-    await refuseLostCluster({ ...FIRST, version: 2 }, { urls, ask, logger: pino({ level: 'silent' }) });
-    expect(new Set(deadlines).size).toBe(1);
-    expect(deadlines[0]! - beforeMs).toBeGreaterThanOrEqual(3_000);
-    expect(deadlines[0]! - Date.now()).toBeLessThanOrEqual(3_000);
+  it.each<[string, PublishedState]>([
+    ['a later version', version(4)],
+    ['another map under its version', { ...version(3), map: { ...version(3).map, leaving: [0] } }],
+    ['more ids given out', version(3, 9)],
+  ])('is lost when the file or the record knows %s', async (_what, state) => {
+    const file: FileReading = { kind: 'known', state, lineage: 'l' };
+    expect(await traces({ file }).lostSince(version(3))).toMatch(/file \/data\/p\.json holds version/);
+    const record = { state, lineage: 'l' };
+    expect(await traces({ record }).lostSince(version(3))).toMatch(/workflow published\/c holds version/);
+  });
+
+  it('is lost when the file is there and cannot be read (INV-8)', async () => {
+    const file: FileReading = { kind: 'unreadable', reason: 'EACCES' };
+    expect(await traces({ file }).lostSince(version(3))).toMatch(
+      /file \/data\/p\.json exists and cannot be read \(EACCES\)/,
+    );
+  });
+
+  it('is lost when the record exists and no worker tells it, but not when there is none', async () => {
+    const record = new Error('no answer');
+    expect(await traces({ record, exists: true }).lostSince(version(3))).toMatch(
+      /workflow published\/c exists and cannot be read \(no answer\)/,
+    );
+    expect(await traces({ record, exists: false }).lostSince(version(3))).toBeNull();
+  });
+
+  it('that has no settings to begin with is lost as soon as anybody knows a map of it', async () => {
+    const file: FileReading = { kind: 'known', state: version(0), lineage: 'l' };
+    expect(await traces({ file }).lostSince(null)).toMatch(/version 0/);
+    expect(await traces({ routers: [1] }).lostSince(null)).toMatch(/version 1/);
+    expect(await traces({ routers: [0] }).lostSince(null)).toBeNull();
+  });
+});
+
+describe('what is left', () => {
+  it('is looked for once, however many readers ask within some seconds', async () => {
+    const left = traces({ routers: [7] });
+    const [first, second] = await Promise.all([left.detail(), left.detail()]);
+    expect(first).toMatch(/version 7/);
+    expect([second, await left.detail()]).toEqual([first, first]);
+    expect(asks).toBe(1);
+  });
+
+  it('counts a file of another cluster of the same name by its version only', async () => {
+    const record = { state: version(3), lineage: 'mine' };
+    const file: FileReading = { kind: 'known', state: version(8), lineage: 'of another' };
+    const { known, unusable } = await traces({ record, file }).survey();
+    expect(known.map(({ source }) => source)).toEqual(['published workflow']);
+    expect(unusable).toEqual([{ where: 'file /data/p.json', version: 8 }]);
   });
 });

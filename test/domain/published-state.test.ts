@@ -1,0 +1,161 @@
+import fc from 'fast-check';
+import {
+  catchUp,
+  isBehind,
+  laterPublished,
+  publishedPart,
+  seedState,
+  type ClusterState,
+  type PublishedState,
+} from '../../src/domain/cluster-state';
+import { announce, flip, reserve } from '../../src/domain/lock-transitions';
+import { changeByHand } from '../../src/domain/manual-changes';
+import { IDS_LEFT_OUT, newestKnown, restoredState, type KnownState } from '../../src/domain/restored-state';
+import type { ShardAddress } from '../../src/domain/shard-map';
+
+const at = (name: string): ShardAddress => ({ primary_url: `http://${name}:6333`, replica_urls: [] });
+const two = (): ClusterState => seedState([at('s0'), at('s1')]);
+const added = (state: ClusterState, name: string): ClusterState =>
+  changeByHand(state, { change: 'add', shard: at(name) }, null);
+const removed = (state: ClusterState, id: number): ClusterState => changeByHand(state, { change: 'remove', id }, null);
+const growing = (state: ClusterState, name: string): ClusterState => {
+  const request = { kind: 'grow', shards: [at(name)], fromStandby: false } as const;
+  return announce(reserve(state, { operationId: 'grow-a', request, nowMs: 1 }), 'grow-a');
+};
+
+describe('a state beside what was published', () => {
+  it('is not behind while it goes forward, whatever changes', () => {
+    const states = [two(), added(two(), 's2'), growing(added(two(), 's2'), 's3')];
+    states.push(flip(states[2]!, 'grow-a'));
+    for (const [index, state] of states.entries()) {
+      for (const earlier of states.slice(0, index + 1)) expect(isBehind(state, publishedPart(earlier))).toBe(false);
+      for (const later of states.slice(index + 1)) expect(isBehind(state, publishedPart(later))).toBe(true);
+    }
+  });
+
+  it('is behind when the same version means another map, but not when only the order of JSON fields differs', () => {
+    const published = publishedPart(added(two(), 's2'));
+    expect(isBehind(removed(two(), 1), published)).toBe(true);
+    const shards = published.map.shards.map(({ id, primary_url, replica_urls }) => ({ replica_urls, primary_url, id }));
+    expect(isBehind({ ...published, map: { ...published.map, shards } }, published)).toBe(false);
+  });
+
+  it.each<[string, (map: PublishedState['map']) => PublishedState['map']]>([
+    ['address', (map) => ({ ...map, shards: [{ ...map.shards[0]!, primary_url: 'http://x' }, map.shards[1]!] })],
+    ['replica', (map) => ({ ...map, shards: [{ ...map.shards[0]!, replica_urls: ['http://x'] }, map.shards[1]!] })],
+    ['order of its shards', (map) => ({ ...map, shards: [...map.shards].reverse() })],
+    ['joining shard', (map) => ({ ...map, joining: [1] })],
+    ['leaving shard', (map) => ({ ...map, leaving: [1] })],
+  ])('is behind when under the same version it has another %s', (_what, change) => {
+    expect(isBehind({ ...two(), map: change(two().map) }, publishedPart(two()))).toBe(true);
+  });
+
+  it('is behind when it has given out fewer ids, although changes since the rewind have brought its version above', () => {
+    const published = publishedPart(added(two(), 's2'));
+    let forked = two();
+    for (let n = 0; n < 3; n++)
+      forked = changeByHand(forked, { change: 'replaceAddress', id: 0, address: at(`m${n}`) }, null);
+    expect(forked.map.version).toBeGreaterThan(published.map.version);
+    expect(isBehind(forked, published)).toBe(true);
+    expect(catchUp(forked, published).map.version).toBe(forked.map.version + 1);
+  });
+});
+
+describe('catchUp', () => {
+  it('puts back map, ids and lock as they were published, one version above, and keeps the rest', () => {
+    const before = { ...two(), autoscale: { ...two().autoscale, streak: 3 } };
+    const published = publishedPart(growing(before, 's2'));
+    const caught = catchUp(before, published);
+    expect(caught.map).toEqual({ ...published.map, version: published.map.version + 1 });
+    expect(caught).toMatchObject({ nextId: 3, lock: published.lock, autoscale: { streak: 3 } });
+    expect(isBehind(caught, published)).toBe(false);
+  });
+
+  it('takes the lock from whoever got it on the rewound state', () => {
+    const usurped = growing(two(), 's2');
+    const published = publishedPart(added(added(two(), 's3'), 's4'));
+    expect(catchUp(usurped, published).lock).toBeNull();
+  });
+
+  it('changes nothing in a state that is not behind, so that a repeat is harmless', () => {
+    const state = added(two(), 's2');
+    expect(catchUp(state, publishedPart(two()))).toBe(state);
+    const caught = catchUp(two(), publishedPart(state));
+    expect(catchUp(caught, publishedPart(state))).toBe(caught);
+  });
+});
+
+describe('laterPublished', () => {
+  const versions = fc.array(fc.record({ version: fc.nat(5), nextId: fc.nat(5) }), { minLength: 1, maxLength: 12 });
+
+  it('never lowers version or next id, in whatever order publishes arrive', () => {
+    fc.assert(
+      fc.property(versions, (offers) => {
+        let kept: PublishedState | null = null;
+        for (const { version, nextId } of offers) {
+          const before: PublishedState | null = kept;
+          kept = laterPublished(kept, { map: { ...two().map, version }, nextId, lock: null });
+          if (before === null) continue;
+          expect(kept.map.version).toBeGreaterThanOrEqual(before.map.version);
+          expect(kept.nextId).toBeGreaterThanOrEqual(before.nextId);
+        }
+      }),
+    );
+  });
+
+  it('keeps the first of two maps under one version', () => {
+    const first = publishedPart(added(two(), 's2'));
+    expect(laterPublished(first, publishedPart(added(two(), 's3')))).toBe(first);
+  });
+});
+
+describe('a restored state', () => {
+  const own = (state: ClusterState, source: KnownState['source'] = 'cluster workflow'): KnownState => ({
+    source,
+    where: 'w',
+    ...publishedPart(state),
+  });
+  const ofRouter = (state: ClusterState): KnownState => ({ ...own(state, 'router'), nextId: null, lock: null });
+
+  it('is taken from the latest version, and from whoever knows more when two are equally late', () => {
+    const [older, later] = [own(two()), ofRouter(added(two(), 's2'))];
+    expect(newestKnown([older, later])).toBe(later);
+    const published = own(added(two(), 's2'), 'published workflow');
+    expect(newestKnown([later, published, older])).toBe(published);
+    expect(newestKnown([])).toBeNull();
+  });
+
+  it('keeps map, ids, lock, records and policy of the ended workflow, one version above', () => {
+    const ended = growing(two(), 's2');
+    const restored = restoredState({ wanted: own(ended), known: [own(ended)], versionSeen: 0, ended });
+    expect(restored).toEqual({ ...ended, map: { ...ended.map, version: ended.map.version + 1 } });
+  });
+
+  it('is above the version of everybody, also of those whose map was not taken', () => {
+    const state = two();
+    const later = ofRouter({ ...state, map: { ...state.map, version: 6 } });
+    const given = own(state);
+    expect(restoredState({ wanted: given, known: [later], versionSeen: 2, ended: null }).map.version).toBe(7);
+    expect(restoredState({ wanted: given, known: [later], versionSeen: 9, ended: null }).map.version).toBe(10);
+    expect(restoredState({ wanted: own(added(state, 's2')), known: [], versionSeen: 0, ended: null }).map.version).toBe(
+      2,
+    );
+  });
+
+  it('never gives out an id again that anybody knows to be taken (INV-1)', () => {
+    const many = added(added(two(), 's2'), 's3');
+    const wanted = own(two());
+    expect(restoredState({ wanted, known: [own(many)], versionSeen: 0, ended: null }).nextId).toBe(4);
+    expect(restoredState({ wanted, known: [ofRouter(many)], versionSeen: 0, ended: null }).nextId).toBe(4);
+    expect(restoredState({ wanted, known: [], versionSeen: 0, ended: removed(many, 3) }).nextId).toBe(4);
+  });
+
+  it('leaves ids out when its map is a router’s, because that does not show which ones were removed', () => {
+    const map = ofRouter(added(two(), 's2'));
+    expect(restoredState({ wanted: map, known: [map], versionSeen: 0, ended: null }).nextId).toBe(3 + IDS_LEFT_OUT);
+    const older = own({ ...two(), nextId: 40 });
+    expect(restoredState({ wanted: map, known: [map, older], versionSeen: 0, ended: null }).nextId).toBe(
+      40 + IDS_LEFT_OUT,
+    );
+  });
+});

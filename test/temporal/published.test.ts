@@ -1,0 +1,197 @@
+/** The record of what was published, on a real Temporal with the real workflow, and its copy in a file. */
+import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Client, Connection } from '@temporalio/client';
+import { bundleWorkflowCode, DefaultLogger, NativeConnection, Runtime, Worker } from '@temporalio/worker';
+import { pino } from 'pino';
+import { publishedPart, seedState, type PublishedState } from '../../src/domain/cluster-state';
+import { announce, reserve } from '../../src/domain/lock-transitions';
+import { readStateFile } from '../../src/temporal/ensure-cluster';
+import { Published } from '../../src/temporal/published';
+import { PublishedFile } from '../../src/temporal/published-file';
+import { PUBLISHED_WORKFLOW, publishedWorkflowId, taskQueue, type PublishedInput } from '../../src/workflows/messages';
+import { sharedTemporal } from '../support/temporal';
+import { waitFor } from '../support/wait-for';
+
+const at = (name: string) => ({ primary_url: `http://${name}:6333`, replica_urls: [] });
+const SEED = seedState([at('s0'), at('s1')]);
+const version = (n: number, nextId = 2): PublishedState => ({ map: { ...SEED.map, version: n }, nextId, lock: null });
+const request = { kind: 'grow', shards: [at('s2')], fromStandby: false } as const;
+const LOCKED = publishedPart(announce(reserve(SEED, { operationId: 'grow-a', request, nowMs: 1 }), 'grow-a'));
+
+let dir: string;
+let logged: Record<string, unknown>[];
+const logger = pino({}, { write: (line: string) => void logged.push(JSON.parse(line) as Record<string, unknown>) });
+beforeEach(() => {
+  dir = mkdtempSync(join(tmpdir(), 'published-'));
+  logged = [];
+});
+afterEach(() => {
+  chmodSync(dir, 0o700);
+  rmSync(dir, { recursive: true, force: true });
+});
+const inFile = (name: string): PublishedFile => new PublishedFile(join(dir, name), logger);
+
+describe('the file', () => {
+  it('keeps map, next id and lock whole, and is a state file that QUIVER_COORDINATOR_STATE reads', async () => {
+    const file = inFile('p.json');
+    await file.write(LOCKED, 'l');
+    expect(await file.read()).toEqual({ kind: 'known', state: LOCKED, lineage: 'l' });
+    expect(readStateFile(file.path)).toMatchObject({ map: LOCKED.map, nextId: 3 });
+    expect(readdirSync(dir)).toEqual(['p.json']);
+  });
+
+  it('makes its folder, and is not lowered by a publish that comes late', async () => {
+    const file = inFile('deep/er/p.json');
+    await file.write(version(5), 'l');
+    await file.write(version(4), 'l');
+    expect(await file.read()).toMatchObject({ state: { map: { version: 5 } } });
+  });
+
+  it('is replaced by a lower version of another record, because it then is of another cluster', async () => {
+    const file = inFile('p.json');
+    await file.write(version(5), 'of another');
+    await file.write(version(1), 'l');
+    expect(await file.read()).toMatchObject({ state: { map: { version: 1 } }, lineage: 'l' });
+  });
+
+  it('that cannot be written fails nothing and is logged once', async () => {
+    mkdirSync(join(dir, 'p.json'));
+    const file = inFile('p.json');
+    await file.write(version(1), 'l');
+    await file.write(version(2), 'l');
+    expect(logged).toMatchObject([{ level: 40, file: file.path }]);
+    expect(readdirSync(dir)).toEqual(['p.json']);
+  });
+
+  it.each([
+    ['is no JSON', '{"next'],
+    ['holds no map', '{"next_id":3}'],
+    [
+      'has a URL that is none',
+      JSON.stringify({ next_id: 9, map: { ...SEED.map, shards: [{ id: 0, primary_url: 's' }] } }),
+    ],
+  ])('that %s is unreadable, which is not the same as absent', async (_what, text) => {
+    const file = inFile('p.json');
+    expect(await file.read()).toEqual({ kind: 'absent' });
+    writeFileSync(file.path, text);
+    expect((await file.read()).kind).toBe('unreadable');
+  });
+
+  it('with a lock that this version does not know still tells its map', async () => {
+    const file = inFile('p.json');
+    writeFileSync(file.path, JSON.stringify({ next_id: 2, map: SEED.map, lock: { kind: 'merge' } }));
+    expect(await file.read()).toEqual({ kind: 'known', state: version(0), lineage: null });
+  });
+});
+
+describe('the record', () => {
+  let connection: Connection;
+  let native: NativeConnection;
+  let client: Client;
+  let workflowBundle: { code: string };
+  let worker: Worker;
+  let run: Promise<void>;
+  let clusters = 0;
+  let cluster: string;
+  const never = new AbortController().signal;
+  const QUEUE = 'published-test';
+
+  beforeAll(async () => {
+    Runtime.install({ logger: new DefaultLogger('ERROR'), shutdownSignals: [] });
+    const { address } = await sharedTemporal();
+    connection = await Connection.connect({ address });
+    native = await NativeConnection.connect({ address });
+    client = new Client({ connection });
+    const workflowsPath = require.resolve('../../src/workflows/published');
+    workflowBundle = await bundleWorkflowCode({ workflowsPath, logger: new DefaultLogger('ERROR') });
+  });
+  afterAll(async () => {
+    await connection.close();
+    await native.close();
+  });
+  beforeEach(async () => {
+    cluster = `${QUEUE}-${process.pid}-${++clusters}`;
+    worker = await Worker.create({ connection: native, taskQueue: taskQueue(cluster), workflowBundle });
+    run = worker.run();
+  });
+  afterEach(async () => {
+    if (worker.getState() === 'RUNNING') worker.shutdown();
+    await run;
+    const handle = client.workflow.getHandle(publishedWorkflowId(cluster));
+    await handle.terminate().catch(() => undefined);
+  });
+
+  const published = (file: PublishedFile | null = null): Published =>
+    new Published({ connection, namespace: 'default', cluster, file, stopping: never, timeouts: { queryMs: 5_000 } });
+
+  it('is null before the first publish, and begun by it, whoever comes first', async () => {
+    expect(await published().lastPublished()).toBeNull();
+    await Promise.all([published().publish(LOCKED), published().publish(version(4, 3))]);
+    expect(await published().lastPublished()).toEqual(version(4, 3));
+  });
+
+  it('keeps the lock as it was published', async () => {
+    await published().publish(LOCKED);
+    expect(await published().lastPublished()).toEqual(LOCKED);
+  });
+
+  it('is not lowered by publishes that arrive late, in a file neither', async () => {
+    const file = inFile('p.json');
+    for (const n of [3, 7, 5, 1]) await published(file).publish(version(n));
+    expect(await published(file).lastPublished()).toEqual(version(7));
+    expect(await file.read()).toMatchObject({ state: version(7) });
+  });
+
+  it('survives continue-as-new, with every publish that comes meanwhile', async () => {
+    const input: PublishedInput = { kept: null, historyEventsMax: 20 };
+    const started = await client.workflow.start(PUBLISHED_WORKFLOW, {
+      workflowId: publishedWorkflowId(cluster),
+      taskQueue: taskQueue(cluster),
+      args: [input],
+    });
+    const { lineage } = (await published().record())!;
+    for (let n = 1; n <= 12; n++) await published().publish(version(n));
+    await waitFor('a second run', async () => {
+      const { runId } = await client.workflow.getHandle(publishedWorkflowId(cluster)).describe();
+      return runId !== started.firstExecutionRunId;
+    });
+    expect(await published().record()).toEqual({ state: version(12), lineage });
+  });
+
+  it('that was terminated is still known, and goes on with what it held when a lower version is published', async () => {
+    const mine = published();
+    await mine.publish(version(6));
+    await client.workflow.getHandle(publishedWorkflowId(cluster)).terminate('by a test');
+    expect(await mine.lastPublished()).toEqual(version(6));
+    await mine.publish(version(2));
+    expect(await mine.lastPublished()).toEqual(version(6));
+  });
+
+  it('is overtaken by its own file, as after an old backup of Temporal, but not by one of another cluster', async () => {
+    const file = inFile('p.json');
+    await published(file).publish(version(3));
+    const { lineage } = (await published().record())!;
+    await file.write(version(8), lineage);
+    expect(await published(file).lastPublished()).toEqual(version(8));
+    await file.write(version(9), 'of another');
+    expect(JSON.parse(readFileSync(file.path, 'utf8'))).toMatchObject({ map: { version: 9 } });
+    expect(await published(file).lastPublished()).toEqual(version(3));
+  });
+
+  it('that no worker tells is a failure, not an absent one', async () => {
+    await published().publish(version(3));
+    worker.shutdown();
+    await run;
+    const hasty = new Published({
+      connection,
+      namespace: 'default',
+      cluster,
+      file: null,
+      stopping: never,
+      timeouts: { queryMs: 500 },
+    });
+    await expect(hasty.lastPublished()).rejects.toThrow();
+  });
+});
