@@ -23,7 +23,7 @@ const MAY_IMPORT = {
   wire: { folders: ['domain'], packages: ['zod'] },
   shards: { folders: ['domain', 'wire'], packages: ['undici', 'zod', 'node:*'] },
   activities: {
-    folders: ['domain', 'wire', 'shards', 'workflows/messages', 'temporal'],
+    folders: ['domain', 'wire', 'shards', 'workflows/messages', 'workflows/operation-state', 'temporal'],
     packages: ['@temporalio/activity', '@temporalio/client', '@temporalio/common', 'undici', 'zod', 'pino', 'node:*'],
   },
   workflows: {

@@ -9,12 +9,14 @@ import { Client, Connection, WithStartWorkflowOperation, type WorkflowHandle } f
 import { bundleWorkflowCode, DefaultLogger, NativeConnection, Runtime, Worker } from '@temporalio/worker';
 import pino from 'pino';
 import { createActivities } from '../../src/activities';
-import { seedState, type ClusterState } from '../../src/domain/cluster-state';
+import { seedState, type ClusterState, type OperationKind } from '../../src/domain/cluster-state';
 import { DEFAULT_TIMINGS, type Timings } from '../../src/domain/limits';
 import { PlacementPlan } from '../../src/domain/placement-plan';
 import type { OperationProgress, Phase } from '../../src/domain/progress';
 import { placementSpec, type ShardMap } from '../../src/domain/shard-map';
+import { recoverDeadLock, type LockLook } from '../../src/temporal/dead-lock';
 import { startDevServer, type DevServer } from '../../src/temporal/dev-server';
+import { operationStartOptions } from '../../src/temporal/operation-start';
 import { locateTemporalCli } from '../../src/temporal/temporal-cli';
 import {
   ANNOUNCED_UPDATE_ID,
@@ -27,7 +29,10 @@ import {
   stateQuery,
   taskQueue,
   type AnnouncedAnswer,
+  type DrainInput,
   type GrowInput,
+  type OperationInput,
+  type OperationRequest,
 } from '../../src/workflows/messages';
 import { SHARD_KEY, startShard, type InProcessShard } from '../support/in-process-shard';
 import { waitFor } from '../support/wait-for';
@@ -100,10 +105,10 @@ export class ClusterFixture {
     this.name = name;
   }
 
-  /** Two donors holding `points` points of the collection `docs` where they belong, an empty joiner, a worker. */
-  static async start(temporal: TemporalForTests, name: string, points: number): Promise<ClusterFixture> {
+  /** Two donors (or more) holding `points` points of the collection `docs` where they belong, an empty joiner, a worker. */
+  static async start(temporal: TemporalForTests, name: string, points: number, shards = 2): Promise<ClusterFixture> {
     const fixture = new ClusterFixture(temporal, name);
-    for (let n = 0; n < 2; n++) fixture.donors.push(await startShard());
+    for (let n = 0; n < shards; n++) fixture.donors.push(await startShard());
     fixture.joiner = await startShard();
     fixture.fill('docs', points);
     await temporal.client.workflow.start(CLUSTER_WORKFLOW, {
@@ -145,8 +150,8 @@ export class ClusterFixture {
 
   /** Creates a collection on the donors and puts points where they belong. */
   fill(collection: string, points: number, prefix = 'p'): void {
-    const plan = new PlacementPlan({ shards: [0, 1], joining: [], leaving: [] });
-    const byDonor: string[][] = [[], []];
+    const plan = new PlacementPlan({ shards: this.donors.map((_, id) => id), joining: [], leaving: [] });
+    const byDonor: string[][] = this.donors.map(() => []);
     for (let n = 0; n < points; n++) {
       const id = `${prefix}${n}`;
       byDonor[plan.ownerOf(Buffer.from(id))]?.push(pointJson(id, n));
@@ -170,22 +175,35 @@ export class ClusterFixture {
   }
 
   /** Starts a grow as the API does; answers when it is announced, throws when it is refused. */
-  async announce(key: string, change: Partial<GrowInput> = {}): Promise<AnnouncedAnswer> {
-    const startWorkflowOperation = new WithStartWorkflowOperation('grow', {
-      workflowId: operationWorkflowId(this.name, 'grow', key),
-      taskQueue: taskQueue(this.name),
-      args: [this.input(key, change)],
-      workflowIdConflictPolicy: 'USE_EXISTING',
-      workflowIdReusePolicy: 'REJECT_DUPLICATE',
-    });
+  announce(key: string, change: Partial<GrowInput> = {}): Promise<AnnouncedAnswer> {
+    return this.begin('grow', this.input(key, change));
+  }
+
+  announceDrain(key: string, shardId: number, change: Partial<DrainInput> = {}): Promise<AnnouncedAnswer> {
+    return this.begin('drain', { ...this.input(key), request: { shardId }, ...change });
+  }
+
+  /** Starts an operation of any kind as the API does. */
+  begin(kind: OperationKind, input: OperationInput<OperationRequest>): Promise<AnnouncedAnswer> {
     return this.temporal.client.workflow.executeUpdateWithStart(announcedUpdate, {
       updateId: ANNOUNCED_UPDATE_ID,
-      startWorkflowOperation,
+      startWorkflowOperation: new WithStartWorkflowOperation(kind, operationStartOptions(kind, input)),
     });
   }
 
-  operation(key: string): WorkflowHandle {
-    return this.temporal.client.workflow.getHandle(operationWorkflowId(this.name, 'grow', key));
+  /** Has the lock looked at as every request of the API does. */
+  lookAfterLock(): Promise<LockLook> {
+    const { routerUrls, timings, searchAttributes } = this.input('');
+    return recoverDeadLock({
+      workflows: this.temporal.client.workflow,
+      cluster: this.name,
+      settings: { routerUrls, timings, searchAttributes },
+      logger: pino({ level: 'silent' }),
+    });
+  }
+
+  operation(key: string, kind: OperationKind = 'grow'): WorkflowHandle {
+    return this.temporal.client.workflow.getHandle(operationWorkflowId(this.name, kind, key));
   }
 
   get cluster(): WorkflowHandle {
@@ -200,12 +218,12 @@ export class ClusterFixture {
     return this.cluster.query(stateQuery);
   }
 
-  progress(key: string): Promise<OperationProgress> {
-    return this.operation(key).query(progressQuery);
+  progress(key: string, kind: OperationKind = 'grow'): Promise<OperationProgress> {
+    return this.operation(key, kind).query(progressQuery);
   }
 
-  async inPhase(key: string, phase: Phase): Promise<void> {
-    await waitFor(`${key} in phase ${phase}`, async () => (await this.progress(key)).phase === phase);
+  async inPhase(key: string, phase: Phase, kind: OperationKind = 'grow'): Promise<void> {
+    await waitFor(`${key} in phase ${phase}`, async () => (await this.progress(key, kind)).phase === phase);
   }
 
   /** Every point lies on its owner under the present map, and nowhere else. Returns what breaks that, empty when nothing does. */
