@@ -4,6 +4,8 @@ import express, { type Express } from 'express';
 import type { Logger } from 'pino';
 import type { OperationSettings } from '../workflows/messages';
 import type { Authenticator } from './auth';
+import { autoscaleRouter } from './autoscale';
+import type { AutoscaleGateway } from './autoscale-gateway';
 import type { ClusterGateway } from './cluster-gateway';
 import type { RestoreCluster } from './cluster-restore';
 import { clusterHealth, type ProbeShard } from './health';
@@ -12,6 +14,7 @@ import type { MapReader, MapReading } from './map-reader';
 import { answerMap, MAP_PATH } from './map-route';
 import { operationsRouter } from './operations';
 import { problemHandler } from './problem';
+import { repairRouter } from './repair';
 import { restoreRouter } from './restore';
 import { methodNotAllowed, unknownRoute } from './routing';
 import { shardsRouter } from './shards';
@@ -20,6 +23,7 @@ export interface ApiDeps {
   readonly cluster: string;
   readonly namespace: string;
   readonly gateway: ClusterGateway;
+  readonly autoscale: AutoscaleGateway;
   readonly mapReader: MapReader;
   readonly authenticator: Authenticator;
   readonly probeShard: ProbeShard;
@@ -84,6 +88,8 @@ function createExpressApp(deps: ApiDeps): Express {
 
   app.use(shardsRouter(deps));
   app.use(operationsRouter(deps));
+  app.use(autoscaleRouter(deps));
+  app.use(repairRouter(deps));
   app.use(restoreRouter(deps));
   app.use(unknownRoute);
   app.use(problemHandler(deps.logger));

@@ -2,6 +2,7 @@ import type { OperationEnd, OperationRecord } from '../domain/cluster-state';
 import type { OperationProgress } from '../domain/progress';
 import type { OperationView } from '../wire/coordinator-api';
 import type { OperationExecution } from './cluster-gateway';
+import { viewOfFindings } from './findings-view';
 
 /** A refused operation changed nothing; to whoever asks for it, it failed. */
 const STATUS: Record<'running' | OperationEnd, OperationView['status']> = {
@@ -45,6 +46,7 @@ export function viewOfProgress(progress: OperationProgress, webUiUrl: string | n
       points_kept: outcome.pointsKept,
       duration_s: outcome.durationMs / 1_000,
     },
+    findings: progress.findings && viewOfFindings(progress.findings),
     phases: progress.phases.map((each) => ({
       phase: each.phase,
       started_at: time(each.startedAtMs),
@@ -87,6 +89,7 @@ export function viewOfRecord(record: OperationRecord, webUiUrl: string | null): 
           duration_s: (record.endedAtMs - record.startedAtMs) / 1_000,
         }
       : null,
+    findings: null,
     phases: [],
     web_ui_url: webUiUrl,
   };

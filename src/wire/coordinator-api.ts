@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { shardIdSchema } from './cluster-map';
+import { findingsSchema } from './repair';
 
 /** Body of `POST /cluster/shards` and `POST /cluster/shards/joining`. Unknown fields are ignored, as Quiver does. */
 export const addShardBodySchema = z.object({
@@ -74,6 +75,8 @@ export const operationViewSchema = z.object({
   updated_at: z.iso.datetime().nullable(),
   ended_at: z.iso.datetime().nullable(),
   outcome: outcomeSchema.nullable(),
+  /** Of a check or a repair, growing while it reads; null in every other operation. */
+  findings: findingsSchema.nullable(),
   phases: z.array(phaseSchema),
   web_ui_url: z.string().nullable(),
 });

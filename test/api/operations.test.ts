@@ -87,6 +87,7 @@ describe('GET /cluster/operations/{id}', () => {
       updated_at: '2026-01-02T03:04:07.000Z',
       ended_at: null,
       outcome: null,
+      findings: null,
       phases: [
         {
           phase: 'prepare',

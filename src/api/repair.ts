@@ -1,0 +1,59 @@
+import { randomUUID } from 'node:crypto';
+import { Router, type Request, type Response } from 'express';
+import type { z } from 'zod';
+import type { Holder } from '../domain/findings';
+import { normalizeShardUrl } from '../domain/shard-map';
+import { checkBodySchema, repairBodySchema, type StartedOperation } from '../wire/repair';
+import type { RepairRequest } from '../workflows/messages';
+import type { ApiDeps } from './app';
+import { jsonBody, readAddress, readBody, readIdempotencyKey } from './requests';
+import { methodNotAllowed } from './routing';
+import { startOperation } from './start-operation';
+
+/** Operations that look for points which are not where the map has them. They answer with the operation's id as soon as it has begun. */
+export function repairRouter(deps: ApiDeps): Router {
+  const router = Router({ strict: true, caseSensitive: true });
+  const admin = deps.authenticator.requires('admin');
+
+  router
+    .route('/cluster/check')
+    .post(admin, ...jsonBody, (request, response) => {
+      const body = readBody(checkBodySchema, request);
+      return start(deps, { kind: 'check', wanted: wantedOf({ ...body, prefer: [] }) }, { request, response });
+    })
+    .all(methodNotAllowed('POST'));
+
+  router
+    .route('/cluster/repair')
+    .post(admin, ...jsonBody, (request, response) => {
+      const body = readBody(repairBodySchema, request);
+      return start(deps, { kind: 'repair', wanted: wantedOf(body) }, { request, response });
+    })
+    .all(methodNotAllowed('POST'));
+
+  return router;
+}
+
+async function start(
+  deps: ApiDeps,
+  operation: { kind: 'check' | 'repair'; wanted: RepairRequest },
+  { request, response }: { request: Request; response: Response },
+): Promise<void> {
+  const key = readIdempotencyKey(request) ?? randomUUID();
+  const { operationId } = await startOperation(deps, { ...operation, key }, response);
+  response.json({ operation: operationId } satisfies StartedOperation);
+}
+
+function wantedOf(body: z.infer<typeof repairBodySchema>): RepairRequest {
+  return {
+    collections: body.collections ?? null,
+    leftovers: body.leftovers.map(readAddress),
+    prefer: body.prefer.map(readHolder),
+  };
+}
+
+/** A shard id as a number or in quotes, or a leftover's URL. @throws DomainError InvalidShardUrl */
+function readHolder(named: number | string): Holder {
+  const text = String(named).trim();
+  return /^\d+$/.test(text) ? text : normalizeShardUrl(text);
+}
