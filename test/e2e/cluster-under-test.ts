@@ -31,17 +31,19 @@ export interface ClusterOptions {
   readonly temporal: TemporalTarget | null;
   /** How much longer each request of the coordinator to a shard takes, once the clients run. */
   readonly shardDelayMs?: number;
+  /** Shards that the cluster begins with. Default 2. */
+  readonly shards?: number;
   readonly env?: Readonly<Record<string, string>>;
 }
 
 /** A shard process and the address that the cluster knows it by. */
-interface Member {
+export interface Member {
   readonly quiver: RealQuiver;
   readonly proxy: ShardProxy | null;
   readonly url: string;
 }
 
-export interface GrowCall {
+export interface OperationCall {
   readonly operationId: string;
   /** The map that the call was answered with. A call whose answer did not come is repeated with the same key. */
   readonly answered: Promise<ShardMap>;
@@ -108,7 +110,8 @@ export class ClusterUnderTest {
     started: (() => Promise<unknown>)[],
   ): Promise<ClusterUnderTest> {
     const members: Member[] = [];
-    for (const name of ['joiner', 'donor0', 'donor1']) {
+    const donors = Array.from({ length: options.shards ?? 2 }, (_, id) => `donor${id}`);
+    for (const name of ['joiner', ...donors]) {
       const member = await startMember(join(dir, name), options.shardDelayMs !== undefined);
       started.push(() => endMember(member));
       members.push(member);
@@ -144,24 +147,34 @@ export class ClusterUnderTest {
 
   // ---- What an operator does ----
 
-  grow(): GrowCall {
+  /** By the joiner. */
+  grow(): OperationCall {
+    return this.begin('grow', '/cluster/shards/grow', { primary_url: this.joiner.url });
+  }
+
+  drain(shardId: number): OperationCall {
+    return this.begin('drain', `/cluster/shards/${shardId}/drain`, {});
+  }
+
+  private begin(kind: 'grow' | 'drain', path: string, body: object): OperationCall {
     const key = randomUUID();
-    const answered = waitFor('the grow is answered', () => this.postGrow(key), OPERATION_TIMEOUT_MS);
+    const post = () => this.post(path, key, body);
+    const answered = waitFor(`the ${kind} is answered`, post, OPERATION_TIMEOUT_MS);
     // Tests that do not look at the answer look at the operation.
     answered.catch(() => undefined);
-    return { operationId: operationIdOf('grow', key), answered };
+    return { operationId: operationIdOf(kind, key), answered };
   }
 
   /** Null: no answer yet, or one that says that a repeat may help. */
-  private async postGrow(key: string): Promise<ShardMap | null> {
-    const reply = await this.call('POST', '/cluster/shards/grow', {
+  private async post(path: string, key: string, body: object): Promise<ShardMap | null> {
+    const reply = await this.call('POST', path, {
       headers: { 'idempotency-key': key },
-      body: JSON.stringify({ primary_url: this.joiner.url }),
+      body: JSON.stringify(body),
     });
     if (reply.ok) return (await reply.json()) as ShardMap;
     if (reply.status >= 500) return null;
     // Waiting would not change it: a map that no test expects ends the wait.
-    throw new Error(`the grow was refused: ${reply.status} ${await reply.text()}`);
+    throw new Error(`POST ${path} was refused: ${reply.status} ${await reply.text()}`);
   }
 
   async cancel(operationId: string): Promise<Response> {
@@ -216,10 +229,10 @@ export class ClusterUnderTest {
     return (await reply.json()) as ShardMap;
   }
 
-  private call(
+  call(
     method: string,
     path: string,
-    init: { headers?: Record<string, string>; body?: string },
+    init: { headers?: Record<string, string>; body?: string } = {},
   ): Promise<Response> {
     const headers = { authorization: `Bearer ${KEY}`, 'content-type': 'application/json', ...init.headers };
     return fetch(`${this.api.url}${path}`, { method, ...init, headers, signal: AbortSignal.timeout(30_000) });
@@ -243,9 +256,20 @@ export class ClusterUnderTest {
     return this.check.verify({ shards, placement: placementSpec(map), throughRouter });
   }
 
-  async joinersCollections(): Promise<unknown> {
+  joinersCollections(): Promise<unknown> {
+    return this.collectionsOf(this.joiner);
+  }
+
+  async collectionsOf(member: Member): Promise<unknown> {
     const headers = { authorization: `Bearer ${KEY}` };
-    return (await fetch(`${this.joiner.quiver.url}/v1/collections`, { headers })).json();
+    return (await fetch(`${member.quiver.url}/v1/collections`, { headers })).json();
+  }
+
+  /** The operations as the cluster remembers them, newest first. */
+  async operations(): Promise<readonly OperationView[]> {
+    const reply = await this.call('GET', '/cluster/operations');
+    if (!reply.ok) throw new Error(`GET /cluster/operations: ${reply.status}`);
+    return ((await reply.json()) as { operations: OperationView[] }).operations;
   }
 }
 

@@ -1,5 +1,5 @@
 import { refusedCount, type RegisterReport } from '../support/register-check';
-import type { ClusterUnderTest } from './cluster-under-test';
+import type { ClusterUnderTest, Member } from './cluster-under-test';
 
 /** INV-3 and INV-6: whatever happened, every id reads as it was last acknowledged and lies on its owner only. */
 export function expectNothingWrong(report: RegisterReport): void {
@@ -30,5 +30,14 @@ export async function expectGrown(cluster: ClusterUnderTest): Promise<void> {
     ...cluster.donors.map((donor) => donor.url),
     cluster.joiner.url,
   ]);
+  expect(cluster.map.faults).toEqual([]);
+}
+
+/** The drained shard is out of the map, and nothing is left on it that it could bring back. */
+export async function expectDrained(cluster: ClusterUnderTest, member: Member): Promise<void> {
+  const map = await cluster.currentMap();
+  expect(map.leaving).toEqual([]);
+  expect(map.shards.map((shard) => shard.primary_url)).not.toContain(member.url);
+  expect(await cluster.collectionsOf(member)).toEqual([]);
   expect(cluster.map.faults).toEqual([]);
 }
