@@ -5,6 +5,7 @@ import type { Logger } from 'pino';
 import { createActivities } from './activities';
 import { createApi } from './api/app';
 import { Authenticator } from './api/auth';
+import { TemporalAutoscaleGateway } from './api/autoscale-gateway';
 import { TemporalGateway } from './api/cluster-gateway';
 import { ClusterRestore } from './api/cluster-restore';
 import { createProbe } from './api/health';
@@ -143,6 +144,7 @@ async function startApi(
   }
   const settings = { routerUrls, timings, searchAttributes };
   const gateway = new TemporalGateway({ ...temporal, traces, settings });
+  const autoscale = new TemporalAutoscaleGateway({ ...temporal, gateway, seed: config.autoscale, settings });
   const publishedMap = new PublishedMap({ gateway, published, logger });
   const restore = new ClusterRestore({ ...temporal, traces, published });
   const lockWatch = new LockWatch({ look: () => gateway.lookAfterLock(), logger });
@@ -150,6 +152,7 @@ async function startApi(
     cluster,
     namespace,
     gateway,
+    autoscale,
     mapReader: new MapReader({ queryMap: () => publishedMap.read() }),
     authenticator: new Authenticator(config.apiKeys),
     probeShard: createProbe(),
@@ -161,6 +164,9 @@ async function startApi(
   });
   const listener = await Listener.listen(config.restAddress, api);
   parts.add('listener', () => listener.close(REQUESTS_PATIENCE_MS, () => stopping.abort()));
+  const starting = new AbortController();
+  parts.add('start of the autoscale policy', () => Promise.resolve(starting.abort()));
+  void autoscale.start(starting.signal);
   return listener.url;
 }
 

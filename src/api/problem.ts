@@ -23,6 +23,7 @@ export type ApiErrorCode =
   | 'ClusterLost'
   | 'ClusterExists'
   | 'NoKnownState'
+  | 'EvaluationFailed'
   | 'Busy'
   | 'Internal';
 
@@ -79,6 +80,7 @@ export const PROBLEM_STATUS: Record<ProblemCode, number> = {
   ClusterLost: 503,
   ClusterExists: 409,
   NoKnownState: 409,
+  EvaluationFailed: 503,
   Busy: 503,
   Internal: 500,
 };
@@ -122,7 +124,14 @@ export const RETRY_AFTER_SECONDS = 2;
 
 /** A 503 tells when to come back. */
 export function unavailable(
-  code: 'TemporalUnreachable' | 'OutcomeUnknown' | 'ClusterMissing' | 'ClusterClosed' | 'ClusterLost' | 'Busy',
+  code:
+    | 'TemporalUnreachable'
+    | 'OutcomeUnknown'
+    | 'ClusterMissing'
+    | 'ClusterClosed'
+    | 'ClusterLost'
+    | 'EvaluationFailed'
+    | 'Busy',
   detail: string,
   cause?: unknown,
 ): ApiError {

@@ -4,6 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { pino } from 'pino';
 import { createApi, type ApiDeps } from '../../src/api/app';
 import { Authenticator } from '../../src/api/auth';
+import type { AutoscaleGateway } from '../../src/api/autoscale-gateway';
 import type { ClusterGateway } from '../../src/api/cluster-gateway';
 import type { RestoreCluster } from '../../src/api/cluster-restore';
 import { LockWatch } from '../../src/api/lock-watch';
@@ -12,7 +13,7 @@ import { ApiError } from '../../src/api/problem';
 import { keyDigest } from '../../src/config';
 import { seedState, type ClusterState, type OperationKind } from '../../src/domain/cluster-state';
 import { DEFAULT_TIMINGS } from '../../src/domain/limits';
-import type { OperationInput, OperationRequest } from '../../src/workflows/messages';
+import type { EvaluationResult, OperationInput, OperationRequest } from '../../src/workflows/messages';
 import type { ClusterTransition } from '../../src/activities/contract';
 
 export const KEYS = { read: 'key-of-read', write: 'key-of-write', admin: 'key-of-admin' } as const;
@@ -55,6 +56,40 @@ export class FakeGateway implements ClusterGateway {
   };
 }
 
+/** Answers from the state of the gateway, and tells what it was asked. */
+export class FakeAutoscale implements AutoscaleGateway {
+  readonly asked: string[] = [];
+  schedule: Awaited<ReturnType<AutoscaleGateway['syncSchedule']>> = { nextEvaluationAtMs: null, problem: null };
+  evaluation: EvaluationResult = {
+    atMs: 0,
+    reason: 'below_mark',
+    message: 'calm',
+    pointsMax: 1,
+    unreadable: [],
+    operationId: null,
+    refusal: null,
+    dryRun: false,
+  };
+  private readonly gateway: FakeGateway;
+
+  constructor(gateway: FakeGateway) {
+    this.gateway = gateway;
+  }
+
+  readState: AutoscaleGateway['readState'] = async () => {
+    this.asked.push('readState');
+    return (await this.gateway.queryState()).autoscale;
+  };
+  syncSchedule: AutoscaleGateway['syncSchedule'] = () => {
+    this.asked.push('syncSchedule');
+    return Promise.resolve(this.schedule);
+  };
+  evaluate: AutoscaleGateway['evaluate'] = ({ dryRun }) => {
+    this.asked.push(`evaluate ${dryRun}`);
+    return Promise.resolve({ ...this.evaluation, dryRun });
+  };
+}
+
 const unknownOperation = (operationId: string): Promise<never> =>
   Promise.reject(new ApiError('UnknownOperation', `there is no operation ${operationId}`));
 
@@ -68,6 +103,7 @@ export interface Call {
 
 export class ApiServer {
   readonly gateway = new FakeGateway();
+  readonly autoscale = new FakeAutoscale(this.gateway);
   readonly logged: string[] = [];
   /** What POST /cluster/restore does; a test may put its own in its place. */
   restoreCluster: RestoreCluster = () => Promise.resolve({ state: STATE, source: 'request', note: '' });
@@ -85,6 +121,7 @@ export class ApiServer {
       cluster: 'test',
       namespace: 'default',
       gateway: this.gateway,
+      autoscale: this.autoscale,
       mapReader: new MapReader({ queryMap: () => this.gateway.queryMap() }),
       authenticator: new Authenticator(
         (['read', 'write', 'admin'] as const).map((role) => ({ id: role, role, digest: keyDigest(KEYS[role]) })),

@@ -1,0 +1,162 @@
+/** All that the API asks of Temporal about the autoscale policy, beside what it asks of the cluster workflow. */
+import { randomUUID } from 'node:crypto';
+import { isDeepStrictEqual } from 'node:util';
+import { setTimeout as delay } from 'node:timers/promises';
+import { ScheduleClient, WorkflowFailedError } from '@temporalio/client';
+import type { Logger } from 'pino';
+import type { AutoscalePolicy, AutoscaleState } from '../domain/autoscale-state';
+import type { ShardAddress } from '../domain/shard-map';
+import { ensureAutoscaleSchedule, evaluationTexts } from '../temporal/autoscale-schedule';
+import {
+  AUTOSCALE_WORKFLOW,
+  EVALUATION_LIFE_MS,
+  evaluationWorkflowId,
+  taskQueue,
+  type AutoscaleInput,
+  type EvaluationResult,
+  type OperationSettings,
+} from '../workflows/messages';
+import type { ClusterGateway } from './cluster-gateway';
+import { unavailable, type ApiError } from './problem';
+import { TemporalCalls, updateTrouble, type TemporalCallsOptions } from './temporal-calls';
+
+/** What is known of the Schedule after it was put in step with the policy. `problem`: it could not be, and why. */
+export interface ScheduleLook {
+  readonly nextEvaluationAtMs: number | null;
+  readonly problem: string | null;
+}
+
+/** Every method throws ApiError only. */
+export interface AutoscaleGateway {
+  /** Seeds the policy from the settings of this process when the cluster has none yet. */
+  readState(): Promise<AutoscaleState>;
+  /** Makes, pauses, resumes or changes the Schedule, as the policy asks for. Never throws: what could not be done is told. */
+  syncSchedule(policy: AutoscalePolicy): Promise<ScheduleLook>;
+  evaluate(request: { dryRun: boolean }): Promise<EvaluationResult>;
+}
+
+/** An evaluation asks shards and waits for the preflight of a grow; the caller's own HTTP client gives up after about this. */
+const EVALUATION_ANSWER_MS = 25_000;
+const SCHEDULE_TIMEOUT_MS = 5_000;
+/** A policy that changes while the Schedule is put in step is followed so often; after that whoever changed it has done it. */
+const ROUNDS_MAX = 3;
+const START_PAUSE_FIRST_MS = 1_000;
+const START_PAUSE_MAX_MS = 30_000;
+
+export interface TemporalAutoscaleOptions extends TemporalCallsOptions {
+  readonly gateway: Pick<ClusterGateway, 'queryState' | 'applyTransition'>;
+  readonly seed: { readonly policy: AutoscalePolicy; readonly standbys: readonly ShardAddress[] };
+  /** What evaluations are told, and by them the grows. */
+  readonly settings: OperationSettings;
+  readonly logger: Logger;
+  readonly evaluationAnswerMs?: number;
+}
+
+export class TemporalAutoscaleGateway implements AutoscaleGateway {
+  private readonly options: TemporalAutoscaleOptions;
+  private readonly calls: TemporalCalls;
+  private readonly schedules: ScheduleClient;
+
+  constructor(options: TemporalAutoscaleOptions) {
+    this.options = options;
+    this.calls = new TemporalCalls(options);
+    const { connection, namespace } = options;
+    this.schedules = new ScheduleClient({ connection, namespace });
+  }
+
+  /**
+   * At the start of an API: the policy is seeded and the Schedule in step, with the settings of this process, as soon as Temporal and a worker
+   * answer. Returns then, or when `stopping` fires; never throws. The API serves meanwhile.
+   */
+  async start(stopping: AbortSignal): Promise<void> {
+    for (let pauseMs = START_PAUSE_FIRST_MS; ; pauseMs = Math.min(2 * pauseMs, START_PAUSE_MAX_MS)) {
+      const problem = await this.startOnce();
+      if (problem === null || stopping.aborted) return;
+      this.options.logger.warn({ reason: problem }, 'the autoscale policy is not evaluated yet: it is tried again');
+      await delay(pauseMs, undefined, { signal: stopping, ref: false }).catch(() => undefined);
+    }
+  }
+
+  async readState(): Promise<AutoscaleState> {
+    const { gateway, seed } = this.options;
+    const { autoscale } = await gateway.queryState();
+    if (autoscale.seeded) return autoscale;
+    await gateway.applyTransition({ type: 'seedAutoscale', ...seed });
+    return (await gateway.queryState()).autoscale;
+  }
+
+  syncSchedule(policy: AutoscalePolicy): Promise<ScheduleLook> {
+    return this.sync(policy, { keepSettings: true });
+  }
+
+  async evaluate({ dryRun }: { dryRun: boolean }): Promise<EvaluationResult> {
+    const { cluster, settings } = this.options;
+    const workflowId = evaluationWorkflowId(cluster, randomUUID().slice(0, 8));
+    const input: AutoscaleInput = { cluster, settings, dryRun };
+    const answerMs = this.options.evaluationAnswerMs ?? EVALUATION_ANSWER_MS;
+    try {
+      return await this.calls.call(answerMs, async () => {
+        const handle = await this.calls.workflows.start(AUTOSCALE_WORKFLOW, {
+          workflowId,
+          taskQueue: taskQueue(cluster),
+          args: [input],
+          workflowExecutionTimeout: EVALUATION_LIFE_MS,
+          ...evaluationTexts(cluster),
+        });
+        return (await handle.result()) as EvaluationResult;
+      });
+    } catch (error) {
+      if (error instanceof WorkflowFailedError) throw evaluationFailed(workflowId, error);
+      throw updateTrouble(
+        error,
+        `evaluation ${workflowId} may still run: look at GET /cluster/autoscale, which shows what came of it`,
+      );
+    }
+  }
+
+  private async startOnce(): Promise<string | null> {
+    try {
+      const { policy } = await this.readState();
+      return (await this.sync(policy, { keepSettings: false })).problem;
+    } catch (error) {
+      return messageOf(error);
+    }
+  }
+
+  /** Another process may change the policy in between, and put the Schedule in step before this one puts it back: so it is read again. */
+  private async sync(first: AutoscalePolicy, { keepSettings }: { keepSettings: boolean }): Promise<ScheduleLook> {
+    const { cluster, settings, logger } = this.options;
+    try {
+      let policy = first;
+      for (let round = 1; ; round += 1) {
+        const wanted = { schedules: this.schedules, cluster, policy, settings, keepSettings };
+        const { did, nextEvaluationAtMs } = await this.calls.call(SCHEDULE_TIMEOUT_MS, () =>
+          ensureAutoscaleSchedule(wanted),
+        );
+        if (did === 'nothing') return { nextEvaluationAtMs, problem: null };
+        logger.info({ did, policy }, 'the Schedule of the autoscale policy is in step with it');
+        const { policy: now } = await this.readState();
+        if (isDeepStrictEqual(now, policy) || round === ROUNDS_MAX) return { nextEvaluationAtMs, problem: null };
+        policy = now;
+      }
+    } catch (error) {
+      const problem = messageOf(error);
+      logger.warn({ err: error }, 'the Schedule of the autoscale policy could not be put in step with it');
+      return { nextEvaluationAtMs: null, problem };
+    }
+  }
+}
+
+function evaluationFailed(workflowId: string, error: WorkflowFailedError): ApiError {
+  let reason: unknown = error;
+  while (reason instanceof Error && reason.cause instanceof Error) reason = reason.cause;
+  return unavailable(
+    'EvaluationFailed',
+    `evaluation ${workflowId} failed and decided nothing: ${messageOf(reason)}`,
+    error,
+  );
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : 'unknown reason';
+}

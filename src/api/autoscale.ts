@@ -1,0 +1,165 @@
+import { Router, type Request, type Response } from 'express';
+import { cooldownLeftMs } from '../domain/autoscale';
+import type { AutoscalePolicy, AutoscaleState, Evaluation } from '../domain/autoscale-state';
+import { DomainError } from '../domain/errors';
+import { normalizeShardUrl } from '../domain/shard-map';
+import {
+  evaluateBodySchema,
+  policyBodySchema,
+  removeStandbySchema,
+  standbyBodySchema,
+  type AutoscaleView,
+  type EvaluateAnswer,
+  type PolicyBody,
+} from '../wire/autoscale';
+import { describeIssues } from '../wire/problem';
+import type { EvaluationResult } from '../workflows/messages';
+import type { ApiDeps } from './app';
+import type { ScheduleLook } from './autoscale-gateway';
+import { ApiError } from './problem';
+import { jsonBody, readAddress, readBody, readIdempotencyKey } from './requests';
+import { methodNotAllowed } from './routing';
+
+/** The autoscale policy and its standbys. Every change answers with what `GET /cluster/autoscale` shows. */
+export function autoscaleRouter(deps: ApiDeps): Router {
+  const router = Router({ strict: true, caseSensitive: true });
+  const reader = deps.authenticator.requires('read');
+  const admin = deps.authenticator.requires('admin');
+
+  router
+    .route('/cluster/autoscale')
+    .get(reader, (_request, response) => answerState(deps, response))
+    .put(admin, ...jsonBody, async (request, response) => {
+      const policy = readPolicy(request);
+      await deps.autoscale.readState();
+      await deps.gateway.applyTransition({ type: 'replacePolicy', policy });
+      await answerState(deps, response);
+    })
+    .all(methodNotAllowed('GET', 'HEAD', 'PUT'));
+
+  router
+    .route('/cluster/autoscale/evaluate')
+    .post(admin, ...jsonBody, async (request, response) => {
+      readIdempotencyKey(request);
+      const { dryRun, dry_run } = readBody(evaluateBodySchema, request);
+      await deps.autoscale.readState();
+      response.json(evaluateAnswer(await deps.autoscale.evaluate({ dryRun: dryRun ?? dry_run ?? false })));
+    })
+    .all(methodNotAllowed('POST'));
+
+  router
+    .route('/cluster/standbys')
+    .post(admin, ...jsonBody, async (request, response) => {
+      readIdempotencyKey(request);
+      const address = readAddress(readBody(standbyBodySchema, request));
+      await deps.autoscale.readState();
+      await deps.gateway.applyTransition({ type: 'addStandby', address });
+      await answerState(deps, response);
+    })
+    .delete(admin, ...jsonBody, async (request, response) => {
+      const primaryUrl = readStandbyUrl(request);
+      await deps.autoscale.readState();
+      await deps.gateway.applyTransition({ type: 'removeStandby', primaryUrl });
+      await answerState(deps, response);
+    })
+    .all(methodNotAllowed('POST', 'DELETE'));
+
+  return router;
+}
+
+async function answerState(deps: ApiDeps, response: Response): Promise<void> {
+  const state = await deps.autoscale.readState();
+  const schedule = await deps.autoscale.syncSchedule(state.policy);
+  response.set('Cache-Control', 'no-store').json(autoscaleView(state, schedule, Date.now()));
+}
+
+// ---- Requests ----
+
+/** @throws ApiError MalformedBody; DomainError InvalidRequest */
+function readPolicy(request: Request): AutoscalePolicy {
+  const body: PolicyBody = readBody(policyBodySchema, request);
+  if (body.enabled && body.high_water_points === 0) {
+    throw new DomainError(
+      'InvalidRequest',
+      'enabled with high_water_points 0 would never grow the cluster: give the points of one shard above which it grows, or enabled false',
+    );
+  }
+  return {
+    enabled: body.enabled,
+    highWaterPoints: body.high_water_points,
+    intervalSecs: body.interval_secs,
+    cooldownSecs: body.cooldown_secs,
+    maxShards: body.max_shards,
+    sustainEvaluations: body.sustain_evaluations,
+  };
+}
+
+/** From the query, or from a body: not every HTTP client sends one with a DELETE. @throws ApiError InvalidRequest; DomainError InvalidShardUrl */
+function readStandbyUrl(request: Request): string {
+  const inQuery = Object.keys(request.query).length > 0;
+  const parsed = removeStandbySchema.safeParse(inQuery ? request.query : (request.body ?? {}));
+  if (parsed.success) return normalizeShardUrl(parsed.data.primary_url);
+  throw new ApiError(
+    'InvalidRequest',
+    `expected one primary_url, in the query or in the body: ${describeIssues(parsed.error)}`,
+  );
+}
+
+// ---- Answers ----
+
+function autoscaleView(state: AutoscaleState, schedule: ScheduleLook, nowMs: number): AutoscaleView {
+  const { policy, standbys, lastScaleAtMs, evaluations, notices } = state;
+  const outOfStep = {
+    code: 'ScheduleOutOfStep',
+    message: `the Temporal Schedule that starts the evaluations could not be looked at or changed: ${schedule.problem ?? ''}`,
+    since: isoOf(nowMs),
+  };
+  return {
+    policy: {
+      enabled: policy.enabled,
+      high_water_points: policy.highWaterPoints,
+      interval_secs: policy.intervalSecs,
+      cooldown_secs: policy.cooldownSecs,
+      max_shards: policy.maxShards,
+      sustain_evaluations: policy.sustainEvaluations,
+    },
+    standbys: standbys.map(({ primary_url, replica_urls, addedAtMs, unusable }) => ({
+      primary_url,
+      replica_urls: [...replica_urls],
+      added_at: isoOf(addedAtMs),
+      unusable:
+        unusable === null
+          ? null
+          : { reason: unusable.reason, since: isoOf(unusable.sinceMs), tried_at: isoOf(unusable.triedAtMs) },
+    })),
+    last_scale_at: lastScaleAtMs === null ? null : isoOf(lastScaleAtMs),
+    cooldown_left_secs: Math.ceil(cooldownLeftMs(policy, lastScaleAtMs, nowMs) / 1_000),
+    next_evaluation_at: schedule.nextEvaluationAtMs === null ? null : isoOf(schedule.nextEvaluationAtMs),
+    evaluations: evaluations.map(evaluationView),
+    notices: [
+      ...notices.map(({ code, message, sinceMs }) => ({ code, message, since: isoOf(sinceMs) })),
+      ...(schedule.problem === null ? [] : [outOfStep]),
+    ],
+  };
+}
+
+function evaluationView(evaluation: Evaluation): AutoscaleView['evaluations'][number] {
+  const { atMs, reason, message, pointsMax, unreadable, operationId, refusal } = evaluation;
+  return {
+    at: isoOf(atMs),
+    reason,
+    message,
+    points_max: pointsMax,
+    unreadable: [...unreadable],
+    operation_id: operationId,
+    refusal,
+  };
+}
+
+function evaluateAnswer(result: EvaluationResult): EvaluateAnswer {
+  return { ...evaluationView(result), dry_run: result.dryRun };
+}
+
+function isoOf(ms: number): string {
+  return new Date(ms).toISOString();
+}

@@ -1,0 +1,76 @@
+import { z } from 'zod';
+import { DEFAULT_POLICY, POLICY_BOUNDS } from '../domain/autoscale-state';
+import { addShardBodySchema } from './coordinator-api';
+
+const within = ({ min, max }: { min: number; max: number }) => z.int().min(min).max(max);
+
+/** The policy as Quiver's settings name it. */
+const policySchema = z.strictObject({
+  enabled: z.boolean(),
+  high_water_points: within(POLICY_BOUNDS.highWaterPoints),
+  interval_secs: within(POLICY_BOUNDS.intervalSecs),
+  cooldown_secs: within(POLICY_BOUNDS.cooldownSecs),
+  max_shards: within(POLICY_BOUNDS.maxShards),
+  sustain_evaluations: within(POLICY_BOUNDS.sustainEvaluations),
+});
+
+/** Body of `PUT /cluster/autoscale`: the whole policy. What is left out gets its default, not what it was before. */
+export const policyBodySchema = policySchema.extend({
+  interval_secs: policySchema.shape.interval_secs.default(DEFAULT_POLICY.intervalSecs),
+  cooldown_secs: policySchema.shape.cooldown_secs.default(DEFAULT_POLICY.cooldownSecs),
+  max_shards: policySchema.shape.max_shards.default(DEFAULT_POLICY.maxShards),
+  sustain_evaluations: policySchema.shape.sustain_evaluations.default(DEFAULT_POLICY.sustainEvaluations),
+});
+export type PolicyBody = z.infer<typeof policyBodySchema>;
+
+/** Body of `POST /cluster/autoscale/evaluate`. Both names mean the same. */
+export const evaluateBodySchema = z.strictObject({
+  dryRun: z.boolean().optional(),
+  dry_run: z.boolean().optional(),
+});
+
+/** Body of `POST /cluster/standbys`. */
+export const standbyBodySchema = addShardBodySchema;
+
+/** What `DELETE /cluster/standbys` is told, in its query or its body. */
+export const removeStandbySchema = z.strictObject({ primary_url: z.string() });
+
+const evaluationSchema = z.object({
+  at: z.iso.datetime(),
+  reason: z.string(),
+  message: z.string(),
+  /** Null when no shard was read. */
+  points_max: z.number().nullable(),
+  /** Ids of the shards that could not be read. */
+  unreadable: z.array(z.number()),
+  /** The grow that it started. */
+  operation_id: z.string().nullable(),
+  /** The code with which a grow was refused. */
+  refusal: z.string().nullable(),
+});
+
+export const evaluateAnswerSchema = evaluationSchema.extend({ dry_run: z.boolean() });
+export type EvaluateAnswer = z.infer<typeof evaluateAnswerSchema>;
+
+/** `GET /cluster/autoscale`. */
+export const autoscaleViewSchema = z.object({
+  policy: policySchema,
+  /** First in, first out. */
+  standbys: z.array(
+    z.object({
+      primary_url: z.string(),
+      replica_urls: z.array(z.string()),
+      added_at: z.iso.datetime(),
+      unusable: z.object({ reason: z.string(), since: z.iso.datetime(), tried_at: z.iso.datetime() }).nullable(),
+    }),
+  ),
+  last_scale_at: z.iso.datetime().nullable(),
+  cooldown_left_secs: z.int(),
+  /** Null while the policy is disabled, and when Temporal does not say. */
+  next_evaluation_at: z.iso.datetime().nullable(),
+  /** Newest first. */
+  evaluations: z.array(evaluationSchema),
+  /** What an operator must notice. */
+  notices: z.array(z.object({ code: z.string(), message: z.string(), since: z.iso.datetime() })),
+});
+export type AutoscaleView = z.infer<typeof autoscaleViewSchema>;
