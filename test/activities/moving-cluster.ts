@@ -7,6 +7,7 @@ import pino from 'pino';
 import { Agent } from 'undici';
 import { createActivities } from '../../src/activities';
 import { SYSTEM_CLOCK, type Clock } from '../../src/activities/attempt';
+import type { AutoscaleActivities } from '../../src/activities/autoscale-contract';
 import type { CoordinatorActivities, Move, WalkCursor } from '../../src/activities/contract';
 import { sidesOf } from '../../src/activities/slice-stream';
 import { PlacementPlan } from '../../src/domain/placement-plan';
@@ -48,7 +49,8 @@ export interface Run<R> {
   readonly heartbeats: readonly unknown[];
 }
 
-type ActivityName = Exclude<keyof CoordinatorActivities, 'changeCluster'>;
+type Activities = CoordinatorActivities & AutoscaleActivities;
+type ActivityName = Exclude<keyof Activities, 'changeCluster'>;
 
 export class MovingCluster {
   readonly clock = new TestClock();
@@ -57,7 +59,7 @@ export class MovingCluster {
   /** By shard id, what stands in front of it as its primary. */
   readonly #followers = new Map<number, InProcessShard>();
   readonly #agent = new Agent();
-  readonly #activities: CoordinatorActivities;
+  readonly #activities: Activities;
 
   private constructor(shards: readonly InProcessShard[], placement: PlacementSpec) {
     this.shards = shards;
@@ -177,9 +179,9 @@ export class MovingCluster {
   /** Runs one attempt. Whatever it says, in heartbeats, result or failure, holds no point data. */
   async run<N extends ActivityName>(
     name: N,
-    input: Parameters<CoordinatorActivities[N]>[0],
+    input: Parameters<Activities[N]>[0],
     options: { info?: Partial<Info>; onStart?: (environment: MockActivityEnvironment) => void } = {},
-  ): Promise<Run<Awaited<ReturnType<CoordinatorActivities[N]>>>> {
+  ): Promise<Run<Awaited<ReturnType<Activities[N]>>>> {
     const info = {
       activityType: name,
       startToCloseTimeoutMs: LIFE_MS,
@@ -195,7 +197,7 @@ export class MovingCluster {
     try {
       const result = await environment.run(activity, JSON.parse(JSON.stringify(input)) as unknown);
       expect(JSON.stringify([result, heartbeats])).not.toContain(POINT_DATA);
-      return { result: result as Awaited<ReturnType<CoordinatorActivities[N]>>, heartbeats };
+      return { result: result as Awaited<ReturnType<Activities[N]>>, heartbeats };
     } catch (error) {
       expect(everythingIn(error) + JSON.stringify(heartbeats)).not.toContain(POINT_DATA);
       throw error;
@@ -205,7 +207,7 @@ export class MovingCluster {
   /** The failure of an attempt that must fail. */
   async failure<N extends ActivityName>(
     name: N,
-    input: Parameters<CoordinatorActivities[N]>[0],
+    input: Parameters<Activities[N]>[0],
     options: Parameters<MovingCluster['run']>[2] = {},
   ): Promise<ApplicationFailure> {
     const error = await this.run(name, input, options).then(
