@@ -33,7 +33,9 @@ const LOOK_INTERVAL_MS = 10_000;
 export class PublishedMap {
   private readonly options: PublishedMapOptions;
   private readonly nowMs: () => number;
+  /** The last map that is known not to be rewound, and the last one that is recorded. */
   private vouched: ShardMap | null = null;
+  private recorded: ShardMap | null = null;
   /** Why the present map of the cluster may not be served: it is known to be behind, and is not pushed past the record yet. */
   private rewound: ApiError | null = null;
   private turn: Promise<unknown> = Promise.resolve();
@@ -49,13 +51,13 @@ export class PublishedMap {
   /** @throws ApiError */
   async read(): Promise<ShardMap> {
     const map = await this.options.gateway.queryMap();
-    if (this.isVouched(map)) {
+    if (this.isServable(map)) {
       this.lookNowAndThen();
       return map;
     }
     if (this.nowMs() >= this.pausedUntilMs) {
       const looked = this.inTurn(async () => {
-        if (!this.isVouched(map)) await this.look();
+        if (!this.isServable(map)) await this.look();
       });
       await this.withinPatience(looked);
     }
@@ -64,14 +66,14 @@ export class PublishedMap {
     return this.vouched !== null && this.vouched.version >= map.version ? this.vouched : map;
   }
 
-  private isVouched(map: ShardMap): boolean {
-    return this.vouched !== null && isSameMap(this.vouched, map);
+  private isServable(map: ShardMap): boolean {
+    return this.rewound === null && this.recorded !== null && isSameMap(this.recorded, map);
   }
 
   private lookNowAndThen(): void {
     const nowMs = this.nowMs();
-    if (nowMs - this.lookedAtMs < (this.options.lookIntervalMs ?? LOOK_INTERVAL_MS) || nowMs < this.pausedUntilMs)
-      return;
+    const { lookIntervalMs = LOOK_INTERVAL_MS } = this.options;
+    if (nowMs < Math.max(this.lookedAtMs + lookIntervalMs, this.pausedUntilMs)) return;
     void this.inTurn(() => this.look());
   }
 
@@ -116,9 +118,10 @@ export class PublishedMap {
     const recorded = await published.lastPublished();
     let state = await gateway.queryState();
     if (recorded !== null && isBehind(state, recorded)) state = await this.catchUp(state, recorded);
-    if (recorded === null || !isSameRecord(state, recorded)) await published.publish(publishedPart(state));
     this.rewound = null;
     this.vouched = state.map;
+    if (recorded === null || !isSameRecord(state, recorded)) await published.publish(publishedPart(state));
+    this.recorded = state.map;
   }
 
   private async catchUp(state: ClusterState, recorded: PublishedState): Promise<ClusterState> {
