@@ -41,9 +41,7 @@ export function findShard(map: ShardMap, id: number): Shard | undefined {
 /** Version, shards, addresses and roles, whatever the order of their JSON fields. */
 export function isSameMap(a: ShardMap, b: ShardMap): boolean {
   const isSameShard = (one: Shard, other: Shard | undefined): boolean =>
-    one.id === other?.id &&
-    one.primary_url === other.primary_url &&
-    isSameList(one.replica_urls, other.replica_urls);
+    one.id === other?.id && one.primary_url === other.primary_url && isSameList(one.replica_urls, other.replica_urls);
   return (
     a.version === b.version &&
     a.shards.length === b.shards.length &&

@@ -1,5 +1,5 @@
 import { Agent } from 'undici';
-import { routerVersion } from '../../src/shards/router-client';
+import { routerMap, routerVersion } from '../../src/shards/router-client';
 import { json, problem, StubShard } from './stub-shard';
 
 describe('routerVersion', () => {
@@ -45,5 +45,32 @@ describe('routerVersion', () => {
       code: 'Forbidden',
       status: 403,
     });
+  });
+});
+
+describe('routerMap', () => {
+  const shard = { id: 3, primary_url: 'http://S3:80/', replica_urls: [] };
+  const held = async (body: unknown) => {
+    const router = await new StubShard((response) => json(response, body as object)).start();
+    try {
+      return await routerMap(router.url, 'k', { deadlineMs: Number.MAX_SAFE_INTEGER });
+    } finally {
+      await router.stop();
+    }
+  };
+
+  it('reads the whole map that a router holds, with the URLs in normal form', async () => {
+    expect(await held({ version: 7, shards: [shard], joining: [3], leaving: [] })).toEqual({
+      version: 7,
+      map: { version: 7, shards: [{ ...shard, primary_url: 'http://s3' }], joining: [3], leaving: [] },
+    });
+  });
+
+  it.each([
+    ['no shards', { shards: [] }],
+    ['an id beyond 2^53 - 1', { shards: [{ ...shard, id: 2 ** 53 }] }],
+    ['a URL that is none', { shards: [{ ...shard, primary_url: 's3' }] }],
+  ])('still tells the version of a map with %s, which could not be taken over', async (_what, change) => {
+    expect(await held({ version: 7, joining: [], leaving: [], ...change })).toEqual({ version: 7, map: null });
   });
 });
