@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { isDeepStrictEqual } from 'node:util';
 import { setTimeout as delay } from 'node:timers/promises';
 import { ScheduleClient, WorkflowFailedError } from '@temporalio/client';
+import { ApplicationFailure } from '@temporalio/common';
 import type { Logger } from 'pino';
 import type { AutoscalePolicy, AutoscaleState } from '../domain/autoscale-state';
 import type { ShardAddress } from '../domain/shard-map';
@@ -148,8 +149,8 @@ export class TemporalAutoscaleGateway implements AutoscaleGateway {
 }
 
 function evaluationFailed(workflowId: string, error: WorkflowFailedError): ApiError {
-  let reason: unknown = error;
-  while (reason instanceof Error && reason.cause instanceof Error) reason = reason.cause;
+  let reason: Error = error;
+  while (!(reason instanceof ApplicationFailure) && reason.cause instanceof Error) reason = reason.cause;
   return unavailable(
     'EvaluationFailed',
     `evaluation ${workflowId} failed and decided nothing: ${messageOf(reason)}`,

@@ -1,3 +1,4 @@
+import { createStartGrow } from '../../src/activities/start-grow';
 import type { ClusterTransition } from '../../src/activities/contract';
 import { DEFAULT_POLICY, type AutoscalePolicy, type AutoscaleState } from '../../src/domain/autoscale-state';
 import {
@@ -291,5 +292,38 @@ describe('the standby of a grow that came to nothing', () => {
     expect(await standbyUrls()).toEqual([cluster.joiner.url]);
     expect((await cluster.map()).shards).toHaveLength(2);
     expect(cluster.joiner.collections()).toEqual([]);
+  });
+});
+
+describe('the start of a grow by the policy', () => {
+  const startGrow = (key: string) =>
+    createStartGrow({ client: temporal.client })({
+      input: cluster.input(key, {
+        request: { shards: [cluster.address(cluster.joiner)], allowNonempty: false, fromStandby: true },
+      }),
+    });
+
+  it('finds the same grow when it is repeated, also after that has ended', async () => {
+    await addStandby(cluster.joiner);
+    const first = await startGrow('auto-1');
+    expect(first).toEqual({ operationId: 'grow-auto-1', announced: true, refusal: null });
+    expect(await startGrow('auto-1')).toEqual(first);
+    await operation('grow-auto-1').result();
+    expect(await startGrow('auto-1')).toEqual(first);
+    expect((await cluster.state()).operations).toHaveLength(1);
+  });
+
+  it('tells the refusal, and the same one when it is repeated, and leaves pool and cooldown as they were', async () => {
+    await addStandby(cluster.joiner);
+    cluster.joiner.faults.add({ match: LISTING, fault: { kind: 'refuse' } });
+    const first = await startGrow('auto-1');
+    expect(first).toMatchObject({ announced: false, refusal: { type: 'JoinerUnreachable' } });
+    expect(await startGrow('auto-1')).toEqual(first);
+    expect(await standbyUrls()).toEqual([cluster.joiner.url]);
+    expect((await autoscaleState()).lastScaleAtMs).toBeNull();
+  });
+
+  it('is refused for a shard that is no standby (any more)', async () => {
+    expect(await startGrow('auto-1')).toMatchObject({ announced: false, refusal: { type: 'UnknownStandby' } });
   });
 });
