@@ -188,7 +188,7 @@ function notesOn(
       `The ended workflow did not tell its state (${ended.reason}): records of operations and the autoscale policy begin anew.`,
     ended.reason === null &&
       ended.state === null &&
-      'Nothing is left of the ended workflow: records of operations and the autoscale policy begin anew.',
+      'Nothing is left of the workflow that kept the map: records of operations and the autoscale policy begin anew.',
     ...[...survey.unread, ...survey.silentRouters].map(
       ({ where, reason }) => `${where} was not asked with success (${reason}): compare its version with this one.`,
     ),

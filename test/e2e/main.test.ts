@@ -1,6 +1,6 @@
 /** The built program itself, as a process: settings, start, stop, and an embedded Temporal that is killed under it. */
 import { spawn, type ChildProcess } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -161,6 +161,38 @@ describe('the program', () => {
     const url = await second.url();
     await waitFor('it is ready', () => isReady(url), START_TIMEOUT_MS);
     expect(await (await get(`${url}/cluster/map`)).json()).toEqual(await add.json());
+  });
+
+  it('does not begin anew at version 0 when its database is lost, says so, and begins again above the last map when it is told to', async () => {
+    const first = new Program(['serve'], {});
+    const firstUrl = await first.url();
+    const post = async (url: string, body: unknown): Promise<unknown> => {
+      const headers = { Authorization: `Bearer ${KEY}`, 'Content-Type': 'application/json' };
+      return (await fetch(url, { method: 'POST', headers, body: JSON.stringify(body) })).json();
+    };
+    await waitFor('it is ready', () => isReady(firstUrl), START_TIMEOUT_MS);
+    await post(`${firstUrl}/cluster/shards`, { primary_url: 'http://127.0.0.1:3' });
+    const map = (await (await get(`${firstUrl}/cluster/map`)).json()) as object;
+    first.signal('SIGTERM');
+    expect(await first.exit).toBe(0);
+    for (const file of readdirSync(join(dir, 'data'))) {
+      if (file.startsWith('temporal.db')) rmSync(join(dir, 'data', file));
+    }
+
+    const url = await new Program(['serve'], {}).url();
+    const lost = await waitFor('it says what is wrong', async () => {
+      const answer = await get(`${url}/readyz`);
+      const { code, detail } = (await answer.json()) as { code: string; detail: string };
+      return answer.status === 503 && code === 'ClusterLost' && detail;
+    });
+    expect(lost).toMatch(/published-default\.json holds version 1\..*POST \/cluster\/restore/);
+    expect((await get(`${url}/cluster/map`)).status).toBe(503);
+    expect(await post(`${url}/cluster/restore`, { last_known: true })).toMatchObject({
+      map: { version: 2 },
+      next_id: 3,
+    });
+    await waitFor('it is ready', () => isReady(url));
+    expect(await (await get(`${url}/cluster/map`)).json()).toEqual({ ...map, version: 2 });
   });
 
   it('ends with exit code 2 when its address is taken, and leaves no Temporal behind', async () => {

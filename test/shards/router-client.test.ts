@@ -51,7 +51,7 @@ describe('routerVersion', () => {
 describe('routerMap', () => {
   const shard = { id: 3, primary_url: 'http://S3:80/', replica_urls: [] };
   const held = async (body: unknown) => {
-    const router = await new StubShard((response) => json(response, body as object)).start();
+    const router = await new StubShard((response) => json(response, body)).start();
     try {
       return await routerMap(router.url, 'k', { deadlineMs: Number.MAX_SAFE_INTEGER });
     } finally {
