@@ -3,7 +3,7 @@
  * point id or key is ever part of one, because all of it stays in a Temporal history.
  */
 import type { AutoscalePolicy, Evaluation } from '../domain/autoscale-state';
-import type { OperationLock, PublishedState } from '../domain/cluster-state';
+import type { LockStage, OperationLock, PublishedState } from '../domain/cluster-state';
 import type { CollectionFindings, FindingSample, FindingsByHolder, Holder } from '../domain/findings';
 import type { LockRequest, OperationResult } from '../domain/lock-transitions';
 import type { ManualChange } from '../domain/manual-changes';
@@ -44,6 +44,13 @@ export type ClusterTransition =
 export interface ClusterAnswer {
   readonly map: ShardMap;
   readonly lock: OperationLock | null;
+}
+
+/** What the lock must be for a step to touch points: held by this operation, at this stage. Confirmed by every such activity (lock-guard.ts). */
+export interface LockGuard {
+  readonly cluster: string;
+  readonly operationId: string;
+  readonly stage: LockStage;
 }
 
 /**

@@ -9,9 +9,9 @@ import { MalformedBodyError } from '../shards/point-stream';
 
 /**
  * Codes of the activities themselves. `CollectionInFlux`: shards disagree whether a collection exists, as they do while a
- * client creates or drops it. `AttemptOutOfTime`: the deadline came before a write. `InternalError`: a defect of ours.
+ * client creates or drops it. `LockUnknown`: the cluster workflow did not answer. `AttemptOutOfTime`: the deadline came before a write. `InternalError`: a defect of ours.
  */
-export type ActivityErrorCode = 'CollectionInFlux' | 'AttemptOutOfTime' | 'InternalError';
+export type ActivityErrorCode = 'CollectionInFlux' | 'LockUnknown' | 'AttemptOutOfTime' | 'InternalError';
 
 /** Carried in the details of every failure of an activity that writes points (see MayWriteLate). */
 export interface FailureDetails {

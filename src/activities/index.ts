@@ -11,6 +11,7 @@ import type { ActivityDeps } from './deps';
 import { dropSegment } from './drop-segment';
 import { inspectCollections } from './inspect-collections';
 import { emptyLeaver } from './empty-leaver';
+import { createConfirmLock } from './lock-guard';
 import { listCollections } from './list-collections';
 import { createLookAfterLock } from './look-after-lock';
 import { createObserveCluster } from './observe-cluster';
@@ -36,6 +37,7 @@ export function createActivities(deps: ActivityDeps): CoordinatorActivities & Au
     shards: new ShardDirectory({ key: deps.shardKey, dispatcher: deps.dispatcher }),
     clock: deps.clock ?? SYSTEM_CLOCK,
     logger: deps.logger,
+    confirmLock: createConfirmLock(deps),
   };
   return {
     changeCluster: createChangeCluster(deps),

@@ -1,7 +1,9 @@
 import { CancelledFailure, Context } from '@temporalio/activity';
 import type { Logger } from 'pino';
 import { Attempt, type Clock } from './attempt';
+import type { LockGuard } from './contract';
 import { activityFailure, type FailureDetails } from './failures';
+import type { ConfirmLock } from './lock-guard';
 import type { ShardDirectory } from './shard-directory';
 
 /** What every activity body is given. */
@@ -14,9 +16,10 @@ export interface ActivityRuntime {
   readonly shards: ShardDirectory;
   readonly clock: Clock;
   readonly logger: Logger;
+  readonly confirmLock: ConfirmLock;
 }
 
-/** Makes an activity of a body: heartbeats while it runs, and one translation of whatever it throws. */
+/** Makes an activity of a body: the lock confirmed where its input says how it must be, heartbeats while it runs, and one translation of whatever it throws. */
 export function activity<I, R>(
   runtime: ActivityRuntime,
   body: (scope: ActivityScope, input: I) => Promise<R>,
@@ -26,6 +29,8 @@ export function activity<I, R>(
     const attempt = new Attempt(context, runtime.clock);
     attempt.startHeartbeats();
     try {
+      const { guard } = input as { readonly guard?: LockGuard | null };
+      if (guard != null) await runtime.confirmLock(guard);
       return await body({ attempt, shards: runtime.shards }, input);
     } catch (error) {
       attempt.heartbeatEnd();

@@ -5,7 +5,7 @@
  */
 import { proxyActivities, type ActivityOptions } from '@temporalio/workflow';
 import type { AutoscaleActivities } from '../activities/autoscale-contract';
-import type { CoordinatorActivities } from '../activities/contract';
+import type { CoordinatorActivities, LockGuard } from '../activities/contract';
 import type { Timings } from '../domain/limits';
 
 const BLIP: NonNullable<ActivityOptions['retry']> = {
@@ -53,15 +53,31 @@ export interface Profiles {
   >;
 }
 
-/** The activities, by profile. The summary is what the Web UI shows beside each one. */
-export function activityProfiles(timings: Timings): Profiles {
+/**
+ * The activities, by profile. The summary is what the Web UI shows beside each one. What reads or writes points confirms `lockGuard`
+ * first; null for an operation that holds no lock.
+ */
+export function activityProfiles(timings: Timings, lockGuard: () => LockGuard | null = () => null): Profiles {
   return {
     transition: (summary) => proxyActivities<CoordinatorActivities>({ ...TRANSITION, summary }),
     preflight: (summary) => proxyActivities<CoordinatorActivities>({ ...PREFLIGHT, summary }),
     patient: (summary, patienceMs) =>
       proxyActivities<CoordinatorActivities>({ ...patientProfile(timings, patienceMs), summary }),
-    points: (summary) => proxyActivities<CoordinatorActivities>({ ...pointsProfile(timings), summary }),
+    points: (summary) =>
+      guarded(proxyActivities<CoordinatorActivities>({ ...pointsProfile(timings), summary }), lockGuard),
   };
+}
+
+type AnyActivity = (input: object) => Promise<unknown>;
+
+/** Every input carries the guard as it is when the activity is asked for. */
+function guarded<A extends object>(activities: A, lockGuard: () => LockGuard | null): A {
+  return new Proxy(activities, {
+    get: (target, name) => (input: object) => {
+      const run = Reflect.get(target, name) as AnyActivity;
+      return run({ ...input, guard: lockGuard() });
+    },
+  });
 }
 
 /** A look at the cluster or at shards. An evaluation is over within about a minute: the next one looks again anyway. */

@@ -51,12 +51,13 @@ import { changeByHand } from '../domain/manual-changes';
 import { refuseKnownAddress } from '../domain/preconditions';
 import { nowMs } from './clock';
 import { answering } from './domain-failures';
-import { mapQuery, stateQuery, transitionUpdate, type ClusterInput } from './messages';
+import { lockQuery, mapQuery, stateQuery, transitionUpdate, type ClusterInput } from './messages';
 import { clusterDetails } from './operation-details';
 
 export async function cluster(input: ClusterInput): Promise<void> {
   let state: ClusterState = { ...input.state, autoscale: input.state.autoscale ?? NO_AUTOSCALE };
   setHandler(mapQuery, () => state.map);
+  setHandler(lockQuery, () => state.lock);
   setHandler(stateQuery, () => state);
   setHandler(
     transitionUpdate,

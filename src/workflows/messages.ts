@@ -5,7 +5,13 @@
 import { defineQuery, defineUpdate } from '@temporalio/workflow';
 import type { ClusterAnswer, ClusterTransition } from '../activities/contract';
 import type { Evaluation } from '../domain/autoscale-state';
-import { OPERATION_KINDS, type ClusterState, type OperationKind, type PublishedState } from '../domain/cluster-state';
+import {
+  OPERATION_KINDS,
+  type OperationLock,
+  type ClusterState,
+  type OperationKind,
+  type PublishedState,
+} from '../domain/cluster-state';
 import type { Holder } from '../domain/findings';
 import type { Timings } from '../domain/limits';
 import type { OperationProgress } from '../domain/progress';
@@ -41,6 +47,7 @@ export interface ClusterInput {
   readonly state: Omit<ClusterState, 'autoscale'> & Partial<Pick<ClusterState, 'autoscale'>>;
 }
 export const mapQuery = defineQuery<ShardMap>('map');
+export const lockQuery = defineQuery<OperationLock | null>('lock');
 export const stateQuery = defineQuery<ClusterState>('state');
 /** Fails with an ApplicationFailure whose type is a DomainErrorCode. */
 export const transitionUpdate = defineUpdate<ClusterAnswer, [ClusterTransition]>('transition');

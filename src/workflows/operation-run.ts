@@ -21,7 +21,7 @@ import {
   workflowInfo,
 } from '@temporalio/workflow';
 import { HISTORY_EVENTS_MAX, type Timings } from '../domain/limits';
-import type { MayWriteLate } from '../activities/contract';
+import type { LockGuard, MayWriteLate } from '../activities/contract';
 import type { OperationEnd, OperationKind } from '../domain/cluster-state';
 import type { Phase, Waiting } from '../domain/progress';
 import { activityProfiles, type Profiles } from './activity-profiles';
@@ -88,8 +88,13 @@ export class OperationRun {
     this.searchAttributes = options.searchAttributes;
     this.historyEventsMax = options.historyEventsMax ?? HISTORY_EVENTS_MAX;
     this.checkpointNow = options.continueAsNew;
-    this.activities = activityProfiles(options.timings);
+    this.activities = activityProfiles(options.timings, () => this.lockGuard());
     this.showLongestWait();
+  }
+
+  private lockGuard(): LockGuard | null {
+    const { lockStage, progress } = this.state;
+    return lockStage === null ? null : { cluster: this.cluster, operationId: progress.operationId, stage: lockStage };
   }
 
   /** Runs one phase, unless an earlier run of this workflow has completed it. */

@@ -30,6 +30,8 @@ export interface OperationState {
   /** Null until announced. Placement as before the flip, to the end. */
   move: Move | null;
   mapVersion: number;
+  /** Where the cluster's lock, as far as this operation knows, stands; null while, or where, it holds none. */
+  lockStage: LockStage | null;
   /** The change has been in the map: routers may have written to both sides of it. Known for sure once it was withdrawn. */
   wasAnnounced: boolean;
   /** When every router was known (or, after the grace, taken) to hold the version that announced or flipped. */
@@ -152,6 +154,7 @@ export function newOperationState(kind: OperationKind, operationId: string, nowM
     shards: [],
     move: null,
     mapVersion: 0,
+    lockStage: null,
     wasAnnounced: false,
     routersAdoptedAtMs: 0,
     lateWritesUntilMs: 0,

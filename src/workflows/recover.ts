@@ -86,6 +86,7 @@ function stand(run: OperationRun, input: RecoverInput, { map, lock }: { map: Sha
   state.shards = lock.shards;
   state.progress.shardIds = lock.shards.map((shard) => shard.id);
   state.mapVersion = map.version;
+  state.lockStage = lock.stage;
   state.wasAnnounced = lock.wasAnnounced;
   state.completed = state.completed.filter((phase) => phase !== 'undo' && phase !== 'take-over');
   if (lock.kind === 'repair') return;

@@ -1,16 +1,19 @@
 import type { ClusterAnswer, ClusterTransition } from '../activities/contract';
 import type { OperationRun } from './operation-run';
 
-/** Has the cluster workflow apply one transition. Repeating it is harmless. */
-export function applyTransition(
+/** Has the cluster workflow apply one transition, and notes where the lock stands then. Repeating it is harmless. */
+export async function applyTransition(
   run: OperationRun,
   summary: string,
   transition: ClusterTransition,
   patience: 'limited' | 'forever' = 'limited',
 ): Promise<ClusterAnswer> {
-  return run.persist(
+  const answer = await run.persist(
     summary,
     () => run.activities.transition(summary).changeCluster({ cluster: run.cluster, transition }),
     patience,
   );
+  const { state } = run;
+  state.lockStage = answer.lock?.operationId === state.progress.operationId ? answer.lock.stage : null;
+  return answer;
 }

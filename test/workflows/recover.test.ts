@@ -1,11 +1,12 @@
+import { randomUUID } from 'node:crypto';
 import type { ClusterTransition } from '../../src/activities/contract';
 import type { OperationKind } from '../../src/domain/cluster-state';
 import { PlacementPlan } from '../../src/domain/placement-plan';
 import type { Phase } from '../../src/domain/progress';
-import { transitionUpdate } from '../../src/workflows/messages';
+import { cancelUpdate, transitionUpdate } from '../../src/workflows/messages';
 import type { InProcessShard } from '../support/in-process-shard';
 import { waitFor } from '../support/wait-for';
-import { ClusterFixture, FAST, startTemporal, type TemporalForTests } from './cluster-fixture';
+import { ClusterFixture, FAST, pointJson, startTemporal, type TemporalForTests } from './cluster-fixture';
 
 const POINTS = 2_000;
 /** Short attempts: a recovery waits for as long as an attempt of the dead operation may live. */
@@ -174,4 +175,58 @@ describe('a recovery', () => {
     expect(copies.length).toBeGreaterThan(100);
     expect((await cluster.map()).shards).toHaveLength(3);
   });
+});
+
+describe('a grow that is reset', () => {
+  /** To the workflow task before the first activity of this type was asked for: what follows is done again by a new run. */
+  async function resetTo(activityType: string): Promise<void> {
+    const handle = cluster.operation('a');
+    const { events } = await handle.fetchHistory();
+    const at = events!.findIndex(
+      (each) => each.activityTaskScheduledEventAttributes?.activityType?.name === activityType,
+    );
+    const task = events!.slice(0, at).findLast((each) => each.workflowTaskCompletedEventAttributes != null);
+    await temporal.connection.workflowService.resetWorkflowExecution({
+      namespace: 'default',
+      workflowExecution: { workflowId: handle.workflowId },
+      workflowTaskFinishEventId: task!.eventId!,
+      requestId: randomUUID(),
+      reason: 'by a test',
+    });
+  }
+
+  it('to its copy, when ownership has flipped, overwrites nothing that clients wrote since, and is finished', async () => {
+    await growUntil('drop');
+    const [moved] = cluster.joiner.ids('docs');
+    cluster.joiner.put('docs', pointJson(moved!, 4_711));
+    await resetTo('copyPage');
+    await expect(cluster.operation('a').result()).rejects.toThrow();
+    for (const shard of cluster.donors) shard.faults.clear();
+    await recovered('grow-a.1');
+    expect(cluster.joiner.get('docs', moved!)).toContain('"v":4711');
+    await expectWhole();
+    expect((await cluster.map()).shards).toHaveLength(4);
+  });
+
+  it('to its undo, when its shard has joined since by another grow, leaves that shard alone', async () => {
+    const timings = { ...TIMINGS, ...hold('copy', cluster.donors) };
+    await cluster.announce('a', { timings });
+    await cluster.inPhase('a', 'copy');
+    await cluster.operation('a').executeUpdate(cancelUpdate, { args: [{ reason: 'a test' }] });
+    await expect(cluster.operation('a').result()).rejects.toThrow();
+    for (const shard of cluster.donors) shard.faults.clear();
+    await cluster.announce('b');
+    await cluster.operation('b').result();
+    const held = [...cluster.joiner.ids('docs')];
+    await resetTo('cleanJoiner');
+    await expect(cluster.operation('a').result()).rejects.toThrow();
+    expect(cluster.joiner.ids('docs')).toEqual(held);
+    await expectWhole();
+  });
+
+  async function growUntil(phase: Phase): Promise<void> {
+    const timings = { ...TIMINGS, ...hold(phase, cluster.donors) };
+    await cluster.announce('a', { timings });
+    await cluster.inPhase('a', phase);
+  }
 });
