@@ -284,6 +284,25 @@ describe('a repair', () => {
     expect(cluster.allIds('docs')).toHaveLength(POINTS);
   });
 
+  it('that is terminated in the middle leaves nothing lost and a lock that is given back, and another one finishes', async () => {
+    await addWithoutMove();
+    const slow = cluster.joiner.faults.add({
+      match: { method: 'POST', path: /bulk/, nth: 3, times: 50 },
+      fault: { kind: 'slow', ms: 200 },
+    });
+    await cluster.begin('repair', input('a'));
+    await slow.struck;
+    await cluster.operation('a', 'repair').terminate('by a test');
+    slow.remove();
+    expect(await cluster.lookAfterLock()).toMatchObject({ kind: 'recovering', operationId: 'repair-a' });
+    await cluster.operation('repair-a.1', 'recover').result();
+    expect(await cluster.lookAfterLock()).toEqual({ kind: 'free' });
+    expect(new Set(cluster.allIds('docs')).size).toBe(POINTS);
+    await run('repair', 'b');
+    expect(await cluster.misplaced('docs')).toEqual([]);
+    expect(cluster.allIds('docs')).toHaveLength(POINTS);
+  });
+
   it('shows why it waits while a shard cannot be read, and goes on when it can', async () => {
     await addWithoutMove();
     const down = cluster.donors[1]?.faults.add({ match: FETCHING, fault: { kind: 'refuse' } });
