@@ -143,15 +143,15 @@ export class RegisterCheck {
     }
   }
 
-  /** The clients begin, and go on until `stop`. Changes nothing while they run. */
-  start(): void {
+  /** The clients begin, and go on until `stop`. Changes nothing while they run. Ids that `mayTouch` refuses are left alone by all of them. */
+  start(mayTouch: (id: string) => boolean = () => true): void {
     if (this.running !== null) return;
     const { clients, requestsPerSecond, changedShare, newIds, seed } = this.options;
     this.isStopping = false;
     const every = changedShare === 0 ? Infinity : 1 / changedShare;
     const changing = this.owned.filter(
-      ({ register: { collection, number } }) =>
-        (number >= collection.points && newIds > 0) || Math.floor(number % every) === 0,
+      ({ register: { collection, number, id } }) =>
+        mayTouch(id) && ((number >= collection.points && newIds > 0) || Math.floor(number % every) === 0),
     );
     const everyMs = (1000 * clients) / requestsPerSecond;
     const runs = Array.from({ length: clients }, (_, index) => {
