@@ -31,7 +31,7 @@ function transitionFailure(error: unknown, cluster: string): unknown {
   if (error instanceof WorkflowNotFoundError) {
     return ApplicationFailure.create({
       type: 'ClusterStateLost',
-      message: `expected the running workflow ${clusterWorkflowId(cluster)}, found none: start the API, which creates or reports it`,
+      message: `expected the running workflow ${clusterWorkflowId(cluster)}, found none: look at GET /readyz, and begin it again with POST /cluster/restore`,
       cause: error,
     });
   }

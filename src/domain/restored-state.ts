@@ -1,5 +1,5 @@
 /** What a cluster that was lost begins again with: everything that is left of it, and which part of that counts. */
-import { adoptState, type ClusterState, type PublishedState } from './cluster-state';
+import { adoptState, isBehind, type ClusterState, type PublishedState } from './cluster-state';
 import type { ShardMap } from './shard-map';
 
 /** Where a last known state comes from; when two are equally new, the one that stands first here knows more. */
@@ -19,10 +19,15 @@ export interface KnownState {
 /** INV-1: ids that were given out and removed again are seen nowhere in a map, so this many are left out after one without a next id. */
 export const IDS_LEFT_OUT = 1_000;
 
-/** The latest of what is known, or null when nothing is. */
+/** The latest of what is known, or null when nothing is. A state that was rewound, and has gone its own way since, does not count. */
 export function newestKnown(known: readonly KnownState[]): KnownState | null {
   const rank = ({ source }: KnownState): number => RESTORE_SOURCES.indexOf(source);
-  const [newest] = [...known].sort((a, b) => b.map.version - a.map.version || rank(a) - rank(b));
+  const records = known.filter(({ source }) => source === 'published workflow');
+  const isRewound = ({ map, nextId }: KnownState): boolean =>
+    records.some((record) => isBehind({ map, nextId: nextId ?? Infinity }, { ...record, nextId: record.nextId ?? 0 }));
+  const [newest] = known
+    .filter((each) => each.source !== 'cluster workflow' || !isRewound(each))
+    .sort((a, b) => b.map.version - a.map.version || rank(a) - rank(b));
   return newest ?? null;
 }
 

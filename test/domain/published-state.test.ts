@@ -125,6 +125,15 @@ describe('a restored state', () => {
     expect(newestKnown([])).toBeNull();
   });
 
+  it('is taken from what was published when the ended workflow had been rewound and gone its own way', () => {
+    const published = own(added(two(), 's2'), 'published workflow');
+    const sameVersion = own(added(two(), 's3'));
+    const laterVersion = own(removed(removed(added(two(), 's3'), 0), 1));
+    expect(newestKnown([sameVersion, published])).toBe(published);
+    expect(newestKnown([{ ...laterVersion, nextId: 2 }, published])).toBe(published);
+    expect(newestKnown([own(added(two(), 's2')), published])?.source).toBe('cluster workflow');
+  });
+
   it('keeps map, ids, lock, records and policy of the ended workflow, one version above', () => {
     const ended = growing(two(), 's2');
     const restored = restoredState({ wanted: own(ended), known: [own(ended)], versionSeen: 0, ended });
