@@ -36,6 +36,8 @@ type MendInput = CompareInput & { readonly mend: NonNullable<CompareInput['mend'
 /** Points between whose last look and whose write there is nothing else. */
 const POINTS_AT_ONCE = 8;
 const OWNERS_AT_ONCE = 8;
+/** Points whose copies are removed together. An attempt that dies before that leaves so many, at most, as copies beside equal ones on their owners. */
+const POINTS_PER_REMOVAL = 64;
 
 interface Removal {
   readonly id: Buffer;
@@ -74,9 +76,15 @@ export class FindingMender {
   async mend(misplaced: readonly Misplaced[]): Promise<void> {
     const { attempt } = this.#scope;
     await attempt.sleep(this.#input.mend.settleMs);
+    for (let start = 0; start < misplaced.length; start += POINTS_PER_REMOVAL) {
+      await this.#mendSome(misplaced.slice(start, start + POINTS_PER_REMOVAL));
+    }
+  }
+
+  async #mendSome(points: readonly Misplaced[]): Promise<void> {
     this.#removals = new Map();
-    for (let start = 0; start < misplaced.length; start += POINTS_AT_ONCE) {
-      await this.#mendFew(misplaced.slice(start, start + POINTS_AT_ONCE));
+    for (let start = 0; start < points.length; start += POINTS_AT_ONCE) {
+      await this.#mendFew(points.slice(start, start + POINTS_AT_ONCE));
     }
     // One after the other, so that what was counted at a safe point is all that was written up to there.
     for (const [stream, removals] of this.#removals) await this.#remove(stream, removals);

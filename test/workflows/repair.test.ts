@@ -19,6 +19,9 @@ const SCHEMA = { name: 'docs', dim: 4, metric: 'l2', index: 'hnsw' };
 const FETCHING = { method: 'POST', path: /fetch/ };
 const DELETING = { method: 'DELETE', path: /points/ };
 
+/** On a busy machine an attempt that is cut off is tried again, and what it has moved is then found as copies beside equal ones. */
+const PATIENT = { ...FAST, attemptMs: 30_000, heartbeatMs: 10_000 };
+
 let temporal: TemporalForTests;
 let cluster: ClusterFixture;
 let leftovers: InProcessShard[] = [];
@@ -43,7 +46,7 @@ type Kind = 'check' | 'repair';
 
 function input(key: string, request: Partial<RepairRequest> = {}, change: Partial<RepairInput> = {}): RepairInput {
   const whole = { collections: null, leftovers: [], prefer: [], ...request };
-  return { ...cluster.input(key), request: whole, ...change };
+  return { ...cluster.input(key), request: whole, timings: PATIENT, ...change };
 }
 
 /** Runs it to its end. */
@@ -165,7 +168,7 @@ describe('a shard that was added without a move', () => {
       match: { method: 'POST', path: /bulk/, nth: 5, times: 30 },
       fault: { kind: 'slow', ms: 100 },
     });
-    await cluster.begin('repair', input('a'));
+    await cluster.begin('repair', input('a', {}, { timings: FAST }));
     await slow.struck;
     await cluster.stopWorker();
     await cluster.startWorker();
@@ -249,7 +252,7 @@ describe('a repair', () => {
       shardKey: SHARD_KEY,
       keys: [SHARD_KEY],
     });
-    const change = { routerUrls: [router.url], timings: { ...FAST, routerPatienceMs: 300 } };
+    const change = { routerUrls: [router.url], timings: { ...PATIENT, routerPatienceMs: 300 } };
     await run('repair', 'a', {}, change);
     const misplaced = await addWithoutMove();
     await cluster.begin('repair', input('b', {}, change));
@@ -290,7 +293,7 @@ describe('a repair', () => {
       match: { method: 'POST', path: /bulk/, nth: 3, times: 50 },
       fault: { kind: 'slow', ms: 200 },
     });
-    await cluster.begin('repair', input('a'));
+    await cluster.begin('repair', input('a', {}, { timings: FAST }));
     await slow.struck;
     await cluster.operation('a', 'repair').terminate('by a test');
     slow.remove();
