@@ -16,6 +16,10 @@ export function restoreRouter(deps: ApiDeps): Router {
       readIdempotencyKey(request);
       const body = readBody(restoreBodySchema, request);
       const { state, source, note } = await deps.restoreCluster(body.state ?? null);
+      // A state without a policy is seeded anew by whoever asks for it first.
+      deps.autoscale.readState().catch((error: unknown) => {
+        deps.logger.warn({ err: error }, 'the autoscale policy of the restored cluster could not be read yet');
+      });
       response.json({ map: state.map, next_id: state.nextId, source, note });
     })
     .all(methodNotAllowed('POST'));

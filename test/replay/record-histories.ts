@@ -9,10 +9,23 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { WorkflowHandle } from '@temporalio/client';
 import { temporal as proto } from '@temporalio/proto';
-import { cancelUpdate } from '../../src/workflows/messages';
+import type { ClusterTransition } from '../../src/activities/contract';
+import { DEFAULT_POLICY } from '../../src/domain/autoscale-state';
+import { publishedPart } from '../../src/domain/cluster-state';
+import {
+  cancelUpdate,
+  evaluationWorkflowId,
+  PUBLISHED_WORKFLOW,
+  publishedWorkflowId,
+  publishUpdate,
+  taskQueue,
+  transitionUpdate,
+} from '../../src/workflows/messages';
 import { ClusterFixture, startTemporal, type TemporalForTests } from '../workflows/cluster-fixture';
 
-const RELEASE = '0.1';
+const RELEASE = '0.2';
+const SLOW = { kind: 'slow', ms: 1_500 } as const;
+const AWAY = { kind: 'status', status: 503 } as const;
 
 async function save(handle: WorkflowHandle, name: string): Promise<void> {
   const history = anonymous(await handle.fetchHistory());
@@ -64,10 +77,7 @@ async function main(): Promise<void> {
     await save(cluster.cluster, 'cluster');
   });
   await withCluster(temporal, 'cancelled', async (cluster) => {
-    const held = cluster.joiner.faults.add({
-      match: { method: 'POST', path: /points/ },
-      fault: { kind: 'status', status: 503 },
-    });
+    const held = cluster.joiner.faults.add({ match: { method: 'POST', path: /points/ }, fault: AWAY });
     await cluster.announce('a');
     await held.struck;
     await cluster.operation('a').executeUpdate(cancelUpdate, { args: [{ reason: 'recorded' }] });
@@ -85,6 +95,72 @@ async function main(): Promise<void> {
     await save(cluster.operation('a'), 'grow-continued-last-run');
     const first = temporal.client.workflow.getHandle('grow/waiting/a', runId);
     await save(first, 'grow-continued-first-run');
+  });
+  await withCluster(temporal, 'shrinking', async (cluster) => {
+    await cluster.announceDrain('a', 1);
+    await ended(cluster.operation('a', 'drain'));
+    await save(cluster.operation('a', 'drain'), 'drain-succeeded');
+  });
+  await withCluster(temporal, 'undrained', async (cluster) => {
+    const held = cluster.donors[0]!.faults.add({ match: { method: 'POST', path: /points/ }, fault: AWAY });
+    await cluster.announceDrain('a', 1);
+    await held.struck;
+    await cluster.operation('a', 'drain').executeUpdate(cancelUpdate, { args: [{ reason: 'recorded' }] });
+    await ended(cluster.operation('a', 'drain'));
+    await save(cluster.operation('a', 'drain'), 'drain-cancelled');
+  });
+  await withCluster(temporal, 'terminated', async (cluster) => {
+    const timings = { ...cluster.input('').timings, attemptMs: 1_500 };
+    const held = cluster.joiner.faults.add({ match: { method: 'POST', path: /points/ }, fault: AWAY });
+    await cluster.announce('a', { timings });
+    await held.struck;
+    await cluster.operation('a').terminate('recorded');
+    held.remove();
+    await cluster.lookAfterLock();
+    await ended(cluster.operation('grow-a.1', 'recover'));
+    await save(cluster.operation('grow-a.1', 'recover'), 'recover-undone');
+    for (const donor of cluster.donors) donor.faults.add({ match: { method: 'DELETE', times: 1 }, fault: SLOW });
+    await cluster.announce('b', { timings });
+    await cluster.inPhase('b', 'drop');
+    await cluster.operation('b').terminate('recorded');
+    await cluster.lookAfterLock();
+    await ended(cluster.operation('grow-b.1', 'recover'));
+    await save(cluster.operation('grow-b.1', 'recover'), 'recover-finished');
+  });
+  await withCluster(temporal, 'repaired', async (cluster) => {
+    const change = { change: 'add', shard: cluster.address(cluster.joiner) } as const;
+    await cluster.cluster.executeUpdate(transitionUpdate, { args: [{ type: 'changeByHand', change, key: null }] });
+    const request = { collections: null, leftovers: [], prefer: [] };
+    for (const kind of ['check', 'repair'] as const) {
+      await cluster.begin(kind, { ...cluster.input('a'), request });
+      await ended(cluster.operation('a', kind));
+      await save(cluster.operation('a', kind), kind);
+    }
+  });
+  await withCluster(temporal, 'scaled', async (cluster) => {
+    const policy = { ...DEFAULT_POLICY, enabled: true, highWaterPoints: 1 };
+    const transitions: readonly ClusterTransition[] = [
+      { type: 'replacePolicy', policy },
+      { type: 'addStandby', address: cluster.address(cluster.joiner) },
+    ];
+    for (const transition of transitions) await cluster.cluster.executeUpdate(transitionUpdate, { args: [transition] });
+    const { routerUrls, timings, searchAttributes } = cluster.input('');
+    const handle = await temporal.client.workflow.start('autoscale', {
+      taskQueue: taskQueue(cluster.name),
+      workflowId: evaluationWorkflowId(cluster.name, 'recorded'),
+      args: [{ cluster: cluster.name, settings: { routerUrls, timings, searchAttributes }, dryRun: false }],
+    });
+    await ended(handle);
+    await save(handle, 'autoscale');
+  });
+  await withCluster(temporal, 'published', async (cluster) => {
+    const handle = await temporal.client.workflow.start(PUBLISHED_WORKFLOW, {
+      taskQueue: taskQueue(cluster.name),
+      workflowId: publishedWorkflowId(cluster.name),
+      args: [{ kept: null }],
+    });
+    await handle.executeUpdate(publishUpdate, { args: [publishedPart(await cluster.state())] });
+    await save(handle, 'published');
   });
   await temporal.stop();
 }

@@ -20,7 +20,7 @@ const read = (file: string): History => History.decode(readFileSync(join(FOLDER,
 const replay = (history: History): Promise<void> => Worker.runReplayHistory({ workflowBundle }, history, 'replayed');
 
 describe('the workflows of this version', () => {
-  it('have a recorded history for every path of a grow and for the cluster', () => {
+  it('have a recorded history for every one of them and for every path', () => {
     const paths = files.map((file) => file.replace(/-[\d.]+\.binpb$/, ''));
     expect(new Set(paths)).toEqual(
       new Set([
@@ -30,6 +30,14 @@ describe('the workflows of this version', () => {
         'grow-cancelled',
         'grow-continued-first-run',
         'grow-continued-last-run',
+        'drain-succeeded',
+        'drain-cancelled',
+        'recover-undone',
+        'recover-finished',
+        'check',
+        'repair',
+        'autoscale',
+        'published',
       ]),
     );
   });
@@ -39,7 +47,7 @@ describe('the workflows of this version', () => {
   });
 
   it('do not replay a history in which another activity was called', async () => {
-    const doctored = read('grow-succeeded-0.1.binpb');
+    const doctored = read('grow-succeeded-0.2.binpb');
     const scheduled = doctored.events
       .map((event) => event.activityTaskScheduledEventAttributes?.activityType)
       .find((type) => type?.name === 'removeOrphanCollections');
