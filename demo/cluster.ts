@@ -1,83 +1,227 @@
-/** The parts of the demo's cluster: real Quiver processes, or the in-process shard and router of the tests. */
+/** A demo's cluster while it runs: two shards, one more outside of it, a router, the coordinator, and clients that are checked on. */
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { startCoordinator, type CoordinatorProcess } from '../test/support/coordinator-process';
-import { startRouter } from '../test/support/in-process-router';
-import { startShard } from '../test/support/in-process-shard';
-import { routerEnvironment, startQuiver } from '../test/support/real-quiver';
+import { placementSpec } from '../src/domain/shard-map';
+import { locateTemporalCli } from '../src/temporal/temporal-cli';
+import { ToolMissingError } from '../src/temporal/tool-cache';
+import type { OperationView } from '../src/wire/coordinator-api';
+import { freePort, locateQuiver } from '../test/support/real-quiver';
+import { RegisterCheck, type CheckedCollection } from '../test/support/register-check';
+import { ensureBuilt } from './build';
+import { countPoints, DemoApi } from './demo-api';
+import {
+  KEY,
+  quickParts,
+  realParts,
+  startDemoCoordinator,
+  type DemoCoordinator,
+  type Part,
+  type PartsMaker,
+} from './parts';
+import type { Stage } from './stage';
+import { addressLines, againLines, reportLines, type PointsSeen } from './summary';
+import { count, seconds } from './terminal';
+import { watchOperation } from './watch';
 
-export const KEY = 'demo-key';
+const CLIENTS = 8;
+const REQUESTS_PER_SECOND = 200;
 
-export interface Part {
-  readonly url: string;
-  stop(): Promise<void>;
+export interface ClusterShape {
+  readonly points: number;
+  /** What the empty shard outside of the cluster is called. */
+  readonly outsider: string;
 }
 
-/** Starts shards and routers of one kind. */
-export interface PartsMaker {
-  readonly name: string;
-  /** Everything that is written to disk is in it. */
-  readonly dir: string;
-  shard(name: string): Promise<Part>;
-  /** Needs no coordinator that answers already: it asks for the map again and again. */
-  router(options: { shardUrls: readonly string[]; coordinatorUrl: string }): Promise<Part>;
+interface Started {
+  readonly stage: Stage;
+  readonly owners: readonly [Part, Part];
+  readonly outsider: Part;
+  /** To grow once more; only where the demo stays up. */
+  readonly spare: Part | null;
+  readonly router: Part;
+  readonly coordinator: DemoCoordinator;
+  readonly points: number;
 }
 
-export function realParts(binary: string, dir: string): PartsMaker {
-  const common = { binary, keys: [KEY] };
-  return {
-    name: 'Quiver processes',
-    dir,
-    shard: async (name) => stoppable(await startQuiver({ ...common, role: 'shard', dataDir: join(dir, name) })),
-    router: async ({ shardUrls, coordinatorUrl }) => {
-      const env = routerEnvironment({ shards: shardUrls, coordinatorUrl, shardKey: KEY });
-      return stoppable(await startQuiver({ ...common, role: 'router', dataDir: join(dir, 'router'), env }));
-    },
-  };
-}
-
-/** Killed, not stopped: their data is thrown away, and nobody waits for a demo to end. */
-function stoppable(quiver: { readonly url: string; kill(): Promise<void> }): Part {
-  return { url: quiver.url, stop: () => quiver.kill() };
-}
-
-export function quickParts(dir: string): PartsMaker {
-  return {
-    name: 'in-process stand-ins',
-    dir,
-    shard: () => startShard({ keys: [KEY] }),
-    router: ({ shardUrls, coordinatorUrl }) => startRouter({ coordinatorUrl, shardUrls, shardKey: KEY, keys: [KEY] }),
-  };
-}
-
-export interface DemoCoordinator {
-  readonly process: CoordinatorProcess;
-  readonly url: string;
-  readonly webUiUrl: string;
-}
-
-/** `node dist/main.js serve` with a Temporal of its own, on free ports. */
-export async function startDemoCoordinator(options: {
-  temporalCli: string;
-  port: number;
-  dir: string;
-  shardUrls: readonly string[];
-  routerUrl: string;
-}): Promise<DemoCoordinator> {
-  const process = await startCoordinator({
-    role: 'serve',
-    env: {
-      QUIVER_REST_ADDR: `127.0.0.1:${options.port}`,
-      QUIVER_CLUSTER_SHARDS: `[${options.shardUrls.join(',')}]`,
-      QUIVER_CLUSTER_SHARD_KEY: KEY,
-      QUIVER_API_KEYS: KEY,
-      COORDINATOR_CLUSTER: 'demo',
-      COORDINATOR_ROUTER_URLS: options.routerUrl,
-      COORDINATOR_DATA_DIR: join(options.dir, 'temporal'),
-      COORDINATOR_TEMPORAL_PORT: '0',
-      COORDINATOR_TEMPORAL_UI_PORT: '0',
-      TEMPORAL_CLI: options.temporalCli,
-    },
+/** Installs, builds and starts what is needed, and says so while it happens. No points yet, and no clients. */
+export async function startCluster(stage: Stage, shape: ClusterShape): Promise<DemoCluster> {
+  const report = (line: string): void => stage.note(line);
+  const dir = await mkdtemp(join(tmpdir(), 'coordinator-demo-'));
+  stage.owns(() => rm(dir, { recursive: true, force: true }));
+  const temporalCli = await locateTemporalCli({ report });
+  await ensureBuilt(() => stage.note('building the coordinator …'));
+  const maker = await findParts(stage, dir);
+  const port = await freePort();
+  const { parts, router } = await stage.step('shards and router', async () => {
+    const names = ['shard0', 'shard1', 'shard2', ...(stage.options.isKept ? ['spare'] : [])];
+    const result = await startParts(stage, { maker, names, coordinatorUrl: `http://127.0.0.1:${port}` });
+    return { result, note: `two shards, an empty ${shape.outsider}, a router: ${maker.name}` };
   });
-  const { webUi } = await process.awaitLog('listening');
-  return { process, url: process.url, webUiUrl: String(webUi) };
+  const [first, second, outsider, spare = null] = parts;
+  if (first === undefined || second === undefined || outsider === undefined)
+    throw new Error('three shards were to be started');
+  const coordinator = await stage.step('coordinator', async () => {
+    const shardUrls = [first.url, second.url];
+    const result = await startDemoCoordinator({ temporalCli, dir, port, shardUrls, routerUrl: router.url });
+    stage.owns(() => result.process.stop());
+    return { result, note: 'node dist/main.js serve, with a Temporal of its own' };
+  });
+  return new DemoCluster({
+    stage,
+    owners: [first, second],
+    outsider,
+    spare,
+    router,
+    coordinator,
+    points: shape.points,
+  });
+}
+
+async function findParts(stage: Stage, dir: string): Promise<PartsMaker> {
+  if (stage.options.isQuick) return quickParts(dir);
+  try {
+    return realParts(await locateQuiver({ report: (line) => stage.note(line) }), dir);
+  } catch (error) {
+    if (!(error instanceof ToolMissingError)) throw error;
+    stage.note(`Real Quiver cannot be had here, so the shards are in-process stand-ins: ${error.message}`);
+    return quickParts(dir);
+  }
+}
+
+/** What has started is ended with the demo, also when another part does not start. */
+async function startParts(
+  stage: Stage,
+  { maker, names, coordinatorUrl }: { maker: PartsMaker; names: readonly string[]; coordinatorUrl: string },
+): Promise<{ parts: Part[]; router: Part }> {
+  const owned = async (starting: Promise<Part>): Promise<Part> => {
+    const part = await starting;
+    stage.owns(() => part.stop());
+    return part;
+  };
+  const parts = await Promise.all(names.map((name) => owned(maker.shard(name))));
+  const shardUrls = parts.slice(0, 2).map((part) => part.url);
+  return { parts, router: await owned(maker.router({ shardUrls, coordinatorUrl })) };
+}
+
+export class DemoCluster {
+  readonly outsiderUrl: string;
+  /** Of all shards, in the map or not. */
+  readonly shardUrls: readonly string[];
+  readonly api: DemoApi;
+  private readonly started: Started;
+  private readonly stage: Stage;
+  private readonly docs: CheckedCollection;
+  private readonly check: RegisterCheck;
+  /** Also of shards that have left the map. */
+  private readonly ids = new Map<string, number>();
+
+  constructor(started: Started) {
+    const { stage, owners, outsider, coordinator, router, points } = started;
+    this.started = started;
+    this.stage = stage;
+    this.outsiderUrl = outsider.url;
+    this.shardUrls = [...owners, outsider].map((part) => part.url);
+    this.api = new DemoApi(coordinator.url);
+    this.docs = { name: 'docs', dim: 64, metric: 'l2', index: 'hnsw', ids: 'plain', points };
+    this.check = new RegisterCheck({
+      routerUrl: router.url,
+      key: KEY,
+      collections: [this.docs],
+      clients: CLIENTS,
+      requestsPerSecond: REQUESTS_PER_SECOND,
+      newIds: 2_000,
+    });
+    stage.owns(() => this.check.close());
+  }
+
+  // ---- Points and clients ----
+
+  /** The next batch is written when `afterBatch` has resolved. */
+  async fill(
+    afterBatch: () => Promise<void> = () => Promise.resolve(),
+    below: () => readonly string[] = () => [],
+  ): Promise<void> {
+    const all = count(this.docs.points);
+    await this.stage.step(
+      'points',
+      async (say) => {
+        await this.check.prefill((points) => {
+          say(`${count(points)} of ${all}`);
+          return afterBatch();
+        });
+        return { result: null, note: `${all} of ${this.docs.dim} dimensions, written through the router` };
+      },
+      below,
+    );
+  }
+
+  async startClients(): Promise<void> {
+    await this.stage.step('clients', () => {
+      this.check.start();
+      const note = `${CLIENTS} that write, delete and read through the router from now on`;
+      return Promise.resolve({ result: null, note });
+    });
+  }
+
+  // ---- Operations ----
+
+  /** Shows an operation until it has ended, and how it ended. True when it succeeded. */
+  async watch(location: string): Promise<boolean> {
+    const { terminal } = this.stage;
+    const read = (): Promise<OperationView> => this.api.operation(location);
+    const { web_ui_url } = await read();
+    const link = `watch it in the Web UI: ${web_ui_url ?? this.started.coordinator.webUiUrl}`;
+    this.stage.lines([`  ${terminal.paint('dim', link)}`, '']);
+    const { status, outcome } = await watchOperation({ terminal, read, counts: this.check.counts });
+    const hasSucceeded = status === 'succeeded';
+    const ended = `${status}: ${outcome?.message ?? ''}, in ${seconds((outcome?.duration_s ?? 0) * 1_000)}`;
+    this.stage.lines(['', `  ${terminal.paint(hasSucceeded ? 'green' : 'red', ended)}`, '']);
+    return hasSucceeded;
+  }
+
+  // ---- What is where ----
+
+  async pointsPerShard(): Promise<PointsSeen> {
+    const map = await this.api.map();
+    for (const { id, primary_url } of map.shards) this.ids.set(primary_url, id);
+    return Promise.all(
+      this.shardUrls.map(async (url) => {
+        const isInMap = map.shards.some((shard) => shard.primary_url === url);
+        return { url, id: this.ids.get(url) ?? null, isInMap, points: await countPoints(url) };
+      }),
+    );
+  }
+
+  /** Ends the clients, looks everything up, and says what was found. True when all of it is right. */
+  async verify(): Promise<boolean> {
+    const report = await this.stage.step('check', async () => {
+      await this.check.stop();
+      const map = await this.api.map();
+      for (const { id, primary_url } of map.shards) this.ids.set(primary_url, id);
+      const result = await this.check.verify({
+        shards: this.shardUrls.map((url) => ({ id: this.ids.get(url) ?? -1, url })),
+        placement: placementSpec(map),
+        throughRouter: 'written',
+      });
+      const { ids, throughRouter } = result.checked;
+      const note = `${count(ids)} ids looked up on all shards, ${count(throughRouter)} through the router too`;
+      return { result, note };
+    });
+    const { isRight, lines } = reportLines(this.stage.terminal, report);
+    this.stage.lines(lines);
+    return isRight;
+  }
+
+  /** Where everything answers and, when it stays up, what to do with it. `more` are arguments of curl. */
+  end(more: readonly { what: string; args: (apiUrl: string) => string }[] = []): void {
+    const { terminal, options } = this.stage;
+    const { coordinator, spare } = this.started;
+    const { url: api, webUiUrl: webUi } = coordinator;
+    this.stage.lines(addressLines(terminal, { api, webUi, options }));
+    if (spare === null) return;
+    this.check.start();
+    const calls = more.map(({ what, args }) => ({ what, args: args(api) }));
+    this.stage.lines(againLines(terminal, { api, key: KEY, spare: spare.url, calls }));
+  }
 }

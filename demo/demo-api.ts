@@ -1,17 +1,20 @@
-/** The requests of the demo's operator. */
+/** The requests of a demo's operator. */
 import { randomUUID } from 'node:crypto';
 import type { ShardMap } from '../src/domain/shard-map';
+import type { AutoscaleView } from '../src/wire/autoscale';
 import type { OperationView } from '../src/wire/coordinator-api';
-import { KEY } from './cluster';
+import { KEY } from './parts';
 
 const REQUEST_TIMEOUT_MS = 30_000;
 const HEADERS = { authorization: `Bearer ${KEY}`, 'content-type': 'application/json' };
 
-export interface GrowAnswer {
-  readonly map: ShardMap;
+export interface Answer<T> {
+  /** Method, path and body, as they are shown. */
+  readonly request: string;
   readonly status: number;
   readonly tookMs: number;
-  /** Path of the operation. */
+  readonly body: T;
+  /** Path of the operation that was started; empty when none was. */
   readonly location: string;
 }
 
@@ -22,31 +25,52 @@ export class DemoApi {
     this.url = url;
   }
 
-  async grow(joinerUrl: string): Promise<GrowAnswer> {
-    const startedAtMs = performance.now();
-    const response = await this.call('POST', '/cluster/shards/grow', {
-      headers: { ...HEADERS, 'idempotency-key': randomUUID() },
-      body: JSON.stringify({ primary_url: joinerUrl }),
-    });
-    const map = (await response.json()) as ShardMap;
-    const location = response.headers.get('location') ?? '';
-    return { map, status: response.status, tookMs: performance.now() - startedAtMs, location };
+  grow(joinerUrl: string): Promise<Answer<ShardMap>> {
+    return this.call('POST', '/cluster/shards/grow', { primary_url: joinerUrl });
+  }
+
+  drain(shardId: number): Promise<Answer<ShardMap>> {
+    return this.call('POST', `/cluster/shards/${shardId}/drain`);
+  }
+
+  setPolicy(policy: Partial<AutoscaleView['policy']>): Promise<Answer<AutoscaleView>> {
+    return this.call('PUT', '/cluster/autoscale', policy);
+  }
+
+  addStandby(url: string): Promise<Answer<AutoscaleView>> {
+    return this.call('POST', '/cluster/standbys', { primary_url: url });
+  }
+
+  autoscale(): Promise<Answer<AutoscaleView>> {
+    return this.call('GET', '/cluster/autoscale');
   }
 
   async operation(location: string): Promise<OperationView> {
-    return (await (await this.call('GET', location)).json()) as OperationView;
+    return (await this.call<OperationView>('GET', location)).body;
   }
 
   async map(): Promise<ShardMap> {
-    return (await (await this.call('GET', '/cluster/map')).json()) as ShardMap;
+    return (await this.call<ShardMap>('GET', '/cluster/map')).body;
   }
 
-  private async call(method: string, path: string, init: RequestInit = {}): Promise<Response> {
-    const signal = AbortSignal.timeout(REQUEST_TIMEOUT_MS);
-    const response = await fetch(`${this.url}${path}`, { headers: HEADERS, ...init, method, signal });
+  private async call<T>(method: 'GET' | 'POST' | 'PUT', path: string, body?: object): Promise<Answer<T>> {
+    const startedAtMs = performance.now();
+    const text = body === undefined ? '' : JSON.stringify(body);
+    const response = await fetch(`${this.url}${path}`, {
+      method,
+      headers: method === 'POST' ? { ...HEADERS, 'idempotency-key': randomUUID() } : HEADERS,
+      signal: AbortSignal.timeout(REQUEST_TIMEOUT_MS),
+      ...(body === undefined ? {} : { body: text }),
+    });
     if (!response.ok)
       throw new Error(`${method} ${path} was answered with ${response.status}: ${await response.text()}`);
-    return response;
+    return {
+      request: `${method} ${path} ${text}`.trimEnd(),
+      body: (await response.json()) as T,
+      status: response.status,
+      tookMs: performance.now() - startedAtMs,
+      location: response.headers.get('location') ?? '',
+    };
   }
 }
 

@@ -1,36 +1,53 @@
 /**
- * `npm run demo [-- --quick] [-- --keep]`: the main job in under a minute. Two shards hold 50,000 points, a third one is empty; one REST
- * call makes the cluster grow while clients go on writing; then every acknowledged write and delete is looked up.
+ * `npm run demo`: what the coordinator does, on real parts, in about a minute. Clients write, delete and read through a router all the
+ * while, and at the end every acknowledged write and delete is looked up.
  *
- * Exit code 0: all is as it should be. 1: it isn't, or the demo could not be run. 2: an option that it does not know. 130: Ctrl-C.
+ *   npm run demo                  one REST call grows a cluster of two shards by a third one
+ *   npm run demo -- --autoscale   a policy grows it by a standby
+ *   npm run demo -- --drain       a third shard joins, and the first one is drained
+ *
+ * Exit code 0: all is as it should be. 1: it isn't, or the demo could not be run. 2: options that it does not know. 130: Ctrl-C.
  */
-import { Demo } from './demo';
+import { parseOptions, USAGE, type DemoOptions, type Scenario } from './options';
+import { autoscaleScenario } from './scenarios/autoscale';
+import { drainScenario } from './scenarios/drain';
+import { growScenario } from './scenarios/grow';
+import { Stage } from './stage';
 import { Terminal } from './terminal';
 
 const EXIT_FAILED = 1;
 const EXIT_BAD_OPTION = 2;
 const EXIT_INTERRUPTED = 130;
-const USAGE = `usage: npm run demo [-- --quick] [-- --keep]
-  --quick   in-process shards and router instead of Quiver processes
-  --keep    stay up afterwards, to look around and to grow again`;
+
+/** True when everything went right. */
+const RUN: Readonly<Record<Scenario, (stage: Stage) => Promise<boolean>>> = {
+  grow: growScenario,
+  autoscale: autoscaleScenario,
+  drain: drainScenario,
+};
 
 async function main(): Promise<number> {
-  const given = process.argv.slice(2);
-  const unknown = given.find((each) => each !== '--quick' && each !== '--keep');
-  if (unknown !== undefined) {
-    console.error(`unknown option ${unknown}\n${USAGE}`);
-    return EXIT_BAD_OPTION;
-  }
-  const isKept = given.includes('--keep');
-  const demo = new Demo(new Terminal(process.stdout), { isQuick: given.includes('--quick'), isKept });
+  const options = readOptions();
+  if (options === null) return EXIT_BAD_OPTION;
+  const stage = new Stage(new Terminal(process.stdout), options);
   const interrupted = nextSignal().then(() => EXIT_INTERRUPTED);
+  const run = RUN[options.scenario];
   try {
-    const exitCode = await Promise.race([demo.run().then((isRight) => (isRight ? 0 : EXIT_FAILED)), interrupted]);
-    if (!isKept || exitCode === EXIT_INTERRUPTED) return exitCode;
+    const exitCode = await Promise.race([run(stage).then((isRight) => (isRight ? 0 : EXIT_FAILED)), interrupted]);
+    if (!options.isKept || exitCode === EXIT_INTERRUPTED) return exitCode;
     await interrupted;
     return exitCode;
   } finally {
-    await demo.cleanUp();
+    await stage.cleanUp();
+  }
+}
+
+function readOptions(): DemoOptions | null {
+  try {
+    return parseOptions(process.argv.slice(2));
+  } catch (error) {
+    console.error(`${messageOf(error)}\n${USAGE}`);
+    return null;
   }
 }
 
@@ -40,10 +57,14 @@ function nextSignal(): Promise<void> {
   });
 }
 
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
 main().then(
   (exitCode) => process.exit(exitCode),
   (error: unknown) => {
-    console.error(`\nthe demo could not be run: ${error instanceof Error ? error.message : String(error)}`);
+    console.error(`\nthe demo could not be run: ${messageOf(error)}`);
     process.exit(EXIT_FAILED);
   },
 );

@@ -1,53 +1,65 @@
-/** What the demo says at its end, as lines. */
-import type { GrowAnswer } from './demo-api';
+/** What a demo says about calls, points and the check, as lines. */
+import type { ShardMap } from '../src/domain/shard-map';
 import { faultCount, refusedCount, type RegisterReport } from '../test/support/register-check';
+import type { Answer } from './demo-api';
+import type { DemoOptions } from './options';
 import { count, table, type Terminal } from './terminal';
 
-export interface ShardPoints {
-  /** Null while it is not in the map. */
-  readonly id: number | null;
+/** One look at all shards. */
+export type PointsSeen = readonly {
   readonly url: string;
+  /** Null for one that has never been in the map. */
+  readonly id: number | null;
+  readonly isInMap: boolean;
   readonly points: number;
+}[];
+
+export function callLines(terminal: Terminal, answer: Answer<unknown>, what: string): string[] {
+  const { request, status, tookMs } = answer;
+  return [`  ${terminal.paint('bold', request)}`, `  ${status} in ${Math.round(tookMs)} ms: ${what}`];
 }
 
-export function growLine(terminal: Terminal, joinerUrl: string, answer: GrowAnswer): string[] {
-  const joining = answer.map.joining.join(', ');
-  return [
-    '',
-    `  ${terminal.paint('bold', `POST /cluster/shards/grow {"primary_url":"${joinerUrl}"}`)}`,
-    `  ${answer.status} in ${Math.round(answer.tookMs)} ms: shard ${joining} is joining, map version ${answer.map.version}`,
-  ];
+/** What an operation that has just begun does to the map. */
+export function mapChange({ version, joining, leaving }: ShardMap): string {
+  const changes = [...joining.map((id) => `shard ${id} is joining`), ...leaving.map((id) => `shard ${id} is leaving`)];
+  return `${changes.join(', ')}, map version ${version}`;
 }
 
-export function pointsTable(
-  terminal: Terminal,
-  before: readonly ShardPoints[],
-  after: readonly ShardPoints[],
-): string[] {
+/** Points per shard in several looks, the first one first; `change` is from the first to the last. */
+export function pointsTable(terminal: Terminal, looks: Readonly<Record<string, PointsSeen>>): string[] {
+  const seen = Object.values(looks);
+  const first = seen[0] ?? [];
+  const last = seen.at(-1) ?? [];
+  const pointsAt = (look: PointsSeen, url: string): number => look.find((each) => each.url === url)?.points ?? 0;
+  const sum = (look: PointsSeen): number => look.reduce((all, each) => all + each.points, 0);
   const change = (from: number, to: number): string => (to < from ? `−${count(from - to)}` : `+${count(to - from)}`);
-  const sum = (shards: readonly ShardPoints[]): number => shards.reduce((all, shard) => all + shard.points, 0);
-  const rows = after.map(({ id, url, points }, at) => {
-    const was = before[at]?.points ?? 0;
-    return [id === null ? 'not in the map' : `shard ${id}`, url, count(was), count(points), change(was, points)];
+  const rows = last.map((shard) => {
+    const points = seen.map((look) => count(pointsAt(look, shard.url)));
+    return [labelOf(shard), shard.url, ...points, change(pointsAt(first, shard.url), shard.points)];
   });
-  const total = ['all', '', count(sum(before)), count(sum(after)), change(sum(before), sum(after))];
+  const total = ['all', '', ...seen.map((look) => count(sum(look))), change(sum(first), sum(last))];
   const [head = '', rule = '', ...body] = table(
     [
       { title: 'points per shard', align: 'left' },
       { title: 'address', align: 'left' },
-      { title: 'before', align: 'right' },
-      { title: 'after', align: 'right' },
-      { title: 'change', align: 'right' },
+      ...[...Object.keys(looks), 'change'].map((title) => ({ title, align: 'right' as const })),
     ],
     [...rows, total],
   );
   const dim = (line: string): string => (line.startsWith('─') ? terminal.paint('dim', line) : line);
-  return ['', terminal.paint('bold', head), rule, ...body]
-    .map((line) => (line === '' ? '' : `  ${dim(line)}`))
-    .concat('');
+  return [...[terminal.paint('bold', head), rule, ...body].map((line) => `  ${dim(line)}`), ''];
 }
 
-/** The check is right when nothing is wrong and no request was refused: nobody was allowed to notice the grow. */
+function labelOf({ id, isInMap }: PointsSeen[number]): string {
+  if (id === null) return 'not in the map';
+  return isInMap ? `shard ${id}` : `shard ${id} (left)`;
+}
+
+export function verdictLine(terminal: Terminal, is: { isRight: boolean; right: string; wrong: string }): string {
+  return `  ${is.isRight ? terminal.paint('green', `✔ ${is.right}`) : terminal.paint('red', `✘ ${is.wrong}`)}`;
+}
+
+/** The check is right when nothing is wrong and no request was refused: nobody was allowed to notice what happened. */
 export function reportLines(terminal: Terminal, report: RegisterReport): { isRight: boolean; lines: string[] } {
   const refused = refusedCount(report.refusedWrites) + refusedCount(report.refusedReads);
   const isRight = faultCount(report) === 0 && refused === 0;
@@ -62,31 +74,40 @@ export function reportLines(terminal: Terminal, report: RegisterReport): { isRig
     'wrong reads': report.wrongReads,
     refused,
   }).map(([what, number]) => terminal.paint(number === 0 ? 'green' : 'red', `${count(number)} ${what}`));
-  const verdict = isRight
-    ? terminal.paint('green', '✔ every acknowledged write is there, and every acknowledged delete is gone')
-    : terminal.paint('red', '✘ the check found something wrong');
+  const verdict = verdictLine(terminal, {
+    isRight,
+    right: 'every acknowledged write is there, and every acknowledged delete is gone',
+    wrong: 'the check found something wrong',
+  });
   const reasons = [...Object.entries(report.refusedWrites), ...Object.entries(report.refusedReads)];
   const details = [...report.examples, ...reasons.map(([reason, times]) => `refused ${count(times)} ×: ${reason}`)];
   const during = `${count(acknowledgedWrites)} points written, ${count(acknowledgedDeletes)} deleted and ${count(reads)} read meanwhile`;
   return {
     isRight,
-    lines: [`  ${verdict}`, `    ${during}`, `    ${counts.join(' · ')}`, ...details.map((line) => `    ${line}`), ''],
+    lines: [verdict, `    ${during}`, `    ${counts.join(' · ')}`, ...details.map((line) => `    ${line}`), ''],
   };
 }
 
-export function addressLines(terminal: Terminal, at: { api: string; webUi: string; isKept: boolean }): string[] {
-  const gone = at.isKept ? '' : terminal.paint('dim', '   (ends now; `npm run demo -- --keep` stays up)');
+export function addressLines(terminal: Terminal, at: { api: string; webUi: string; options: DemoOptions }): string[] {
+  const { scenario, isKept } = at.options;
+  const command = scenario === 'grow' ? 'npm run demo -- --keep' : `npm run demo -- --${scenario} --keep`;
+  const gone = isKept ? '' : terminal.paint('dim', `   (ends now; \`${command}\` stays up)`);
   return [`  API      ${at.api}${gone}`, `  Web UI   ${at.webUi}`, ''];
 }
 
-export function againLines(terminal: Terminal, at: { api: string; key: string; spare: string }): string[] {
+/** What can be done with a demo that stays up. */
+export function againLines(
+  terminal: Terminal,
+  at: { api: string; key: string; spare: string; calls: readonly { what: string; args: string }[] },
+): string[] {
   const curl = `curl -H 'Authorization: Bearer ${at.key}'`;
   return [
     `  ${terminal.paint('bold', 'It stays up, and the clients go on. Ctrl-C ends it.')}`,
     '',
-    '  grow again, onto one more empty shard:',
+    '  grow by one more empty shard:',
     `    ${curl} -H 'Content-Type: application/json' \\`,
     `      -d '{"primary_url":"${at.spare}"}' ${at.api}/cluster/shards/grow`,
+    ...at.calls.flatMap(({ what, args }) => [`  ${what}:`, `    ${curl} ${args}`]),
     '  look at it:',
     `    ${curl} ${at.api}/cluster/operations`,
     `    ${curl} ${at.api}/cluster/map`,

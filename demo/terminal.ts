@@ -1,4 +1,8 @@
-/** What the demo shows: lines that stay, and below them a few that are drawn anew. Plain lines and no colours where no person looks on. */
+/** What a demo shows: lines that stay, and below them a few that are drawn anew. Plain lines and no colours where no person looks on. */
+
+/** Of the name of a step, and of the time that it takes. */
+export const STEP_COLUMNS = 21;
+export const TIME_COLUMNS = 7;
 
 const FRAMES = ['⠋', '⠙', '⠹', '⠸', '⠼', '⠴', '⠦', '⠧', '⠇', '⠏'];
 const FRAME_MS = 80;

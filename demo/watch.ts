@@ -1,16 +1,14 @@
-/** How a grow looks while it runs: a line that stays for every phase that is over, and a live one for the phase that runs. */
+/** How an operation looks while it runs: a line that stays for every phase that is over, and a live one for the phase that runs. */
 import { setTimeout as delay } from 'node:timers/promises';
 import type { OperationView } from '../src/wire/coordinator-api';
 import type { ClientCounts } from '../test/support/register-clients';
 import { refusedCount } from '../test/support/register-check';
-import { bar, count, movingBar, seconds, type Terminal } from './terminal';
+import { bar, count, movingBar, seconds, STEP_COLUMNS, TIME_COLUMNS, type Terminal } from './terminal';
 
 const POLL_MS = 150;
 /** Where nobody looks on live, the phase that runs says so at most this often. */
 const PLAIN_LINE_EVERY_MS = 2_000;
 const RECORD_TRIES_MAX = 20;
-const NAME_COLUMNS = 21;
-const TIME_COLUMNS = 7;
 
 export interface WatchOptions {
   readonly terminal: Terminal;
@@ -58,7 +56,7 @@ function endedLine(terminal: Terminal, phase: PhaseView): string {
   const isUndo = phase.phase === 'undo';
   const mark = isUndo ? terminal.paint('red', '✘') : terminal.paint('green', '✔');
   const time = seconds(tookMs).padStart(TIME_COLUMNS);
-  return `  ${mark} ${phase.phase.padEnd(NAME_COLUMNS)}${time}   ${terminal.paint('dim', phase.note)}`;
+  return `  ${mark} ${phase.phase.padEnd(STEP_COLUMNS)}${time}   ${terminal.paint('dim', phase.note)}`;
 }
 
 function liveLines(terminal: Terminal, view: OperationView, counts: ClientCounts): string[] {
@@ -66,8 +64,8 @@ function liveLines(terminal: Terminal, view: OperationView, counts: ClientCounts
   const time = seconds(Math.max(Date.now() - Date.parse(started_at), 0)).padStart(TIME_COLUMNS);
   const fraction = fractionOf(view, Date.now() - Date.parse(started_at));
   const progress = terminal.paint('cyan', fraction === null ? movingBar(Date.now()) : bar(fraction));
-  const name = terminal.paint('bold', phase.padEnd(NAME_COLUMNS));
-  const indent = ' '.repeat(4 + NAME_COLUMNS + TIME_COLUMNS + 3);
+  const name = terminal.paint('bold', phase.padEnd(STEP_COLUMNS));
+  const indent = ' '.repeat(4 + STEP_COLUMNS + TIME_COLUMNS + 3);
   const lines = [`  ${terminal.spinner()} ${name}${time}   ${progress}   ${facts(view)}`];
   if (view.waiting !== null) {
     lines.push(
@@ -88,7 +86,8 @@ function fractionOf(view: OperationView, elapsedMs: number): number | null {
 }
 
 function facts(view: OperationView): string {
-  const expected = view.phase === 'copy' ? ` of about ${count(view.points_expected ?? 0)}` : '';
+  const all = view.points_expected ?? 0;
+  const expected = view.phase === 'copy' && all > 0 ? ` of about ${count(all)}` : '';
   const points = `${count(view.points_done)}${expected} points`;
   const rate = view.rate_points_per_s ?? 0;
   const eta = view.eta_s === null ? '' : `   ETA ${view.eta_s} s`;

@@ -122,8 +122,8 @@ export class RegisterCheck {
     );
   }
 
-  /** Creates the collections and fills them, through the router. `onPoints` is told how many points are there. */
-  async prefill(onPoints: (points: number) => void = () => undefined): Promise<void> {
+  /** Creates the collections and fills them, through the router. `onPoints` is told how many points are there, and may hold up the next ones. */
+  async prefill(onPoints: (points: number) => void | Promise<void> = () => undefined): Promise<void> {
     let done = 0;
     for (const collection of this.options.collections) {
       const { name, dim, metric, index } = collection;
@@ -138,7 +138,7 @@ export class RegisterCheck {
         for (const owned of batch) owned.states = [0];
         if (at === 0) await this.search(batch[0]);
         at += batch.length;
-        onPoints((done += batch.length));
+        await onPoints((done += batch.length));
       }
     }
   }

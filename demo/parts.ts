@@ -1,0 +1,83 @@
+/** The parts of a demo's cluster: real Quiver processes, or the in-process shard and router of the tests. */
+import { join } from 'node:path';
+import { startCoordinator, type CoordinatorProcess } from '../test/support/coordinator-process';
+import { startRouter } from '../test/support/in-process-router';
+import { startShard } from '../test/support/in-process-shard';
+import { routerEnvironment, startQuiver } from '../test/support/real-quiver';
+
+export const KEY = 'demo-key';
+
+export interface Part {
+  readonly url: string;
+  stop(): Promise<void>;
+}
+
+/** Starts shards and routers of one kind. */
+export interface PartsMaker {
+  readonly name: string;
+  /** Everything that is written to disk is in it. */
+  readonly dir: string;
+  shard(name: string): Promise<Part>;
+  /** Needs no coordinator that answers already: it asks for the map again and again. */
+  router(options: { shardUrls: readonly string[]; coordinatorUrl: string }): Promise<Part>;
+}
+
+export function realParts(binary: string, dir: string): PartsMaker {
+  const common = { binary, keys: [KEY] };
+  return {
+    name: 'Quiver processes',
+    dir,
+    shard: async (name) => stoppable(await startQuiver({ ...common, role: 'shard', dataDir: join(dir, name) })),
+    router: async ({ shardUrls, coordinatorUrl }) => {
+      const env = routerEnvironment({ shards: shardUrls, coordinatorUrl, shardKey: KEY });
+      return stoppable(await startQuiver({ ...common, role: 'router', dataDir: join(dir, 'router'), env }));
+    },
+  };
+}
+
+/** Killed, not stopped: their data is thrown away, and nobody waits for a demo to end. */
+function stoppable(quiver: { readonly url: string; kill(): Promise<void> }): Part {
+  return { url: quiver.url, stop: () => quiver.kill() };
+}
+
+export function quickParts(dir: string): PartsMaker {
+  return {
+    name: 'in-process stand-ins',
+    dir,
+    shard: () => startShard({ keys: [KEY] }),
+    router: ({ shardUrls, coordinatorUrl }) => startRouter({ coordinatorUrl, shardUrls, shardKey: KEY, keys: [KEY] }),
+  };
+}
+
+export interface DemoCoordinator {
+  readonly process: CoordinatorProcess;
+  readonly url: string;
+  readonly webUiUrl: string;
+}
+
+/** `node dist/main.js serve` with a Temporal of its own, on free ports. */
+export async function startDemoCoordinator(options: {
+  temporalCli: string;
+  port: number;
+  dir: string;
+  shardUrls: readonly string[];
+  routerUrl: string;
+}): Promise<DemoCoordinator> {
+  const process = await startCoordinator({
+    role: 'serve',
+    env: {
+      QUIVER_REST_ADDR: `127.0.0.1:${options.port}`,
+      QUIVER_CLUSTER_SHARDS: `[${options.shardUrls.join(',')}]`,
+      QUIVER_CLUSTER_SHARD_KEY: KEY,
+      QUIVER_API_KEYS: KEY,
+      COORDINATOR_CLUSTER: 'demo',
+      COORDINATOR_ROUTER_URLS: options.routerUrl,
+      COORDINATOR_DATA_DIR: join(options.dir, 'temporal'),
+      COORDINATOR_TEMPORAL_PORT: '0',
+      COORDINATOR_TEMPORAL_UI_PORT: '0',
+      TEMPORAL_CLI: options.temporalCli,
+    },
+  });
+  const { webUi } = await process.awaitLog('listening');
+  return { process, url: process.url, webUiUrl: String(webUi) };
+}
