@@ -197,9 +197,10 @@ function toApiError(error: unknown): ApiError | null {
 /** Errors of the body parser and of path decoding carry a status and a type; their messages quote the request, so ours replace them. */
 function fromHttpError(error: unknown): ApiError | null {
   if (typeof error !== 'object' || error === null) return null;
-  const { status, type } = error as { status?: unknown; type?: unknown };
+  const { status, type, limit } = error as { status?: unknown; type?: unknown; limit?: unknown };
   if (status === 413) {
-    const detail = `a body may have ${REQUEST_BODY_BYTES_MAX} bytes, this one has more: send less`;
+    const bytesMax = typeof limit === 'number' ? limit : REQUEST_BODY_BYTES_MAX;
+    const detail = `a body may have ${bytesMax} bytes, this one has more: send less`;
     return new ApiError('BodyTooLarge', detail, { headers: { Connection: 'close' }, cause: error });
   }
   if (status === 415) {

@@ -1,4 +1,4 @@
-import { ApplicationFailure, isCancellation } from '@temporalio/workflow';
+import { ApplicationFailure } from '@temporalio/workflow';
 import type { Move } from '../activities/contract';
 import type { Shard, ShardMap } from '../domain/shard-map';
 import type { DrainInput } from './messages';
@@ -65,7 +65,7 @@ export class DrainSteps extends MoveSteps {
       await run.phase('confirm', 'remove what it holds of others', () => sweepDonors(run, this.parties(), 'confirm'));
       await run.phase('empty', 'give the lock back', () => this.empty());
     } catch (error) {
-      if (isCancellation(error) || !(error instanceof ApplicationFailure)) throw error;
+      if (!(error instanceof ApplicationFailure) || error.type !== 'PatienceExhausted') throw error;
       run.state.notEmptied = error.message;
       run.endPhase(`given up: ${error.message}`);
     } finally {

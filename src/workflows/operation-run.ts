@@ -34,6 +34,8 @@ import { CLUSTER_ATTRIBUTE, PHASE_ATTRIBUTE } from './search-attributes';
 
 /** A write whose reply was lost is taken to have reached the shard, or not to, after this long. */
 const LOST_REPLY_MS = 5_000;
+/** What a step fails with whose operation is over, or was taken over. */
+const WITHOUT_THE_LOCK: readonly string[] = ['NotLockHolder', 'OperationEnded'];
 
 /**
  * What every operation begins with: its state, new or carried over from the run before; its message handlers; the scope that a
@@ -144,12 +146,13 @@ export class OperationRun {
         if (isCancellation(error)) throw error;
         sinceMs ??= nowMs();
         this.state.progress.failedAttempts += 1;
-        const forwardOnly = this.state.progress.pointOfNoReturnPassed && !this.givesUp;
+        const hasFlipped = this.state.progress.pointOfNoReturnPassed;
         // Without the lock nothing has flipped and nothing can: that ends it on either side of the flip.
-        const hopeless = !failure.waitingHelps && (!forwardOnly || failure.type === 'NotLockHolder');
+        const hopeless = !failure.waitingHelps && (!hasFlipped || WITHOUT_THE_LOCK.includes(failure.type));
         if (hopeless) throw ApplicationFailure.nonRetryable(failure.message, failure.type);
         const failedForMs = nowMs() - sinceMs;
-        if (patience === 'limited' && !forwardOnly && failedForMs > this.timings.patienceMs) {
+        const mayGiveUp = patience === 'limited' && (!hasFlipped || this.givesUp);
+        if (mayGiveUp && failedForMs > this.timings.patienceMs) {
           throw ApplicationFailure.nonRetryable(
             `${what} failed for ${seconds(failedForMs)}, longer than this operation waits for it: ${failure.message}`,
             'PatienceExhausted',
@@ -165,7 +168,7 @@ export class OperationRun {
         await sleep(pauseMs);
         pauseMs = Math.min(pauseMs * 2, this.timings.retryMaxMs);
         // Behind the flip nothing else is under way, and a wait may last for days.
-        if (forwardOnly) await this.checkpoint();
+        if (hasFlipped) await this.checkpoint();
       }
     }
   }
