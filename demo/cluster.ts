@@ -2,7 +2,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { placementSpec } from '../src/domain/shard-map';
+import { placementSpec, type ShardMap } from '../src/domain/shard-map';
 import { locateTemporalCli } from '../src/temporal/temporal-cli';
 import { ToolMissingError } from '../src/temporal/tool-cache';
 import type { OperationView } from '../src/wire/coordinator-api';
@@ -137,7 +137,7 @@ export class DemoCluster {
 
   // ---- Points and clients ----
 
-  /** The next batch is written when `afterBatch` has resolved. */
+  /** After each batch but the last one, the next one is written when `afterBatch` has resolved. */
   async fill(
     afterBatch: () => Promise<void> = () => Promise.resolve(),
     below: () => readonly string[] = () => [],
@@ -148,7 +148,7 @@ export class DemoCluster {
       async (say) => {
         await this.check.prefill((points) => {
           say(`${count(points)} of ${all}`);
-          return afterBatch();
+          return points < this.docs.points ? afterBatch() : undefined;
         });
         return { result: null, note: `${all} of ${this.docs.dim} dimensions, written through the router` };
       },
@@ -187,8 +187,7 @@ export class DemoCluster {
     for (const { id, primary_url } of map.shards) this.ids.set(primary_url, id);
     return Promise.all(
       this.shardUrls.map(async (url) => {
-        const isInMap = map.shards.some((shard) => shard.primary_url === url);
-        return { url, id: this.ids.get(url) ?? null, isInMap, points: await countPoints(url) };
+        return { url, id: this.ids.get(url) ?? null, place: placeOf(map, url), points: await countPoints(url) };
       }),
     );
   }
@@ -224,4 +223,11 @@ export class DemoCluster {
     const calls = more.map(({ what, args }) => ({ what, args: args(api) }));
     this.stage.lines(againLines(terminal, { api, key: KEY, spare: spare.url, calls }));
   }
+}
+
+function placeOf({ shards, joining, leaving }: ShardMap, url: string): PointsSeen[number]['place'] {
+  const id = shards.find((shard) => shard.primary_url === url)?.id;
+  if (id === undefined) return 'outside';
+  if (joining.includes(id)) return 'joining';
+  return leaving.includes(id) ? 'leaving' : 'owner';
 }

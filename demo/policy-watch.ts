@@ -20,7 +20,7 @@ export class PolicyWatch {
   /** Oldest first. */
   private readonly seen: EvaluationSeen[] = [];
   private loads: PointsSeen = [];
-  private running: Promise<void> | null = null;
+  private running: Promise<unknown> | null = null;
   private isStopping = false;
   private problem: unknown = null;
 
@@ -31,7 +31,8 @@ export class PolicyWatch {
   }
 
   start(): void {
-    this.running = this.run();
+    // Each by itself: a shard that takes its time must not hold up what was decided.
+    this.running = Promise.all([this.again(() => this.readEvaluations()), this.again(() => this.readLoads())]);
     this.stage.owns(() => this.stop());
   }
 
@@ -42,19 +43,21 @@ export class PolicyWatch {
 
   /** The newest evaluation that decided so, once there is one. */
   async decision(fits: (evaluation: EvaluationSeen) => boolean): Promise<EvaluationSeen> {
-    const what = (): string => `an evaluation decides so; the last one said: ${this.seen.at(-1)?.message ?? 'nothing'}`;
     try {
       return await waitFor('the decision', () => this.seen.findLast(fits), DECISION_TIMEOUT_MS);
     } catch (error) {
-      throw new Error(`waited in vain until ${what()}`, { cause: this.problem ?? error });
+      const last = this.seen.at(-1)?.message ?? 'there was no evaluation';
+      throw new Error(`no evaluation decided what was expected; the last one: ${last}`, {
+        cause: this.problem ?? error,
+      });
     }
   }
 
-  /** The load of each shard of the map, against the mark. */
+  /** The load of each owner against the mark. */
   loadLines(): string[] {
     const { terminal } = this.stage;
     return this.loads
-      .filter((shard) => shard.isInMap)
+      .filter((shard) => shard.place === 'owner')
       .map(({ id, points }) => {
         const isAbove = points > this.mark;
         const part = terminal.paint(isAbove ? 'yellow' : 'cyan', bar(points / this.mark));
@@ -68,18 +71,17 @@ export class PolicyWatch {
     return this.loads;
   }
 
-  private async run(): Promise<void> {
+  private async readEvaluations(): Promise<void> {
+    const { evaluations } = (await this.cluster.api.autoscale()).body;
+    const last = this.seen.at(-1);
+    const fresh = evaluations.filter(({ at }) => last === undefined || at > last.at).reverse();
+    for (const evaluation of fresh) this.show(evaluation);
+  }
+
+  /** A coordinator or a shard that is busy does not answer now and then: the next look will do. */
+  private async again(look: () => Promise<unknown>): Promise<void> {
     while (!this.isStopping) {
-      try {
-        await this.readLoads();
-        const { evaluations } = (await this.cluster.api.autoscale()).body;
-        const last = this.seen.at(-1);
-        const fresh = evaluations.filter(({ at }) => last === undefined || at > last.at).reverse();
-        for (const evaluation of fresh) this.show(evaluation);
-      } catch (error) {
-        // A coordinator or a shard that is busy does not answer now and then: the next look will do.
-        this.problem = error;
-      }
+      await look().catch((error: unknown) => (this.problem = error));
       await delay(POLL_MS);
     }
   }

@@ -10,7 +10,7 @@ export type PointsSeen = readonly {
   readonly url: string;
   /** Null for one that has never been in the map. */
   readonly id: number | null;
-  readonly isInMap: boolean;
+  readonly place: 'owner' | 'joining' | 'leaving' | 'outside';
   readonly points: number;
 }[];
 
@@ -50,9 +50,10 @@ export function pointsTable(terminal: Terminal, looks: Readonly<Record<string, P
   return [...[terminal.paint('bold', head), rule, ...body].map((line) => `  ${dim(line)}`), ''];
 }
 
-function labelOf({ id, isInMap }: PointsSeen[number]): string {
+function labelOf({ id, place }: PointsSeen[number]): string {
   if (id === null) return 'not in the map';
-  return isInMap ? `shard ${id}` : `shard ${id} (left)`;
+  if (place === 'owner') return `shard ${id}`;
+  return place === 'outside' ? `shard ${id} (left)` : `shard ${id} (${place})`;
 }
 
 export function verdictLine(terminal: Terminal, is: { isRight: boolean; right: string; wrong: string }): string {

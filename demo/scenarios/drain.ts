@@ -33,7 +33,7 @@ export async function drainScenario(stage: Stage): Promise<boolean> {
 
 async function tellLeaver(stage: Stage, cluster: DemoCluster): Promise<boolean> {
   const leaver = (await cluster.pointsPerShard()).find(({ id }) => id === DRAINED_ID);
-  const isEmpty = leaver?.isInMap === false && leaver.points === 0;
+  const isEmpty = leaver?.place === 'outside' && leaver.points === 0;
   const right = `shard ${DRAINED_ID} is in no map and holds no point: its process can be switched off`;
   const wrong = `shard ${DRAINED_ID} is still in the map, or still holds ${leaver?.points ?? 'unknown'} points`;
   stage.lines([verdictLine(stage.terminal, { isRight: isEmpty, right, wrong }), '']);
