@@ -17,39 +17,27 @@
  * A drain creates and removes no collection on the other shards: they are owners, and what they have or lack is their clients'
  * doing. Where shards disagree about a collection, it waits.
  */
-import { CancellationScope, ContinueAsNew } from '@temporalio/workflow';
 import type { OperationOutcome } from '../domain/progress';
 import { DrainSteps } from './drain-steps';
 import type { DrainInput } from './messages';
+import { moveOperation } from './move-operation';
 import { copyPoints, reconcileUntilClean } from './move-points';
-import { succeed, undo } from './operation-end';
 import { beginRun } from './operation-run';
 
 export async function drain(input: DrainInput): Promise<OperationOutcome> {
   const { run, forward } = beginRun('drain', input, drain);
   const steps = new DrainSteps(run, input);
-  if (!run.state.completed.includes('remove')) {
-    try {
-      await forward.run(async () => {
-        await run.phase('preflight', 'mark the shard as leaving', () => steps.preflight(input));
-        await run.phase('announce', 'wait until every router writes to the new owners too', () =>
-          steps.announce(input.request),
-        );
-        await run.phase('await-routers', 'copy', () => steps.awaitRouters());
-        await run.phase('copy', 'wait until searches find what was moved', () => copyPoints(run, steps.parties()));
-        await run.phase('warm-up', 'compare the leaver and the new owners until nothing differs', () => steps.warmUp());
-        await run.phase('reconcile', 'take the leaver out of the map', () =>
-          reconcileUntilClean(run, steps.parties(), steps.passConditions()),
-        );
-        await run.phase('remove', 'wait until no router uses the leaver', () => steps.flip(forward));
-      });
-    } catch (error) {
-      if (error instanceof ContinueAsNew) throw error;
-      return CancellationScope.nonCancellable(() => undo(run, steps, error));
-    }
-  }
-  return CancellationScope.nonCancellable(async () => {
-    await steps.finish();
-    return succeed(run, steps);
+  return moveOperation({ run, steps, forward, flip: 'remove' }, async () => {
+    await run.phase('preflight', 'mark the shard as leaving', () => steps.preflight(input));
+    await run.phase('announce', 'wait until every router writes to the new owners too', () =>
+      steps.announce(input.request),
+    );
+    await run.phase('await-routers', 'copy', () => steps.awaitRouters());
+    await run.phase('copy', 'wait until searches find what was moved', () => copyPoints(run, steps.parties()));
+    await run.phase('warm-up', 'compare the leaver and the new owners until nothing differs', () => steps.warmUp());
+    await run.phase('reconcile', 'take the leaver out of the map', () =>
+      reconcileUntilClean(run, steps.parties(), steps.passConditions()),
+    );
+    await run.phase('remove', 'wait until no router uses the leaver', () => steps.flip(forward));
   });
 }

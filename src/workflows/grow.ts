@@ -17,40 +17,28 @@
  * Before step 8 every failure and every cancel is undone: the joiner leaves the map, routers are waited for, what was copied is
  * removed, the lock is given back (INV-7). From step 8 on there is only forward: what fails is tried until it succeeds.
  */
-import { CancellationScope, ContinueAsNew } from '@temporalio/workflow';
 import type { OperationOutcome } from '../domain/progress';
 import { GrowSteps } from './grow-steps';
 import type { GrowInput } from './messages';
+import { moveOperation } from './move-operation';
 import { copyPoints, reconcileUntilClean } from './move-points';
-import { succeed, undo } from './operation-end';
 import { beginRun } from './operation-run';
 
 export async function grow(input: GrowInput): Promise<OperationOutcome> {
   const { run, forward } = beginRun('grow', input, grow);
   const steps = new GrowSteps(run, input);
-  if (!run.state.completed.includes('promote')) {
-    try {
-      await forward.run(async () => {
-        await run.phase('preflight', 'prepare collections on the joiner', () => steps.preflight(input));
-        await run.phase('prepare', 'announce the joiner to the routers', () => steps.prepare());
-        await run.phase('announce', 'wait until every router writes to the joiner too', () =>
-          steps.announce(input.request),
-        );
-        await run.phase('await-routers', 'copy', () => steps.awaitRouters());
-        await run.phase('copy', 'have the joiner build its indexes', () => copyPoints(run, steps.parties()));
-        await run.phase('warm-up', 'compare donors and joiner until nothing differs', () => steps.warmUp());
-        await run.phase('reconcile', 'promote the joiner', () =>
-          reconcileUntilClean(run, steps.parties(), steps.passConditions()),
-        );
-        await run.phase('promote', 'wait until every router reads from the joiner', () => steps.flip(forward));
-      });
-    } catch (error) {
-      if (error instanceof ContinueAsNew) throw error;
-      return CancellationScope.nonCancellable(() => undo(run, steps, error));
-    }
-  }
-  return CancellationScope.nonCancellable(async () => {
-    await steps.finish();
-    return succeed(run, steps);
+  return moveOperation({ run, steps, forward, flip: 'promote' }, async () => {
+    await run.phase('preflight', 'prepare collections on the joiner', () => steps.preflight(input));
+    await run.phase('prepare', 'announce the joiner to the routers', () => steps.prepare());
+    await run.phase('announce', 'wait until every router writes to the joiner too', () =>
+      steps.announce(input.request),
+    );
+    await run.phase('await-routers', 'copy', () => steps.awaitRouters());
+    await run.phase('copy', 'have the joiner build its indexes', () => copyPoints(run, steps.parties()));
+    await run.phase('warm-up', 'compare donors and joiner until nothing differs', () => steps.warmUp());
+    await run.phase('reconcile', 'promote the joiner', () =>
+      reconcileUntilClean(run, steps.parties(), steps.passConditions()),
+    );
+    await run.phase('promote', 'wait until every router reads from the joiner', () => steps.flip(forward));
   });
 }

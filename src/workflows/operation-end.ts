@@ -36,9 +36,10 @@ export async function succeed(run: OperationRun, steps: MoveSteps, prefix = ''):
   return outcome;
 }
 
-async function end(
+/** Gives the lock back, where one is held, and ends the operation: in this order, so that a lock is never held by one that has ended. */
+export async function end(
   run: OperationRun,
-  steps: MoveSteps,
+  steps: Pick<MoveSteps, 'release'>,
   result: { end: OperationEnd; code: string | null; outcome: OperationOutcome },
 ): Promise<void> {
   const { pointsMoved, message } = result.outcome;
@@ -137,7 +138,7 @@ export async function answerRefused(run: OperationRun, cause: unknown, why: stri
   await condition(allHandlersFinished);
 }
 
-function endOf(cause: unknown, wasAnnounced: boolean): OperationEnd {
+export function endOf(cause: unknown, wasAnnounced: boolean): OperationEnd {
   if (isCancellation(cause)) return 'cancelled';
   return wasAnnounced ? 'failed' : 'refused';
 }

@@ -18,10 +18,9 @@ import {
   ContinueAsNew,
   isCancellation,
 } from '@temporalio/workflow';
-import type { OperationEnd } from '../domain/cluster-state';
 import type { OperationOutcome } from '../domain/progress';
 import type { RepairInput } from './messages';
-import { answerRefused, failureType, messageOf } from './operation-end';
+import { answerRefused, end, endOf, failureType, messageOf } from './operation-end';
 import { beginRun, cancelled, type OperationRun } from './operation-run';
 import { RepairSteps } from './repair-steps';
 
@@ -72,20 +71,4 @@ async function giveUp(run: OperationRun, steps: RepairSteps, cause: unknown): Pr
   await answerRefused(run, cause, why);
   if (isCancellation(cause)) throw cancelled();
   throw ApplicationFailure.nonRetryable(outcome.message, failureType(cause));
-}
-
-function endOf(cause: unknown, wasAnswered: boolean): OperationEnd {
-  if (isCancellation(cause)) return 'cancelled';
-  return wasAnswered ? 'failed' : 'refused';
-}
-
-async function end(
-  run: OperationRun,
-  steps: RepairSteps,
-  result: { end: OperationEnd; code: string | null; outcome: OperationOutcome },
-): Promise<void> {
-  const { pointsMoved, message } = result.outcome;
-  await steps.release({ end: result.end, code: result.code, pointsMoved, message });
-  run.state.progress.outcome = result.outcome;
-  run.end(result.end);
 }
