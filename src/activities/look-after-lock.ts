@@ -14,7 +14,13 @@ export function createLookAfterLock(deps: { client: Client; logger: Logger }): A
   return async ({ cluster, settings }) => {
     try {
       return await deps.client.withDeadline(Date.now() + LOOK_TIMEOUT_MS, () =>
-        recoverDeadLock({ workflows: workflows(), cluster, settings, logger: deps.logger }),
+        recoverDeadLock({
+          workflows: workflows(),
+          records: deps.client.workflow,
+          cluster,
+          settings,
+          logger: deps.logger,
+        }),
       );
     } catch (error) {
       throw clusterCallFailure(error, cluster);

@@ -158,7 +158,8 @@ export class TemporalGateway implements ClusterGateway {
 
   async lookAfterLock(): Promise<LockLook> {
     const { cluster, settings, logger } = this.options;
-    return this.calls.askCluster(() => recoverDeadLock({ workflows: this.calls.workflows, cluster, settings, logger }));
+    const { workflows } = this.calls;
+    return this.calls.askCluster(() => recoverDeadLock({ workflows, records: workflows, cluster, settings, logger }));
   }
 
   /** The update alone cancels the operation. Temporal shows it as Canceled, and not as Failed, only when asked to cancel it as well. */

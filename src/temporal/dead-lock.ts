@@ -5,13 +5,15 @@
 import { WorkflowNotFoundError } from '@temporalio/common';
 import type { WorkflowClient } from '@temporalio/client';
 import type { Logger } from 'pino';
-import type { ClusterState, OperationLock } from '../domain/cluster-state';
+import { isBehind, type ClusterState, type PublishedState } from '../domain/cluster-state';
 import { recoveryKey } from '../domain/lock-transitions';
 import {
   clusterWorkflowId,
   operationIdOf,
   operationWorkflowId,
   parseOperationId,
+  publishedQuery,
+  publishedWorkflowId,
   stateQuery,
   type OperationSettings,
   type RecoverInput,
@@ -26,20 +28,35 @@ export type LockLook =
 
 export interface DeadLockOptions {
   readonly workflows: WorkflowClient;
+  /** Asks closed workflows too: the record of what was published tells what it knows also when it was terminated. */
+  readonly records: WorkflowClient;
   readonly cluster: string;
   readonly settings: OperationSettings;
   readonly logger: Logger;
 }
 
-/** Harmless to call at any time, by any number of callers: the recovery of one lock has one id. */
+/**
+ * Harmless to call at any time, by any number of callers: the recovery of one lock has one id. A cluster workflow that was rewound shows locks of
+ * operations that have long ended well, and to undo one of those would empty an owner: so it is left to whoever puts back what was published.
+ */
 export async function recoverDeadLock(options: DeadLockOptions): Promise<LockLook> {
   const { workflows, cluster, logger } = options;
-  const lock = await lockOf(options);
+  const { lock } = await stateOf(options);
   if (lock === null) return { kind: 'free' };
   const { operationId } = lock;
   const diedAtMs = await deathOf(options, operationId);
-  // An operation lets go of its lock before it ends: only one that still has it after its end is dead.
-  if (diedAtMs === null || (await lockOf(options))?.operationId !== operationId) return { kind: 'held', operationId };
+  if (diedAtMs === null) return { kind: 'held', operationId };
+  const published = await publishedOf(options);
+  // Read last. An operation lets go of its lock before it ends: only one that still has it after its end is dead.
+  const state = await stateOf(options);
+  if (state.lock?.operationId !== operationId) return { kind: 'held', operationId };
+  if (published !== null && isBehind(state, published)) {
+    logger.warn(
+      { operationId, version: state.map.version, publishedVersion: published.map.version },
+      'the lock is held by an operation that has ended, but the cluster workflow was rewound: the lock is not recovered before what was published is put back',
+    );
+    return { kind: 'held', operationId };
+  }
   const key = recoveryKey(lock);
   const recovery = operationIdOf('recover', key);
   const input: RecoverInput = { ...options.settings, cluster, key, request: { dead: operationId, diedAtMs } };
@@ -48,9 +65,18 @@ export async function recoverDeadLock(options: DeadLockOptions): Promise<LockLoo
   return { kind: 'recovering', operationId, recovery };
 }
 
-async function lockOf({ workflows, cluster }: DeadLockOptions): Promise<OperationLock | null> {
-  const state: ClusterState = await workflows.getHandle(clusterWorkflowId(cluster)).query(stateQuery);
-  return state.lock;
+function stateOf({ workflows, cluster }: DeadLockOptions): Promise<ClusterState> {
+  return workflows.getHandle(clusterWorkflowId(cluster)).query(stateQuery);
+}
+
+/** Null when nothing was published yet. Rejects when the record does not answer: what is unknown is not behind nothing (INV-8). */
+async function publishedOf({ records, cluster }: DeadLockOptions): Promise<PublishedState | null> {
+  try {
+    return (await records.getHandle(publishedWorkflowId(cluster)).query(publishedQuery)).state;
+  } catch (error) {
+    if (error instanceof WorkflowNotFoundError) return null;
+    throw error;
+  }
 }
 
 /** When the operation's workflow ended (ms since the epoch), or null while it runs. */

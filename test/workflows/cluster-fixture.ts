@@ -196,6 +196,7 @@ export class ClusterFixture {
     const { routerUrls, timings, searchAttributes } = this.input('');
     return recoverDeadLock({
       workflows: this.temporal.client.workflow,
+      records: this.temporal.client.workflow,
       cluster: this.name,
       settings: { routerUrls, timings, searchAttributes },
       logger: pino({ level: 'silent' }),
