@@ -4,7 +4,7 @@ import type { Shard, ShardMap } from '../domain/shard-map';
 import type { DrainInput } from './messages';
 import { idsOf, noteLateWrites, type MoveParties } from './move-points';
 import { MoveSteps } from './move-steps';
-import { count } from './operation-details';
+import { count, counted } from './operation-details';
 import { sweepDonors, sweepReceivers } from './sweep-donors';
 
 /** The steps that only a drain has: its shard is the donor and the truth for its slice, and all others are possible owners. */
@@ -41,7 +41,7 @@ export class DrainSteps extends MoveSteps {
       .preflight(`preflight of the drain of shard ${shardId}`)
       .preflightDrain({ placement, shards, routerUrls: this.routerUrls, mapVersion: map.version });
     const rows = `${count(found.rowsRead)} rows looked at, all where they belong`;
-    return `${found.collections} collections on ${map.shards.length} shards; ${rows}`;
+    return `${counted(found.collections, 'collection')} on ${counted(map.shards.length, 'shard')}; ${rows}`;
   }
 
   /**

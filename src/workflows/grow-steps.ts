@@ -3,7 +3,7 @@ import type { Shard, ShardMap } from '../domain/shard-map';
 import type { GrowInput } from './messages';
 import { idsOf, prepareCollections, type MoveParties } from './move-points';
 import { MoveSteps } from './move-steps';
-import { count } from './operation-details';
+import { count, counted } from './operation-details';
 import { sweepDonors } from './sweep-donors';
 
 /** The steps that only a grow has: its shards are the receivers, and all others are possible donors. */
@@ -43,12 +43,12 @@ export class GrowSteps extends MoveSteps {
       allowNonempty,
       mapVersion: map.version,
     });
-    return `${state.preflight.collections.length} collections on ${map.shards.length} donors`;
+    return `${counted(state.preflight.collections.length, 'collection')} on ${counted(map.shards.length, 'donor')}`;
   }
 
   async prepare(): Promise<string> {
     const { collections, created } = await prepareCollections(this.run, this.parties(), {});
-    return `${collections.length} collections, ${created} created on the joiner`;
+    return `${counted(collections.length, 'collection')}, ${created} created on the joiner`;
   }
 
   /** Searches of the joiner are answered at once after the flip. */

@@ -96,6 +96,11 @@ export function count(value: number): string {
   return String(Math.round(value)).replace(/\B(?=(\d{3})+$)/g, ',');
 }
 
+/** "1 router", "12 routers". */
+export function counted(value: number, noun: string): string {
+  return `${count(value)} ${noun}${value === 1 ? '' : 's'}`;
+}
+
 function iso(ms: number): string {
   return new Date(ms).toISOString().replace('T', ' ').slice(0, 19);
 }

@@ -1,6 +1,7 @@
 /** Whether routers hold the operation's version of the map: what they write, and where to, depends on it. */
 import { ApplicationFailure } from '@temporalio/workflow';
 import { nowMs } from './clock';
+import { counted } from './operation-details';
 import type { OperationRun } from './operation-run';
 
 /** What is waited for, in progress.waiting. */
@@ -30,12 +31,15 @@ export async function routersBehind(run: OperationRun, routerUrls: readonly stri
   const version = state.mapVersion;
   run.showWaiting(ROUTERS, {
     reason: `routers are to hold map version ${version}; they ask for it every 2 s`,
-    endsWhen: `all ${routerUrls.length} hold it, or ${timings.routerPatienceMs} ms are over`,
+    endsWhen: `all of them do (${routerUrls.length} asked), or ${timings.routerPatienceMs} ms are over`,
     sinceMs: nowMs(),
   });
   const { lagging } = await run.persist(`asking routers for map version ${version}`, () =>
     activities
-      .patient(`wait until ${routerUrls.length} routers hold map version ${version}`, timings.routerPatienceMs)
+      .patient(
+        `wait until all routers hold map version ${version} (${routerUrls.length} asked)`,
+        timings.routerPatienceMs,
+      )
       .awaitRouters({ routerUrls, version, patienceMs: timings.routerPatienceMs }),
   );
   run.endWaiting(ROUTERS);
@@ -59,5 +63,5 @@ export async function routersHoldTheMap(run: OperationRun, routerUrls: readonly 
 export function routersNote(run: OperationRun, routerUrls: readonly string[]): string {
   return routerUrls.length === 0
     ? `waited ${run.timings.graceMs} ms for routers that could not be asked`
-    : `${routerUrls.length} routers hold version ${run.state.mapVersion}`;
+    : `${counted(routerUrls.length, 'router')} at version ${run.state.mapVersion}`;
 }
