@@ -1,5 +1,5 @@
-import { NO_AUTOSCALE, type AutoscaleState, type Standby } from './autoscale-state';
-import { isSameMap, type Shard, type ShardAddress, type ShardMap } from './shard-map';
+import { NO_AUTOSCALE, returnStandby, sharesUrl, type AutoscaleState, type Standby } from './autoscale-state';
+import { isSameMap, shardAtAddress, type Shard, type ShardAddress, type ShardMap } from './shard-map';
 
 /** The kinds of operation that hold the lock while they work. A repair changes no map, but relies on it. */
 export type LockingKind = 'grow' | 'drain' | 'repair';
@@ -124,5 +124,19 @@ export function catchUp(state: ClusterState, published: PublishedState): Cluster
   if (!isBehind(state, published)) return state;
   const version = Math.max(state.map.version, published.map.version) + 1;
   const nextId = Math.max(state.nextId, published.nextId);
-  return { ...state, map: { ...published.map, version }, nextId, lock: published.lock };
+  return replacePublishedPart(state, { map: { ...published.map, version }, nextId, lock: published.lock });
+}
+
+/**
+ * Another map and another lock under the same records and policy. A standby is in the pool, with the lock of the grow that took it, or in the map:
+ * a lock that comes has its own with it, and one that goes leaves it to the pool (INV-7).
+ */
+export function replacePublishedPart(state: ClusterState, { map, nextId, lock }: PublishedState): ClusterState {
+  const before = state.lock?.standby?.standby ?? null;
+  const now = lock?.standby?.standby ?? null;
+  const standbys = state.autoscale.standbys.filter((each) => now === null || !sharesUrl(each, now));
+  const autoscale = { ...state.autoscale, standbys };
+  const isLeft =
+    before !== null && shardAtAddress(map, before) === undefined && (now === null || !sharesUrl(before, now));
+  return { ...state, map, nextId, lock, autoscale: isLeft ? returnStandby(autoscale, before, null, 0) : autoscale };
 }

@@ -1,5 +1,5 @@
 /** What a cluster that was lost begins again with: everything that is left of it, and which part of that counts. */
-import { adoptState, isBehind, type ClusterState, type PublishedState } from './cluster-state';
+import { adoptState, isBehind, replacePublishedPart, type ClusterState, type PublishedState } from './cluster-state';
 import type { ShardMap } from './shard-map';
 
 /** Where a last known state comes from; when two are equally new, the one that stands first here knows more. */
@@ -49,7 +49,7 @@ export function restoredState({ wanted, known, versionSeen, ended }: RestoreRequ
   const leastNextId = Math.max(nextIdAfter(wanted.map), ended?.nextId ?? 0, ...nextIds);
   const nextId = wanted.nextId === null ? leastNextId + IDS_LEFT_OUT : Math.max(wanted.nextId, leastNextId);
   const base = ended ?? adoptState({ next_id: 0, map: wanted.map });
-  return { ...base, map: { ...wanted.map, version: version + 1 }, nextId, lock: wanted.lock };
+  return replacePublishedPart(base, { map: { ...wanted.map, version: version + 1 }, nextId, lock: wanted.lock });
 }
 
 function nextIdAfter(map: ShardMap): number {

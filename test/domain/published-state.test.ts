@@ -8,7 +8,7 @@ import {
   type ClusterState,
   type PublishedState,
 } from '../../src/domain/cluster-state';
-import { announce, flip, reserve } from '../../src/domain/lock-transitions';
+import { announce, flip, release, reserve, withdraw } from '../../src/domain/lock-transitions';
 import { changeByHand } from '../../src/domain/manual-changes';
 import { IDS_LEFT_OUT, newestKnown, restoredState, type KnownState } from '../../src/domain/restored-state';
 import type { ShardAddress } from '../../src/domain/shard-map';
@@ -69,6 +69,43 @@ describe('catchUp', () => {
     expect(caught.map).toEqual({ ...published.map, version: published.map.version + 1 });
     expect(caught).toMatchObject({ nextId: 3, lock: published.lock, autoscale: { streak: 3 } });
     expect(isBehind(caught, published)).toBe(false);
+  });
+
+  describe('of a standby', () => {
+    const standby = { ...at('s2'), addedAtMs: 0, unusable: null };
+    const pooled: ClusterState = { ...two(), autoscale: { ...two().autoscale, standbys: [standby] } };
+    const request = { kind: 'grow', shards: [at('s2')], fromStandby: true } as const;
+    const taken = announce(reserve(pooled, { operationId: 'grow-a', request, nowMs: 1 }), 'grow-a');
+    const undone = release(withdraw(taken, 'grow-a'), {
+      operationId: 'grow-a',
+      end: 'cancelled',
+      code: null,
+      pointsMoved: 0,
+      message: '',
+      nowMs: 2,
+    });
+
+    it('gives it back when the grow that had taken it is not in what was published any more', () => {
+      const caught = catchUp(taken, publishedPart(undone));
+      expect(caught.lock).toBeNull();
+      expect(caught.autoscale.standbys).toEqual([standby]);
+    });
+
+    it('does not give it back when it is in the map that was published', () => {
+      expect(catchUp(taken, publishedPart(flip(taken, 'grow-a'))).autoscale.standbys).toEqual([]);
+    });
+
+    it('takes it out of the pool again when the published lock has it', () => {
+      const caught = catchUp(pooled, publishedPart(taken));
+      expect(caught.lock?.standby?.standby).toEqual(standby);
+      expect(caught.autoscale.standbys).toEqual([]);
+    });
+
+    it('gives it back when a state without the grow is restored', () => {
+      const { map, nextId } = publishedPart(undone);
+      const restored = restoredState({ wanted: { map, nextId, lock: null }, known: [], versionSeen: 0, ended: taken });
+      expect(restored.autoscale.standbys).toEqual([standby]);
+    });
   });
 
   it('takes the lock from whoever got it on the rewound state', () => {
