@@ -114,7 +114,7 @@ export class DrainSteps extends MoveSteps {
     // Not announced: no copy of ours is anywhere, and what lies in the slice on another shard may be its last one.
     if (run.state.move === null || !run.state.wasAnnounced) return left;
     await run.part(left, 'removing the copies from the other shards', async () => {
-      const kept = await sweepReceivers(run, this.parties());
+      const kept = await sweepReceivers(run, this.parties(), { absentIsDeleted: true });
       if (kept > 0) {
         left.push(
           `${count(kept)} copies were kept on the other shards, because shard ${idsOf(run.state.shards)} does not hold these points: POST /cluster/check says more`,

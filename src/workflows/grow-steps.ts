@@ -1,10 +1,10 @@
-import type { Move } from '../activities/contract';
+import type { Move, PreflightReport } from '../activities/contract';
 import type { Shard, ShardMap } from '../domain/shard-map';
 import type { GrowInput } from './messages';
-import { idsOf, prepareCollections, type MoveParties } from './move-points';
+import { idsOf, moveOf, prepareCollections, type MoveParties } from './move-points';
 import { MoveSteps } from './move-steps';
 import { count, counted } from './operation-details';
-import { sweepDonors } from './sweep-donors';
+import { sweepDonors, sweepReceivers } from './sweep-donors';
 
 /** The steps that only a grow has: its shards are the receivers, and all others are possible donors. */
 export class GrowSteps extends MoveSteps {
@@ -79,22 +79,37 @@ export class GrowSteps extends MoveSteps {
   }
 
   async clean(): Promise<readonly string[]> {
+    const { state } = this.run;
     const left: string[] = [];
-    for (const joiner of this.run.state.shards) {
-      await this.run.part(left, `cleaning shard ${joiner.id}`, () => this.cleanJoiner(joiner));
+    // What came before the announcement is known from preflight, or it was not even begun.
+    if (state.move === null || (state.preflight === null && !state.wasAnnounced)) return left;
+    const { preflight } = state;
+    if (preflight === null) {
+      await this.run.part(left, `cleaning shard ${idsOf(state.shards)}`, () => this.cleanWithCare(left));
+      return left;
+    }
+    for (const joiner of state.shards) {
+      await this.run.part(left, `cleaning shard ${joiner.id}`, () => this.cleanJoiner(joiner, preflight));
     }
     return left;
   }
 
-  private async cleanJoiner(joiner: Shard): Promise<void> {
+  /** A recovery that could learn nothing does not know what the joiner held before, nor whether the donors still have what it holds (INV-5). */
+  private async cleanWithCare(left: string[]): Promise<void> {
     const { run } = this;
-    const { move, preflight, shards } = run.state;
-    // What came before the announcement is known from preflight, or it was not even begun.
-    if (move === null || (preflight === null && !run.state.wasAnnounced)) return;
-    const index = shards.indexOf(joiner);
-    const collectionsBefore = preflight === null ? null : (preflight.collectionsBefore[index] ?? []);
-    const nonemptyBefore = preflight?.nonemptyBefore[index] ?? [];
-    const input = { ...move, joiner, collectionsBefore, nonemptyBefore };
+    const kept = await sweepReceivers(run, this.parties(), { absentIsDeleted: false });
+    if (kept === 0) return;
+    left.push(
+      `${count(kept)} points were kept on shard ${idsOf(run.state.shards)}, because the donors do not hold them: look at them before it is used again`,
+    );
+  }
+
+  private async cleanJoiner(joiner: Shard, preflight: PreflightReport): Promise<void> {
+    const { run } = this;
+    const index = run.state.shards.indexOf(joiner);
+    const collectionsBefore = preflight.collectionsBefore[index] ?? [];
+    const nonemptyBefore = preflight.nonemptyBefore[index] ?? [];
+    const input = { ...moveOf(run), joiner, collectionsBefore, nonemptyBefore };
     const what = `remove from shard ${joiner.id} what this operation put there`;
     for (let done = false; !done;) {
       const result = await run.persist(`cleaning shard ${joiner.id}`, () =>

@@ -5,7 +5,7 @@
  * Crash: every step is an activity that may run again from its last cursor, which is in the operation's state.
  */
 import type { DropInput, DropResult, WalkCursor } from '../activities/contract';
-import { moveOf, noteLateWrites, sum, type MoveParties } from './move-points';
+import { idsOf, moveOf, noteLateWrites, sum, type MoveParties } from './move-points';
 import { count } from './operation-details';
 import type { OperationRun } from './operation-run';
 import type { SweepState } from './operation-state';
@@ -61,9 +61,14 @@ async function beginSweep(run: OperationRun, parties: MoveParties, step: SweepSt
 
 /**
  * The undo of a drain: the leaver is the owner again, and the other shards let go of the copies, by the same rule (INV-5). All of what the
- * leaver lacks was deleted by clients, as long as it has not lost its data. Returns how many copies had to be kept.
+ * leaver lacks was deleted by clients, as long as it has not lost its data. Also that of a grow of which nothing is known but the lock: then what
+ * its donors lack may be the last of it, so nothing counts as deleted. Returns how many copies had to be kept.
  */
-export async function sweepReceivers(run: OperationRun, parties: MoveParties): Promise<number> {
+export async function sweepReceivers(
+  run: OperationRun,
+  parties: MoveParties,
+  { absentIsDeleted }: { absentIsDeleted: boolean },
+): Promise<number> {
   const { collections } = await run.persist('listing collections', () =>
     run.activities.points('list the collections of the receivers').listCollections({ shards: parties.receivers }),
   );
@@ -76,14 +81,16 @@ export async function sweepReceivers(run: OperationRun, parties: MoveParties): P
         ...moveOf(run),
         collection,
         cursor,
-        absentIsDeleted: true,
+        absentIsDeleted,
         from: 'receivers',
         settleMs,
       };
       const result: DropResult = noteLateWrites(
         run,
         await run.persist(`removing the copies of ${collection}`, () =>
-          run.activities.points(`remove the copies of ${collection} from the other shards`).dropSegment(input),
+          run.activities
+            .points(`remove the copies of ${collection} from shard ${idsOf(parties.receivers)}`)
+            .dropSegment(input),
         ),
       );
       current = (result.restarted ? 0 : current) + result.kept;

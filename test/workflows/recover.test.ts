@@ -177,6 +177,34 @@ describe('a recovery', () => {
   });
 });
 
+describe('a grow of which nothing is known but its lock', () => {
+  it('takes from the joiner what the donors hold, and not what may be the last of it', async () => {
+    const operationId = 'grow-ghost';
+    const request = { kind: 'grow', shards: [cluster.address(cluster.joiner)], fromStandby: false } as const;
+    const apply = (transition: ClusterTransition) =>
+      cluster.cluster.executeUpdate(transitionUpdate, { args: [transition] });
+    await apply({ type: 'reserve', operationId, request });
+    const { lock } = await apply({ type: 'announce', operationId });
+    const joiner = lock!.shards[0]!.id;
+    const donors = cluster.donors.map((_, id) => id);
+    const plan = new PlacementPlan({ shards: [...donors, joiner], joining: [joiner], leaving: [] });
+    cluster.joiner.create({ name: 'docs', dim: 4, metric: 'l2', index: 'hnsw' });
+    const slice = cluster.donors.flatMap((donor) =>
+      donor.ids('docs').filter((id) => plan.ownerOf(Buffer.from(id)) === joiner),
+    );
+    for (const id of slice) {
+      const donor = cluster.donors.find((each) => each.get('docs', id) !== null)!;
+      cluster.joiner.put('docs', donor.get('docs', id)!);
+    }
+    const last = slice.slice(0, 3);
+    for (const donor of cluster.donors) donor.delete('docs', ...last);
+    await recovered('grow-ghost.1');
+    expect(slice.length).toBeGreaterThan(10);
+    expect([...cluster.joiner.ids('docs')].sort()).toEqual([...last].sort());
+    expect((await cluster.map()).shards).toHaveLength(donors.length);
+  });
+});
+
 describe('a grow that is reset', () => {
   /** To the workflow task before the first activity of this type was asked for: what follows is done again by a new run. */
   async function resetTo(activityType: string): Promise<void> {
