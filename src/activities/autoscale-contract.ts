@@ -13,6 +13,8 @@ export interface ObservedCluster {
   readonly autoscale: Pick<AutoscaleState, 'policy' | 'standbys' | 'lastScaleAtMs' | 'streak'>;
   /** The operation that holds the lock, or null. */
   readonly lockedBy: string | null;
+  /** The map is older than what was published: a reset of the cluster workflow, not caught up with yet. Nothing may be begun on it. */
+  readonly isRewound: boolean;
 }
 
 /** Null: nothing speaks against it. Else why it cannot join now, as a sentence for an operator. */

@@ -38,7 +38,7 @@ export async function cleanJoiner(scope: ActivityScope, input: CleanInput): Prom
   for (const { name } of await joiner.listCollections(attempt.reading)) {
     if (isTimeToPause()) return result(false);
     if (input.nonemptyBefore.includes(name)) continue;
-    if (input.collectionsBefore === null || input.collectionsBefore.includes(name)) {
+    if (input.collectionsBefore.includes(name)) {
       if (!(await deleteSlice(scope, { ...slice, collection: name }))) return result(false);
     } else if (await attempt.write((ctx) => joiner.dropCollection(name, ctx))) {
       collectionsDropped += 1;

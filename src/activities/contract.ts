@@ -310,10 +310,10 @@ export interface CoordinatorActivities {
   /**
    * Undo of prepare and copy, one part: collections that the joiner did not have before are removed; in those that it had, empty,
    * every point of the slice is deleted; those that held points of their own (`nonemptyBefore`) are left alone. Repeating it
-   * is harmless. `done: false`: to be called again. `collectionsBefore: null`: not known, so no collection is removed.
+   * is harmless. `done: false`: to be called again.
    */
   cleanJoiner(
-    input: Move & { joiner: Shard; collectionsBefore: readonly string[] | null; nonemptyBefore: readonly string[] },
+    input: Move & { joiner: Shard; collectionsBefore: readonly string[]; nonemptyBefore: readonly string[] },
   ): Promise<{ done: boolean; collectionsDropped: number; pointsDeleted: number } & MayWriteLate>;
 
   /**

@@ -1,5 +1,7 @@
 import { QueryRejectedError, type Client } from '@temporalio/client';
 import { ApplicationFailure, WorkflowNotFoundError } from '@temporalio/common';
+import { isBehind } from '../domain/cluster-state';
+import { publishedOf } from '../temporal/dead-lock';
 import { clusterWorkflowId, stateQuery } from '../workflows/messages';
 import type { AutoscaleActivities } from './autoscale-contract';
 import { openWorkflows } from './open-workflows';
@@ -11,11 +13,18 @@ export function createObserveCluster(deps: { client: Client }): AutoscaleActivit
   const workflows = openWorkflows(deps.client);
   return async ({ cluster }) => {
     try {
-      const { map, autoscale, lock } = await deps.client.withDeadline(Date.now() + QUERY_TIMEOUT_MS, () =>
-        workflows().getHandle(clusterWorkflowId(cluster)).query(stateQuery),
-      );
-      const { policy, standbys, lastScaleAtMs, streak } = autoscale;
-      return { map, autoscale: { policy, standbys, lastScaleAtMs, streak }, lockedBy: lock?.operationId ?? null };
+      return await deps.client.withDeadline(Date.now() + QUERY_TIMEOUT_MS, async () => {
+        // The record first: a state that was read after it is behind it only when it was rewound.
+        const published = await publishedOf(deps.client.workflow, cluster);
+        const state = await workflows().getHandle(clusterWorkflowId(cluster)).query(stateQuery);
+        const { policy, standbys, lastScaleAtMs, streak } = state.autoscale;
+        return {
+          map: state.map,
+          autoscale: { policy, standbys, lastScaleAtMs, streak },
+          lockedBy: state.lock?.operationId ?? null,
+          isRewound: published !== null && isBehind(state, published),
+        };
+      });
     } catch (error) {
       throw clusterCallFailure(error, cluster);
     }

@@ -79,7 +79,7 @@ async function changeByHand(
 async function grow(deps: ApiDeps, request: Request, response: Response): Promise<void> {
   const key = readIdempotencyKey(request) ?? randomUUID();
   const body = readBody(growBodySchema, request);
-  const shards = 'shards' in body ? body.shards.map(readAddress) : [readAddress(body)];
+  const shards = body.shards === undefined ? [readAddress(body)] : body.shards.map(readAddress);
   const wanted: GrowRequest = { shards, allowNonempty: body.allow_nonempty };
   const { map } = await startOperation(deps, { kind: 'grow', key, wanted }, response);
   response.json(map);

@@ -29,7 +29,13 @@ import {
 /** What an operation takes the lock for. */
 export type LockRequest =
   /** `fromStandby`: the shard is one of the policy's standbys; taking it, the cooldown and the lock are one transition. */
-  | { readonly kind: 'grow'; readonly shards: readonly ShardAddress[]; readonly fromStandby: boolean }
+  | {
+      readonly kind: 'grow';
+      readonly shards: readonly ShardAddress[];
+      readonly fromStandby: boolean;
+      /** The start of the cooldown that the policy decided by; another grow by policy that began since makes the decision void. */
+      readonly seenLastScaleAtMs?: number | null;
+    }
   | { readonly kind: 'drain'; readonly shardId: number }
   | { readonly kind: 'repair' };
 
@@ -49,7 +55,7 @@ export function reserve(
   refuseWhileLocked(state);
   refuseWhileMoving(state);
   const shards = shardsOf(state, request);
-  const standby = request.kind === 'grow' && request.fromStandby ? takeStandby(state, request.shards) : null;
+  const standby = request.kind === 'grow' && request.fromStandby ? takeStandby(state, request) : null;
   const lock: OperationLock = {
     operationId,
     kind: request.kind,
@@ -110,7 +116,10 @@ function refuseDrain(state: ClusterState, shardId: number): void {
 }
 
 /** @throws DomainError UnknownStandby when it was taken or removed meanwhile */
-function takeStandby(state: ClusterState, shards: readonly ShardAddress[]): TakenStandby {
+function takeStandby(state: ClusterState, { shards, seenLastScaleAtMs }: LockRequest & { kind: 'grow' }): TakenStandby {
+  if (seenLastScaleAtMs !== undefined && seenLastScaleAtMs !== state.autoscale.lastScaleAtMs) {
+    throw new DomainError('OperationInProgress', 'the policy has begun another grow since this one was decided on');
+  }
   const [wanted] = shards;
   const standby = wanted && state.autoscale.standbys.find((each) => each.primary_url === wanted.primary_url);
   if (standby === undefined || shards.length !== 1) {

@@ -51,7 +51,7 @@ export function refuseFullMap(state: ClusterState, more: number): void {
 
 /** @throws DomainError ShardAlreadyInMap */
 export function refuseKnownAddress(state: ClusterState, address: ShardAddress): void {
-  const known = shardAtAddress(state.map, address);
+  const known = shardAtAddress(state.map, address) ?? shardAtAddress({ shards: state.lock?.shards ?? [] }, address);
   if (known === undefined) return;
   throw new DomainError(
     'ShardAlreadyInMap',

@@ -69,7 +69,7 @@ export function requireShard(map: ShardMap, id: number): Shard {
 }
 
 /** The shard that already answers at one of `address`'s URLs, or undefined. Both sides are in normal form. */
-export function shardAtAddress(map: ShardMap, address: ShardAddress): Shard | undefined {
+export function shardAtAddress(map: Pick<ShardMap, 'shards'>, address: ShardAddress): Shard | undefined {
   const wanted = new Set([address.primary_url, ...address.replica_urls]);
   return map.shards.find((shard) => [shard.primary_url, ...shard.replica_urls].some((url) => wanted.has(url)));
 }

@@ -46,7 +46,7 @@ export async function recoverDeadLock(options: DeadLockOptions): Promise<LockLoo
   const { operationId } = lock;
   const diedAtMs = await deathOf(options, operationId);
   if (diedAtMs === null) return { kind: 'held', operationId };
-  const published = await publishedOf(options);
+  const published = await publishedOf(options.records, cluster);
   // Read last. An operation lets go of its lock before it ends: only one that still has it after its end is dead.
   const state = await stateOf(options);
   if (state.lock?.operationId !== operationId) return { kind: 'held', operationId };
@@ -70,7 +70,7 @@ function stateOf({ workflows, cluster }: DeadLockOptions): Promise<ClusterState>
 }
 
 /** Null when nothing was published yet. Rejects when the record does not answer: what is unknown is not behind nothing (INV-8). */
-async function publishedOf({ records, cluster }: DeadLockOptions): Promise<PublishedState | null> {
+export async function publishedOf(records: WorkflowClient, cluster: string): Promise<PublishedState | null> {
   try {
     return (await records.getHandle(publishedWorkflowId(cluster)).query(publishedQuery)).state;
   } catch (error) {
@@ -78,6 +78,9 @@ async function publishedOf({ records, cluster }: DeadLockOptions): Promise<Publi
     throw error;
   }
 }
+
+/** Everything else is alive, or unknown, as a lagging replica may say: unknown is not ended (INV-8). */
+const ENDED: readonly string[] = ['COMPLETED', 'FAILED', 'CANCELLED', 'TERMINATED', 'TIMED_OUT'];
 
 /** When the operation's workflow ended (ms since the epoch), or null while it runs. */
 async function deathOf({ workflows, cluster }: DeadLockOptions, operationId: string): Promise<number | null> {
@@ -87,7 +90,7 @@ async function deathOf({ workflows, cluster }: DeadLockOptions, operationId: str
     const { status, closeTime } = await workflows
       .getHandle(operationWorkflowId(cluster, parsed.kind, parsed.key))
       .describe();
-    if (status.name === 'RUNNING' || status.name === 'PAUSED') return null;
+    if (!ENDED.includes(status.name)) return null;
     return closeTime?.getTime() ?? Date.now();
   } catch (error) {
     if (error instanceof WorkflowNotFoundError) return Date.now();

@@ -15,7 +15,8 @@ const allowNonempty = { allow_nonempty: z.boolean().default(false) };
 /** Body of `POST /cluster/shards/grow`: one shard as Quiver knows it, or several that join together. */
 export const growBodySchema = z.union([
   z.object({ shards: z.array(addShardBodySchema).min(1).max(64), ...allowNonempty }),
-  addShardBodySchema.extend(allowNonempty),
+  // Not both: who names several must not be understood as naming one.
+  addShardBodySchema.extend({ ...allowNonempty, shards: z.never().optional() }),
 ]);
 
 /** Body of `PATCH /cluster/shards/{id}`. What is left out stays as it is. */

@@ -72,10 +72,12 @@ async function readLoads({ map, autoscale: { policy } }: ObservedCluster): Promi
   return evaluationProfiles().look(`points of ${map.shards.length} shards`).readLoads({ shards: map.shards });
 }
 
-function busyWith({ map, lockedBy }: ObservedCluster, lock: LockLook | null): string | null {
+function busyWith({ map, lockedBy, isRewound }: ObservedCluster, lock: LockLook | null): string | null {
   if (lock?.kind === 'recovering') {
     return `operation ${lock.operationId} was ended from outside, and ${lock.recovery} undoes or finishes it`;
   }
+  if (isRewound)
+    return 'the map was rewound, and an API is to put back what was published: run one, or read GET /cluster/map';
   if (lockedBy !== null) return `operation ${lockedBy} is running`;
   const [joining] = map.joining;
   if (joining !== undefined) return `shard ${joining} is joining`;
@@ -178,7 +180,8 @@ async function tryStandby(
     return { operationId: null, refusal };
   }
   if (input.dryRun) return { operationId: null, refusal: null };
-  const request = { shards: [standby], allowNonempty: false, fromStandby: true };
+  const { lastScaleAtMs: seenLastScaleAtMs } = observed.autoscale;
+  const request = { shards: [standby], allowNonempty: false, fromStandby: true, seenLastScaleAtMs };
   const grow: GrowInput = { ...settings, cluster, key: `auto-${uuid4().slice(0, 8)}`, request };
   return evaluationProfiles().start(`grow by ${standby.primary_url}`).startGrow({ input: grow });
 }

@@ -32,9 +32,10 @@ export class GrowSteps extends MoveSteps {
   /** The lock first, so that nothing that preflight finds can be changed by another operation afterwards (INV-2). */
   async preflight(input: GrowInput): Promise<string> {
     const { state, activities } = this.run;
-    const { shards, allowNonempty, fromStandby } = input.request;
+    const { shards, allowNonempty, fromStandby, seenLastScaleAtMs } = input.request;
     const { operationId } = state.progress;
-    const request = { kind: 'grow', shards, fromStandby: fromStandby === true } as const;
+    const seen = seenLastScaleAtMs === undefined ? {} : { seenLastScaleAtMs };
+    const request = { kind: 'grow', shards, fromStandby: fromStandby === true, ...seen } as const;
     const { map } = this.plan(await this.transition('take the lock', { type: 'reserve', operationId, request }));
     state.preflight = await activities.preflight(`preflight of ${shards.length} joining`).preflightGrow({
       joiners: shards,

@@ -96,6 +96,8 @@ export interface GrowRequest {
   readonly allowNonempty: boolean;
   /** The shard is a standby of the autoscale policy. */
   readonly fromStandby?: boolean;
+  /** With `fromStandby`: the start of the cooldown that the policy decided by (ms since the epoch), null when there was none. */
+  readonly seenLastScaleAtMs?: number | null;
 }
 export interface DrainRequest {
   readonly shardId: number;

@@ -63,7 +63,10 @@ async function takeOver(run: OperationRun, input: RecoverInput): Promise<string>
   if (recalled !== null) adopt(state, recalled);
   state.recovers = { operationId: request.dead, kind: lock.kind, stage: lock.stage };
   stand(run, input, { map: answer.map, lock });
-  run.expectLateWrites(request.diedAtMs + run.timings.attemptMs);
+  // Before the flip from now on, not from its death: it may have been reset since, and was shut out only by the transition. Behind the
+  // flip only deletes can be late, which go on by the same rule.
+  const shutOutAtMs = lock.stage === 'flipped' ? request.diedAtMs : nowMs();
+  run.expectLateWrites(shutOutAtMs + run.timings.attemptMs);
   state.announced = { map: answer.map, shardIds: state.progress.shardIds, request };
   return `${lock.kind} ${request.dead} stood at ${lock.stage}${recalled === null ? ', and cannot be asked any more' : ''}`;
 }

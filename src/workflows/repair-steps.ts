@@ -134,7 +134,8 @@ export class RepairSteps {
           ...this.parties(),
           collections: this.input.request.collections,
           creates: mends,
-          settleMs: run.timings.settleMs,
+          // What a client drops shard by shard must not be created anew behind it, so it gets as long as any write.
+          settleMs: mends ? Math.max(run.timings.settleMs, run.timings.inFlightMs) : run.timings.settleMs,
         }),
       ),
     );

@@ -260,11 +260,10 @@ describe('POST /cluster/shards/grow', () => {
       ],
       allowNonempty: false,
     });
-    await expectProblem(
-      '/cluster/shards/grow',
-      { method: 'POST', body: { shards: [] } },
-      { status: 400, code: 'MalformedBody' },
-    );
+    // Who names several is never understood as naming one.
+    for (const body of [{ shards: [] }, { shards: [], ...SHARD }, { shards: [{}], ...SHARD }]) {
+      await expectProblem('/cluster/shards/grow', { method: 'POST', body }, { status: 400, code: 'MalformedBody' });
+    }
   });
 });
 

@@ -129,6 +129,13 @@ describe('a grow from a standby', () => {
     expect(codeOf(() => grow(ended(taken, 'grow-a', 'cancelled'), 'b9', 'grow-b'))).toBe('UnknownStandby');
   });
 
+  it('is refused when another grow by policy began since it was decided on, also when that one has ended', () => {
+    const request = { kind: 'grow', shards: [at('b1')], fromStandby: true, seenLastScaleAtMs: 77 } as const;
+    expect(take(withStandbys(), 'grow-b', request).lock?.operationId).toBe('grow-b');
+    const since = ended(flip(announce(grow(), 'grow-a'), 'grow-a'), 'grow-a', 'succeeded');
+    expect(codeOf(() => take(since, 'grow-b', request))).toBe('OperationInProgress');
+  });
+
   it('keeps it when ownership has flipped, however the operation ends', () => {
     const flipped = flip(announce(grow(), 'grow-a'), 'grow-a');
     expect(urls(ended(flipped, 'grow-a', 'succeeded'))).toEqual(['http://b1:6333']);
