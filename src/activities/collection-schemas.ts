@@ -12,7 +12,7 @@ export function schemaDifference(
     const lacking = shards.filter((_, index) => found[index] === null);
     if (lacking.length > 0) {
       const ids = lacking.map((shard) => shard.id).join(', ');
-      return `expected collection ${name} on every shard, shard ${ids} lacks it: create it there, or drop it everywhere`;
+      return `expected collection ${name} on every shard, shard ${ids} lacks it: create it there (POST /cluster/repair does), or drop it everywhere`;
     }
     const other = found.findIndex((collection) => collection?.schema !== found[0]?.schema);
     if (other > 0) {

@@ -326,10 +326,10 @@ export interface CoordinatorActivities {
   ): Promise<{ done: boolean; removed: number; kept: number; collectionsDropped: number } & MayWriteLate>;
 
   /**
-   * A repair empties leftovers of what the owners hold, so a leftover must not be a shard of the map, or a router, under another address.
-   * Creates a collection on each leftover for a moment, and looks whether a shard of the map shows it. Fails with InvalidRequest when one does.
+   * A repair removes copies, so none of the shards and leftovers may be another one of them, or a router, under another address. Creates a
+   * collection on each for a moment and looks where it shows. Fails with ShardAlreadyInMap.
    */
-  probeLeftovers(input: RepairParties & { operationId: string }): Promise<MayWriteLate>;
+  refuseAliasesInMap(input: RepairParties): Promise<MayWriteLate>;
 
   /**
    * What collections there are, and where they are missing or differ. What looks wrong is looked at twice, `settleMs` apart: a client may be

@@ -20,7 +20,7 @@ import { preflightGrow } from './preflight-grow';
 import { prepareCollections } from './prepare-collections';
 import { probeStandbys } from './probe-standbys';
 import { readLoads } from './read-loads';
-import { probeLeftovers } from './probe-leftovers';
+import { refuseAliasesInMap } from './refuse-aliases';
 import { createRecallOperation } from './recall-operation';
 import { reconcileSegment } from './reconcile-segment';
 import { removeOrphanCollections } from './remove-orphan-collections';
@@ -60,7 +60,7 @@ export function createActivities(deps: ActivityDeps): CoordinatorActivities & Au
     confirmSegment: activity(runtime, confirmSegment),
     cleanJoiner: activity(runtime, cleanJoiner),
     emptyLeaver: activity(runtime, emptyLeaver),
-    probeLeftovers: activity(runtime, probeLeftovers),
+    refuseAliasesInMap: activity(runtime, refuseAliasesInMap),
     inspectCollections: activity(runtime, inspectCollections),
     compareSegment: activity(runtime, compareSegment),
   };

@@ -16,6 +16,7 @@ import {
   type Collections,
   type Role,
 } from './preflight-checks';
+import { refuseAliases } from './refuse-aliases';
 import type { ActivityScope } from './run-activity';
 import { isInSlice } from './slice-stream';
 
@@ -27,7 +28,7 @@ const NAMED_MAX = 5;
 
 type DrainReport = Awaited<ReturnType<CoordinatorActivities['preflightDrain']>>;
 
-/** Design step 1 of a drain. Reads only. Everything is asked side by side; the first check that fails, in this order, is the answer. */
+/** Design step 1 of a drain. Changes nothing but for a collection on the leaver for a moment (refuse-aliases.ts). Everything is asked side by side; the first check that fails, in this order, is the answer. */
 export async function preflightDrain(scope: ActivityScope, input: DrainPreflightInput): Promise<DrainReport> {
   const { placement, shards, routerUrls } = input;
   const roleOf = ({ id }: Shard): Role => (placement.leaving.includes(id) ? 'leaver' : 'stayer');
@@ -40,6 +41,9 @@ export async function preflightDrain(scope: ActivityScope, input: DrainPreflight
   for (const router of routers) requireRouter(router, input.mapVersion);
   const collections = await agreedCollections(scope, shards, seen, roleOf);
   refuseMultivector(collections, 'a shard leaves');
+  const members = shards.map((shard) => ({ address: shard, name: `shard ${shard.id} (${shard.primary_url})` }));
+  const probed = members.filter((_, index) => roleOf(shards[index] as Shard) === 'leaver');
+  await refuseAliases(scope, { probed, members, code: 'ShardAlreadyInMap' });
   const rowsRead = await refuseMisplaced(scope, input, collections);
   return { collections: collections[0]?.length ?? 0, rowsRead };
 }

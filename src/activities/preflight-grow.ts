@@ -10,9 +10,10 @@ import {
   requireRouter,
   type Collections,
 } from './preflight-checks';
+import { isProbeCollection, refuseAliases } from './refuse-aliases';
 import type { ActivityScope } from './run-activity';
 
-/** Design step 1. Reads only. Everything is asked side by side; the first check that fails, in this order, is the answer. */
+/** Design step 1. Changes nothing but for a collection on the joiners for a moment (refuse-aliases.ts). Everything is asked side by side; the first check that fails, in this order, is the answer. */
 export async function preflightGrow(scope: ActivityScope, input: PreflightInput): Promise<PreflightReport> {
   const [joiners, donors, routers] = await Promise.all([
     Promise.all(input.joiners.map((joiner) => probeShard(scope, joiner, 'joiner'))),
@@ -20,11 +21,12 @@ export async function preflightGrow(scope: ActivityScope, input: PreflightInput)
     Promise.all(input.routerUrls.map((url) => probeRouter(scope, url))),
   ]);
   scope.attempt.signal.throwIfAborted();
-  const ofJoiners = joiners.map(requireAnswer);
+  const ofJoiners = joiners.map((answer) => requireAnswer(answer).filter(({ name }) => !isProbeCollection(name)));
   const ofDonors = donors.map(requireAnswer);
   for (const router of routers) requireRouter(router, input.mapVersion);
   const settled = await agreedCollections(scope, input.donors, ofDonors, () => 'donor');
   refuseMultivector(settled, 'the cluster grows');
+  await refuseAliases(scope, aliasesOf(input));
   ofJoiners.forEach((collections, index) => {
     const url = input.joiners[index]?.primary_url ?? '';
     if (!input.allowNonempty) requireEmpty(collections, url);
@@ -35,6 +37,13 @@ export async function preflightGrow(scope: ActivityScope, input: PreflightInput)
     collectionsBefore: ofJoiners.map(namesOf),
     nonemptyBefore: ofJoiners.map((collections) => namesOf(collections.filter(({ count }) => count > 0))),
   };
+}
+
+/** Every joiner against all others, joiners and shards of the map alike. */
+function aliasesOf({ joiners, donors }: PreflightInput): Parameters<typeof refuseAliases>[1] {
+  const probed = joiners.map((address) => ({ address, name: `the joiner ${address.primary_url}` }));
+  const inMap = donors.map((shard) => ({ address: shard, name: `shard ${shard.id} (${shard.primary_url})` }));
+  return { probed, members: [...probed, ...inMap], code: 'ShardAlreadyInMap' };
 }
 
 function namesOf(collections: Collections): string[] {

@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import { Router, type Request, type Response } from 'express';
 import { cooldownLeftMs } from '../domain/autoscale';
 import type { AutoscalePolicy, AutoscaleState, Evaluation } from '../domain/autoscale-state';
@@ -30,9 +31,13 @@ export function autoscaleRouter(deps: ApiDeps): Router {
     .route('/cluster/autoscale')
     .get(reader, (_request, response) => answerState(deps, response))
     .put(admin, ...jsonBody, async (request, response) => {
-      const policy = readPolicy(request);
-      await deps.autoscale.readState();
-      await deps.gateway.applyTransition({ type: 'replacePolicy', policy });
+      // In a hurry one wants to stop it, and not to know the rest of the policy by heart.
+      const policy = onlyDisables(request) ? null : readPolicy(request);
+      const state = await deps.autoscale.readState();
+      await deps.gateway.applyTransition({
+        type: 'replacePolicy',
+        policy: policy ?? { ...state.policy, enabled: false },
+      });
       await answerState(deps, response);
     })
     .all(methodNotAllowed('GET', 'HEAD', 'PUT'));
@@ -74,6 +79,11 @@ async function answerState(deps: ApiDeps, response: Response): Promise<void> {
 }
 
 // ---- Requests ----
+
+/** The body `{"enabled":false}`, and nothing else. */
+function onlyDisables(request: Request): boolean {
+  return isDeepStrictEqual(request.body, { enabled: false });
+}
 
 /** @throws ApiError MalformedBody; DomainError InvalidRequest */
 function readPolicy(request: Request): AutoscalePolicy {

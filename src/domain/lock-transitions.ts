@@ -14,7 +14,7 @@ import type {
 } from './cluster-state';
 import { DomainError } from './errors';
 import { RECENT_OPERATIONS_MAX } from './limits';
-import { refuseFullMap, refuseKnownAddress, refuseWhileLocked, refuseWhileMoving, requireLock } from './preconditions';
+import { refuseFullMap, refuseMember, refuseWhileLocked, refuseWhileMoving, requireLock } from './preconditions';
 import {
   addJoining,
   addLeaving,
@@ -79,7 +79,7 @@ function shardsOf(state: ClusterState, request: LockRequest): readonly Shard[] {
   switch (request.kind) {
     case 'grow':
       refuseFullMap(state, request.shards.length);
-      for (const shard of request.shards) refuseKnownAddress(state, shard);
+      for (const shard of request.shards) refuseMember(state, shard);
       refuseTwice(request.shards);
       return request.shards.map((shard, index) => ({ id: state.nextId + index, ...shard }));
     case 'drain':

@@ -2,7 +2,7 @@
 import type { ClusterState, OperationLock } from './cluster-state';
 import { DomainError } from './errors';
 import { SHARDS_MAX } from './limits';
-import { shardAtAddress, type ShardAddress } from './shard-map';
+import { refuseKnownAddress, type ShardAddress } from './shard-map';
 
 /** @throws DomainError NotLockHolder */
 export function requireLock(state: ClusterState, operationId: string): OperationLock {
@@ -18,7 +18,7 @@ export function refuseWhileLocked(state: ClusterState): void {
   const ids = shards.length === 0 ? '' : ` (shard ${shards.map((shard) => shard.id).join(', ')})`;
   throw new DomainError(
     'OperationInProgress',
-    `operation ${operationId}${ids} is running: wait for its end, or cancel it with POST /cluster/operations/${operationId}/cancel`,
+    `operation ${operationId}${ids} is running: wait for its end${state.lock.takeovers > 0 ? '' : `, or cancel it with POST /cluster/operations/${operationId}/cancel`}; then repeat this call with a fresh Idempotency-Key`,
   );
 }
 
@@ -49,12 +49,8 @@ export function refuseFullMap(state: ClusterState, more: number): void {
   );
 }
 
-/** @throws DomainError ShardAlreadyInMap */
-export function refuseKnownAddress(state: ClusterState, address: ShardAddress): void {
-  const known = shardAtAddress(state.map, address) ?? shardAtAddress({ shards: state.lock?.shards ?? [] }, address);
-  if (known === undefined) return;
-  throw new DomainError(
-    'ShardAlreadyInMap',
-    `${address.primary_url} is already in the map as shard ${known.id}: give the address of a shard that is not in the cluster yet`,
-  );
+/** Neither in the map nor about to be. @throws DomainError ShardAlreadyInMap */
+export function refuseMember(state: ClusterState, address: ShardAddress): void {
+  refuseKnownAddress(state.map, address);
+  refuseKnownAddress({ shards: state.lock?.shards ?? [] }, address);
 }

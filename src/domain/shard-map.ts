@@ -151,15 +151,19 @@ export function remove(map: ShardMap, ids: readonly number[]): ShardMap {
 }
 
 function refuseKnownAddresses(map: ShardMap, shards: readonly Shard[]): void {
-  for (const shard of shards) {
-    const known = shardAtAddress(map, shard);
-    if (known !== undefined) {
-      throw new DomainError(
-        'ShardAlreadyInMap',
-        `${shard.primary_url} is already in the map as shard ${known.id}: give the address of a shard that is not in the cluster yet`,
-      );
-    }
-  }
+  for (const shard of shards) refuseKnownAddress(map, shard);
+}
+
+/** @throws DomainError ShardAlreadyInMap */
+export function refuseKnownAddress(map: Pick<ShardMap, 'shards'>, address: ShardAddress): void {
+  const known = shardAtAddress(map, address);
+  if (known === undefined) return;
+  const urls = [known.primary_url, ...known.replica_urls];
+  const shared = [address.primary_url, ...address.replica_urls].find((url) => urls.includes(url));
+  throw new DomainError(
+    'ShardAlreadyInMap',
+    `${shared} is already in the map as shard ${known.id}: give the address of a shard that is not in the cluster yet`,
+  );
 }
 
 /**

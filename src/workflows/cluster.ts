@@ -48,7 +48,7 @@ import {
   withdraw,
 } from '../domain/lock-transitions';
 import { changeByHand } from '../domain/manual-changes';
-import { refuseKnownAddress } from '../domain/preconditions';
+import { refuseMember } from '../domain/preconditions';
 import { nowMs } from './clock';
 import { answering } from './domain-failures';
 import { lockQuery, mapQuery, stateQuery, transitionUpdate, type ClusterInput } from './messages';
@@ -105,7 +105,7 @@ function apply(state: ClusterState, transition: ClusterTransition): ClusterState
     case 'catchUp':
       return catchUp(state, transition.published);
     case 'addStandby':
-      refuseKnownAddress(state, transition.address);
+      refuseMember(state, transition.address);
       return { ...state, autoscale: addStandby(state.autoscale, transition.address, nowMs()) };
     default:
       return { ...state, autoscale: applyToAutoscale(state.autoscale, transition) };

@@ -110,12 +110,11 @@ export class RepairSteps {
 
   async inspect(): Promise<string> {
     const { run } = this;
-    const { operationId } = run.state.progress;
-    if (this.mends && this.input.request.leftovers.length > 0) {
-      const input = { ...this.parties(), operationId };
+    if (this.mends) {
+      const looking = 'looking whether every shard is one of its own';
       this.noted(
-        await run.persist('looking whether leftovers are shards of their own', () =>
-          run.activities.points('look whether leftovers are shards of their own').probeLeftovers(input),
+        await run.persist(looking, () =>
+          run.activities.points('look whether every shard is one of its own').refuseAliasesInMap(this.parties()),
         ),
       );
     }

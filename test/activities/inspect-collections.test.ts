@@ -102,9 +102,9 @@ describe('inspectCollections', () => {
   });
 });
 
-describe('probeLeftovers', () => {
+describe('refuseAliasesInMap', () => {
   it('leaves nothing behind on a leftover that is a shard of its own', async () => {
-    await cluster.run('probeLeftovers', { ...parties(), operationId: 'repair-a' });
+    await cluster.run('refuseAliasesInMap', parties());
     expect(leftover.collections()).toEqual([]);
     expect(cluster.shards.map((shard) => shard.collections())).toEqual([[COLLECTION], [COLLECTION], [COLLECTION]]);
   });
@@ -112,17 +112,26 @@ describe('probeLeftovers', () => {
   it('refuses a leftover that is a shard of the map under another address, which would be emptied with it', async () => {
     const alias = cluster.joiner.url.replace('127.0.0.1', 'localhost');
     const leftovers = [{ primary_url: alias, replica_urls: [] }];
-    const failure = await cluster.failure('probeLeftovers', { ...parties(), leftovers, operationId: 'repair-a' });
-    expect(failure).toMatchObject({ type: 'InvalidRequest', nonRetryable: true });
+    const failure = await cluster.failure('refuseAliasesInMap', { ...parties(), leftovers });
+    expect(failure).toMatchObject({ type: 'ShardAlreadyInMap', nonRetryable: true });
     expect(cluster.joiner.collections()).toEqual([COLLECTION]);
+  });
+
+  it('refuses two shards of the map that are one process under two addresses: each copy would be the point itself', async () => {
+    const [first, ...rest] = parties().shards;
+    const alias = { ...first!, id: 9, primary_url: first!.primary_url.replace('127.0.0.1', 'localhost') };
+    const failure = await cluster.failure('refuseAliasesInMap', { ...parties(), shards: [first!, ...rest, alias] });
+    expect(failure).toMatchObject({ type: 'ShardAlreadyInMap', nonRetryable: true });
+    expect(failure.message).toMatch(/shard 9 .*two shards/);
+    expect(cluster.shards.map((shard) => shard.collections())).toEqual([[COLLECTION], [COLLECTION], [COLLECTION]]);
   });
 
   it('removes what an attempt that died half-way has left on a leftover', async () => {
     leftover.faults.add({ match: { method: 'DELETE', path: /probe/, nth: 1 }, fault: { kind: 'status', status: 503 } });
-    const given = { ...parties(), operationId: 'repair-a' };
-    expect((await cluster.failure('probeLeftovers', given)).type).toBe('Overloaded');
+    const given = parties();
+    expect((await cluster.failure('refuseAliasesInMap', given)).type).toBe('Overloaded');
     expect(leftover.collections()).toHaveLength(1);
-    await cluster.run('probeLeftovers', given, { info: { attempt: 2 } });
+    await cluster.run('refuseAliasesInMap', given, { info: { attempt: 2 } });
     expect(leftover.collections()).toEqual([]);
   });
 });

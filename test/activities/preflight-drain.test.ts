@@ -1,6 +1,7 @@
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { DrainPreflightInput } from '../../src/activities/contract';
+import { isProbeCollection } from '../../src/activities/refuse-aliases';
 import { PlacementPlan } from '../../src/domain/placement-plan';
 import { startShard } from '../support/in-process-shard';
 import { COLLECTION, MovingCluster, point, SCHEMA } from './moving-cluster';
@@ -30,10 +31,14 @@ async function router(version: number): Promise<string> {
   return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
 }
 
+/** A collection for a moment on who is probed for a second address. */
+const isProbe = (write: string): boolean => /^POST collections$|coordinator-probe-/.test(write);
+
 async function refusal(more: Partial<DrainPreflightInput> = {}): Promise<{ type: unknown; message: string }> {
   const { type, nonRetryable, message } = await cluster.failure('preflightDrain', input(more), PREFLIGHT);
   expect(nonRetryable).toBe(true);
-  expect(cluster.shards.flatMap((shard) => cluster.writes(shard))).toEqual([]);
+  expect(cluster.shards.flatMap((shard) => cluster.writes(shard)).filter((write) => !isProbe(write))).toEqual([]);
+  expect(cluster.shards.flatMap((shard) => shard.collections()).filter(isProbeCollection)).toEqual([]);
   return { type, message };
 }
 
@@ -49,13 +54,22 @@ function placeWithout(added: number, count: number): void {
 }
 
 describe('preflightDrain', () => {
+  it('refuses a leaver that is another shard of the map under a second address: what is dropped there would be the last copy', async () => {
+    cluster = await drain();
+    const { placement, shards } = cluster.move;
+    const alias = shards[LEAVER]!.primary_url.replace('127.0.0.1', 'localhost');
+    const twice = shards.map((shard) => (shard.id === 0 ? { ...shard, primary_url: alias } : shard));
+    expect((await refusal({ placement, shards: twice })).type).toBe('ShardAlreadyInMap');
+  });
+
   it('says how many collections there are and how many rows it looked at, and changes nothing', async () => {
     cluster = await drain({ shard: { limits: { fetchRowsMax: 50 } } });
     cluster.fill(600);
     const onStayers = [0, 2].map((id) => cluster.shards[id]!.ids(COLLECTION).length);
     const { result } = await cluster.run('preflightDrain', input({ routerUrls: [await router(3)] }), PREFLIGHT);
     expect(result).toEqual({ collections: 1, rowsRead: onStayers[0]! + onStayers[1]! });
-    expect(cluster.shards.flatMap((shard) => cluster.writes(shard))).toEqual([]);
+    expect(cluster.shards.flatMap((shard) => cluster.writes(shard)).filter((write) => !isProbe(write))).toEqual([]);
+    expect(cluster.shards.flatMap((shard) => shard.collections()).filter(isProbeCollection)).toEqual([]);
   });
 
   it.each([

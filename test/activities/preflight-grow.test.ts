@@ -1,6 +1,7 @@
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { PreflightInput } from '../../src/activities/contract';
+import { isProbeCollection } from '../../src/activities/refuse-aliases';
 import { startShard, type InProcessShard } from '../support/in-process-shard';
 import { COLLECTION, MovingCluster, point, SCHEMA } from './moving-cluster';
 
@@ -35,10 +36,14 @@ async function router(status: number, version: number): Promise<string> {
   return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
 }
 
+/** A collection for a moment on who is probed for a second address. */
+const isProbe = (write: string): boolean => /^POST collections$|coordinator-probe-/.test(write);
+
 async function refusal(more: Partial<PreflightInput> = {}): Promise<{ type: unknown; message: string }> {
   const { type, nonRetryable, message } = await cluster.failure('preflightGrow', input(more), PREFLIGHT);
   expect(nonRetryable).toBe(true);
-  expect(cluster.shards.flatMap((shard) => cluster.writes(shard))).toEqual([]);
+  expect(cluster.shards.flatMap((shard) => cluster.writes(shard)).filter((write) => !isProbe(write))).toEqual([]);
+  expect(cluster.shards.flatMap((shard) => shard.collections()).filter(isProbeCollection)).toEqual([]);
   return { type, message };
 }
 
@@ -53,6 +58,27 @@ describe('preflightGrow', () => {
       collectionsBefore: [[COLLECTION]],
       nonemptyBefore: [[]],
     });
+  });
+
+  it('refuses a joiner that is a shard of the map under another address, empty or not', async () => {
+    cluster = await MovingCluster.start();
+    const alias = cluster.donors[1]!.primary_url.replace('127.0.0.1', 'localhost');
+    const joiners = [{ primary_url: alias, replica_urls: [] }];
+    expect((await refusal({ joiners })).type).toBe('ShardAlreadyInMap');
+    cluster.fill(30);
+    const { type, message } = await refusal({ joiners, allowNonempty: true });
+    expect(type).toBe('ShardAlreadyInMap');
+    expect(message).toMatch(/shard 1 /);
+  });
+
+  it('refuses two joiners that are one process under two addresses', async () => {
+    cluster = await MovingCluster.start();
+    const { url } = cluster.joiner;
+    const joiners = [url, url.replace('127.0.0.1', 'localhost')].map((primary_url) => ({
+      primary_url,
+      replica_urls: [],
+    }));
+    expect((await refusal({ joiners })).type).toBe('ShardAlreadyInMap');
   });
 
   it('refuses a joiner that does not answer', async () => {

@@ -116,7 +116,7 @@ describeWithQuiver('a repair on real Quiver', () => {
     );
     lost.forEach((id, n) => truth.set(id, n));
 
-    await run(activities.probeLeftovers, { ...parties(), operationId: 'repair-a' });
+    await run(activities.refuseAliasesInMap, parties());
     const inspected = await run(activities.inspectCollections, {
       ...parties(),
       collections: null,

@@ -101,6 +101,13 @@ describe('GET /cluster/autoscale', () => {
 describe('PUT /cluster/autoscale', () => {
   const put = (body: unknown, key: string = KEYS.admin) => api.call('/cluster/autoscale', { method: 'PUT', key, body });
 
+  it('keeps the rest of the policy when it is only told to stop', async () => {
+    hasState({ policy: { ...DEFAULT_POLICY, enabled: true, highWaterPoints: 5, intervalSecs: 600 } });
+    expect((await put({ enabled: false })).status).toBe(200);
+    const policy = { ...DEFAULT_POLICY, enabled: false, highWaterPoints: 5, intervalSecs: 600 };
+    expect(api.gateway.transitions).toEqual([{ type: 'replacePolicy', policy }]);
+  });
+
   it('replaces the whole policy, what is left out by its default, and puts the Schedule in step', async () => {
     hasState({ policy: { ...DEFAULT_POLICY, cooldownSecs: 7 } });
     expect((await put({ ...POLICY, max_shards: 4 })).status).toBe(200);

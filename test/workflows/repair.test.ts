@@ -265,8 +265,8 @@ describe('a repair', () => {
   it('stops where it is when it is cancelled, loses nothing, and gives the lock back', async () => {
     const misplaced = await addWithoutMove();
     const slow = cluster.joiner.faults.add({
-      match: { method: 'POST', path: /bulk/, nth: 3, times: 50 },
-      fault: { kind: 'slow', ms: 200 },
+      match: { method: 'POST', path: /bulk/, nth: 3, times: 500 },
+      fault: { kind: 'slow', ms: 800 },
     });
     await cluster.begin('repair', input('a'));
     await slow.struck;

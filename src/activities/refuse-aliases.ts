@@ -1,0 +1,83 @@
+import { createHash } from 'node:crypto';
+import { Context } from '@temporalio/activity';
+import { DomainError, type DomainErrorCode } from '../domain/errors';
+import type { ShardAddress } from '../domain/shard-map';
+import type { ShardClient } from '../shards/shard-client';
+import type { CoordinatorActivities, MayWriteLate } from './contract';
+import { findLeaders } from './find-leaders';
+import { inParallel } from './in-parallel';
+import type { ActivityScope } from './run-activity';
+
+/** A shard as a refusal names it. */
+export interface Member {
+  readonly address: ShardAddress;
+  readonly name: string;
+}
+
+const PREFIX = 'coordinator-probe-';
+const SHARDS_AT_ONCE = 16;
+
+/** A collection that a probe creates for a moment, and that one which died half-way may have left behind. */
+export function isProbeCollection(name: string): boolean {
+  return name.startsWith(PREFIX);
+}
+
+/**
+ * INV-5. One process under two addresses (a host name and its IP) passes for two shards: what is moved from one to the other is then deleted
+ * where it was put. So each of `probed` gets a collection for a moment, and none of `members` may show the one of another.
+ * @throws DomainError `code` when one does
+ */
+export async function refuseAliases(
+  { attempt, shards }: ActivityScope,
+  { probed, members, code }: { probed: readonly Member[]; members: readonly Member[]; code: DomainErrorCode },
+): Promise<void> {
+  const probes = probed.map((member) => ({ member, client: shards.client(member.address), name: probeName(member) }));
+  try {
+    await inParallel(probes, SHARDS_AT_ONCE, async ({ client, name }) => {
+      const schema = JSON.stringify({ name, dim: 2, metric: 'l2', index: 'hnsw' });
+      await attempt.write((ctx) => client.createCollection(schema, ctx));
+    });
+    await inParallel(members, SHARDS_AT_ONCE, async (member) => {
+      const shown = await shards.client(member.address).listCollections(attempt.reading);
+      const other = probes.find(
+        (probe) =>
+          probe.member.address.primary_url !== member.address.primary_url &&
+          shown.some(({ name }) => name === probe.name),
+      );
+      if (other !== undefined) throw new DomainError(code, aliasText(other.member, member));
+    });
+  } finally {
+    await inParallel(probes, SHARDS_AT_ONCE, ({ client, name }) => dropProbe(attempt, client, name));
+  }
+}
+
+/** The same for every attempt of one activity, so that the next one clears up after one that died. */
+function probeName({ address }: Member): string {
+  const { workflowExecution, activityId } = Context.current().info;
+  const of = `${workflowExecution?.runId ?? ''} ${activityId} ${address.primary_url}`;
+  return PREFIX + createHash('sha256').update(of).digest('hex').slice(0, 16);
+}
+
+async function dropProbe(attempt: ActivityScope['attempt'], client: ShardClient, name: string): Promise<void> {
+  await attempt.write((ctx) => client.dropCollection(name, ctx));
+}
+
+function aliasText(one: Member, other: Member): string {
+  return (
+    `expected ${one.name} and ${other.name} to be two shards, but what is created on the one appears on the other: ` +
+    'they are one process under two addresses, or one is a router; give each shard once, by its own address'
+  );
+}
+
+type AliasInput = Parameters<CoordinatorActivities['refuseAliasesInMap']>[0];
+
+/** Before a repair removes a copy: the copy must not be the point itself, seen through another address. */
+export async function refuseAliasesInMap(scope: ActivityScope, input: AliasInput): Promise<MayWriteLate> {
+  const members = [
+    ...input.shards.map((shard) => ({ address: shard, name: `shard ${shard.id} (${shard.primary_url})` })),
+    ...input.leftovers.map((address) => ({ address, name: `the leftover ${address.primary_url}` })),
+  ];
+  await findLeaders(scope, [...input.shards, ...input.leftovers]);
+  await refuseAliases(scope, { probed: members, members, code: 'ShardAlreadyInMap' });
+  return { lateWritesUntilMs: scope.attempt.lateWritesUntilMs };
+}
