@@ -1,7 +1,12 @@
 import { randomUUID } from 'node:crypto';
 import { Router, type Request, type Response } from 'express';
 import type { ManualChange } from '../domain/manual-changes';
-import { addShardBodySchema, growBodySchema, replaceAddressBodySchema } from '../wire/coordinator-api';
+import {
+  addShardBodySchema,
+  growBodySchema,
+  growBySeveralBodySchema,
+  replaceAddressBodySchema,
+} from '../wire/coordinator-api';
 import type { DrainRequest, GrowRequest } from '../workflows/messages';
 import type { ApiDeps } from './app';
 import { jsonBody, readAddress, readAddressChange, readBody, readIdempotencyKey, readShardId } from './requests';
@@ -78,11 +83,20 @@ async function changeByHand(
 /** Answers as soon as the shards are joining, or with the refusal. The move runs on. */
 async function grow(deps: ApiDeps, request: Request, response: Response): Promise<void> {
   const key = readIdempotencyKey(request) ?? randomUUID();
-  const body = readBody(growBodySchema, request);
-  const shards = body.shards === undefined ? [readAddress(body)] : body.shards.map(readAddress);
-  const wanted: GrowRequest = { shards, allowNonempty: body.allow_nonempty };
+  const wanted = readGrow(request);
   const { map } = await startOperation(deps, { kind: 'grow', key, wanted }, response);
   response.json(map);
+}
+
+/** One shard, or several where the body has `shards`. */
+function readGrow(request: Request): GrowRequest {
+  const given: unknown = request.body;
+  if (typeof given !== 'object' || given === null || !('shards' in given)) {
+    const body = readBody(growBodySchema, request);
+    return { shards: [readAddress(body)], allowNonempty: body.allow_nonempty };
+  }
+  const body = readBody(growBySeveralBodySchema, request);
+  return { shards: body.shards.map(readAddress), allowNonempty: body.allow_nonempty };
 }
 
 /** Answers as soon as the shard is leaving, or with the refusal. The move runs on. */
