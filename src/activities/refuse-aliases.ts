@@ -31,6 +31,8 @@ export async function refuseAliases(
   { attempt, shards }: ActivityScope,
   { probed, members, code }: { probed: readonly Member[]; members: readonly Member[]; code: DomainErrorCode },
 ): Promise<void> {
+  // Nobody to be mistaken for.
+  if (members.length < 2) return;
   const probes = probed.map((member) => ({ member, client: shards.client(member.address), name: probeName(member) }));
   try {
     await inParallel(probes, SHARDS_AT_ONCE, async ({ client, name }) => {

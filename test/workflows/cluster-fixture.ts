@@ -5,6 +5,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { IllegalStateError } from '@temporalio/common';
 import { Client, Connection, WithStartWorkflowOperation, type WorkflowHandle } from '@temporalio/client';
 import { bundleWorkflowCode, DefaultLogger, NativeConnection, Runtime, Worker } from '@temporalio/worker';
 import pino from 'pino';
@@ -135,8 +136,15 @@ export class ClusterFixture {
   }
 
   async stopWorker(): Promise<void> {
-    this.worker?.shutdown();
-    await this.running;
+    const { worker, running } = this;
+    this.worker = null;
+    if (worker?.getState() === 'RUNNING') worker.shutdown();
+    try {
+      await running;
+    } catch (error) {
+      // The SDK's own bookkeeping, seen on a busy machine when activities are cut off: the worker is gone all the same.
+      if (!(error instanceof IllegalStateError)) throw error;
+    }
   }
 
   async stop(): Promise<void> {
