@@ -37,7 +37,8 @@ describeWithQuiver('a drain that is cancelled', () => {
       const { version, ...after } = await cluster.currentMap();
       expect(after).toEqual({ shards: before.shards, joining: [], leaving: [] });
       const wasAnnounced = cluster.map.versions.includes(before.version + 1);
-      expect(version).toBe(wasAnnounced ? before.version + 2 : before.version);
+      // A version that lives shorter than the pause between two reads may not have been seen.
+      expect(wasAnnounced ? [2] : [0, 2]).toContain(version - before.version);
       expect(cluster.map.faults).toEqual([]);
     },
     TEST_TIMEOUT_MS,
