@@ -6,6 +6,7 @@ import { isNotFound } from './collection-presence';
 import type { CoordinatorActivities, Move } from './contract';
 import { findLeaders } from './find-leaders';
 import { PacedDelete } from './paced-delete';
+import { dropProbes } from './refuse-aliases';
 import type { ActivityScope } from './run-activity';
 import { SliceStream } from './slice-stream';
 
@@ -35,6 +36,7 @@ export async function cleanJoiner(scope: ActivityScope, input: CleanInput): Prom
   const result = (done: boolean): CleanResult => {
     return { done, collectionsDropped, pointsDeleted, lateWritesUntilMs: attempt.lateWritesUntilMs };
   };
+  await dropProbes(scope, joiner);
   for (const { name } of await joiner.listCollections(attempt.reading)) {
     if (isTimeToPause()) return result(false);
     if (input.nonemptyBefore.includes(name)) continue;

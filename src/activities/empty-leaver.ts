@@ -8,6 +8,7 @@ import { findLeaders } from './find-leaders';
 import { inParallel } from './in-parallel';
 import { LOOKS_IN_FLIGHT } from './mend';
 import { PacedDelete } from './paced-delete';
+import { dropProbes } from './refuse-aliases';
 import type { ActivityScope } from './run-activity';
 
 /** After so many points that their owners lack, the leaver will not be empty: what is left of it is kept without being asked for. */
@@ -35,6 +36,7 @@ export async function emptyLeaver(scope: ActivityScope, input: EmptyInput): Prom
   await findLeaders(scope, [input.leaver, ...input.shards]);
   const leaver = shards.client(input.leaver);
   const emptying = new Emptying(scope, input, leaver);
+  await dropProbes(scope, leaver);
   for (const { name } of await leaver.listCollections(attempt.reading)) {
     if (emptying.isTimeToPause) return emptying.result(false);
     if (!(await emptying.empty(name))) return emptying.result(false);

@@ -10,7 +10,7 @@ import {
   requireRouter,
   type Collections,
 } from './preflight-checks';
-import { isProbeCollection, refuseAliases } from './refuse-aliases';
+import { refuseAliases } from './refuse-aliases';
 import type { ActivityScope } from './run-activity';
 
 /** Design step 1. Changes nothing but for a collection on the joiners for a moment (refuse-aliases.ts). Everything is asked side by side; the first check that fails, in this order, is the answer. */
@@ -21,7 +21,7 @@ export async function preflightGrow(scope: ActivityScope, input: PreflightInput)
     Promise.all(input.routerUrls.map((url) => probeRouter(scope, url))),
   ]);
   scope.attempt.signal.throwIfAborted();
-  const ofJoiners = joiners.map((answer) => requireAnswer(answer).filter(({ name }) => !isProbeCollection(name)));
+  const ofJoiners = joiners.map(requireAnswer);
   const ofDonors = donors.map(requireAnswer);
   for (const router of routers) requireRouter(router, input.mapVersion);
   const settled = await agreedCollections(scope, input.donors, ofDonors, () => 'donor');

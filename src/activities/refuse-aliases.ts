@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { Context } from '@temporalio/activity';
 import { DomainError, type DomainErrorCode } from '../domain/errors';
 import type { ShardAddress } from '../domain/shard-map';
+import { probeName } from '../shards/probe-name';
 import type { ShardClient } from '../shards/shard-client';
 import type { CoordinatorActivities, MayWriteLate } from './contract';
 import { findLeaders } from './find-leaders';
@@ -14,13 +15,7 @@ export interface Member {
   readonly name: string;
 }
 
-const PREFIX = 'coordinator-probe-';
 const SHARDS_AT_ONCE = 16;
-
-/** A collection that a probe creates for a moment, and that one which died half-way may have left behind. */
-export function isProbeCollection(name: string): boolean {
-  return name.startsWith(PREFIX);
-}
 
 /**
  * INV-5. One process under two addresses (a host name and its IP) passes for two shards: what is moved from one to the other is then deleted
@@ -28,40 +23,48 @@ export function isProbeCollection(name: string): boolean {
  * @throws DomainError `code` when one does
  */
 export async function refuseAliases(
-  { attempt, shards }: ActivityScope,
+  scope: ActivityScope,
   { probed, members, code }: { probed: readonly Member[]; members: readonly Member[]; code: DomainErrorCode },
 ): Promise<void> {
   // Nobody to be mistaken for.
   if (members.length < 2) return;
-  const probes = probed.map((member) => ({ member, client: shards.client(member.address), name: probeName(member) }));
+  const { attempt, shards } = scope;
+  const probes = probed.map((member) => ({ member, client: shards.client(member.address), name: nameOf(member) }));
   try {
     await inParallel(probes, SHARDS_AT_ONCE, async ({ client, name }) => {
       const schema = JSON.stringify({ name, dim: 2, metric: 'l2', index: 'hnsw' });
       await attempt.write((ctx) => client.createCollection(schema, ctx));
     });
     await inParallel(members, SHARDS_AT_ONCE, async (member) => {
-      const shown = await shards.client(member.address).listCollections(attempt.reading);
+      const shown = await shards.client(member.address).listProbes(attempt.reading);
       const other = probes.find(
         (probe) =>
-          probe.member.address.primary_url !== member.address.primary_url &&
-          shown.some(({ name }) => name === probe.name),
+          probe.member.address.primary_url !== member.address.primary_url && shown.some((name) => name === probe.name),
       );
       if (other !== undefined) throw new DomainError(code, aliasText(other.member, member));
     });
   } finally {
-    await inParallel(probes, SHARDS_AT_ONCE, ({ client, name }) => dropProbe(attempt, client, name));
+    await inParallel(probes, SHARDS_AT_ONCE, async ({ client, name }) => {
+      await attempt.write((ctx) => client.dropCollection(name, ctx));
+    });
+  }
+}
+
+/**
+ * Removes what a probe has left behind that was killed or cancelled. Only under the lock: another one's probe of this shard, which is then
+ * none of an operation's, may come to nothing by it.
+ */
+export async function dropProbes({ attempt }: ActivityScope, client: ShardClient): Promise<void> {
+  for (const name of await client.listProbes(attempt.reading)) {
+    await attempt.write((ctx) => client.dropCollection(name, ctx));
   }
 }
 
 /** The same for every attempt of one activity, so that the next one clears up after one that died. */
-function probeName({ address }: Member): string {
+function nameOf({ address }: Member): string {
   const { workflowExecution, activityId } = Context.current().info;
   const of = `${workflowExecution?.runId ?? ''} ${activityId} ${address.primary_url}`;
-  return PREFIX + createHash('sha256').update(of).digest('hex').slice(0, 16);
-}
-
-async function dropProbe(attempt: ActivityScope['attempt'], client: ShardClient, name: string): Promise<void> {
-  await attempt.write((ctx) => client.dropCollection(name, ctx));
+  return probeName(createHash('sha256').update(of).digest('hex').slice(0, 16));
 }
 
 function aliasText(one: Member, other: Member): string {
@@ -80,6 +83,8 @@ export async function refuseAliasesInMap(scope: ActivityScope, input: AliasInput
     ...input.leftovers.map((address) => ({ address, name: `the leftover ${address.primary_url}` })),
   ];
   await findLeaders(scope, [...input.shards, ...input.leftovers]);
+  const { shards } = scope;
+  await inParallel(members, SHARDS_AT_ONCE, ({ address }) => dropProbes(scope, shards.client(address)));
   await refuseAliases(scope, { probed: members, members, code: 'ShardAlreadyInMap' });
   return { lateWritesUntilMs: scope.attempt.lateWritesUntilMs };
 }

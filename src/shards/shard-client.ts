@@ -1,6 +1,7 @@
 import { TextDecoder } from 'node:util';
 import type { CallContext } from './call-timer';
 import { ShardError } from './errors';
+import { isProbeName } from './probe-name';
 import { paths } from './paths';
 import { MalformedBodyError, PointScanner, scanPoints, type PointElement } from './point-stream';
 import { namesCountLimit } from './refusals';
@@ -56,7 +57,16 @@ export class ShardClient {
     await this.#http.findLeader(probe, ctx);
   }
 
+  /** Without probes, which are the coordinator's own. */
   async listCollections(ctx: CallContext): Promise<ShardCollection[]> {
+    return (await this.#list(ctx)).filter(({ name }) => !isProbeName(name));
+  }
+
+  async listProbes(ctx: CallContext): Promise<string[]> {
+    return (await this.#list(ctx)).map(({ name }) => name).filter(isProbeName);
+  }
+
+  async #list(ctx: CallContext): Promise<ShardCollection[]> {
     const request: ShardRequest = { method: 'GET', path: paths.collections };
     const listed = this.#parse(request, await this.#http.read(request, ctx));
     if (!Array.isArray(listed)) throw this.#malformed(request, 'a list of collections was expected');

@@ -1,5 +1,6 @@
 import { CancelledFailure } from '@temporalio/activity';
 import type { MockActivityEnvironment } from '@temporalio/testing';
+import { probeName } from '../../src/shards/probe-name';
 import { COLLECTION, MovingCluster, point, SCHEMA } from './moving-cluster';
 
 let cluster: MovingCluster;
@@ -22,6 +23,13 @@ describe('cleanJoiner', () => {
     expect(result).toEqual({ done: true, collectionsDropped: 1, pointsDeleted: 0, lateWritesUntilMs: 0 });
     expect(cluster.joiner.collections()).toEqual([]);
     expect(cluster.writes(cluster.shards[0]!)).toEqual([]);
+  });
+
+  it('removes a probe that was left behind, too', async () => {
+    cluster = await MovingCluster.start();
+    cluster.joiner.create({ ...SCHEMA, name: probeName('of-one-that-died') });
+    await cluster.run('cleanJoiner', input([COLLECTION]));
+    expect(cluster.joiner.collections()).toEqual([COLLECTION]);
   });
 
   it('deletes the slice, and nothing else, from a collection that the joiner had before', async () => {

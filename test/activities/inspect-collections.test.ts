@@ -1,4 +1,5 @@
 import type { CoordinatorActivities } from '../../src/activities/contract';
+import { probeName } from '../../src/shards/probe-name';
 import { startShard, type InProcessShard } from '../support/in-process-shard';
 import { COLLECTION, MovingCluster, point, SCHEMA } from './moving-cluster';
 
@@ -124,6 +125,14 @@ describe('refuseAliasesInMap', () => {
     expect(failure).toMatchObject({ type: 'ShardAlreadyInMap', nonRetryable: true });
     expect(failure.message).toMatch(/shard 9 .*two shards/);
     expect(cluster.shards.map((shard) => shard.collections())).toEqual([[COLLECTION], [COLLECTION], [COLLECTION]]);
+  });
+
+  it('removes from every shard what a probe has left there that was cancelled, and shows it in no list meanwhile', async () => {
+    cluster.joiner.create({ ...SCHEMA, name: probeName('of-one-that-died') });
+    const { result } = await cluster.run('inspectCollections', input());
+    expect(result.collections.map(({ collection }) => collection)).toEqual([COLLECTION]);
+    await cluster.run('refuseAliasesInMap', parties());
+    expect(cluster.joiner.collections()).toEqual([COLLECTION]);
   });
 
   it('removes what an attempt that died half-way has left on a leftover', async () => {

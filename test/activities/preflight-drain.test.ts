@@ -1,7 +1,7 @@
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { DrainPreflightInput } from '../../src/activities/contract';
-import { isProbeCollection } from '../../src/activities/refuse-aliases';
+import { isProbeName } from '../../src/shards/probe-name';
 import { PlacementPlan } from '../../src/domain/placement-plan';
 import { startShard } from '../support/in-process-shard';
 import { COLLECTION, MovingCluster, point, SCHEMA } from './moving-cluster';
@@ -38,7 +38,7 @@ async function refusal(more: Partial<DrainPreflightInput> = {}): Promise<{ type:
   const { type, nonRetryable, message } = await cluster.failure('preflightDrain', input(more), PREFLIGHT);
   expect(nonRetryable).toBe(true);
   expect(cluster.shards.flatMap((shard) => cluster.writes(shard)).filter((write) => !isProbe(write))).toEqual([]);
-  expect(cluster.shards.flatMap((shard) => shard.collections()).filter(isProbeCollection)).toEqual([]);
+  expect(cluster.shards.flatMap((shard) => shard.collections()).filter(isProbeName)).toEqual([]);
   return { type, message };
 }
 
@@ -69,7 +69,7 @@ describe('preflightDrain', () => {
     const { result } = await cluster.run('preflightDrain', input({ routerUrls: [await router(3)] }), PREFLIGHT);
     expect(result).toEqual({ collections: 1, rowsRead: onStayers[0]! + onStayers[1]! });
     expect(cluster.shards.flatMap((shard) => cluster.writes(shard)).filter((write) => !isProbe(write))).toEqual([]);
-    expect(cluster.shards.flatMap((shard) => shard.collections()).filter(isProbeCollection)).toEqual([]);
+    expect(cluster.shards.flatMap((shard) => shard.collections()).filter(isProbeName)).toEqual([]);
   });
 
   it.each([

@@ -1,7 +1,7 @@
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { PreflightInput } from '../../src/activities/contract';
-import { isProbeCollection } from '../../src/activities/refuse-aliases';
+import { isProbeName, probeName } from '../../src/shards/probe-name';
 import { startShard, type InProcessShard } from '../support/in-process-shard';
 import { COLLECTION, MovingCluster, point, SCHEMA } from './moving-cluster';
 
@@ -43,7 +43,7 @@ async function refusal(more: Partial<PreflightInput> = {}): Promise<{ type: unkn
   const { type, nonRetryable, message } = await cluster.failure('preflightGrow', input(more), PREFLIGHT);
   expect(nonRetryable).toBe(true);
   expect(cluster.shards.flatMap((shard) => cluster.writes(shard)).filter((write) => !isProbe(write))).toEqual([]);
-  expect(cluster.shards.flatMap((shard) => shard.collections()).filter(isProbeCollection)).toEqual([]);
+  expect(cluster.shards.flatMap((shard) => shard.collections()).filter(isProbeName)).toEqual([]);
   return { type, message };
 }
 
@@ -58,6 +58,14 @@ describe('preflightGrow', () => {
       collectionsBefore: [[COLLECTION]],
       nonemptyBefore: [[]],
     });
+  });
+
+  it('takes a probe that was killed or cancelled, and left its collection behind, for no collection of anybody', async () => {
+    cluster = await MovingCluster.start();
+    const left = { ...SCHEMA, name: probeName('of-one-that-died') };
+    for (const shard of [cluster.shards[0]!, cluster.joiner]) shard.create(left);
+    const { result } = await cluster.run('preflightGrow', input(), PREFLIGHT);
+    expect(result).toMatchObject({ collections: [{ name: COLLECTION }], collectionsBefore: [[COLLECTION]] });
   });
 
   it('refuses a joiner that is a shard of the map under another address, empty or not', async () => {
