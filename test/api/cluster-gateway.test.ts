@@ -2,7 +2,7 @@
 import { Client, Connection } from '@temporalio/client';
 import { ApplicationFailure } from '@temporalio/common';
 import { DefaultLogger, NativeConnection, Runtime, Worker } from '@temporalio/worker';
-import { createChangeCluster } from '../../src/activities/change-cluster';
+import { createChangeCluster } from '../../src/activities/cluster/change-cluster';
 import type { CoordinatorActivities } from '../../src/activities/contract';
 import { TemporalGateway } from '../../src/api/cluster-gateway';
 import { ApiError, toProblem, type ProblemCode } from '../../src/api/problem';

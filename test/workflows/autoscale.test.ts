@@ -1,4 +1,4 @@
-import { createStartGrow } from '../../src/activities/start-grow';
+import { createStartGrow } from '../../src/activities/cluster/start-grow';
 import type { ClusterTransition } from '../../src/activities/contract';
 import { DEFAULT_POLICY, type AutoscalePolicy, type AutoscaleState } from '../../src/domain/autoscale-state';
 import {

@@ -1,10 +1,10 @@
 import { QueryRejectedError, type Client } from '@temporalio/client';
 import { ApplicationFailure, WorkflowNotFoundError } from '@temporalio/common';
-import { isBehind } from '../domain/cluster-state';
-import { publishedOf } from '../temporal/dead-lock';
-import { clusterWorkflowId, stateQuery } from '../workflows/messages';
-import type { AutoscaleActivities } from './autoscale-contract';
-import { openWorkflows } from './open-workflows';
+import { isBehind } from '../../domain/cluster-state';
+import { publishedOf } from '../../temporal/dead-lock';
+import { clusterWorkflowId, stateQuery } from '../../workflows/messages';
+import type { AutoscaleActivities } from '../autoscale-contract';
+import { openWorkflows } from '../open-workflows';
 
 const QUERY_TIMEOUT_MS = 5_000;
 

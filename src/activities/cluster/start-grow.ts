@@ -7,7 +7,7 @@ import {
   type Client,
 } from '@temporalio/client';
 import { ApplicationFailure, CancelledFailure } from '@temporalio/common';
-import { operationStartOptions } from '../temporal/operation-start';
+import { operationStartOptions } from '../../temporal/operation-start';
 import {
   ANNOUNCED_UPDATE_ID,
   announcedQuery,
@@ -16,8 +16,8 @@ import {
   operationWorkflowId,
   type GrowInput,
   type Refusal,
-} from '../workflows/messages';
-import type { AutoscaleActivities, StartedGrow } from './autoscale-contract';
+} from '../../workflows/messages';
+import type { AutoscaleActivities, StartedGrow } from '../autoscale-contract';
 
 /** A preflight that waits for a slow shard takes about half of it. */
 const ANSWER_TIMEOUT_MS = 20_000;
