@@ -4,10 +4,10 @@ import { PointWalk } from '../shards/point-walk';
 import type { ShardClient } from '../shards/shard-client';
 import { isNotFound } from './collection-presence';
 import type { CoordinatorActivities, Move } from './contract';
-import { findLeaders } from './find-leaders';
+import { findLeaders } from './frame/leaders';
 import { PacedDelete } from './paced-delete';
 import { dropProbes } from './refuse-aliases';
-import type { ActivityScope } from './run-activity';
+import type { ActivityScope } from './frame/run-activity';
 import { SliceStream } from './slice-stream';
 
 type CleanInput = Parameters<CoordinatorActivities['cleanJoiner']>[0];

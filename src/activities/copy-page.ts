@@ -2,8 +2,8 @@ import { PlacementPlan } from '../domain/placement-plan';
 import { fetchRows } from '../shards/point-walk';
 import { whileCollectionExists } from './collection-presence';
 import type { CopyPageInput, CopyPageResult } from './contract';
-import { findLeaders } from './find-leaders';
-import type { ActivityScope } from './run-activity';
+import { findLeaders } from './frame/leaders';
+import type { ActivityScope } from './frame/run-activity';
 import { SliceWriter } from './slice-writer';
 import { isInSlice } from './slice-stream';
 

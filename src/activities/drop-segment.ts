@@ -2,14 +2,14 @@ import { DELETE_IDS_MAX, DIFFERENCES_MAX, SEGMENT_ROWS_MAX } from '../domain/lim
 import { isNotFound, pointIfAny } from './collection-presence';
 import type { DropInput, DropResult, WalkCursor } from './contract';
 import { countsForNewWalk, DropLedger, type DropCounts, NOTHING_DROPPED } from './drop-ledger';
-import { findLeaders } from './find-leaders';
-import { inParallel } from './in-parallel';
+import { findLeaders } from './frame/leaders';
+import { inParallel } from './frame/in-parallel';
 import { LOOKS_IN_FLIGHT } from './mend';
 import { PacedDelete } from './paced-delete';
-import type { ActivityScope } from './run-activity';
+import type { ActivityScope } from './frame/run-activity';
 import { SliceMerge } from './slice-merge';
 import type { Side, SliceStream } from './slice-stream';
-import { StopWatch } from './stop-watch';
+import { StopWatch } from './frame/stop-watch';
 
 /** Ids held in memory between two deletes, over all shards. */
 const HELD_ROWS_MAX = 2 * DELETE_IDS_MAX;

@@ -4,12 +4,12 @@ import { PointWalk } from '../shards/point-walk';
 import type { ShardClient } from '../shards/shard-client';
 import { isNotFound, pointIfAny } from './collection-presence';
 import type { CoordinatorActivities } from './contract';
-import { findLeaders } from './find-leaders';
-import { inParallel } from './in-parallel';
+import { findLeaders } from './frame/leaders';
+import { inParallel } from './frame/in-parallel';
 import { LOOKS_IN_FLIGHT } from './mend';
 import { PacedDelete } from './paced-delete';
 import { dropProbes } from './refuse-aliases';
-import type { ActivityScope } from './run-activity';
+import type { ActivityScope } from './frame/run-activity';
 
 /** After so many points that their owners lack, the leaver will not be empty: what is left of it is kept without being asked for. */
 const MISSING_MAX = 2_000;

@@ -10,7 +10,7 @@ import type { Shard, ShardAddress } from '../domain/shard-map';
 import type { PointElement } from '../shards/point-stream';
 import { idDigest, PointWalk, START, type WalkBatch, type WalkPosition } from '../shards/point-walk';
 import type { HolderCursor, RepairParties } from './contract';
-import type { ActivityScope } from './run-activity';
+import type { ActivityScope } from './frame/run-activity';
 
 /** Ids that come by between two looks at the clock. */
 const IDS_PER_LOOK = 1_024;

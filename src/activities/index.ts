@@ -1,4 +1,4 @@
-import { SYSTEM_CLOCK } from './attempt';
+import { SYSTEM_CLOCK } from './frame/attempt';
 import type { AutoscaleActivities } from './autoscale-contract';
 import { awaitRouters } from './await-routers';
 import { createChangeCluster } from './cluster/change-cluster';
@@ -7,11 +7,11 @@ import { compareSegment } from './compare-segment';
 import { confirmSegment } from './confirm-segment';
 import type { CoordinatorActivities } from './contract';
 import { copyPage } from './copy-page';
-import type { ActivityDeps } from './deps';
+import type { ActivityDeps } from './frame/deps';
 import { dropSegment } from './drop-segment';
 import { inspectCollections } from './inspect-collections';
 import { emptyLeaver } from './empty-leaver';
-import { createConfirmLock } from './lock-guard';
+import { createConfirmLock } from './frame/lock-guard';
 import { listCollections } from './list-collections';
 import { createLookAfterLock } from './cluster/look-after-lock';
 import { createObserveCluster } from './cluster/observe-cluster';
@@ -24,12 +24,12 @@ import { refuseAliasesInMap } from './refuse-aliases';
 import { createRecallOperation } from './cluster/recall-operation';
 import { reconcileSegment } from './reconcile-segment';
 import { removeOrphanCollections } from './remove-orphan-collections';
-import { activity, type ActivityRuntime } from './run-activity';
-import { ShardDirectory } from './shard-directory';
+import { activity, type ActivityRuntime } from './frame/run-activity';
+import { ShardDirectory } from './frame/shard-directory';
 import { createStartGrow } from './cluster/start-grow';
 import { warmUp } from './warm-up';
 
-export type { ActivityDeps } from './deps';
+export type { ActivityDeps } from './frame/deps';
 
 /** All activities of a worker. They share the clients of the shards, and so their connections. */
 export function createActivities(deps: ActivityDeps): CoordinatorActivities & AutoscaleActivities {

@@ -2,8 +2,8 @@ import { DomainError } from '../domain/errors';
 import { holderOf, type Holder } from '../domain/findings';
 import type { ShardCollection } from '../shards/shard-client';
 import type { CoordinatorActivities, InspectedCollection } from './contract';
-import { findLeaders } from './find-leaders';
-import type { ActivityScope } from './run-activity';
+import { findLeaders } from './frame/leaders';
+import type { ActivityScope } from './frame/run-activity';
 
 type InspectInput = Parameters<CoordinatorActivities['inspectCollections']>[0];
 type InspectResult = Awaited<ReturnType<CoordinatorActivities['inspectCollections']>>;

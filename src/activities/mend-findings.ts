@@ -13,14 +13,14 @@ import type { Finding, Holder } from '../domain/findings';
 import type { ShardClient } from '../shards/shard-client';
 import { isNotFound } from './collection-presence';
 import type { CompareInput } from './contract';
-import { collectionInFlux } from './failures';
+import { collectionInFlux } from './frame/failures';
 import type { FindingLedger } from './finding-ledger';
 import type { HolderStream } from './holder-merge';
-import { inParallel } from './in-parallel';
+import { inParallel } from './frame/in-parallel';
 import { decide, findingsOf, type Copy } from './judge-point';
 import { LOOKS_IN_FLIGHT } from './mend';
 import { PacedDelete } from './paced-delete';
-import type { ActivityScope } from './run-activity';
+import type { ActivityScope } from './frame/run-activity';
 import { cutToBodies } from './slice-writer';
 
 /** A point that lies on shards which do not own it. */

@@ -8,8 +8,8 @@
  */
 import { DELETE_IDS_MAX } from '../domain/limits';
 import type { ShardClient } from '../shards/shard-client';
-import type { Attempt } from './attempt';
-import { inParallel } from './in-parallel';
+import type { Attempt } from './frame/attempt';
+import { inParallel } from './frame/in-parallel';
 import { isSamePoint } from './same-point';
 import { cutToBodies } from './slice-writer';
 

@@ -9,7 +9,7 @@ import { ShardError } from '../shards/errors';
 import { routerVersion } from '../shards/router-client';
 import type { CallContext, ShardCollection } from '../shards/shard-client';
 import { schemaDifference } from './collection-schemas';
-import type { ActivityScope } from './run-activity';
+import type { ActivityScope } from './frame/run-activity';
 
 const PROBE_TIMEOUT_MS = 3_000;
 /** How long a client may take to create or drop a collection on all shards, before they count as disagreeing. */

@@ -4,7 +4,7 @@ import type { Shard } from '../domain/shard-map';
 import { PointWalk } from '../shards/point-walk';
 import type { CallContext } from '../shards/shard-client';
 import type { CoordinatorActivities, DrainPreflightInput } from './contract';
-import { inParallel } from './in-parallel';
+import { inParallel } from './frame/in-parallel';
 import {
   agreedCollections,
   probeRouter,
@@ -17,7 +17,7 @@ import {
   type Role,
 } from './preflight-checks';
 import { refuseAliases } from './refuse-aliases';
-import type { ActivityScope } from './run-activity';
+import type { ActivityScope } from './frame/run-activity';
 import { isInSlice } from './slice-stream';
 
 /** With the probes before it, this stays below what a waiting REST call and the activity's own life allow. */

@@ -11,7 +11,7 @@ import {
   type Collections,
 } from './preflight-checks';
 import { refuseAliases } from './refuse-aliases';
-import type { ActivityScope } from './run-activity';
+import type { ActivityScope } from './frame/run-activity';
 
 /** Design step 1. Changes nothing but for a collection on the joiners for a moment (refuse-aliases.ts). Everything is asked side by side; the first check that fails, in this order, is the answer. */
 export async function preflightGrow(scope: ActivityScope, input: PreflightInput): Promise<PreflightReport> {

@@ -4,9 +4,9 @@ import type { ShardCollection } from '../shards/shard-client';
 import { refuseOtherSchema } from './collection-presence';
 import { collectionInfos, schemaDifference } from './collection-schemas';
 import type { CoordinatorActivities } from './contract';
-import { collectionInFlux } from './failures';
-import { findLeaders } from './find-leaders';
-import type { ActivityScope } from './run-activity';
+import { collectionInFlux } from './frame/failures';
+import { findLeaders } from './frame/leaders';
+import type { ActivityScope } from './frame/run-activity';
 
 type PrepareInput = Parameters<CoordinatorActivities['prepareCollections']>[0];
 type PrepareResult = Awaited<ReturnType<CoordinatorActivities['prepareCollections']>>;

@@ -9,7 +9,7 @@
  */
 import { canProbe } from '../shards/index-probe';
 import type { CopyPageInput } from './contract';
-import type { ActivityScope } from './run-activity';
+import type { ActivityScope } from './frame/run-activity';
 
 /** Points of the first body for an owner whose index is to be primed. */
 export const PRIME_POINTS = 256;

@@ -1,12 +1,12 @@
 import { DIFFERENCES_MAX, SEGMENT_ROWS_MAX } from '../domain/limits';
 import { whileCollectionExists } from './collection-presence';
 import type { ReconcileInput, ReconcileResult, WalkCursor } from './contract';
-import { findLeaders } from './find-leaders';
+import { findLeaders } from './frame/leaders';
 import { settleAndMend, type Difference } from './mend';
-import type { ActivityScope } from './run-activity';
+import type { ActivityScope } from './frame/run-activity';
 import { SliceMerge } from './slice-merge';
 import type { SliceStream } from './slice-stream';
-import { StopWatch } from './stop-watch';
+import { StopWatch } from './frame/stop-watch';
 
 /** What a heartbeat carries: where all before is compared and mended, and what was found up to there. */
 interface SegmentProgress {

@@ -5,9 +5,9 @@ import type { ShardAddress } from '../domain/shard-map';
 import { probeName } from '../shards/probe-name';
 import type { ShardClient } from '../shards/shard-client';
 import type { CoordinatorActivities, MayWriteLate } from './contract';
-import { findLeaders } from './find-leaders';
-import { inParallel } from './in-parallel';
-import type { ActivityScope } from './run-activity';
+import { findLeaders } from './frame/leaders';
+import { inParallel } from './frame/in-parallel';
+import type { ActivityScope } from './frame/run-activity';
 
 /** A shard as a refusal names it. */
 export interface Member {

@@ -8,7 +8,7 @@
  */
 import { PlacementPlan } from '../domain/placement-plan';
 import { PointWalk } from '../shards/point-walk';
-import type { ActivityScope } from './run-activity';
+import type { ActivityScope } from './frame/run-activity';
 import type { Move, WalkCursor } from './contract';
 import { SliceStream, sidesOf, type Side } from './slice-stream';
 

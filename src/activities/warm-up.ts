@@ -2,8 +2,8 @@ import { PlacementPlan } from '../domain/placement-plan';
 import type { Shard } from '../domain/shard-map';
 import { canProbe, findsSamples, takeSamples } from '../shards/index-probe';
 import type { CoordinatorActivities, Move } from './contract';
-import { inParallel } from './in-parallel';
-import type { ActivityScope } from './run-activity';
+import { inParallel } from './frame/in-parallel';
+import type { ActivityScope } from './frame/run-activity';
 import { isInSlice } from './slice-stream';
 
 const POLL_INTERVAL_MS = 250;

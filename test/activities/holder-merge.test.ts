@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { HolderMerge, type HolderStream } from '../../src/activities/holder-merge';
 import type { HolderCursor } from '../../src/activities/contract';
-import type { ActivityScope } from '../../src/activities/run-activity';
+import type { ActivityScope } from '../../src/activities/frame/run-activity';
 import type { ShardAddress } from '../../src/domain/shard-map';
 import type { PointElement } from '../../src/shards/point-stream';
 import type { PageSource } from '../../src/shards/point-walk';

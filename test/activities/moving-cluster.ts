@@ -6,7 +6,7 @@ import { DefaultLogger } from '@temporalio/worker';
 import pino from 'pino';
 import { Agent } from 'undici';
 import { createActivities } from '../../src/activities';
-import { SYSTEM_CLOCK, type Clock } from '../../src/activities/attempt';
+import { SYSTEM_CLOCK, type Clock } from '../../src/activities/frame/attempt';
 import type { AutoscaleActivities } from '../../src/activities/autoscale-contract';
 import type { CoordinatorActivities, Move, WalkCursor } from '../../src/activities/contract';
 import { sidesOf } from '../../src/activities/slice-stream';

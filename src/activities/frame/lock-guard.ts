@@ -1,9 +1,9 @@
 import { ApplicationFailure } from '@temporalio/activity';
 import type { Client } from '@temporalio/client';
-import { clusterWorkflowId, lockQuery } from '../workflows/messages';
-import type { LockGuard } from './contract';
+import { clusterWorkflowId, lockQuery } from '../../workflows/messages';
+import type { LockGuard } from '../contract';
 import type { ActivityErrorCode } from './failures';
-import { openWorkflows } from './open-workflows';
+import { openWorkflows } from '../open-workflows';
 
 const QUERY_TIMEOUT_MS = 5_000;
 

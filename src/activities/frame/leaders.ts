@@ -1,4 +1,4 @@
-import type { ShardAddress } from '../domain/shard-map';
+import type { ShardAddress } from '../../domain/shard-map';
 import type { ActivityScope } from './run-activity';
 
 /**

@@ -1,10 +1,10 @@
 import { Agent, type Dispatcher } from 'undici';
-import { DomainError } from '../domain/errors';
-import { SHARDS_MAX } from '../domain/limits';
-import type { ShardAddress } from '../domain/shard-map';
-import { ShardClient } from '../shards/shard-client';
-import { ShardHttp } from '../shards/shard-http';
-import type { Move } from './contract';
+import { DomainError } from '../../domain/errors';
+import { SHARDS_MAX } from '../../domain/limits';
+import type { ShardAddress } from '../../domain/shard-map';
+import { ShardClient } from '../../shards/shard-client';
+import { ShardHttp } from '../../shards/shard-http';
+import type { Move } from '../contract';
 
 /**
  * The shards that this process talks to, one client per set of addresses: a client remembers the leader among them and keeps

@@ -3,9 +3,9 @@
  * is a ShardErrorCode, a DomainErrorCode or one of the codes below; its message never holds point data or a key.
  */
 import { ApplicationFailure, CancelledFailure } from '@temporalio/activity';
-import { DomainError } from '../domain/errors';
-import { ShardError, WAITING_HELPS, type ShardErrorCode } from '../shards/errors';
-import { MalformedBodyError } from '../shards/point-stream';
+import { DomainError } from '../../domain/errors';
+import { ShardError, WAITING_HELPS, type ShardErrorCode } from '../../shards/errors';
+import { MalformedBodyError } from '../../shards/point-stream';
 
 /**
  * Codes of the activities themselves. `CollectionInFlux`: shards disagree whether a collection exists, as they do while a

@@ -11,9 +11,9 @@
 import { setMaxListeners } from 'node:events';
 import { setTimeout as delay } from 'node:timers/promises';
 import { ApplicationFailure, type Context, type Info } from '@temporalio/activity';
-import { ShardError } from '../shards/errors';
-import type { CallContext } from '../shards/shard-client';
-import { REQUEST_TIMEOUT_MS } from '../shards/shard-http';
+import { ShardError } from '../../shards/errors';
+import type { CallContext } from '../../shards/shard-client';
+import { REQUEST_TIMEOUT_MS } from '../../shards/shard-http';
 
 export interface Clock {
   nowMs(): number;
