@@ -2,7 +2,7 @@ import { DELETE_IDS_MAX } from '../domain/limits';
 import { PlacementPlan } from '../domain/placement-plan';
 import { PointWalk } from '../shards/point-walk';
 import type { ShardClient } from '../shards/shard-client';
-import { isNotFound } from './collection-presence';
+import { isNotFound } from './collections/presence';
 import type { CoordinatorActivities, Move } from './contract';
 import { findLeaders } from './frame/leaders';
 import { PacedDelete } from './paced-delete';

@@ -1,6 +1,6 @@
 import { PlacementPlan } from '../domain/placement-plan';
 import { fetchRows } from '../shards/point-walk';
-import { whileCollectionExists } from './collection-presence';
+import { whileCollectionExists } from './collections/presence';
 import type { CopyPageInput, CopyPageResult } from './contract';
 import { findLeaders } from './frame/leaders';
 import type { ActivityScope } from './frame/run-activity';

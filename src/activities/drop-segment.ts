@@ -1,5 +1,5 @@
 import { DELETE_IDS_MAX, DIFFERENCES_MAX, SEGMENT_ROWS_MAX } from '../domain/limits';
-import { isNotFound, pointIfAny } from './collection-presence';
+import { isNotFound, pointIfAny } from './collections/presence';
 import type { DropInput, DropResult, WalkCursor } from './contract';
 import { countsForNewWalk, DropLedger, type DropCounts, NOTHING_DROPPED } from './drop-ledger';
 import { findLeaders } from './frame/leaders';

@@ -2,7 +2,7 @@ import { DIFFERENCES_MAX } from '../domain/limits';
 import { PlacementPlan } from '../domain/placement-plan';
 import { PointWalk } from '../shards/point-walk';
 import type { ShardClient } from '../shards/shard-client';
-import { isNotFound, pointIfAny } from './collection-presence';
+import { isNotFound, pointIfAny } from './collections/presence';
 import type { CoordinatorActivities } from './contract';
 import { findLeaders } from './frame/leaders';
 import { inParallel } from './frame/in-parallel';

@@ -11,7 +11,7 @@
  */
 import type { Finding, Holder } from '../domain/findings';
 import type { ShardClient } from '../shards/shard-client';
-import { isNotFound } from './collection-presence';
+import { isNotFound } from './collections/presence';
 import type { CompareInput } from './contract';
 import { collectionInFlux } from './frame/failures';
 import type { FindingLedger } from './finding-ledger';

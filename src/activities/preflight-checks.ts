@@ -8,7 +8,7 @@ import type { Shard, ShardAddress } from '../domain/shard-map';
 import { ShardError } from '../shards/errors';
 import { routerVersion } from '../shards/router-client';
 import type { CallContext, ShardCollection } from '../shards/shard-client';
-import { schemaDifference } from './collection-schemas';
+import { schemaDifference } from './collections/schemas';
 import type { ActivityScope } from './frame/run-activity';
 
 const PROBE_TIMEOUT_MS = 3_000;

@@ -1,5 +1,5 @@
 import { DomainError } from '../domain/errors';
-import { collectionInfos } from './collection-schemas';
+import { collectionInfos } from './collections/schemas';
 import type { PreflightInput, PreflightReport } from './contract';
 import {
   agreedCollections,

@@ -1,5 +1,5 @@
 import { DIFFERENCES_MAX, SEGMENT_ROWS_MAX } from '../domain/limits';
-import { whileCollectionExists } from './collection-presence';
+import { whileCollectionExists } from './collections/presence';
 import type { ReconcileInput, ReconcileResult, WalkCursor } from './contract';
 import { findLeaders } from './frame/leaders';
 import { settleAndMend, type Difference } from './mend';

@@ -1,9 +1,9 @@
-import { DomainError } from '../domain/errors';
-import { holderOf, type Holder } from '../domain/findings';
-import type { ShardCollection } from '../shards/shard-client';
-import type { CoordinatorActivities, InspectedCollection } from './contract';
-import { findLeaders } from './frame/leaders';
-import type { ActivityScope } from './frame/run-activity';
+import { DomainError } from '../../domain/errors';
+import { holderOf, type Holder } from '../../domain/findings';
+import type { ShardCollection } from '../../shards/shard-client';
+import type { CoordinatorActivities, InspectedCollection } from '../contract';
+import { findLeaders } from '../frame/leaders';
+import type { ActivityScope } from '../frame/run-activity';
 
 type InspectInput = Parameters<CoordinatorActivities['inspectCollections']>[0];
 type InspectResult = Awaited<ReturnType<CoordinatorActivities['inspectCollections']>>;

@@ -1,12 +1,12 @@
 import { ApplicationFailure } from '@temporalio/activity';
-import type { Shard } from '../domain/shard-map';
-import type { ShardCollection } from '../shards/shard-client';
-import { refuseOtherSchema } from './collection-presence';
-import { collectionInfos, schemaDifference } from './collection-schemas';
-import type { CoordinatorActivities } from './contract';
-import { collectionInFlux } from './frame/failures';
-import { findLeaders } from './frame/leaders';
-import type { ActivityScope } from './frame/run-activity';
+import type { Shard } from '../../domain/shard-map';
+import type { ShardCollection } from '../../shards/shard-client';
+import { refuseOtherSchema } from './presence';
+import { collectionInfos, schemaDifference } from './schemas';
+import type { CoordinatorActivities } from '../contract';
+import { collectionInFlux } from '../frame/failures';
+import { findLeaders } from '../frame/leaders';
+import type { ActivityScope } from '../frame/run-activity';
 
 type PrepareInput = Parameters<CoordinatorActivities['prepareCollections']>[0];
 type PrepareResult = Awaited<ReturnType<CoordinatorActivities['prepareCollections']>>;

@@ -1,10 +1,10 @@
 import { ApplicationFailure } from '@temporalio/activity';
-import { ShardError } from '../shards/errors';
-import type { CallContext, ShardClient, ShardCollection } from '../shards/shard-client';
-import type { Move } from './contract';
-import { collectionInFlux } from './frame/failures';
-import type { ActivityScope } from './frame/run-activity';
-import { sidesOf } from './slice-stream';
+import { ShardError } from '../../shards/errors';
+import type { CallContext, ShardClient, ShardCollection } from '../../shards/shard-client';
+import type { Move } from '../contract';
+import { collectionInFlux } from '../frame/failures';
+import type { ActivityScope } from '../frame/run-activity';
+import { sidesOf } from '../slice-stream';
 
 export function isNotFound(error: unknown): error is ShardError {
   return error instanceof ShardError && error.code === 'NotFound';

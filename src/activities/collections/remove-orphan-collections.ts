@@ -1,7 +1,7 @@
-import type { Shard } from '../domain/shard-map';
-import type { CoordinatorActivities } from './contract';
-import { findLeaders } from './frame/leaders';
-import type { ActivityScope } from './frame/run-activity';
+import type { Shard } from '../../domain/shard-map';
+import type { CoordinatorActivities } from '../contract';
+import { findLeaders } from '../frame/leaders';
+import type { ActivityScope } from '../frame/run-activity';
 
 type OrphansInput = Parameters<CoordinatorActivities['removeOrphanCollections']>[0];
 type OrphansResult = Awaited<ReturnType<CoordinatorActivities['removeOrphanCollections']>>;

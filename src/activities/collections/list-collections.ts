@@ -1,7 +1,7 @@
-import { collectionInfos } from './collection-schemas';
-import type { CollectionInfo, CoordinatorActivities } from './contract';
-import { findLeaders } from './frame/leaders';
-import type { ActivityScope } from './frame/run-activity';
+import { collectionInfos } from './schemas';
+import type { CollectionInfo, CoordinatorActivities } from '../contract';
+import { findLeaders } from '../frame/leaders';
+import type { ActivityScope } from '../frame/run-activity';
 
 type ListInput = Parameters<CoordinatorActivities['listCollections']>[0];
 
