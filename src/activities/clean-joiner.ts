@@ -5,10 +5,10 @@ import type { ShardClient } from '../shards/shard-client';
 import { isNotFound } from './collections/presence';
 import type { CoordinatorActivities, Move } from './contract';
 import { findLeaders } from './frame/leaders';
-import { PacedDelete } from './paced-delete';
+import { PacedDelete } from './rows/paced-delete';
 import { dropProbes } from './refuse-aliases';
 import type { ActivityScope } from './frame/run-activity';
-import { SliceStream } from './slice-stream';
+import { SliceStream } from './rows/slice-stream';
 
 type CleanInput = Parameters<CoordinatorActivities['cleanJoiner']>[0];
 type CleanResult = Awaited<ReturnType<CoordinatorActivities['cleanJoiner']>>;

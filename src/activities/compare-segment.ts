@@ -3,7 +3,7 @@ import { DIFFERENCES_MAX, SEGMENT_ROWS_MAX } from '../domain/limits';
 import type { CompareInput, CompareResult } from './contract';
 import { findLeaders } from './frame/leaders';
 import { FindingLedger, type SegmentProgress } from './finding-ledger';
-import { HolderMerge, type HolderStream, type Visit } from './holder-merge';
+import { HolderMerge, type HolderStream, type Visit } from './rows/holder-merge';
 import { findingsOf } from './judge-point';
 import { FindingMender, type Misplaced } from './mend-findings';
 import type { ActivityScope } from './frame/run-activity';

@@ -5,10 +5,10 @@ import { countsForNewWalk, DropLedger, type DropCounts, NOTHING_DROPPED } from '
 import { findLeaders } from './frame/leaders';
 import { inParallel } from './frame/in-parallel';
 import { LOOKS_IN_FLIGHT } from './mend';
-import { PacedDelete } from './paced-delete';
+import { PacedDelete } from './rows/paced-delete';
 import type { ActivityScope } from './frame/run-activity';
-import { SliceMerge } from './slice-merge';
-import type { Side, SliceStream } from './slice-stream';
+import { SliceMerge } from './rows/slice-merge';
+import type { Side, SliceStream } from './rows/slice-stream';
 import { StopWatch } from './frame/stop-watch';
 
 /** Ids held in memory between two deletes, over all shards. */

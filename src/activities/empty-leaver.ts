@@ -7,7 +7,7 @@ import type { CoordinatorActivities } from './contract';
 import { findLeaders } from './frame/leaders';
 import { inParallel } from './frame/in-parallel';
 import { LOOKS_IN_FLIGHT } from './mend';
-import { PacedDelete } from './paced-delete';
+import { PacedDelete } from './rows/paced-delete';
 import { dropProbes } from './refuse-aliases';
 import type { ActivityScope } from './frame/run-activity';
 

@@ -3,7 +3,7 @@
  * holders answered just now; whoever cannot be asked makes the attempt fail before it comes to this (INV-8).
  */
 import type { Finding, Holder } from '../domain/findings';
-import { isSamePoint } from './same-point';
+import { isSamePoint } from './rows/same-point';
 
 export interface Copy {
   readonly holder: Holder;

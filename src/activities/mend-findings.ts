@@ -15,13 +15,13 @@ import { isNotFound } from './collections/presence';
 import type { CompareInput } from './contract';
 import { collectionInFlux } from './frame/failures';
 import type { FindingLedger } from './finding-ledger';
-import type { HolderStream } from './holder-merge';
+import type { HolderStream } from './rows/holder-merge';
 import { inParallel } from './frame/in-parallel';
 import { decide, findingsOf, type Copy } from './judge-point';
 import { LOOKS_IN_FLIGHT } from './mend';
-import { PacedDelete } from './paced-delete';
+import { PacedDelete } from './rows/paced-delete';
 import type { ActivityScope } from './frame/run-activity';
-import { cutToBodies } from './slice-writer';
+import { cutToBodies } from './rows/slice-writer';
 
 /** A point that lies on shards which do not own it. */
 export interface Misplaced {

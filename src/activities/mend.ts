@@ -10,8 +10,8 @@ import { DELETE_IDS_MAX } from '../domain/limits';
 import type { ShardClient } from '../shards/shard-client';
 import type { Attempt } from './frame/attempt';
 import { inParallel } from './frame/in-parallel';
-import { isSamePoint } from './same-point';
-import { cutToBodies } from './slice-writer';
+import { isSamePoint } from './rows/same-point';
+import { cutToBodies } from './rows/slice-writer';
 
 export interface Difference {
   readonly id: Buffer;

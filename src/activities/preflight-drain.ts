@@ -18,7 +18,7 @@ import {
 } from './preflight-checks';
 import { refuseAliases } from './refuse-aliases';
 import type { ActivityScope } from './frame/run-activity';
-import { isInSlice } from './slice-stream';
+import { isInSlice } from './rows/slice-stream';
 
 /** With the probes before it, this stays below what a waiting REST call and the activity's own life allow. */
 const CENSUS_MS = 4_000;

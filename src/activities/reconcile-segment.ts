@@ -4,8 +4,8 @@ import type { ReconcileInput, ReconcileResult, WalkCursor } from './contract';
 import { findLeaders } from './frame/leaders';
 import { settleAndMend, type Difference } from './mend';
 import type { ActivityScope } from './frame/run-activity';
-import { SliceMerge } from './slice-merge';
-import type { SliceStream } from './slice-stream';
+import { SliceMerge } from './rows/slice-merge';
+import type { SliceStream } from './rows/slice-stream';
 import { StopWatch } from './frame/stop-watch';
 
 /** What a heartbeat carries: where all before is compared and mended, and what was found up to there. */

@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { HolderMerge, type HolderStream } from '../../src/activities/holder-merge';
+import { HolderMerge, type HolderStream } from '../../src/activities/rows/holder-merge';
 import type { HolderCursor } from '../../src/activities/contract';
 import type { ActivityScope } from '../../src/activities/frame/run-activity';
 import type { ShardAddress } from '../../src/domain/shard-map';

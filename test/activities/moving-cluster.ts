@@ -9,7 +9,7 @@ import { createActivities } from '../../src/activities';
 import { SYSTEM_CLOCK, type Clock } from '../../src/activities/frame/attempt';
 import type { AutoscaleActivities } from '../../src/activities/autoscale-contract';
 import type { CoordinatorActivities, Move, WalkCursor } from '../../src/activities/contract';
-import { sidesOf } from '../../src/activities/slice-stream';
+import { sidesOf } from '../../src/activities/rows/slice-stream';
 import { PlacementPlan } from '../../src/domain/placement-plan';
 import type { PlacementSpec, Shard } from '../../src/domain/shard-map';
 import { SHARD_KEY, startShard, type InProcessShard, type ShardOptions } from '../support/in-process-shard';

@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { isSamePoint } from '../../src/activities/same-point';
+import { isSamePoint } from '../../src/activities/rows/same-point';
 
 const same = (a: string, b: string): boolean => isSamePoint(Buffer.from(a), Buffer.from(b));
 

@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { isInSlice, sidesOf } from '../../src/activities/slice-stream';
+import { isInSlice, sidesOf } from '../../src/activities/rows/slice-stream';
 import { PlacementPlan } from '../../src/domain/placement-plan';
 
 const aPlacement = fc

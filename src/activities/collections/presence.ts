@@ -4,7 +4,7 @@ import type { CallContext, ShardClient, ShardCollection } from '../../shards/sha
 import type { Move } from '../contract';
 import { collectionInFlux } from '../frame/failures';
 import type { ActivityScope } from '../frame/run-activity';
-import { sidesOf } from '../slice-stream';
+import { sidesOf } from '../rows/slice-stream';
 
 export function isNotFound(error: unknown): error is ShardError {
   return error instanceof ShardError && error.code === 'NotFound';

@@ -5,12 +5,12 @@
  * A cursor is taken between two ids that came by. Each stream then stands behind the last row before that place that is still there (its
  * anchor), so no stream of a resumed merge brings a row that came by before.
  */
-import { holderOf, type Holder } from '../domain/findings';
-import type { Shard, ShardAddress } from '../domain/shard-map';
-import type { PointElement } from '../shards/point-stream';
-import { idDigest, PointWalk, START, type WalkBatch, type WalkPosition } from '../shards/point-walk';
-import type { HolderCursor, RepairParties } from './contract';
-import type { ActivityScope } from './frame/run-activity';
+import { holderOf, type Holder } from '../../domain/findings';
+import type { Shard, ShardAddress } from '../../domain/shard-map';
+import type { PointElement } from '../../shards/point-stream';
+import { idDigest, PointWalk, START, type WalkBatch, type WalkPosition } from '../../shards/point-walk';
+import type { HolderCursor, RepairParties } from '../contract';
+import type { ActivityScope } from '../frame/run-activity';
 
 /** Ids that come by between two looks at the clock. */
 const IDS_PER_LOOK = 1_024;

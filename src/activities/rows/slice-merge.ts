@@ -6,10 +6,10 @@
  * A cursor is taken between two ids that came by. Each stream then stands behind its own last row before that place, so that
  * no stream of a resumed merge has taken a row that another one has still to bring.
  */
-import { PlacementPlan } from '../domain/placement-plan';
-import { PointWalk } from '../shards/point-walk';
-import type { ActivityScope } from './frame/run-activity';
-import type { Move, WalkCursor } from './contract';
+import { PlacementPlan } from '../../domain/placement-plan';
+import { PointWalk } from '../../shards/point-walk';
+import type { ActivityScope } from '../frame/run-activity';
+import type { Move, WalkCursor } from '../contract';
 import { SliceStream, sidesOf, type Side } from './slice-stream';
 
 /** Rows that come by between two looks at the clock. */

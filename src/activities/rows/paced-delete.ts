@@ -1,6 +1,6 @@
-import { DELETE_IDS_MAX } from '../domain/limits';
-import type { ShardClient } from '../shards/shard-client';
-import type { Attempt } from './frame/attempt';
+import { DELETE_IDS_MAX } from '../../domain/limits';
+import type { ShardClient } from '../../shards/shard-client';
+import type { Attempt } from '../frame/attempt';
 
 const FIRST_IDS = 1_000;
 const LEAST_IDS = 50;
