@@ -6,7 +6,7 @@ import { isNotFound } from './collections/presence';
 import type { CoordinatorActivities, Move } from './contract';
 import { findLeaders } from './frame/leaders';
 import { PacedDelete } from './rows/paced-delete';
-import { dropProbes } from './refuse-aliases';
+import { dropProbes } from './preflight/refuse-aliases';
 import type { ActivityScope } from './frame/run-activity';
 import { SliceStream } from './rows/slice-stream';
 

@@ -8,7 +8,7 @@ import { findLeaders } from './frame/leaders';
 import { inParallel } from './frame/in-parallel';
 import { LOOKS_IN_FLIGHT } from './mend';
 import { PacedDelete } from './rows/paced-delete';
-import { dropProbes } from './refuse-aliases';
+import { dropProbes } from './preflight/refuse-aliases';
 import type { ActivityScope } from './frame/run-activity';
 
 /** After so many points that their owners lack, the leaver will not be empty: what is left of it is kept without being asked for. */

@@ -1,6 +1,6 @@
-import { DomainError } from '../domain/errors';
-import { collectionInfos } from './collections/schemas';
-import type { PreflightInput, PreflightReport } from './contract';
+import { DomainError } from '../../domain/errors';
+import { collectionInfos } from '../collections/schemas';
+import type { PreflightInput, PreflightReport } from '../contract';
 import {
   agreedCollections,
   probeRouter,
@@ -9,9 +9,9 @@ import {
   requireAnswer,
   requireRouter,
   type Collections,
-} from './preflight-checks';
+} from './checks';
 import { refuseAliases } from './refuse-aliases';
-import type { ActivityScope } from './frame/run-activity';
+import type { ActivityScope } from '../frame/run-activity';
 
 /** Design step 1. Changes nothing but for a collection on the joiners for a moment (refuse-aliases.ts). Everything is asked side by side; the first check that fails, in this order, is the answer. */
 export async function preflightGrow(scope: ActivityScope, input: PreflightInput): Promise<PreflightReport> {

@@ -1,10 +1,10 @@
-import { DomainError } from '../domain/errors';
-import { PlacementPlan } from '../domain/placement-plan';
-import type { Shard } from '../domain/shard-map';
-import { PointWalk } from '../shards/point-walk';
-import type { CallContext } from '../shards/shard-client';
-import type { CoordinatorActivities, DrainPreflightInput } from './contract';
-import { inParallel } from './frame/in-parallel';
+import { DomainError } from '../../domain/errors';
+import { PlacementPlan } from '../../domain/placement-plan';
+import type { Shard } from '../../domain/shard-map';
+import { PointWalk } from '../../shards/point-walk';
+import type { CallContext } from '../../shards/shard-client';
+import type { CoordinatorActivities, DrainPreflightInput } from '../contract';
+import { inParallel } from '../frame/in-parallel';
 import {
   agreedCollections,
   probeRouter,
@@ -15,10 +15,10 @@ import {
   requireRouter,
   type Collections,
   type Role,
-} from './preflight-checks';
+} from './checks';
 import { refuseAliases } from './refuse-aliases';
-import type { ActivityScope } from './frame/run-activity';
-import { isInSlice } from './rows/slice-stream';
+import type { ActivityScope } from '../frame/run-activity';
+import { isInSlice } from '../rows/slice-stream';
 
 /** With the probes before it, this stays below what a waiting REST call and the activity's own life allow. */
 const CENSUS_MS = 4_000;

@@ -1,13 +1,13 @@
 import { createHash } from 'node:crypto';
 import { Context } from '@temporalio/activity';
-import { DomainError, type DomainErrorCode } from '../domain/errors';
-import type { ShardAddress } from '../domain/shard-map';
-import { probeName } from '../shards/probe-name';
-import type { ShardClient } from '../shards/shard-client';
-import type { CoordinatorActivities, MayWriteLate } from './contract';
-import { findLeaders } from './frame/leaders';
-import { inParallel } from './frame/in-parallel';
-import type { ActivityScope } from './frame/run-activity';
+import { DomainError, type DomainErrorCode } from '../../domain/errors';
+import type { ShardAddress } from '../../domain/shard-map';
+import { probeName } from '../../shards/probe-name';
+import type { ShardClient } from '../../shards/shard-client';
+import type { CoordinatorActivities, MayWriteLate } from '../contract';
+import { findLeaders } from '../frame/leaders';
+import { inParallel } from '../frame/in-parallel';
+import type { ActivityScope } from '../frame/run-activity';
 
 /** A shard as a refusal names it. */
 export interface Member {

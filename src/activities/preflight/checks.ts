@@ -3,13 +3,13 @@
  * together. What is found is a DomainError that says to the caller what was expected, what was seen and what to do.
  */
 import { setTimeout as delay } from 'node:timers/promises';
-import { DomainError, type DomainErrorCode } from '../domain/errors';
-import type { Shard, ShardAddress } from '../domain/shard-map';
-import { ShardError } from '../shards/errors';
-import { routerVersion } from '../shards/router-client';
-import type { CallContext, ShardCollection } from '../shards/shard-client';
-import { schemaDifference } from './collections/schemas';
-import type { ActivityScope } from './frame/run-activity';
+import { DomainError, type DomainErrorCode } from '../../domain/errors';
+import type { Shard, ShardAddress } from '../../domain/shard-map';
+import { ShardError } from '../../shards/errors';
+import { routerVersion } from '../../shards/router-client';
+import type { CallContext, ShardCollection } from '../../shards/shard-client';
+import { schemaDifference } from '../collections/schemas';
+import type { ActivityScope } from '../frame/run-activity';
 
 const PROBE_TIMEOUT_MS = 3_000;
 /** How long a client may take to create or drop a collection on all shards, before they count as disagreeing. */

@@ -1,8 +1,8 @@
-import { DomainError } from '../domain/errors';
-import type { ShardAddress } from '../domain/shard-map';
-import type { StandbyFinding } from './autoscale-contract';
+import { DomainError } from '../../domain/errors';
+import type { ShardAddress } from '../../domain/shard-map';
+import type { StandbyFinding } from '../autoscale-contract';
 import { preflightGrow } from './preflight-grow';
-import type { ActivityScope } from './frame/run-activity';
+import type { ActivityScope } from '../frame/run-activity';
 
 /** Reads only, side by side: for each one, what the preflight of a grow would say about it alone. */
 export async function probeStandbys(
