@@ -1,16 +1,16 @@
 import { SYSTEM_CLOCK } from './frame/attempt';
 import type { AutoscaleActivities } from './autoscale-contract';
-import { awaitRouters } from './await-routers';
+import { awaitRouters } from './move/await-routers';
 import { createChangeCluster } from './cluster/change-cluster';
-import { cleanJoiner } from './clean-joiner';
+import { cleanJoiner } from './move/clean-joiner';
 import { compareSegment } from './compare-segment';
-import { confirmSegment } from './confirm-segment';
+import { confirmSegment } from './move/confirm-segment';
 import type { CoordinatorActivities } from './contract';
-import { copyPage } from './copy-page';
+import { copyPage } from './move/copy-page';
 import type { ActivityDeps } from './frame/deps';
-import { dropSegment } from './drop-segment';
+import { dropSegment } from './move/drop-segment';
 import { inspectCollections } from './collections/inspect-collections';
-import { emptyLeaver } from './empty-leaver';
+import { emptyLeaver } from './move/empty-leaver';
 import { createConfirmLock } from './frame/lock-guard';
 import { listCollections } from './collections/list-collections';
 import { createLookAfterLock } from './cluster/look-after-lock';
@@ -22,12 +22,12 @@ import { probeStandbys } from './preflight/probe-standbys';
 import { readLoads } from './preflight/read-loads';
 import { refuseAliasesInMap } from './preflight/refuse-aliases';
 import { createRecallOperation } from './cluster/recall-operation';
-import { reconcileSegment } from './reconcile-segment';
+import { reconcileSegment } from './move/reconcile-segment';
 import { removeOrphanCollections } from './collections/remove-orphan-collections';
 import { activity, type ActivityRuntime } from './frame/run-activity';
 import { ShardDirectory } from './frame/shard-directory';
 import { createStartGrow } from './cluster/start-grow';
-import { warmUp } from './warm-up';
+import { warmUp } from './move/warm-up';
 
 export type { ActivityDeps } from './frame/deps';
 

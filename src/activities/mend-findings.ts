@@ -18,7 +18,7 @@ import type { FindingLedger } from './finding-ledger';
 import type { HolderStream } from './rows/holder-merge';
 import { inParallel } from './frame/in-parallel';
 import { decide, findingsOf, type Copy } from './judge-point';
-import { LOOKS_IN_FLIGHT } from './mend';
+import { LOOKS_IN_FLIGHT } from './move/apply-differences';
 import { PacedDelete } from './rows/paced-delete';
 import type { ActivityScope } from './frame/run-activity';
 import { cutToBodies } from './rows/slice-writer';

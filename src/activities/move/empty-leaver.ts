@@ -1,15 +1,15 @@
-import { DIFFERENCES_MAX } from '../domain/limits';
-import { PlacementPlan } from '../domain/placement-plan';
-import { PointWalk } from '../shards/point-walk';
-import type { ShardClient } from '../shards/shard-client';
-import { isNotFound, pointIfAny } from './collections/presence';
-import type { CoordinatorActivities } from './contract';
-import { findLeaders } from './frame/leaders';
-import { inParallel } from './frame/in-parallel';
-import { LOOKS_IN_FLIGHT } from './mend';
-import { PacedDelete } from './rows/paced-delete';
-import { dropProbes } from './preflight/refuse-aliases';
-import type { ActivityScope } from './frame/run-activity';
+import { DIFFERENCES_MAX } from '../../domain/limits';
+import { PlacementPlan } from '../../domain/placement-plan';
+import { PointWalk } from '../../shards/point-walk';
+import type { ShardClient } from '../../shards/shard-client';
+import { isNotFound, pointIfAny } from '../collections/presence';
+import type { CoordinatorActivities } from '../contract';
+import { findLeaders } from '../frame/leaders';
+import { inParallel } from '../frame/in-parallel';
+import { LOOKS_IN_FLIGHT } from './apply-differences';
+import { PacedDelete } from '../rows/paced-delete';
+import { dropProbes } from '../preflight/refuse-aliases';
+import type { ActivityScope } from '../frame/run-activity';
 
 /** After so many points that their owners lack, the leaver will not be empty: what is left of it is kept without being asked for. */
 const MISSING_MAX = 2_000;

@@ -1,11 +1,11 @@
-import { PlacementPlan } from '../domain/placement-plan';
-import { fetchRows } from '../shards/point-walk';
-import { whileCollectionExists } from './collections/presence';
-import type { CopyPageInput, CopyPageResult } from './contract';
-import { findLeaders } from './frame/leaders';
-import type { ActivityScope } from './frame/run-activity';
-import { SliceWriter } from './rows/slice-writer';
-import { isInSlice } from './rows/slice-stream';
+import { PlacementPlan } from '../../domain/placement-plan';
+import { fetchRows } from '../../shards/point-walk';
+import { whileCollectionExists } from '../collections/presence';
+import type { CopyPageInput, CopyPageResult } from '../contract';
+import { findLeaders } from '../frame/leaders';
+import type { ActivityScope } from '../frame/run-activity';
+import { SliceWriter } from '../rows/slice-writer';
+import { isInSlice } from '../rows/slice-stream';
 
 /**
  * Design step 5, one page: the donor's rows go to their owners as the bytes they came in (INV-6), while they are still being read.

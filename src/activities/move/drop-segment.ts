@@ -1,15 +1,15 @@
-import { DELETE_IDS_MAX, DIFFERENCES_MAX, SEGMENT_ROWS_MAX } from '../domain/limits';
-import { isNotFound, pointIfAny } from './collections/presence';
-import type { DropInput, DropResult, WalkCursor } from './contract';
+import { DELETE_IDS_MAX, DIFFERENCES_MAX, SEGMENT_ROWS_MAX } from '../../domain/limits';
+import { isNotFound, pointIfAny } from '../collections/presence';
+import type { DropInput, DropResult, WalkCursor } from '../contract';
 import { countsForNewWalk, DropLedger, type DropCounts, NOTHING_DROPPED } from './drop-ledger';
-import { findLeaders } from './frame/leaders';
-import { inParallel } from './frame/in-parallel';
-import { LOOKS_IN_FLIGHT } from './mend';
-import { PacedDelete } from './rows/paced-delete';
-import type { ActivityScope } from './frame/run-activity';
-import { SliceMerge } from './rows/slice-merge';
-import type { Side, SliceStream } from './rows/slice-stream';
-import { StopWatch } from './frame/stop-watch';
+import { findLeaders } from '../frame/leaders';
+import { inParallel } from '../frame/in-parallel';
+import { LOOKS_IN_FLIGHT } from './apply-differences';
+import { PacedDelete } from '../rows/paced-delete';
+import type { ActivityScope } from '../frame/run-activity';
+import { SliceMerge } from '../rows/slice-merge';
+import type { Side, SliceStream } from '../rows/slice-stream';
+import { StopWatch } from '../frame/stop-watch';
 
 /** Ids held in memory between two deletes, over all shards. */
 const HELD_ROWS_MAX = 2 * DELETE_IDS_MAX;

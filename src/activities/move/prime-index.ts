@@ -7,9 +7,9 @@
  * is brought up to date in the background within 24-33 s, also while clients write. Until then searches do not find the new points
  * (see shards/index-probe.ts), which loses nothing as long as the donors hold them too.
  */
-import { canProbe } from '../shards/index-probe';
-import type { CopyPageInput } from './contract';
-import type { ActivityScope } from './frame/run-activity';
+import { canProbe } from '../../shards/index-probe';
+import type { CopyPageInput } from '../contract';
+import type { ActivityScope } from '../frame/run-activity';
 
 /** Points of the first body for an owner whose index is to be primed. */
 export const PRIME_POINTS = 256;

@@ -1,10 +1,10 @@
-import { PlacementPlan } from '../domain/placement-plan';
-import type { Shard } from '../domain/shard-map';
-import { canProbe, findsSamples, takeSamples } from '../shards/index-probe';
-import type { CoordinatorActivities, Move } from './contract';
-import { inParallel } from './frame/in-parallel';
-import type { ActivityScope } from './frame/run-activity';
-import { isInSlice } from './rows/slice-stream';
+import { PlacementPlan } from '../../domain/placement-plan';
+import type { Shard } from '../../domain/shard-map';
+import { canProbe, findsSamples, takeSamples } from '../../shards/index-probe';
+import type { CoordinatorActivities, Move } from '../contract';
+import { inParallel } from '../frame/in-parallel';
+import type { ActivityScope } from '../frame/run-activity';
+import { isInSlice } from '../rows/slice-stream';
 
 const POLL_INTERVAL_MS = 250;
 /** Taking samples makes the shard read the whole collection. */

@@ -1,14 +1,14 @@
-import { DELETE_IDS_MAX } from '../domain/limits';
-import { PlacementPlan } from '../domain/placement-plan';
-import { PointWalk } from '../shards/point-walk';
-import type { ShardClient } from '../shards/shard-client';
-import { isNotFound } from './collections/presence';
-import type { CoordinatorActivities, Move } from './contract';
-import { findLeaders } from './frame/leaders';
-import { PacedDelete } from './rows/paced-delete';
-import { dropProbes } from './preflight/refuse-aliases';
-import type { ActivityScope } from './frame/run-activity';
-import { SliceStream } from './rows/slice-stream';
+import { DELETE_IDS_MAX } from '../../domain/limits';
+import { PlacementPlan } from '../../domain/placement-plan';
+import { PointWalk } from '../../shards/point-walk';
+import type { ShardClient } from '../../shards/shard-client';
+import { isNotFound } from '../collections/presence';
+import type { CoordinatorActivities, Move } from '../contract';
+import { findLeaders } from '../frame/leaders';
+import { PacedDelete } from '../rows/paced-delete';
+import { dropProbes } from '../preflight/refuse-aliases';
+import type { ActivityScope } from '../frame/run-activity';
+import { SliceStream } from '../rows/slice-stream';
 
 type CleanInput = Parameters<CoordinatorActivities['cleanJoiner']>[0];
 type CleanResult = Awaited<ReturnType<CoordinatorActivities['cleanJoiner']>>;

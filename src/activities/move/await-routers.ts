@@ -1,7 +1,7 @@
-import { ShardError } from '../shards/errors';
-import { routerVersion } from '../shards/router-client';
-import type { CoordinatorActivities, LaggingRouter } from './contract';
-import type { ActivityScope } from './frame/run-activity';
+import { ShardError } from '../../shards/errors';
+import { routerVersion } from '../../shards/router-client';
+import type { CoordinatorActivities, LaggingRouter } from '../contract';
+import type { ActivityScope } from '../frame/run-activity';
 
 const POLL_INTERVAL_MS = 100;
 const PROBE_TIMEOUT_MS = 2_000;

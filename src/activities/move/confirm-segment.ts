@@ -1,9 +1,9 @@
-import { SEGMENT_ROWS_MAX } from '../domain/limits';
-import type { CoordinatorActivities, WalkCursor } from './contract';
-import { findLeaders } from './frame/leaders';
-import type { ActivityScope } from './frame/run-activity';
-import { SliceMerge } from './rows/slice-merge';
-import { StopWatch } from './frame/stop-watch';
+import { SEGMENT_ROWS_MAX } from '../../domain/limits';
+import type { CoordinatorActivities, WalkCursor } from '../contract';
+import { findLeaders } from '../frame/leaders';
+import type { ActivityScope } from '../frame/run-activity';
+import { SliceMerge } from '../rows/slice-merge';
+import { StopWatch } from '../frame/stop-watch';
 
 type ConfirmInput = Parameters<CoordinatorActivities['confirmSegment']>[0];
 type ConfirmResult = Awaited<ReturnType<CoordinatorActivities['confirmSegment']>>;

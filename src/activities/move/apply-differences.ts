@@ -6,12 +6,12 @@
  * the same, the owner loses the new value until the next pass sees that the donor has it: mending counts as writing, and
  * only a pass that wrote nothing allows the flip (INV-4).
  */
-import { DELETE_IDS_MAX } from '../domain/limits';
-import type { ShardClient } from '../shards/shard-client';
-import type { Attempt } from './frame/attempt';
-import { inParallel } from './frame/in-parallel';
-import { isSamePoint } from './rows/same-point';
-import { cutToBodies } from './rows/slice-writer';
+import { DELETE_IDS_MAX } from '../../domain/limits';
+import type { ShardClient } from '../../shards/shard-client';
+import type { Attempt } from '../frame/attempt';
+import { inParallel } from '../frame/in-parallel';
+import { isSamePoint } from '../rows/same-point';
+import { cutToBodies } from '../rows/slice-writer';
 
 export interface Difference {
   readonly id: Buffer;

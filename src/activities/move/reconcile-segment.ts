@@ -1,12 +1,12 @@
-import { DIFFERENCES_MAX, SEGMENT_ROWS_MAX } from '../domain/limits';
-import { whileCollectionExists } from './collections/presence';
-import type { ReconcileInput, ReconcileResult, WalkCursor } from './contract';
-import { findLeaders } from './frame/leaders';
-import { settleAndMend, type Difference } from './mend';
-import type { ActivityScope } from './frame/run-activity';
-import { SliceMerge } from './rows/slice-merge';
-import type { SliceStream } from './rows/slice-stream';
-import { StopWatch } from './frame/stop-watch';
+import { DIFFERENCES_MAX, SEGMENT_ROWS_MAX } from '../../domain/limits';
+import { whileCollectionExists } from '../collections/presence';
+import type { ReconcileInput, ReconcileResult, WalkCursor } from '../contract';
+import { findLeaders } from '../frame/leaders';
+import { settleAndMend, type Difference } from './apply-differences';
+import type { ActivityScope } from '../frame/run-activity';
+import { SliceMerge } from '../rows/slice-merge';
+import type { SliceStream } from '../rows/slice-stream';
+import { StopWatch } from '../frame/stop-watch';
 
 /** What a heartbeat carries: where all before is compared and mended, and what was found up to there. */
 interface SegmentProgress {
