@@ -3,7 +3,7 @@ import type { AutoscaleActivities } from './autoscale-contract';
 import { awaitRouters } from './move/await-routers';
 import { createChangeCluster } from './cluster/change-cluster';
 import { cleanJoiner } from './move/clean-joiner';
-import { compareSegment } from './compare-segment';
+import { compareSegment } from './repair/compare-segment';
 import { confirmSegment } from './move/confirm-segment';
 import type { CoordinatorActivities } from './contract';
 import { copyPage } from './move/copy-page';

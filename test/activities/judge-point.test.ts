@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { decide, findingsOf, type Copy } from '../../src/activities/judge-point';
+import { decide, findingsOf, type Copy } from '../../src/activities/repair/judge-point';
 
 const raw = fc.integer({ min: 0, max: 3 }).map((value) => Buffer.from(`{"id":"a","payload":{"v":${value}}}`));
 const owned = fc.option(raw);

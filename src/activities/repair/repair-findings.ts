@@ -9,19 +9,19 @@
  * Between the last look at the owner and the write that follows a client may write the point there, and is overwritten. Quiver
  * has no conditional write, so this window can only be kept short: a few points at a time, the owner asked last.
  */
-import type { Finding, Holder } from '../domain/findings';
-import type { ShardClient } from '../shards/shard-client';
-import { isNotFound } from './collections/presence';
-import type { CompareInput } from './contract';
-import { collectionInFlux } from './frame/failures';
+import type { Finding, Holder } from '../../domain/findings';
+import type { ShardClient } from '../../shards/shard-client';
+import { isNotFound } from '../collections/presence';
+import type { CompareInput } from '../contract';
+import { collectionInFlux } from '../frame/failures';
 import type { FindingLedger } from './finding-ledger';
-import type { HolderStream } from './rows/holder-merge';
-import { inParallel } from './frame/in-parallel';
+import type { HolderStream } from '../rows/holder-merge';
+import { inParallel } from '../frame/in-parallel';
 import { decide, findingsOf, type Copy } from './judge-point';
-import { LOOKS_IN_FLIGHT } from './move/apply-differences';
-import { PacedDelete } from './rows/paced-delete';
-import type { ActivityScope } from './frame/run-activity';
-import { cutToBodies } from './rows/slice-writer';
+import { LOOKS_IN_FLIGHT } from '../move/apply-differences';
+import { PacedDelete } from '../rows/paced-delete';
+import type { ActivityScope } from '../frame/run-activity';
+import { cutToBodies } from '../rows/slice-writer';
 
 /** A point that lies on shards which do not own it. */
 export interface Misplaced {

@@ -7,9 +7,9 @@ import {
   type FindingSample,
   type Holder,
   type HolderFindings,
-} from '../domain/findings';
-import { FINDING_SAMPLES_MAX } from '../domain/limits';
-import type { CompareResult, HolderCursor } from './contract';
+} from '../../domain/findings';
+import { FINDING_SAMPLES_MAX } from '../../domain/limits';
+import type { CompareResult, HolderCursor } from '../contract';
 
 /** What a heartbeat carries. Up to the cursor all is seen and mended; `mended` also tells of what was mended behind it since. */
 export type SegmentProgress = Omit<CompareResult, 'lateWritesUntilMs'>;

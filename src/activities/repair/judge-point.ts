@@ -2,8 +2,8 @@
  * What is wrong with a point of which shards hold copies that do not own it, and what a repair does about it. Decides on what the
  * holders answered just now; whoever cannot be asked makes the attempt fail before it comes to this (INV-8).
  */
-import type { Finding, Holder } from '../domain/findings';
-import { isSamePoint } from './rows/same-point';
+import type { Finding, Holder } from '../../domain/findings';
+import { isSamePoint } from '../rows/same-point';
 
 export interface Copy {
   readonly holder: Holder;

@@ -1,13 +1,13 @@
-import { PlacementPlan } from '../domain/placement-plan';
-import { DIFFERENCES_MAX, SEGMENT_ROWS_MAX } from '../domain/limits';
-import type { CompareInput, CompareResult } from './contract';
-import { findLeaders } from './frame/leaders';
+import { PlacementPlan } from '../../domain/placement-plan';
+import { DIFFERENCES_MAX, SEGMENT_ROWS_MAX } from '../../domain/limits';
+import type { CompareInput, CompareResult } from '../contract';
+import { findLeaders } from '../frame/leaders';
 import { FindingLedger, type SegmentProgress } from './finding-ledger';
-import { HolderMerge, type HolderStream, type Visit } from './rows/holder-merge';
+import { HolderMerge, type HolderStream, type Visit } from '../rows/holder-merge';
 import { findingsOf } from './judge-point';
-import { FindingMender, type Misplaced } from './mend-findings';
-import type { ActivityScope } from './frame/run-activity';
-import { StopWatch } from './frame/stop-watch';
+import { FindingMender, type Misplaced } from './repair-findings';
+import type { ActivityScope } from '../frame/run-activity';
+import { StopWatch } from '../frame/stop-watch';
 
 /**
  * One segment of a check or a repair. Safe points, in this order, whatever dies in between:
