@@ -1,11 +1,11 @@
 import { SYSTEM_CLOCK } from './frame/attempt';
-import type { AutoscaleActivities } from './autoscale-contract';
+import type { AutoscaleActivities } from '../contract/evaluation-activities';
 import { awaitRouters } from './move/await-routers';
 import { createChangeCluster } from './cluster/change-cluster';
 import { cleanJoiner } from './move/clean-joiner';
 import { compareSegment } from './repair/compare-segment';
 import { confirmSegment } from './move/confirm-segment';
-import type { CoordinatorActivities } from './contract';
+import type { CoordinatorActivities } from '../contract/activities';
 import { copyPage } from './move/copy-page';
 import type { ActivityDeps } from './frame/deps';
 import { dropSegment } from './move/drop-segment';

@@ -2,7 +2,7 @@
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
 import express, { type Express } from 'express';
 import type { Logger } from 'pino';
-import type { OperationSettings } from '../workflows/messages';
+import type { OperationSettings } from '../contract/messages';
 import type { Authenticator } from './auth';
 import { autoscaleRouter } from './autoscale';
 import type { AutoscaleGateway } from './autoscale-gateway';

@@ -16,7 +16,7 @@ import {
   type AutoscaleInput,
   type EvaluationResult,
   type OperationSettings,
-} from '../workflows/messages';
+} from '../contract/messages';
 import type { ClusterGateway } from './cluster-gateway';
 import { unavailable, type ApiError } from './problem';
 import { TemporalCalls, updateTrouble, type TemporalCallsOptions } from './temporal-calls';

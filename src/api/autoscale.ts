@@ -14,7 +14,7 @@ import {
   type PolicyBody,
 } from '../wire/autoscale';
 import { describeIssues } from '../wire/problem';
-import type { EvaluationResult } from '../workflows/messages';
+import type { EvaluationResult } from '../contract/messages';
 import type { ApiDeps } from './app';
 import type { ScheduleLook } from './autoscale-gateway';
 import { ApiError } from './problem';

@@ -2,7 +2,7 @@
 import { WithStartWorkflowOperation, WorkflowExecutionAlreadyStartedError } from '@temporalio/client';
 import { WorkflowNotFoundError } from '@temporalio/common';
 import type { Logger } from 'pino';
-import type { ClusterAnswer, ClusterTransition } from '../activities/contract';
+import type { ClusterAnswer, ClusterTransition } from '../contract/activities';
 import type { ClusterState, OperationKind } from '../domain/cluster-state';
 import type { OperationProgress } from '../domain/progress';
 import type { ShardMap } from '../domain/shard-map';
@@ -24,7 +24,7 @@ import {
   type OperationInput,
   type OperationRequest,
   type OperationSettings,
-} from '../workflows/messages';
+} from '../contract/messages';
 import { ApiError } from './problem';
 import { Semaphore } from './semaphore';
 import { refused, TemporalCalls, updateTrouble, type TemporalCallsOptions } from './temporal-calls';

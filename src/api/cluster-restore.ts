@@ -15,7 +15,7 @@ import { clusterStartOptions } from '../temporal/cluster-start';
 import type { ClusterTraces, Survey } from '../temporal/lost-cluster';
 import type { Published } from '../temporal/published';
 import type { StateFile } from '../wire/cluster-map';
-import { CLUSTER_WORKFLOW, clusterWorkflowId, stateQuery } from '../workflows/messages';
+import { CLUSTER_WORKFLOW, clusterWorkflowId, stateQuery } from '../contract/messages';
 import { ApiError, unavailable } from './problem';
 import { queryTrouble, TemporalCalls, updateTrouble, type TemporalCallsOptions } from './temporal-calls';
 

@@ -1,7 +1,7 @@
 import { Router } from 'express';
 import type { OperationRecord } from '../domain/cluster-state';
 import type { OperationList, OperationView } from '../wire/coordinator-api';
-import { operationWorkflowId, parseOperationId } from '../workflows/messages';
+import { operationWorkflowId, parseOperationId } from '../contract/messages';
 import type { ApiDeps } from './app';
 import { endedFromOutside, viewOfProgress, viewOfRecord } from './operation-view';
 import { ApiError } from './problem';

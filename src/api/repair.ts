@@ -4,7 +4,7 @@ import type { z } from 'zod';
 import type { Holder } from '../domain/findings';
 import { normalizeShardUrl } from '../domain/shard-map';
 import { checkBodySchema, repairBodySchema, type StartedOperation } from '../wire/repair';
-import type { RepairRequest } from '../workflows/messages';
+import type { RepairRequest } from '../contract/messages';
 import type { ApiDeps } from './app';
 import { jsonBody, readAddress, readBody, readIdempotencyKey } from './requests';
 import { methodNotAllowed } from './routing';

@@ -7,7 +7,7 @@ import {
   growBySeveralBodySchema,
   replaceAddressBodySchema,
 } from '../wire/coordinator-api';
-import type { DrainRequest, GrowRequest } from '../workflows/messages';
+import type { DrainRequest, GrowRequest } from '../contract/messages';
 import type { ApiDeps } from './app';
 import { jsonBody, readAddress, readAddressChange, readBody, readIdempotencyKey, readShardId } from './requests';
 import { methodNotAllowed } from './routing';

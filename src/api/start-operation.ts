@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { Response } from 'express';
 import type { OperationKind } from '../domain/cluster-state';
-import { operationIdOf, type AnnouncedAnswer, type OperationRequest } from '../workflows/messages';
+import { operationIdOf, type AnnouncedAnswer, type OperationRequest } from '../contract/messages';
 import type { ApiDeps } from './app';
 import { ApiError } from './problem';
 

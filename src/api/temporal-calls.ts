@@ -11,7 +11,7 @@ import {
 import { ApplicationFailure, CancelledFailure, WorkflowNotFoundError } from '@temporalio/common';
 import { bounded, CallTimedOutError, ShuttingDownError } from '../temporal/bounded';
 import type { ClusterTraces } from '../temporal/lost-cluster';
-import { clusterWorkflowId } from '../workflows/messages';
+import { clusterWorkflowId } from '../contract/messages';
 import { ApiError, isProblemCode, unavailable } from './problem';
 
 export interface TemporalCallsOptions {

@@ -19,8 +19,8 @@ import {
   taskQueue,
   type AutoscaleInput,
   type OperationSettings,
-} from '../workflows/messages';
-import { CLUSTER_ATTRIBUTE } from '../workflows/search-attributes';
+} from '../contract/messages';
+import { CLUSTER_ATTRIBUTE } from '../contract/search-attributes';
 
 export interface AutoscaleScheduleOptions {
   readonly schedules: ScheduleClient;

@@ -17,7 +17,7 @@ import {
   stateQuery,
   type OperationSettings,
   type RecoverInput,
-} from '../workflows/messages';
+} from '../contract/messages';
 import { operationStartOptions } from './operation-start';
 
 export type LockLook =

@@ -8,7 +8,7 @@ import { DomainError } from '../domain/errors';
 import { normalizeMap } from '../domain/shard-map';
 import { stateFileSchema } from '../wire/cluster-map';
 import { describeIssues } from '../wire/problem';
-import { CLUSTER_WORKFLOW, clusterWorkflowId } from '../workflows/messages';
+import { CLUSTER_WORKFLOW, clusterWorkflowId } from '../contract/messages';
 import { clusterStartOptions } from './cluster-start';
 import type { ClusterTraces } from './lost-cluster';
 

@@ -3,7 +3,7 @@ import type { Logger } from 'pino';
 import { isBehind, type PublishedState } from '../domain/cluster-state';
 import type { KnownState } from '../domain/restored-state';
 import type { ShardMap } from '../domain/shard-map';
-import { clusterWorkflowId } from '../workflows/messages';
+import { clusterWorkflowId } from '../contract/messages';
 import { CallTimedOutError } from './bounded';
 import type { Published } from './published';
 

@@ -10,8 +10,8 @@ import {
   type OperationRequest,
   type RecoverRequest,
   type RepairRequest,
-} from '../workflows/messages';
-import { CLUSTER_ATTRIBUTE } from '../workflows/search-attributes';
+} from '../contract/messages';
+import { CLUSTER_ATTRIBUTE } from '../contract/search-attributes';
 
 /** What the Web UI shows of an operation in lists and at its top. */
 interface Description {

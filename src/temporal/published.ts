@@ -10,7 +10,7 @@ import {
   taskQueue,
   type PublishedInput,
   type PublishedRecord,
-} from '../workflows/messages';
+} from '../contract/messages';
 import { bounded } from './bounded';
 import type { FileReading, PublishedFile } from './published-file';
 

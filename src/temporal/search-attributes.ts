@@ -1,6 +1,6 @@
 import type { Connection } from '@temporalio/client';
 import type { Logger } from 'pino';
-import { CLUSTER_ATTRIBUTE, PHASE_ATTRIBUTE } from '../workflows/search-attributes';
+import { CLUSTER_ATTRIBUTE, PHASE_ATTRIBUTE } from '../contract/search-attributes';
 import { bounded } from './bounded';
 
 const NAMES = [CLUSTER_ATTRIBUTE.name, PHASE_ATTRIBUTE.name];

@@ -7,8 +7,8 @@ import {
   type NativeConnection,
   type WorkflowBundleOption,
 } from '@temporalio/worker';
-import type { CoordinatorActivities } from '../activities/contract';
-import { taskQueue } from '../workflows/messages';
+import type { CoordinatorActivities } from '../contract/activities';
+import { taskQueue } from '../contract/messages';
 
 /** Made by `npm run build`, so that a worker starts without compiling the workflows first. */
 export const WORKFLOW_BUNDLE = 'workflow-bundle.js';

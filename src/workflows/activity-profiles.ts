@@ -4,8 +4,8 @@
  * silence (INV-9).
  */
 import { proxyActivities, type ActivityOptions } from '@temporalio/workflow';
-import type { AutoscaleActivities } from '../activities/autoscale-contract';
-import type { CoordinatorActivities, LockGuard } from '../activities/contract';
+import type { AutoscaleActivities } from '../contract/evaluation-activities';
+import type { CoordinatorActivities, LockGuard } from '../contract/activities';
 import type { Timings } from '../domain/limits';
 
 const BLIP: NonNullable<ActivityOptions['retry']> = {

@@ -12,14 +12,14 @@
  * grow is refused. An evaluation waits for no grow to end: the grow is an operation of its own.
  */
 import { ActivityFailure, ApplicationFailure, setCurrentDetails, uuid4 } from '@temporalio/workflow';
-import type { LockLook, ObservedCluster, StandbyFinding } from '../activities/autoscale-contract';
-import type { ClusterTransition } from '../activities/contract';
+import type { LockLook, ObservedCluster, StandbyFinding } from '../contract/evaluation-activities';
+import type { ClusterTransition } from '../contract/activities';
 import { decide, needsLoads, type Decision, type ShardLoad } from '../domain/autoscale';
 import type { Evaluation, Standby } from '../domain/autoscale-state';
 import { shardAtAddress, type ShardAddress } from '../domain/shard-map';
 import { activityProfiles, evaluationProfiles } from './activity-profiles';
 import { nowMs } from './clock';
-import type { AutoscaleInput, EvaluationResult, GrowInput, Refusal } from './messages';
+import type { AutoscaleInput, EvaluationResult, GrowInput, Refusal } from '../contract/messages';
 import { evaluationDetails } from './operation-details';
 
 /** Standbys that one evaluation begins to grow by, one after the other. What is left is for the next one. */

@@ -19,7 +19,7 @@ import {
   setHandler,
   workflowInfo,
 } from '@temporalio/workflow';
-import type { ClusterAnswer, ClusterTransition } from '../activities/contract';
+import type { ClusterAnswer, ClusterTransition } from '../contract/activities';
 import {
   addStandby,
   isSameNotice,
@@ -51,7 +51,7 @@ import { changeByHand } from '../domain/manual-changes';
 import { refuseMember } from '../domain/preconditions';
 import { nowMs } from './clock';
 import { answering } from './domain-failures';
-import { lockQuery, mapQuery, stateQuery, transitionUpdate, type ClusterInput } from './messages';
+import { lockQuery, mapQuery, stateQuery, transitionUpdate, type ClusterInput } from '../contract/messages';
 import { clusterDetails } from './operation-details';
 
 export async function cluster(input: ClusterInput): Promise<void> {

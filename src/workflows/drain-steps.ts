@@ -1,7 +1,7 @@
 import { ApplicationFailure } from '@temporalio/workflow';
-import type { Move } from '../activities/contract';
+import type { Move } from '../contract/activities';
 import type { Shard, ShardMap } from '../domain/shard-map';
-import type { DrainInput } from './messages';
+import type { DrainInput } from '../contract/messages';
 import { idsOf, noteLateWrites, type MoveParties } from './move-points';
 import { MoveSteps } from './move-steps';
 import { count, counted } from './operation-details';

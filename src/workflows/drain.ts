@@ -19,7 +19,7 @@
  */
 import type { OperationOutcome } from '../domain/progress';
 import { DrainSteps } from './drain-steps';
-import type { DrainInput } from './messages';
+import type { DrainInput } from '../contract/messages';
 import { moveOperation } from './move-operation';
 import { copyPoints, reconcileUntilClean } from './move-points';
 import { beginRun } from './operation-run';

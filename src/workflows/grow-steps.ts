@@ -1,6 +1,6 @@
-import type { Move, PreflightReport } from '../activities/contract';
+import type { Move, PreflightReport } from '../contract/activities';
 import type { Shard, ShardMap } from '../domain/shard-map';
-import type { GrowInput } from './messages';
+import type { GrowInput } from '../contract/messages';
 import { idsOf, moveOf, prepareCollections, type MoveParties } from './move-points';
 import { MoveSteps } from './move-steps';
 import { count, counted } from './operation-details';

@@ -19,7 +19,7 @@
  */
 import type { OperationOutcome } from '../domain/progress';
 import { GrowSteps } from './grow-steps';
-import type { GrowInput } from './messages';
+import type { GrowInput } from '../contract/messages';
 import { moveOperation } from './move-operation';
 import { copyPoints, reconcileUntilClean } from './move-points';
 import { beginRun } from './operation-run';

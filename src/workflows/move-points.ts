@@ -9,7 +9,7 @@
  * so a workflow that continues as new goes on where it stood.
  */
 import { CancellationScope, isCancellation } from '@temporalio/workflow';
-import type { CollectionInfo, MayWriteLate } from '../activities/contract';
+import type { CollectionInfo, MayWriteLate } from '../contract/activities';
 import {
   COPY_WINDOW_MAX,
   COPY_WINDOW_PER_DONOR,
@@ -21,7 +21,7 @@ import type { Shard } from '../domain/shard-map';
 import { nowMs } from './clock';
 import { count } from './operation-details';
 import type { OperationRun } from './operation-run';
-import type { CopyState, PassState } from './operation-state';
+import type { CopyState, PassState } from '../contract/operation-state';
 
 const PAGE_STEP_ROWS = PAGE_ROWS_MAX - PAGE_OVERLAP_ROWS;
 

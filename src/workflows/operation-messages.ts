@@ -8,8 +8,8 @@ import {
   operationStateQuery,
   progressQuery,
   type AnnouncedAnswer,
-} from './messages';
-import type { OperationState } from './operation-state';
+} from '../contract/messages';
+import type { OperationState } from '../contract/operation-state';
 
 /** The reason of a cancel stays in the history and in the outcome. */
 const CANCEL_REASON_CHARS_MAX = 200;

@@ -12,7 +12,7 @@
 import { allHandlersFinished, condition, continueAsNew, setHandler, workflowInfo } from '@temporalio/workflow';
 import { laterPublished, type PublishedState } from '../domain/cluster-state';
 import { HISTORY_EVENTS_MAX } from '../domain/limits';
-import { publishedQuery, publishUpdate, type PublishedInput, type PublishedRecord } from './messages';
+import { publishedQuery, publishUpdate, type PublishedInput, type PublishedRecord } from '../contract/messages';
 
 export async function published(input: PublishedInput): Promise<void> {
   let kept: PublishedState | null = input.kept;

@@ -17,11 +17,11 @@ import type { ShardMap } from '../domain/shard-map';
 import { nowMs } from './clock';
 import { DrainSteps } from './drain-steps';
 import { GrowSteps } from './grow-steps';
-import type { RecoverInput } from './messages';
+import type { RecoverInput } from '../contract/messages';
 import type { MoveSteps } from './move-steps';
 import { messageOf, succeed, undoForAnother } from './operation-end';
 import { beginRun, type OperationRun } from './operation-run';
-import type { OperationState } from './operation-state';
+import type { OperationState } from '../contract/operation-state';
 
 export async function recover(input: RecoverInput): Promise<OperationOutcome> {
   const { run } = beginRun('recover', input, recover, { canBeCancelled: false });

@@ -1,5 +1,5 @@
 import { ApplicationFailure } from '@temporalio/workflow';
-import type { InspectedCollection, MayWriteLate, RepairParties } from '../activities/contract';
+import type { InspectedCollection, MayWriteLate, RepairParties } from '../contract/activities';
 import {
   addByHolder,
   describePass,
@@ -17,11 +17,11 @@ import { requireParties } from '../domain/repair-request';
 import { placementSpec, type ShardMap } from '../domain/shard-map';
 import { nowMs } from './clock';
 import { answering } from './domain-failures';
-import type { RepairInput } from './messages';
+import type { RepairInput } from '../contract/messages';
 import { moveOf, noteLateWrites } from './move-points';
 import { count } from './operation-details';
 import type { OperationRun } from './operation-run';
-import type { RepairState } from './operation-state';
+import type { RepairState } from '../contract/operation-state';
 import { awaitRouters, routersHoldTheMap } from './router-steps';
 import { applyTransition } from './transition';
 

@@ -19,7 +19,7 @@ import {
   isCancellation,
 } from '@temporalio/workflow';
 import type { OperationOutcome } from '../domain/progress';
-import type { RepairInput } from './messages';
+import type { RepairInput } from '../contract/messages';
 import { answerRefused, end, endOf, failureType, messageOf } from './operation-end';
 import { beginRun, cancelled, type OperationRun } from './operation-run';
 import { RepairSteps } from './repair-steps';

@@ -1,4 +1,4 @@
-import type { CoordinatorActivities } from '../../src/activities/contract';
+import type { CoordinatorActivities } from '../../src/contract/activities';
 import { probeName } from '../../src/shards/probe-name';
 import { startShard, type InProcessShard } from '../support/in-process-shard';
 import { COLLECTION, MovingCluster, point, SCHEMA } from './moving-cluster';

@@ -1,6 +1,6 @@
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import type { PreflightInput } from '../../src/activities/contract';
+import type { PreflightInput } from '../../src/contract/activities';
 import { isProbeName, probeName } from '../../src/shards/probe-name';
 import { startShard, type InProcessShard } from '../support/in-process-shard';
 import { COLLECTION, MovingCluster, point, SCHEMA } from './moving-cluster';

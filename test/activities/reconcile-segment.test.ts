@@ -1,5 +1,5 @@
 import { CancelledFailure } from '@temporalio/activity';
-import type { ReconcileResult } from '../../src/activities/contract';
+import type { ReconcileResult } from '../../src/contract/activities';
 import { COLLECTION, MovingCluster, point, SCHEMA } from './moving-cluster';
 
 let cluster: MovingCluster;

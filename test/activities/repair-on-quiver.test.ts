@@ -7,7 +7,7 @@ import { MockActivityEnvironment } from '@temporalio/testing';
 import { DefaultLogger } from '@temporalio/worker';
 import pino from 'pino';
 import { createActivities } from '../../src/activities';
-import type { CompareInput, CompareResult, CoordinatorActivities, RepairParties } from '../../src/activities/contract';
+import type { CompareInput, CompareResult, CoordinatorActivities, RepairParties } from '../../src/contract/activities';
 import { PlacementPlan } from '../../src/domain/placement-plan';
 import { describeWithQuiver, quiverBinary, startQuiver, type RealQuiver } from '../support/real-quiver';
 

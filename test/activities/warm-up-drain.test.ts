@@ -1,4 +1,4 @@
-import type { CoordinatorActivities } from '../../src/activities/contract';
+import type { CoordinatorActivities } from '../../src/contract/activities';
 import { COLLECTION, MovingCluster, point } from './moving-cluster';
 
 const LEAVER = 1;

@@ -13,8 +13,8 @@ import { ApiError } from '../../src/api/problem';
 import { keyDigest } from '../../src/config';
 import { seedState, type ClusterState, type OperationKind } from '../../src/domain/cluster-state';
 import { DEFAULT_TIMINGS } from '../../src/domain/limits';
-import type { EvaluationResult, OperationInput, OperationRequest } from '../../src/workflows/messages';
-import type { ClusterTransition } from '../../src/activities/contract';
+import type { EvaluationResult, OperationInput, OperationRequest } from '../../src/contract/messages';
+import type { ClusterTransition } from '../../src/contract/activities';
 
 export const KEYS = { read: 'key-of-read', write: 'key-of-write', admin: 'key-of-admin' } as const;
 

@@ -3,7 +3,7 @@ import { pino } from 'pino';
 import { TemporalAutoscaleGateway, type TemporalAutoscaleOptions } from '../../src/api/autoscale-gateway';
 import { ApiError } from '../../src/api/problem';
 import { DEFAULT_POLICY, type AutoscalePolicy } from '../../src/domain/autoscale-state';
-import { autoscaleScheduleId, evaluationWorkflowId, stateQuery, transitionUpdate } from '../../src/workflows/messages';
+import { autoscaleScheduleId, evaluationWorkflowId, stateQuery, transitionUpdate } from '../../src/contract/messages';
 import { waitFor } from '../support/wait-for';
 import { ClusterFixture, FAST, startTemporal, type TemporalForTests } from '../workflows/cluster-fixture';
 

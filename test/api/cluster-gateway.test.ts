@@ -3,7 +3,7 @@ import { Client, Connection } from '@temporalio/client';
 import { ApplicationFailure } from '@temporalio/common';
 import { DefaultLogger, NativeConnection, Runtime, Worker } from '@temporalio/worker';
 import { createChangeCluster } from '../../src/activities/cluster/change-cluster';
-import type { CoordinatorActivities } from '../../src/activities/contract';
+import type { CoordinatorActivities } from '../../src/contract/activities';
 import { TemporalGateway } from '../../src/api/cluster-gateway';
 import { ApiError, toProblem, type ProblemCode } from '../../src/api/problem';
 import { DEFAULT_TIMINGS } from '../../src/domain/limits';
@@ -14,7 +14,7 @@ import { ClusterTraces } from '../../src/temporal/lost-cluster';
 import { Published } from '../../src/temporal/published';
 import { locateTemporalCli } from '../../src/temporal/temporal-cli';
 import { createWorker } from '../../src/temporal/worker';
-import { clusterWorkflowId, operationWorkflowId, taskQueue, type GrowInput } from '../../src/workflows/messages';
+import { clusterWorkflowId, operationWorkflowId, taskQueue, type GrowInput } from '../../src/contract/messages';
 import { pino } from 'pino';
 import { waitFor } from '../support/wait-for';
 

@@ -1,6 +1,6 @@
 /** A stand-in for a grow that is long enough to continue as new: its update is answered in the first run only. */
 import { allHandlersFinished, condition, continueAsNew, setHandler } from '@temporalio/workflow';
-import { announcedQuery, announcedUpdate, type GrowInput } from '../../src/workflows/messages';
+import { announcedQuery, announcedUpdate, type GrowInput } from '../../src/contract/messages';
 
 export async function grow(input: GrowInput): Promise<void> {
   const answer = { map: { version: 1, shards: [], joining: [], leaving: [] }, shardIds: [1], request: input.request };

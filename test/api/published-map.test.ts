@@ -1,5 +1,5 @@
 import { pino } from 'pino';
-import type { ClusterTransition } from '../../src/activities/contract';
+import type { ClusterTransition } from '../../src/contract/activities';
 import { unavailable } from '../../src/api/problem';
 import { PublishedMap, type PublishedMapOptions } from '../../src/api/published-map';
 import {

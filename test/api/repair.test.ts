@@ -1,6 +1,6 @@
 import type { Findings } from '../../src/domain/findings';
 import { NOTHING_FOUND } from '../../src/domain/findings';
-import { newOperationState } from '../../src/workflows/operation-state';
+import { newOperationState } from '../../src/contract/operation-state';
 import { operationViewSchema } from '../../src/wire/coordinator-api';
 import { problemSchema } from '../../src/wire/problem';
 import { ApiServer, KEYS, STATE, type Call } from './api-server';

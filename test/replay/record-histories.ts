@@ -9,7 +9,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { WorkflowHandle } from '@temporalio/client';
 import { temporal as proto } from '@temporalio/proto';
-import type { ClusterTransition } from '../../src/activities/contract';
+import type { ClusterTransition } from '../../src/contract/activities';
 import { DEFAULT_POLICY } from '../../src/domain/autoscale-state';
 import { publishedPart } from '../../src/domain/cluster-state';
 import {
@@ -20,7 +20,7 @@ import {
   publishUpdate,
   taskQueue,
   transitionUpdate,
-} from '../../src/workflows/messages';
+} from '../../src/contract/messages';
 import { ClusterFixture, startTemporal, type TemporalForTests } from '../workflows/cluster-fixture';
 
 const RELEASE = '0.2';

@@ -2,7 +2,7 @@ import { Connection, ScheduleClient, type ScheduleDescription } from '@temporali
 import { DEFAULT_POLICY, type AutoscalePolicy } from '../../src/domain/autoscale-state';
 import { DEFAULT_TIMINGS } from '../../src/domain/limits';
 import { ensureAutoscaleSchedule, type EnsuredSchedule } from '../../src/temporal/autoscale-schedule';
-import { autoscaleScheduleId, taskQueue, type OperationSettings } from '../../src/workflows/messages';
+import { autoscaleScheduleId, taskQueue, type OperationSettings } from '../../src/contract/messages';
 import { sharedTemporal } from '../support/temporal';
 
 let connection: Connection;

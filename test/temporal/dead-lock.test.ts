@@ -5,7 +5,7 @@ import { publishedPart, seedState, type ClusterState, type PublishedState } from
 import { DEFAULT_TIMINGS } from '../../src/domain/limits';
 import { announce, flip, release, reserve } from '../../src/domain/lock-transitions';
 import { recoverDeadLock, type LockLook } from '../../src/temporal/dead-lock';
-import { clusterWorkflowId, operationWorkflowId, publishedWorkflowId } from '../../src/workflows/messages';
+import { clusterWorkflowId, operationWorkflowId, publishedWorkflowId } from '../../src/contract/messages';
 
 const at = (name: string) => ({ primary_url: `http://${name}:6333`, replica_urls: [] });
 const HOLDER = 'grow-a';

@@ -3,7 +3,7 @@ import { publishedPart, seedState, type PublishedState } from '../../src/domain/
 import { ClusterTraces, type AskRouter } from '../../src/temporal/lost-cluster';
 import type { Published } from '../../src/temporal/published';
 import type { FileReading } from '../../src/temporal/published-file';
-import type { PublishedRecord } from '../../src/workflows/messages';
+import type { PublishedRecord } from '../../src/contract/messages';
 
 const SEED = publishedPart(seedState([{ primary_url: 'http://s0:6333', replica_urls: [] }]));
 const version = (n: number, nextId = 1): PublishedState => ({ ...SEED, map: { ...SEED.map, version: n }, nextId });

@@ -10,7 +10,7 @@ import { announce, reserve } from '../../src/domain/lock-transitions';
 import { readStateFile } from '../../src/temporal/ensure-cluster';
 import { Published } from '../../src/temporal/published';
 import { PublishedFile } from '../../src/temporal/published-file';
-import { PUBLISHED_WORKFLOW, publishedWorkflowId, taskQueue, type PublishedInput } from '../../src/workflows/messages';
+import { PUBLISHED_WORKFLOW, publishedWorkflowId, taskQueue, type PublishedInput } from '../../src/contract/messages';
 import { sharedTemporal } from '../support/temporal';
 import { waitFor } from '../support/wait-for';
 

@@ -1,5 +1,5 @@
 import { createStartGrow } from '../../src/activities/cluster/start-grow';
-import type { ClusterTransition } from '../../src/activities/contract';
+import type { ClusterTransition } from '../../src/contract/activities';
 import { DEFAULT_POLICY, type AutoscalePolicy, type AutoscaleState } from '../../src/domain/autoscale-state';
 import {
   cancelUpdate,
@@ -10,7 +10,7 @@ import {
   taskQueue,
   transitionUpdate,
   type EvaluationResult,
-} from '../../src/workflows/messages';
+} from '../../src/contract/messages';
 import { startShard, type InProcessShard } from '../support/in-process-shard';
 import { waitFor } from '../support/wait-for';
 import { ClusterFixture, FAST, startTemporal, type TemporalForTests } from './cluster-fixture';

@@ -34,7 +34,7 @@ import {
   type GrowInput,
   type OperationInput,
   type OperationRequest,
-} from '../../src/workflows/messages';
+} from '../../src/contract/messages';
 import { SHARD_KEY, startShard, type InProcessShard } from '../support/in-process-shard';
 import { waitFor } from '../support/wait-for';
 

@@ -1,7 +1,7 @@
 import { WorkflowUpdateFailedError } from '@temporalio/client';
 import { ApplicationFailure } from '@temporalio/common';
 import { PlacementPlan } from '../../src/domain/placement-plan';
-import { cancelUpdate, transitionUpdate } from '../../src/workflows/messages';
+import { cancelUpdate, transitionUpdate } from '../../src/contract/messages';
 import type { InProcessShard } from '../support/in-process-shard';
 import type { Fault, FaultMatch } from '../support/shard-faults';
 import { waitFor } from '../support/wait-for';

@@ -2,7 +2,7 @@ import { WorkflowFailedError, WorkflowUpdateFailedError } from '@temporalio/clie
 import { ApplicationFailure } from '@temporalio/common';
 import type { Fault, FaultMatch } from '../support/shard-faults';
 import { PlacementPlan } from '../../src/domain/placement-plan';
-import { cancelUpdate, transitionUpdate } from '../../src/workflows/messages';
+import { cancelUpdate, transitionUpdate } from '../../src/contract/messages';
 import { waitFor } from '../support/wait-for';
 import { ClusterFixture, FAST, pointJson, startTemporal, type TemporalForTests } from './cluster-fixture';
 

@@ -1,9 +1,9 @@
 import { randomUUID } from 'node:crypto';
-import type { ClusterTransition } from '../../src/activities/contract';
+import type { ClusterTransition } from '../../src/contract/activities';
 import type { OperationKind } from '../../src/domain/cluster-state';
 import { PlacementPlan } from '../../src/domain/placement-plan';
 import type { Phase } from '../../src/domain/progress';
-import { cancelUpdate, transitionUpdate } from '../../src/workflows/messages';
+import { cancelUpdate, transitionUpdate } from '../../src/contract/messages';
 import type { InProcessShard } from '../support/in-process-shard';
 import { waitFor } from '../support/wait-for';
 import { ClusterFixture, FAST, pointJson, startTemporal, type TemporalForTests } from './cluster-fixture';

@@ -8,7 +8,7 @@ import {
   transitionUpdate,
   type RepairInput,
   type RepairRequest,
-} from '../../src/workflows/messages';
+} from '../../src/contract/messages';
 import { startRouter } from '../support/in-process-router';
 import { SHARD_KEY, startShard, type InProcessShard } from '../support/in-process-shard';
 import { waitFor } from '../support/wait-for';

@@ -1,7 +1,7 @@
 import { ApplicationFailure } from '@temporalio/common';
 import { WorkflowNotFoundError, WorkflowUpdateFailedError, type Client } from '@temporalio/client';
-import { clusterWorkflowId, transitionUpdate } from '../../workflows/messages';
-import type { CoordinatorActivities } from '../contract';
+import { clusterWorkflowId, transitionUpdate } from '../../contract/messages';
+import type { CoordinatorActivities } from '../../contract/activities';
 
 /** How long one transition may take. The cluster workflow answers at once or not at all. */
 const TRANSITION_TIMEOUT_MS = 8_000;

@@ -1,7 +1,7 @@
 import type { Client } from '@temporalio/client';
 import type { Logger } from 'pino';
 import { recoverDeadLock } from '../../temporal/dead-lock';
-import type { AutoscaleActivities } from '../autoscale-contract';
+import type { AutoscaleActivities } from '../../contract/evaluation-activities';
 import { clusterCallFailure } from './observe-cluster';
 import { openWorkflows } from '../open-workflows';
 

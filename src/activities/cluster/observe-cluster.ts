@@ -2,8 +2,8 @@ import { QueryRejectedError, type Client } from '@temporalio/client';
 import { ApplicationFailure, WorkflowNotFoundError } from '@temporalio/common';
 import { isBehind } from '../../domain/cluster-state';
 import { publishedOf } from '../../temporal/dead-lock';
-import { clusterWorkflowId, stateQuery } from '../../workflows/messages';
-import type { AutoscaleActivities } from '../autoscale-contract';
+import { clusterWorkflowId, stateQuery } from '../../contract/messages';
+import type { AutoscaleActivities } from '../../contract/evaluation-activities';
 import { openWorkflows } from '../open-workflows';
 
 const QUERY_TIMEOUT_MS = 5_000;

@@ -1,7 +1,7 @@
 import { Context } from '@temporalio/activity';
 import { QueryNotRegisteredError, WorkflowNotFoundError, type Client } from '@temporalio/client';
-import { operationStateQuery, operationWorkflowId, parseOperationId } from '../../workflows/messages';
-import type { CoordinatorActivities } from '../contract';
+import { operationStateQuery, operationWorkflowId, parseOperationId } from '../../contract/messages';
+import type { CoordinatorActivities } from '../../contract/activities';
 
 const QUERY_TIMEOUT_MS = 8_000;
 /** Attempts after which an operation that exists but does not answer is taken for one that cannot be asked any more. */

@@ -16,8 +16,8 @@ import {
   operationWorkflowId,
   type GrowInput,
   type Refusal,
-} from '../../workflows/messages';
-import type { AutoscaleActivities, StartedGrow } from '../autoscale-contract';
+} from '../../contract/messages';
+import type { AutoscaleActivities, StartedGrow } from '../../contract/evaluation-activities';
 
 /** A preflight that waits for a slow shard takes about half of it. */
 const ANSWER_TIMEOUT_MS = 20_000;

@@ -1,7 +1,7 @@
 import { DomainError } from '../../domain/errors';
 import { holderOf, type Holder } from '../../domain/findings';
 import type { ShardCollection } from '../../shards/shard-client';
-import type { CoordinatorActivities, InspectedCollection } from '../contract';
+import type { CoordinatorActivities, InspectedCollection } from '../../contract/activities';
 import { findLeaders } from '../frame/leaders';
 import type { ActivityScope } from '../frame/run-activity';
 

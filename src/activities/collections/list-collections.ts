@@ -1,5 +1,5 @@
 import { collectionInfos } from './schemas';
-import type { CollectionInfo, CoordinatorActivities } from '../contract';
+import type { CollectionInfo, CoordinatorActivities } from '../../contract/activities';
 import { findLeaders } from '../frame/leaders';
 import type { ActivityScope } from '../frame/run-activity';
 

@@ -3,7 +3,7 @@ import type { Shard } from '../../domain/shard-map';
 import type { ShardCollection } from '../../shards/shard-client';
 import { refuseOtherSchema } from './presence';
 import { collectionInfos, schemaDifference } from './schemas';
-import type { CoordinatorActivities } from '../contract';
+import type { CoordinatorActivities } from '../../contract/activities';
 import { collectionInFlux } from '../frame/failures';
 import { findLeaders } from '../frame/leaders';
 import type { ActivityScope } from '../frame/run-activity';

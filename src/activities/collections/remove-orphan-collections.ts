@@ -1,5 +1,5 @@
 import type { Shard } from '../../domain/shard-map';
-import type { CoordinatorActivities } from '../contract';
+import type { CoordinatorActivities } from '../../contract/activities';
 import { findLeaders } from '../frame/leaders';
 import type { ActivityScope } from '../frame/run-activity';
 

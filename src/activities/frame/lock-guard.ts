@@ -1,7 +1,7 @@
 import { ApplicationFailure } from '@temporalio/activity';
 import type { Client } from '@temporalio/client';
-import { clusterWorkflowId, lockQuery } from '../../workflows/messages';
-import type { LockGuard } from '../contract';
+import { clusterWorkflowId, lockQuery } from '../../contract/messages';
+import type { LockGuard } from '../../contract/activities';
 import type { ActivityErrorCode } from './failures';
 import { openWorkflows } from '../open-workflows';
 

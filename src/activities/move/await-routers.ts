@@ -1,6 +1,6 @@
 import { ShardError } from '../../shards/errors';
 import { routerVersion } from '../../shards/router-client';
-import type { CoordinatorActivities, LaggingRouter } from '../contract';
+import type { CoordinatorActivities, LaggingRouter } from '../../contract/activities';
 import type { ActivityScope } from '../frame/run-activity';
 
 const POLL_INTERVAL_MS = 100;

@@ -3,7 +3,7 @@ import { PlacementPlan } from '../../domain/placement-plan';
 import { PointWalk } from '../../shards/point-walk';
 import type { ShardClient } from '../../shards/shard-client';
 import { isNotFound } from '../collections/presence';
-import type { CoordinatorActivities, Move } from '../contract';
+import type { CoordinatorActivities, Move } from '../../contract/activities';
 import { findLeaders } from '../frame/leaders';
 import { PacedDelete } from '../rows/paced-delete';
 import { dropProbes } from '../preflight/refuse-aliases';

@@ -1,5 +1,5 @@
 import { SEGMENT_ROWS_MAX } from '../../domain/limits';
-import type { CoordinatorActivities, WalkCursor } from '../contract';
+import type { CoordinatorActivities, WalkCursor } from '../../contract/activities';
 import { findLeaders } from '../frame/leaders';
 import type { ActivityScope } from '../frame/run-activity';
 import { SliceMerge } from '../rows/slice-merge';

@@ -3,7 +3,7 @@ import { PlacementPlan } from '../../domain/placement-plan';
 import { PointWalk } from '../../shards/point-walk';
 import type { ShardClient } from '../../shards/shard-client';
 import { isNotFound, pointIfAny } from '../collections/presence';
-import type { CoordinatorActivities } from '../contract';
+import type { CoordinatorActivities } from '../../contract/activities';
 import { findLeaders } from '../frame/leaders';
 import { inParallel } from '../frame/in-parallel';
 import { LOOKS_IN_FLIGHT } from './apply-differences';

@@ -1,7 +1,7 @@
 import { PlacementPlan } from '../../domain/placement-plan';
 import type { Shard } from '../../domain/shard-map';
 import { canProbe, findsSamples, takeSamples } from '../../shards/index-probe';
-import type { CoordinatorActivities, Move } from '../contract';
+import type { CoordinatorActivities, Move } from '../../contract/activities';
 import { inParallel } from '../frame/in-parallel';
 import type { ActivityScope } from '../frame/run-activity';
 import { isInSlice } from '../rows/slice-stream';

@@ -3,7 +3,7 @@ import { PlacementPlan } from '../../domain/placement-plan';
 import type { Shard } from '../../domain/shard-map';
 import { PointWalk } from '../../shards/point-walk';
 import type { CallContext } from '../../shards/shard-client';
-import type { CoordinatorActivities, DrainPreflightInput } from '../contract';
+import type { CoordinatorActivities, DrainPreflightInput } from '../../contract/activities';
 import { inParallel } from '../frame/in-parallel';
 import {
   agreedCollections,

@@ -1,6 +1,6 @@
 import { DomainError } from '../../domain/errors';
 import type { ShardAddress } from '../../domain/shard-map';
-import type { StandbyFinding } from '../autoscale-contract';
+import type { StandbyFinding } from '../../contract/evaluation-activities';
 import { preflightGrow } from './preflight-grow';
 import type { ActivityScope } from '../frame/run-activity';
 

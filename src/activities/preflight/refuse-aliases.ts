@@ -4,7 +4,7 @@ import { DomainError, type DomainErrorCode } from '../../domain/errors';
 import type { ShardAddress } from '../../domain/shard-map';
 import { probeName } from '../../shards/probe-name';
 import type { ShardClient } from '../../shards/shard-client';
-import type { CoordinatorActivities, MayWriteLate } from '../contract';
+import type { CoordinatorActivities, MayWriteLate } from '../../contract/activities';
 import { findLeaders } from '../frame/leaders';
 import { inParallel } from '../frame/in-parallel';
 import type { ActivityScope } from '../frame/run-activity';

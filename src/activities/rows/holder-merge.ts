@@ -9,7 +9,7 @@ import { holderOf, type Holder } from '../../domain/findings';
 import type { Shard, ShardAddress } from '../../domain/shard-map';
 import type { PointElement } from '../../shards/point-stream';
 import { idDigest, PointWalk, START, type WalkBatch, type WalkPosition } from '../../shards/point-walk';
-import type { HolderCursor, RepairParties } from '../contract';
+import type { HolderCursor, RepairParties } from '../../contract/activities';
 import type { ActivityScope } from '../frame/run-activity';
 
 /** Ids that come by between two looks at the clock. */

@@ -9,7 +9,7 @@
 import { PlacementPlan } from '../../domain/placement-plan';
 import { PointWalk } from '../../shards/point-walk';
 import type { ActivityScope } from '../frame/run-activity';
-import type { Move, WalkCursor } from '../contract';
+import type { Move, WalkCursor } from '../../contract/activities';
 import { SliceStream, sidesOf, type Side } from './slice-stream';
 
 /** Rows that come by between two looks at the clock. */

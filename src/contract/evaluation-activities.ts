@@ -3,7 +3,7 @@ import type { ShardLoad } from '../domain/autoscale';
 import type { AutoscaleState } from '../domain/autoscale-state';
 import type { Shard, ShardAddress, ShardMap } from '../domain/shard-map';
 import type { LockLook } from '../temporal/dead-lock';
-import type { GrowInput, OperationSettings, Refusal } from '../workflows/messages';
+import type { GrowInput, OperationSettings, Refusal } from './messages';
 
 export type { LockLook } from '../temporal/dead-lock';
 

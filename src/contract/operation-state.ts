@@ -7,7 +7,7 @@ import type {
   Move,
   PreflightReport,
   WalkCursor,
-} from '../activities/contract';
+} from './activities';
 import type { LockingKind, LockStage, OperationKind } from '../domain/cluster-state';
 import type { FindingsByHolder, FindingSample, Holder, Mended, PassFindings } from '../domain/findings';
 import type { OperationProgress, Phase } from '../domain/progress';

@@ -7,7 +7,7 @@ import type { LockStage, OperationLock, PublishedState } from '../domain/cluster
 import type { CollectionFindings, FindingSample, FindingsByHolder, Holder } from '../domain/findings';
 import type { LockRequest, OperationResult } from '../domain/lock-transitions';
 import type { ManualChange } from '../domain/manual-changes';
-import type { OperationState } from '../workflows/operation-state';
+import type { OperationState } from './operation-state';
 import type { PlacementSpec, Shard, ShardAddress, ShardMap } from '../domain/shard-map';
 
 /** A collection and how many points each shard says that it holds. Its schema stays in the activities: a history must not grow with it. */

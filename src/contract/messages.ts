@@ -3,7 +3,7 @@
  * workflow function, so that names and ids stand in one place.
  */
 import { defineQuery, defineUpdate } from '@temporalio/workflow';
-import type { ClusterAnswer, ClusterTransition } from '../activities/contract';
+import type { ClusterAnswer, ClusterTransition } from './activities';
 import type { Evaluation } from '../domain/autoscale-state';
 import {
   OPERATION_KINDS,
