@@ -16,7 +16,7 @@ import {
 import { describeIssues } from '../wire/problem';
 import type { EvaluationResult } from '../contract/messages';
 import type { ApiDeps } from './app';
-import type { ScheduleLook } from './autoscale-gateway';
+import type { ScheduleLook } from '../client/autoscale-client';
 import { ApiError } from './problem';
 import { jsonBody, readAddress, readBody, readIdempotencyKey } from './requests';
 import { methodNotAllowed } from './routing';

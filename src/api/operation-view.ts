@@ -1,7 +1,7 @@
 import type { OperationEnd, OperationRecord } from '../domain/cluster-state';
 import type { OperationProgress } from '../domain/progress';
 import type { OperationView } from '../wire/coordinator-api';
-import type { OperationExecution } from './cluster-gateway';
+import type { OperationExecution } from '../client/cluster-client';
 import { viewOfFindings } from './findings-view';
 
 /** A refused operation changed nothing; to whoever asks for it, it failed. */

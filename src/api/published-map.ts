@@ -10,8 +10,8 @@
 import type { Logger } from 'pino';
 import { isBehind, publishedPart, type ClusterState, type PublishedState } from '../domain/cluster-state';
 import { isSameMap, type ShardMap } from '../domain/shard-map';
-import type { Published } from '../temporal/published';
-import type { ClusterGateway } from './cluster-gateway';
+import type { Published } from '../client/witness';
+import type { ClusterGateway } from '../client/cluster-client';
 import { unavailable, type ApiError } from './problem';
 
 export interface PublishedMapOptions {

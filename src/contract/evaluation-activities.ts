@@ -2,10 +2,10 @@
 import type { ShardLoad } from '../domain/autoscale';
 import type { AutoscaleState } from '../domain/autoscale-state';
 import type { Shard, ShardAddress, ShardMap } from '../domain/shard-map';
-import type { LockLook } from '../temporal/dead-lock';
+import type { LockLook } from '../client/abandoned-lock';
 import type { GrowInput, OperationSettings, Refusal } from './messages';
 
-export type { LockLook } from '../temporal/dead-lock';
+export type { LockLook } from '../client/abandoned-lock';
 
 /** The part of the cluster's state that a decision is made of. */
 export interface ObservedCluster {

@@ -1,7 +1,7 @@
 import type { Connection } from '@temporalio/client';
 import type { Logger } from 'pino';
 import { CLUSTER_ATTRIBUTE, PHASE_ATTRIBUTE } from '../contract/search-attributes';
-import { bounded } from './bounded';
+import { bounded } from '../client/bounded';
 
 const NAMES = [CLUSTER_ATTRIBUTE.name, PHASE_ATTRIBUTE.name];
 /** `INDEXED_VALUE_TYPE_KEYWORD` of Temporal's API. */

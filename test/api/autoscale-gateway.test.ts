@@ -1,6 +1,6 @@
 /** The policy, its Schedule and its evaluations on a real Temporal, asked as the API asks. */
 import { pino } from 'pino';
-import { TemporalAutoscaleGateway, type TemporalAutoscaleOptions } from '../../src/api/autoscale-gateway';
+import { TemporalAutoscaleGateway, type TemporalAutoscaleOptions } from '../../src/client/autoscale-client';
 import { ApiError } from '../../src/api/problem';
 import { DEFAULT_POLICY, type AutoscalePolicy } from '../../src/domain/autoscale-state';
 import { autoscaleScheduleId, evaluationWorkflowId, stateQuery, transitionUpdate } from '../../src/contract/messages';

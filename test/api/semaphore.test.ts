@@ -1,4 +1,4 @@
-import { Semaphore } from '../../src/api/semaphore';
+import { Semaphore } from '../../src/client/semaphore';
 
 /** Tasks that end when the test says so. */
 function tasks() {

@@ -1,7 +1,7 @@
 import { Connection, ScheduleClient, type ScheduleDescription } from '@temporalio/client';
 import { DEFAULT_POLICY, type AutoscalePolicy } from '../../src/domain/autoscale-state';
 import { DEFAULT_TIMINGS } from '../../src/domain/limits';
-import { ensureAutoscaleSchedule, type EnsuredSchedule } from '../../src/temporal/autoscale-schedule';
+import { ensureAutoscaleSchedule, type EnsuredSchedule } from '../../src/client/schedule';
 import { autoscaleScheduleId, taskQueue, type OperationSettings } from '../../src/contract/messages';
 import { sharedTemporal } from '../support/temporal';
 

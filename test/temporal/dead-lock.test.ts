@@ -4,7 +4,7 @@ import pino from 'pino';
 import { publishedPart, seedState, type ClusterState, type PublishedState } from '../../src/domain/cluster-state';
 import { DEFAULT_TIMINGS } from '../../src/domain/limits';
 import { announce, flip, release, reserve } from '../../src/domain/lock-transitions';
-import { recoverDeadLock, type LockLook } from '../../src/temporal/dead-lock';
+import { recoverDeadLock, type LockLook } from '../../src/client/abandoned-lock';
 import { clusterWorkflowId, operationWorkflowId, publishedWorkflowId } from '../../src/contract/messages';
 
 const at = (name: string) => ({ primary_url: `http://${name}:6333`, replica_urls: [] });

@@ -1,8 +1,8 @@
 import { pino } from 'pino';
 import { publishedPart, seedState, type PublishedState } from '../../src/domain/cluster-state';
-import { ClusterTraces, type AskRouter } from '../../src/temporal/lost-cluster';
-import type { Published } from '../../src/temporal/published';
-import type { FileReading } from '../../src/temporal/published-file';
+import { ClusterTraces, type AskRouter } from '../../src/client/survey';
+import type { Published } from '../../src/client/witness';
+import type { FileReading } from '../../src/client/witness-file';
 import type { PublishedRecord } from '../../src/contract/messages';
 
 const SEED = publishedPart(seedState([{ primary_url: 'http://s0:6333', replica_urls: [] }]));

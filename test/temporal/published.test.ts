@@ -7,9 +7,9 @@ import { bundleWorkflowCode, DefaultLogger, NativeConnection, Runtime, Worker } 
 import { pino } from 'pino';
 import { publishedPart, seedState, type PublishedState } from '../../src/domain/cluster-state';
 import { announce, reserve } from '../../src/domain/lock-transitions';
-import { readStateFile } from '../../src/temporal/ensure-cluster';
-import { Published } from '../../src/temporal/published';
-import { PublishedFile } from '../../src/temporal/published-file';
+import { readStateFile } from '../../src/client/create-cluster';
+import { Published } from '../../src/client/witness';
+import { PublishedFile } from '../../src/client/witness-file';
 import { PUBLISHED_WORKFLOW, publishedWorkflowId, taskQueue, type PublishedInput } from '../../src/contract/messages';
 import { sharedTemporal } from '../support/temporal';
 import { waitFor } from '../support/wait-for';

@@ -15,9 +15,9 @@ import { DEFAULT_TIMINGS, type Timings } from '../../src/domain/limits';
 import { PlacementPlan } from '../../src/domain/placement-plan';
 import type { OperationProgress, Phase } from '../../src/domain/progress';
 import { placementSpec, type ShardMap } from '../../src/domain/shard-map';
-import { recoverDeadLock, type LockLook } from '../../src/temporal/dead-lock';
+import { recoverDeadLock, type LockLook } from '../../src/client/abandoned-lock';
 import { startDevServer, type DevServer } from '../../src/temporal/dev-server';
-import { operationStartOptions } from '../../src/temporal/operation-start';
+import { operationStartOptions } from '../../src/client/start-operation';
 import { locateTemporalCli } from '../../src/temporal/temporal-cli';
 import {
   ANNOUNCED_UPDATE_ID,

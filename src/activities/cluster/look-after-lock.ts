@@ -1,9 +1,9 @@
 import type { Client } from '@temporalio/client';
 import type { Logger } from 'pino';
-import { recoverDeadLock } from '../../temporal/dead-lock';
+import { recoverDeadLock } from '../../client/abandoned-lock';
 import type { AutoscaleActivities } from '../../contract/evaluation-activities';
 import { clusterCallFailure } from './observe-cluster';
-import { openWorkflows } from '../open-workflows';
+import { openWorkflows } from '../../client/open-workflows';
 
 /** Two looks at the lock, one at its holder, and the start of a recovery. */
 const LOOK_TIMEOUT_MS = 8_000;

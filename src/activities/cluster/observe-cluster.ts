@@ -1,10 +1,10 @@
 import { QueryRejectedError, type Client } from '@temporalio/client';
 import { ApplicationFailure, WorkflowNotFoundError } from '@temporalio/common';
 import { isBehind } from '../../domain/cluster-state';
-import { publishedOf } from '../../temporal/dead-lock';
+import { publishedOf } from '../../client/abandoned-lock';
 import { clusterWorkflowId, stateQuery } from '../../contract/messages';
 import type { AutoscaleActivities } from '../../contract/evaluation-activities';
-import { openWorkflows } from '../open-workflows';
+import { openWorkflows } from '../../client/open-workflows';
 
 const QUERY_TIMEOUT_MS = 5_000;
 

@@ -7,7 +7,7 @@ import {
   type Client,
 } from '@temporalio/client';
 import { ApplicationFailure, CancelledFailure } from '@temporalio/common';
-import { operationStartOptions } from '../../temporal/operation-start';
+import { operationStartOptions } from '../../client/start-operation';
 import {
   ANNOUNCED_UPDATE_ID,
   announcedQuery,

@@ -3,7 +3,7 @@ import type { Client } from '@temporalio/client';
 import { clusterWorkflowId, lockQuery } from '../../contract/messages';
 import type { LockGuard } from '../../contract/activities';
 import type { ActivityErrorCode } from './failures';
-import { openWorkflows } from '../open-workflows';
+import { openWorkflows } from '../../client/open-workflows';
 
 const QUERY_TIMEOUT_MS = 5_000;
 

@@ -18,7 +18,7 @@ import {
   type OperationSettings,
   type RecoverInput,
 } from '../contract/messages';
-import { operationStartOptions } from './operation-start';
+import { operationStartOptions } from './start-operation';
 
 export type LockLook =
   | { readonly kind: 'free' }

@@ -6,8 +6,8 @@ import type { ClusterAnswer, ClusterTransition } from '../contract/activities';
 import type { ClusterState, OperationKind } from '../domain/cluster-state';
 import type { OperationProgress } from '../domain/progress';
 import type { ShardMap } from '../domain/shard-map';
-import { recoverDeadLock, type LockLook } from '../temporal/dead-lock';
-import { operationStartOptions } from '../temporal/operation-start';
+import { recoverDeadLock, type LockLook } from './abandoned-lock';
+import { operationStartOptions } from './start-operation';
 import {
   ANNOUNCED_UPDATE_ID,
   announcedQuery,
@@ -25,9 +25,9 @@ import {
   type OperationRequest,
   type OperationSettings,
 } from '../contract/messages';
-import { ApiError } from './problem';
+import { ApiError } from '../api/problem';
 import { Semaphore } from './semaphore';
-import { refused, TemporalCalls, updateTrouble, type TemporalCallsOptions } from './temporal-calls';
+import { refused, TemporalCalls, updateTrouble, type TemporalCallsOptions } from './calls';
 
 /** An operation's workflow as Temporal itself sees it. */
 export interface OperationExecution {

@@ -7,7 +7,7 @@ import { ApplicationFailure } from '@temporalio/common';
 import type { Logger } from 'pino';
 import type { AutoscalePolicy, AutoscaleState } from '../domain/autoscale-state';
 import type { ShardAddress } from '../domain/shard-map';
-import { ensureAutoscaleSchedule, evaluationTexts } from '../temporal/autoscale-schedule';
+import { ensureAutoscaleSchedule, evaluationTexts } from './schedule';
 import {
   AUTOSCALE_WORKFLOW,
   EVALUATION_LIFE_MS,
@@ -17,9 +17,9 @@ import {
   type EvaluationResult,
   type OperationSettings,
 } from '../contract/messages';
-import type { ClusterGateway } from './cluster-gateway';
-import { unavailable, type ApiError } from './problem';
-import { TemporalCalls, updateTrouble, type TemporalCallsOptions } from './temporal-calls';
+import type { ClusterGateway } from './cluster-client';
+import { unavailable, type ApiError } from '../api/problem';
+import { TemporalCalls, updateTrouble, type TemporalCallsOptions } from './calls';
 
 /** What is known of the Schedule after it was put in step with the policy. `problem`: it could not be, and why. */
 export interface ScheduleLook {

@@ -9,8 +9,8 @@ import { normalizeMap } from '../domain/shard-map';
 import { stateFileSchema } from '../wire/cluster-map';
 import { describeIssues } from '../wire/problem';
 import { CLUSTER_WORKFLOW, clusterWorkflowId } from '../contract/messages';
-import { clusterStartOptions } from './cluster-start';
-import type { ClusterTraces } from './lost-cluster';
+import { clusterStartOptions } from './start-cluster';
+import type { ClusterTraces } from './survey';
 
 export interface EnsureClusterOptions {
   readonly connection: Connection;

@@ -11,13 +11,13 @@ import type { Logger } from 'pino';
 import { publishedPart, type ClusterState } from '../domain/cluster-state';
 import { IDS_LEFT_OUT, newestKnown, restoredState, type KnownState } from '../domain/restored-state';
 import { normalizeMap } from '../domain/shard-map';
-import { clusterStartOptions } from '../temporal/cluster-start';
-import type { ClusterTraces, Survey } from '../temporal/lost-cluster';
-import type { Published } from '../temporal/published';
+import { clusterStartOptions } from './start-cluster';
+import type { ClusterTraces, Survey } from './survey';
+import type { Published } from './witness';
 import type { StateFile } from '../wire/cluster-map';
 import { CLUSTER_WORKFLOW, clusterWorkflowId, stateQuery } from '../contract/messages';
-import { ApiError, unavailable } from './problem';
-import { queryTrouble, TemporalCalls, updateTrouble, type TemporalCallsOptions } from './temporal-calls';
+import { ApiError, unavailable } from '../api/problem';
+import { queryTrouble, TemporalCalls, updateTrouble, type TemporalCallsOptions } from './calls';
 
 export interface ClusterRestoreOptions extends TemporalCallsOptions {
   readonly traces: Pick<ClusterTraces, 'survey' | 'detail'>;

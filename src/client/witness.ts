@@ -12,7 +12,7 @@ import {
   type PublishedRecord,
 } from '../contract/messages';
 import { bounded } from './bounded';
-import type { FileReading, PublishedFile } from './published-file';
+import type { FileReading, PublishedFile } from './witness-file';
 
 const QUERY_TIMEOUT_MS = 2_000;
 const PUBLISH_TIMEOUT_MS = 5_000;

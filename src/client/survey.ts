@@ -5,7 +5,7 @@ import type { KnownState } from '../domain/restored-state';
 import type { ShardMap } from '../domain/shard-map';
 import { clusterWorkflowId } from '../contract/messages';
 import { CallTimedOutError } from './bounded';
-import type { Published } from './published';
+import type { Published } from './witness';
 
 /** What the router at this URL holds. `map` is null when only its version can be read. Gives up at the deadline (ms since the epoch). */
 export type AskRouter = (url: string, deadlineMs: number) => Promise<{ version: number; map: ShardMap | null }>;

@@ -9,10 +9,10 @@ import {
   type Connection,
 } from '@temporalio/client';
 import { ApplicationFailure, CancelledFailure, WorkflowNotFoundError } from '@temporalio/common';
-import { bounded, CallTimedOutError, ShuttingDownError } from '../temporal/bounded';
-import type { ClusterTraces } from '../temporal/lost-cluster';
+import { bounded, CallTimedOutError, ShuttingDownError } from './bounded';
+import type { ClusterTraces } from './survey';
 import { clusterWorkflowId } from '../contract/messages';
-import { ApiError, isProblemCode, unavailable } from './problem';
+import { ApiError, isProblemCode, unavailable } from '../api/problem';
 
 export interface TemporalCallsOptions {
   readonly connection: Connection;
