@@ -3,21 +3,21 @@ import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http
 import express, { type Express } from 'express';
 import type { Logger } from 'pino';
 import type { OperationSettings } from '../contract/messages';
-import type { Authenticator } from './auth';
-import { autoscaleRouter } from './autoscale';
+import type { Authenticator } from './http/auth';
+import { autoscaleRouter } from './routes/autoscale';
 import type { AutoscaleGateway } from '../client/autoscale-client';
 import type { ClusterGateway } from '../client/cluster-client';
 import type { RestoreCluster } from '../client/restore-cluster';
-import { clusterHealth, type ProbeShard } from './health';
+import { clusterHealth, type ProbeShard } from './routes/health';
 import type { LockWatch } from './lock-watch';
-import type { MapReader, MapReading } from './map-reader';
-import { answerMap, MAP_PATH } from './map-route';
-import { operationsRouter } from './operations';
-import { problemHandler } from './problem';
-import { repairRouter } from './repair';
-import { restoreRouter } from './restore';
-import { methodNotAllowed, unknownRoute } from './routing';
-import { shardsRouter } from './shards';
+import type { MapReader, MapReading } from './map/reader';
+import { answerMap, MAP_PATH } from './routes/map';
+import { operationsRouter } from './routes/operations';
+import { problemHandler } from './http/problem';
+import { repairRouter } from './routes/repair';
+import { restoreRouter } from './routes/restore';
+import { methodNotAllowed, unknownRoute } from './http/routing';
+import { shardsRouter } from './routes/shards';
 
 export interface ApiDeps {
   readonly cluster: string;

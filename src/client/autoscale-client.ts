@@ -18,7 +18,7 @@ import {
   type OperationSettings,
 } from '../contract/messages';
 import type { ClusterGateway } from './cluster-client';
-import { unavailable, type ApiError } from '../api/problem';
+import { unavailable, type ApiError } from '../api/http/problem';
 import { TemporalCalls, updateTrouble, type TemporalCallsOptions } from './calls';
 
 /** What is known of the Schedule after it was put in step with the policy. `problem`: it could not be, and why. */

@@ -12,7 +12,7 @@ import { ApplicationFailure, CancelledFailure, WorkflowNotFoundError } from '@te
 import { bounded, CallTimedOutError, ShuttingDownError } from './bounded';
 import type { ClusterTraces } from './survey';
 import { clusterWorkflowId } from '../contract/messages';
-import { ApiError, isProblemCode, unavailable } from '../api/problem';
+import { ApiError, isProblemCode, unavailable } from '../api/http/problem';
 
 export interface TemporalCallsOptions {
   readonly connection: Connection;

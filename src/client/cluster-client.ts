@@ -25,7 +25,7 @@ import {
   type OperationRequest,
   type OperationSettings,
 } from '../contract/messages';
-import { ApiError } from '../api/problem';
+import { ApiError } from '../api/http/problem';
 import { Semaphore } from './semaphore';
 import { refused, TemporalCalls, updateTrouble, type TemporalCallsOptions } from './calls';
 

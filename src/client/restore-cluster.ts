@@ -16,7 +16,7 @@ import type { ClusterTraces, Survey } from './survey';
 import type { Published } from './witness';
 import type { StateFile } from '../wire/cluster-map';
 import { CLUSTER_WORKFLOW, clusterWorkflowId, stateQuery } from '../contract/messages';
-import { ApiError, unavailable } from '../api/problem';
+import { ApiError, unavailable } from '../api/http/problem';
 import { queryTrouble, TemporalCalls, updateTrouble, type TemporalCallsOptions } from './calls';
 
 export interface ClusterRestoreOptions extends TemporalCallsOptions {

@@ -1,4 +1,4 @@
-import { unavailable } from '../api/problem';
+import { unavailable } from '../api/http/problem';
 
 /** Lets a few through at once, has some more wait, and turns the rest away: nothing here may grow without a bound. */
 export class Semaphore {

@@ -1,5 +1,5 @@
-import { ApiError, unavailable } from '../../src/api/problem';
-import { Authenticator } from '../../src/api/auth';
+import { ApiError, unavailable } from '../../src/api/http/problem';
+import { Authenticator } from '../../src/api/http/auth';
 import { DomainError } from '../../src/domain/errors';
 import { REQUEST_BODY_BYTES_MAX } from '../../src/domain/limits';
 import { problemSchema } from '../../src/wire/problem';

@@ -1,7 +1,7 @@
 /** The policy, its Schedule and its evaluations on a real Temporal, asked as the API asks. */
 import { pino } from 'pino';
 import { TemporalAutoscaleGateway, type TemporalAutoscaleOptions } from '../../src/client/autoscale-client';
-import { ApiError } from '../../src/api/problem';
+import { ApiError } from '../../src/api/http/problem';
 import { DEFAULT_POLICY, type AutoscalePolicy } from '../../src/domain/autoscale-state';
 import { autoscaleScheduleId, evaluationWorkflowId, stateQuery, transitionUpdate } from '../../src/contract/messages';
 import { waitFor } from '../support/wait-for';

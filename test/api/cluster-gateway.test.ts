@@ -5,7 +5,7 @@ import { DefaultLogger, NativeConnection, Runtime, Worker } from '@temporalio/wo
 import { createChangeCluster } from '../../src/activities/cluster/change-cluster';
 import type { CoordinatorActivities } from '../../src/contract/activities';
 import { TemporalGateway } from '../../src/client/cluster-client';
-import { ApiError, toProblem, type ProblemCode } from '../../src/api/problem';
+import { ApiError, toProblem, type ProblemCode } from '../../src/api/http/problem';
 import { DEFAULT_TIMINGS } from '../../src/domain/limits';
 import type { OperationProgress } from '../../src/domain/progress';
 import { startDevServer, type DevServer } from '../../src/temporal/dev-server';

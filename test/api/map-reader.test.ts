@@ -1,5 +1,5 @@
-import { MapReader, type MapReading } from '../../src/api/map-reader';
-import { ApiError, unavailable } from '../../src/api/problem';
+import { MapReader, type MapReading } from '../../src/api/map/reader';
+import { ApiError, unavailable } from '../../src/api/http/problem';
 import type { ShardMap } from '../../src/domain/shard-map';
 
 const mapOf = (version: number): ShardMap => ({

@@ -1,4 +1,4 @@
-import { ApiError, unavailable } from '../../src/api/problem';
+import { ApiError, unavailable } from '../../src/api/http/problem';
 import type { OperationRecord } from '../../src/domain/cluster-state';
 import type { OperationProgress } from '../../src/domain/progress';
 import { operationListSchema, operationViewSchema } from '../../src/wire/coordinator-api';

@@ -1,7 +1,7 @@
 import { pino } from 'pino';
 import type { ClusterTransition } from '../../src/contract/activities';
-import { unavailable } from '../../src/api/problem';
-import { PublishedMap, type PublishedMapOptions } from '../../src/api/published-map';
+import { unavailable } from '../../src/api/http/problem';
+import { PublishedMap, type PublishedMapOptions } from '../../src/api/map/witnessed-map';
 import {
   catchUp,
   laterPublished,

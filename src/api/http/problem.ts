@@ -1,9 +1,9 @@
 import type { ErrorRequestHandler, Response } from 'express';
 import type { ServerResponse } from 'node:http';
 import type { Logger } from 'pino';
-import { DomainError, type DomainErrorCode } from '../domain/errors';
-import { REQUEST_BODY_BYTES_MAX } from '../domain/limits';
-import { PROBLEM_MEDIA_TYPE, type Problem } from '../wire/problem';
+import { DomainError, type DomainErrorCode } from '../../domain/errors';
+import { REQUEST_BODY_BYTES_MAX } from '../../domain/limits';
+import { PROBLEM_MEDIA_TYPE, type Problem } from '../../wire/problem';
 
 /** What the API itself refuses, beside what the domain does. */
 export type ApiErrorCode =

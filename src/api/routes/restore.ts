@@ -1,9 +1,9 @@
 import { Router } from 'express';
-import { RESTORE_BODY_BYTES_MAX } from '../domain/limits';
-import { restoreBodySchema } from '../wire/restore';
-import type { ApiDeps } from './app';
-import { jsonBodyUpTo, readBody, readIdempotencyKey } from './requests';
-import { methodNotAllowed } from './routing';
+import { RESTORE_BODY_BYTES_MAX } from '../../domain/limits';
+import { restoreBodySchema } from '../../wire/restore';
+import type { ApiDeps } from '../app';
+import { jsonBodyUpTo, readBody, readIdempotencyKey } from '../http/requests';
+import { methodNotAllowed } from '../http/routing';
 
 /** `POST /cluster/restore`: begins a cluster again whose workflow was terminated or is gone. */
 export function restoreRouter(deps: ApiDeps): Router {

@@ -1,6 +1,6 @@
 import { createServer, type RequestListener, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { ConfigError, type Config } from '../config';
+import { ConfigError, type Config } from '../../config';
 
 /** A caller that is slower than this with its request holds a connection for nothing. */
 const REQUEST_TIMEOUT_MS = 30_000;

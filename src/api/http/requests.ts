@@ -1,11 +1,11 @@
 /** What the routes read out of a request, checked before anything is done with it. */
 import { json, type Request, type RequestHandler } from 'express';
 import type { z } from 'zod';
-import { DomainError } from '../domain/errors';
-import { REQUEST_BODY_BYTES_MAX } from '../domain/limits';
-import { normalizeShardUrl, type ShardAddress } from '../domain/shard-map';
-import { idempotencyKeySchema, type AddShardBody, type ReplaceAddressBody } from '../wire/coordinator-api';
-import { describeIssues } from '../wire/problem';
+import { DomainError } from '../../domain/errors';
+import { REQUEST_BODY_BYTES_MAX } from '../../domain/limits';
+import { normalizeShardUrl, type ShardAddress } from '../../domain/shard-map';
+import { idempotencyKeySchema, type AddShardBody, type ReplaceAddressBody } from '../../wire/coordinator-api';
+import { describeIssues } from '../../wire/problem';
 import { ApiError } from './problem';
 
 /** Reads a JSON body. A request without a body passes: the routes that need one miss it by their schema. */

@@ -1,7 +1,7 @@
 import { timingSafeEqual } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import type { RequestHandler } from 'express';
-import { keyDigest, type ApiKey, type Role } from '../config';
+import { keyDigest, type ApiKey, type Role } from '../../config';
 import { ApiError } from './problem';
 
 /** What a role may do: everything that one with a lower rank may. */

@@ -1,9 +1,9 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { Response } from 'express';
-import type { OperationKind } from '../domain/cluster-state';
-import { operationIdOf, type AnnouncedAnswer, type OperationRequest } from '../contract/messages';
-import type { ApiDeps } from './app';
-import { ApiError } from './problem';
+import type { OperationKind } from '../../domain/cluster-state';
+import { operationIdOf, type AnnouncedAnswer, type OperationRequest } from '../../contract/messages';
+import type { ApiDeps } from '../app';
+import { ApiError } from '../http/problem';
 
 /**
  * Starts an operation over REST, or finds the one that the same Idempotency-Key has started; sets `Location` to where it is

@@ -1,8 +1,8 @@
-import type { OperationEnd, OperationRecord } from '../domain/cluster-state';
-import type { OperationProgress } from '../domain/progress';
-import type { OperationView } from '../wire/coordinator-api';
-import type { OperationExecution } from '../client/cluster-client';
-import { viewOfFindings } from './findings-view';
+import type { OperationEnd, OperationRecord } from '../../domain/cluster-state';
+import type { OperationProgress } from '../../domain/progress';
+import type { OperationView } from '../../wire/coordinator-api';
+import type { OperationExecution } from '../../client/cluster-client';
+import { viewOfFindings } from './findings';
 
 /** A refused operation changed nothing; to whoever asks for it, it failed. */
 const STATUS: Record<'running' | OperationEnd, OperationView['status']> = {

@@ -9,8 +9,8 @@
  *    older map. A map that was never known is no answer.
  */
 import { createHash } from 'node:crypto';
-import type { ShardMap } from '../domain/shard-map';
-import { ApiError, unavailable } from './problem';
+import type { ShardMap } from '../../domain/shard-map';
+import { ApiError, unavailable } from '../http/problem';
 
 /** A map as it goes over the wire, made once per version. */
 export interface ServedMap {

@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { Authenticator } from './auth';
-import type { MapReader, MapReading } from './map-reader';
-import { ApiError, writeProblem } from './problem';
+import type { Authenticator } from '../http/auth';
+import type { MapReader, MapReading } from '../map/reader';
+import { ApiError, writeProblem } from '../http/problem';
 
 export const MAP_PATH = '/cluster/map';
 /** On an answer that is the last known map: `<age in seconds>; reason=<problem code>`. */

@@ -1,9 +1,9 @@
 import { isDeepStrictEqual } from 'node:util';
 import { Router, type Request, type Response } from 'express';
-import { cooldownLeftMs } from '../domain/autoscale';
-import type { AutoscalePolicy, AutoscaleState, Evaluation } from '../domain/autoscale-state';
-import { DomainError } from '../domain/errors';
-import { normalizeShardUrl } from '../domain/shard-map';
+import { cooldownLeftMs } from '../../domain/autoscale';
+import type { AutoscalePolicy, AutoscaleState, Evaluation } from '../../domain/autoscale-state';
+import { DomainError } from '../../domain/errors';
+import { normalizeShardUrl } from '../../domain/shard-map';
 import {
   evaluateBodySchema,
   policyBodySchema,
@@ -12,14 +12,14 @@ import {
   type AutoscaleView,
   type EvaluateAnswer,
   type PolicyBody,
-} from '../wire/autoscale';
-import { describeIssues } from '../wire/problem';
-import type { EvaluationResult } from '../contract/messages';
-import type { ApiDeps } from './app';
-import type { ScheduleLook } from '../client/autoscale-client';
-import { ApiError } from './problem';
-import { jsonBody, readAddress, readBody, readIdempotencyKey } from './requests';
-import { methodNotAllowed } from './routing';
+} from '../../wire/autoscale';
+import { describeIssues } from '../../wire/problem';
+import type { EvaluationResult } from '../../contract/messages';
+import type { ApiDeps } from '../app';
+import type { ScheduleLook } from '../../client/autoscale-client';
+import { ApiError } from '../http/problem';
+import { jsonBody, readAddress, readBody, readIdempotencyKey } from '../http/requests';
+import { methodNotAllowed } from '../http/routing';
 
 /** The autoscale policy and its standbys. Every change answers with what `GET /cluster/autoscale` shows. */
 export function autoscaleRouter(deps: ApiDeps): Router {

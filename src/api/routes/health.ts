@@ -1,5 +1,5 @@
 import { request, type Dispatcher } from 'undici';
-import type { ShardMap } from '../domain/shard-map';
+import type { ShardMap } from '../../domain/shard-map';
 
 const PROBE_TIMEOUT_MS = 2_000;
 

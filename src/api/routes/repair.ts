@@ -1,13 +1,13 @@
 import { randomUUID } from 'node:crypto';
 import { Router, type Request, type Response } from 'express';
 import type { z } from 'zod';
-import type { Holder } from '../domain/findings';
-import { normalizeShardUrl } from '../domain/shard-map';
-import { checkBodySchema, repairBodySchema, type StartedOperation } from '../wire/repair';
-import type { RepairRequest } from '../contract/messages';
-import type { ApiDeps } from './app';
-import { jsonBody, readAddress, readBody, readIdempotencyKey } from './requests';
-import { methodNotAllowed } from './routing';
+import type { Holder } from '../../domain/findings';
+import { normalizeShardUrl } from '../../domain/shard-map';
+import { checkBodySchema, repairBodySchema, type StartedOperation } from '../../wire/repair';
+import type { RepairRequest } from '../../contract/messages';
+import type { ApiDeps } from '../app';
+import { jsonBody, readAddress, readBody, readIdempotencyKey } from '../http/requests';
+import { methodNotAllowed } from '../http/routing';
 import { startOperation } from './start-operation';
 
 /** Operations that look for points which are not where the map has them. They answer with the operation's id as soon as it has begun. */

@@ -1,12 +1,12 @@
 import { Router } from 'express';
-import type { OperationRecord } from '../domain/cluster-state';
-import type { OperationList, OperationView } from '../wire/coordinator-api';
-import { operationWorkflowId, parseOperationId } from '../contract/messages';
-import type { ApiDeps } from './app';
-import { endedFromOutside, viewOfProgress, viewOfRecord } from './operation-view';
-import { ApiError } from './problem';
-import { jsonBody, readIdempotencyKey } from './requests';
-import { methodNotAllowed } from './routing';
+import type { OperationRecord } from '../../domain/cluster-state';
+import type { OperationList, OperationView } from '../../wire/coordinator-api';
+import { operationWorkflowId, parseOperationId } from '../../contract/messages';
+import type { ApiDeps } from '../app';
+import { endedFromOutside, viewOfProgress, viewOfRecord } from '../views/operation';
+import { ApiError } from '../http/problem';
+import { jsonBody, readIdempotencyKey } from '../http/requests';
+import { methodNotAllowed } from '../http/routing';
 
 export function operationsRouter(deps: ApiDeps): Router {
   const router = Router({ strict: true, caseSensitive: true });

@@ -8,11 +8,11 @@
  * 4. While reads come, there is a look every few seconds that no read waits for: another process may have recorded more than this one served.
  */
 import type { Logger } from 'pino';
-import { isBehind, publishedPart, type ClusterState, type PublishedState } from '../domain/cluster-state';
-import { isSameMap, type ShardMap } from '../domain/shard-map';
-import type { Published } from '../client/witness';
-import type { ClusterGateway } from '../client/cluster-client';
-import { unavailable, type ApiError } from './problem';
+import { isBehind, publishedPart, type ClusterState, type PublishedState } from '../../domain/cluster-state';
+import { isSameMap, type ShardMap } from '../../domain/shard-map';
+import type { Published } from '../../client/witness';
+import type { ClusterGateway } from '../../client/cluster-client';
+import { unavailable, type ApiError } from '../http/problem';
 
 export interface PublishedMapOptions {
   readonly gateway: Pick<ClusterGateway, 'queryMap' | 'queryState' | 'applyTransition'>;

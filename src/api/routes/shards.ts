@@ -1,16 +1,16 @@
 import { randomUUID } from 'node:crypto';
 import { Router, type Request, type Response } from 'express';
-import type { ManualChange } from '../domain/manual-changes';
+import type { ManualChange } from '../../domain/manual-changes';
 import {
   addShardBodySchema,
   growBodySchema,
   growBySeveralBodySchema,
   replaceAddressBodySchema,
-} from '../wire/coordinator-api';
-import type { DrainRequest, GrowRequest } from '../contract/messages';
-import type { ApiDeps } from './app';
-import { jsonBody, readAddress, readAddressChange, readBody, readIdempotencyKey, readShardId } from './requests';
-import { methodNotAllowed } from './routing';
+} from '../../wire/coordinator-api';
+import type { DrainRequest, GrowRequest } from '../../contract/messages';
+import type { ApiDeps } from '../app';
+import { jsonBody, readAddress, readAddressChange, readBody, readIdempotencyKey, readShardId } from '../http/requests';
+import { methodNotAllowed } from '../http/routing';
 import { requireReachableCluster, startOperation } from './start-operation';
 
 /** Every change of the cluster that an operator asks for. All of them answer with the map. */
