@@ -3,16 +3,16 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { loadClientConnectConfig, type ClientConnectConfig } from '@temporalio/envconfig';
 import { parse, TomlError } from 'smol-toml';
-import { readApiKeys, type ApiKey } from './config/api-keys';
-import { ConfigError, SettingReader, type Sources } from './config/reader';
-import { AUTOSCALE_TABLE, DURATION_MAX_MS, SETTINGS, tomlKey, type SettingName } from './config/settings';
-import { POLICY_BOUNDS, type AutoscalePolicy } from './domain/autoscale-state';
-import { DomainError } from './domain/errors';
-import { DEFAULT_TIMINGS, SHARDS_MAX, STANDBYS_MAX, type Timings } from './domain/limits';
-import { normalizeShardUrl, type ShardAddress } from './domain/shard-map';
+import { readApiKeys, type ApiKey } from './api-keys';
+import { ConfigError, SettingReader, type Sources } from './reader';
+import { AUTOSCALE_TABLE, DURATION_MAX_MS, SETTINGS, tomlKey, type SettingName } from './settings';
+import { POLICY_BOUNDS, type AutoscalePolicy } from '../domain/autoscale-state';
+import { DomainError } from '../domain/errors';
+import { DEFAULT_TIMINGS, SHARDS_MAX, STANDBYS_MAX, type Timings } from '../domain/limits';
+import { normalizeShardUrl, type ShardAddress } from '../domain/shard-map';
 
-export { keyDigest, type ApiKey, type Role } from './config/api-keys';
-export { ConfigError } from './config/reader';
+export { keyDigest, type ApiKey, type Role } from './api-keys';
+export { ConfigError } from './reader';
 
 export interface Config {
   readonly restAddress: { readonly host: string; readonly port: number };
