@@ -5,8 +5,8 @@
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { locateTemporalCli } from '../src/temporal/temporal-cli';
-import { ToolMissingError } from '../src/temporal/tool-cache';
+import { locateTemporalCli } from '../src/temporal/dev-server/temporal-cli';
+import { ToolMissingError } from '../src/temporal/dev-server/tool-cache';
 import { locateQuiver } from '../test/support/real-quiver';
 import { build } from './build';
 import { ROOT, runCommand } from './run-command';

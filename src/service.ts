@@ -16,13 +16,13 @@ import { PublishedMap } from './api/map/witnessed-map';
 import { ConfigError, type Config } from './config';
 import { routerMap } from './shards/router-client';
 import { connectClient, connectWorker, type ConnectOptions } from './temporal/connection';
-import { EmbeddedTemporal } from './temporal/embedded';
+import { EmbeddedTemporal } from './temporal/dev-server/embedded';
 import { ensureCluster } from './client/create-cluster';
 import { ClusterTraces } from './client/survey';
 import { Published } from './client/witness';
 import { PublishedFile } from './client/witness-file';
 import { ensureSearchAttributes } from './temporal/search-attributes';
-import { locateTemporalCli } from './temporal/temporal-cli';
+import { locateTemporalCli } from './temporal/dev-server/temporal-cli';
 import { createWorker } from './temporal/worker';
 import { taskQueue } from './contract/messages';
 

@@ -4,8 +4,8 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { startDevServer, type DevServer } from '../../src/temporal/dev-server';
-import { locateTemporalCli } from '../../src/temporal/temporal-cli';
+import { startDevServer, type DevServer } from '../../src/temporal/dev-server/dev-server';
+import { locateTemporalCli } from '../../src/temporal/dev-server/temporal-cli';
 import { MAIN, requireFreshBuild } from '../support/coordinator-process';
 import { waitFor } from '../support/wait-for';
 

@@ -4,8 +4,8 @@
  */
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { startDevServer, type DevServer } from '../../src/temporal/dev-server';
-import { locateTemporalCli } from '../../src/temporal/temporal-cli';
+import { startDevServer, type DevServer } from '../../src/temporal/dev-server/dev-server';
+import { locateTemporalCli } from '../../src/temporal/dev-server/temporal-cli';
 import { locateInstalledQuiver } from './real-quiver';
 
 /** What global-teardown.ts has to end. Jest calls both once per project, in one process. */

@@ -10,7 +10,7 @@ import {
   type Environment,
   type Report,
   type Tool,
-} from '../../src/temporal/tool-cache';
+} from '../../src/temporal/dev-server/tool-cache';
 import { waitFor } from './wait-for';
 
 const QUIVER_VERSION = '1.1.0';

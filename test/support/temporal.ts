@@ -1,8 +1,8 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { startDevServer, type DevServer } from '../../src/temporal/dev-server';
-import { locateTemporalCli } from '../../src/temporal/temporal-cli';
+import { startDevServer, type DevServer } from '../../src/temporal/dev-server/dev-server';
+import { locateTemporalCli } from '../../src/temporal/dev-server/temporal-cli';
 
 export interface TemporalTarget {
   readonly address: string;

@@ -4,8 +4,8 @@ import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Client, Connection } from '@temporalio/client';
-import { startDevServer, type DevServer, type DevServerOptions } from '../../src/temporal/dev-server';
-import { locateTemporalCli } from '../../src/temporal/temporal-cli';
+import { startDevServer, type DevServer, type DevServerOptions } from '../../src/temporal/dev-server/dev-server';
+import { locateTemporalCli } from '../../src/temporal/dev-server/temporal-cli';
 import { waitFor } from '../support/wait-for';
 
 let cli: string;

@@ -1,7 +1,13 @@
 import { chmod, mkdir, mkdtemp, readdir, readFile, rm, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { locate, locateOrInstall, runInstaller, type Installation, type Tool } from '../../src/temporal/tool-cache';
+import {
+  locate,
+  locateOrInstall,
+  runInstaller,
+  type Installation,
+  type Tool,
+} from '../../src/temporal/dev-server/tool-cache';
 
 let dir: string;
 let lines: string[];

@@ -16,9 +16,9 @@ import { PlacementPlan } from '../../src/domain/placement-plan';
 import type { OperationProgress, Phase } from '../../src/domain/progress';
 import { placementSpec, type ShardMap } from '../../src/domain/shard-map';
 import { recoverDeadLock, type LockLook } from '../../src/client/abandoned-lock';
-import { startDevServer, type DevServer } from '../../src/temporal/dev-server';
+import { startDevServer, type DevServer } from '../../src/temporal/dev-server/dev-server';
 import { operationStartOptions } from '../../src/client/start-operation';
-import { locateTemporalCli } from '../../src/temporal/temporal-cli';
+import { locateTemporalCli } from '../../src/temporal/dev-server/temporal-cli';
 import {
   ANNOUNCED_UPDATE_ID,
   announcedUpdate,
