@@ -50,9 +50,9 @@ import {
 import { changeByHand } from '../domain/manual-changes';
 import { refuseMember } from '../domain/preconditions';
 import { nowMs } from './clock';
-import { answering } from './domain-failures';
+import { answering } from './operation/domain-failures';
 import { lockQuery, mapQuery, stateQuery, transitionUpdate, type ClusterInput } from '../contract/messages';
-import { clusterDetails } from './operation-details';
+import { clusterDetails } from './web-ui-details';
 
 export async function cluster(input: ClusterInput): Promise<void> {
   let state: ClusterState = { ...input.state, autoscale: input.state.autoscale ?? NO_AUTOSCALE };

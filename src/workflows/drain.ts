@@ -18,11 +18,11 @@
  * doing. Where shards disagree about a collection, it waits.
  */
 import type { OperationOutcome } from '../domain/progress';
-import { DrainSteps } from './drain-steps';
+import { DrainSteps } from './move/drain-steps';
 import type { DrainInput } from '../contract/messages';
-import { moveOperation } from './move-operation';
-import { copyPoints, reconcileUntilClean } from './move-points';
-import { beginRun } from './operation-run';
+import { moveOperation } from './move/script';
+import { copyPoints, reconcileUntilClean } from './move/copy';
+import { beginRun } from './operation/run';
 
 export async function drain(input: DrainInput): Promise<OperationOutcome> {
   const { run, forward } = beginRun('drain', input, drain);

@@ -18,11 +18,11 @@
  * removed, the lock is given back (INV-7). From step 8 on there is only forward: what fails is tried until it succeeds.
  */
 import type { OperationOutcome } from '../domain/progress';
-import { GrowSteps } from './grow-steps';
+import { GrowSteps } from './move/grow-steps';
 import type { GrowInput } from '../contract/messages';
-import { moveOperation } from './move-operation';
-import { copyPoints, reconcileUntilClean } from './move-points';
-import { beginRun } from './operation-run';
+import { moveOperation } from './move/script';
+import { copyPoints, reconcileUntilClean } from './move/copy';
+import { beginRun } from './operation/run';
 
 export async function grow(input: GrowInput): Promise<OperationOutcome> {
   const { run, forward } = beginRun('grow', input, grow);

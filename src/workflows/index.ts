@@ -1,8 +1,8 @@
 /** All workflows of a worker. The names under which they are started are in messages.ts. */
-export { autoscale } from './autoscale';
+export { autoscale } from './evaluation';
 export { cluster } from './cluster';
 export { drain } from './drain';
 export { grow } from './grow';
-export { published } from './published';
+export { published } from './witness';
 export { recover } from './recover';
 export { check, repair } from './repair';

@@ -15,12 +15,12 @@ import type { LockingKind, OperationLock } from '../domain/cluster-state';
 import { DRAIN_PHASES, GROW_PHASES, type OperationOutcome, type Phase } from '../domain/progress';
 import type { ShardMap } from '../domain/shard-map';
 import { nowMs } from './clock';
-import { DrainSteps } from './drain-steps';
-import { GrowSteps } from './grow-steps';
+import { DrainSteps } from './move/drain-steps';
+import { GrowSteps } from './move/grow-steps';
 import type { RecoverInput } from '../contract/messages';
-import type { MoveSteps } from './move-steps';
-import { messageOf, succeed, undoForAnother } from './operation-end';
-import { beginRun, type OperationRun } from './operation-run';
+import type { MoveSteps } from './move/steps';
+import { messageOf, succeed, undoForAnother } from './operation/ending';
+import { beginRun, type OperationRun } from './operation/run';
 import type { OperationState } from '../contract/operation-state';
 
 export async function recover(input: RecoverInput): Promise<OperationOutcome> {

@@ -20,9 +20,9 @@ import {
 } from '@temporalio/workflow';
 import type { OperationOutcome } from '../domain/progress';
 import type { RepairInput } from '../contract/messages';
-import { answerRefused, end, endOf, failureType, messageOf } from './operation-end';
-import { beginRun, cancelled, type OperationRun } from './operation-run';
-import { RepairSteps } from './repair-steps';
+import { answerRefused, end, endOf, failureType, messageOf } from './operation/ending';
+import { beginRun, cancelled, type OperationRun } from './operation/run';
+import { RepairSteps } from './repair/passes';
 
 export async function check(input: RepairInput): Promise<OperationOutcome> {
   const { run, forward } = beginRun('check', input, check);

@@ -104,7 +104,7 @@ describe('the record', () => {
     connection = await Connection.connect({ address });
     native = await NativeConnection.connect({ address });
     client = new Client({ connection });
-    const workflowsPath = require.resolve('../../src/workflows/published');
+    const workflowsPath = require.resolve('../../src/workflows/witness');
     workflowBundle = await bundleWorkflowCode({ workflowsPath, logger: new DefaultLogger('ERROR') });
   });
   afterAll(async () => {

@@ -4,11 +4,11 @@
  *
  * Crash: every step is an activity that may run again from its last cursor, which is in the operation's state.
  */
-import type { DropInput, DropResult, WalkCursor } from '../contract/activities';
-import { idsOf, moveOf, noteLateWrites, sum, type MoveParties } from './move-points';
-import { count } from './operation-details';
-import type { OperationRun } from './operation-run';
-import type { SweepState } from '../contract/operation-state';
+import type { DropInput, DropResult, WalkCursor } from '../../contract/activities';
+import { idsOf, moveOf, noteLateWrites, sum, type MoveParties } from './copy';
+import { count } from '../web-ui-details';
+import type { OperationRun } from '../operation/run';
+import type { SweepState } from '../../contract/operation-state';
 
 /** Rounds of drop and confirm after which what is left on the donors is reported instead of chased. */
 const SWEEP_ROUNDS_MAX = 5;

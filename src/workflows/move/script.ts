@@ -1,8 +1,8 @@
 import { CancellationScope, ContinueAsNew } from '@temporalio/workflow';
-import type { OperationOutcome, Phase } from '../domain/progress';
-import type { MoveSteps } from './move-steps';
-import { succeed, undo } from './operation-end';
-import type { OperationRun } from './operation-run';
+import type { OperationOutcome, Phase } from '../../domain/progress';
+import type { MoveSteps } from './steps';
+import { succeed, undo } from '../operation/ending';
+import type { OperationRun } from '../operation/run';
 
 /**
  * Runs an operation that moves points: `untilFlip`, whose last phase is `flip`, with the undo for whatever ends it before; then only

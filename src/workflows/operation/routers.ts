@@ -1,8 +1,8 @@
 /** Whether routers hold the operation's version of the map: what they write, and where to, depends on it. */
 import { ApplicationFailure } from '@temporalio/workflow';
-import { nowMs } from './clock';
-import { counted } from './operation-details';
-import type { OperationRun } from './operation-run';
+import { nowMs } from '../clock';
+import { counted } from '../web-ui-details';
+import type { OperationRun } from './run';
 
 /** What is waited for, in progress.waiting. */
 const ROUTERS = 'routers';

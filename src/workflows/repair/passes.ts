@@ -1,5 +1,5 @@
 import { ApplicationFailure } from '@temporalio/workflow';
-import type { InspectedCollection, MayWriteLate, RepairParties } from '../contract/activities';
+import type { InspectedCollection, MayWriteLate, RepairParties } from '../../contract/activities';
 import {
   addByHolder,
   describePass,
@@ -9,21 +9,21 @@ import {
   withCollection,
   type CollectionFindings,
   type PassFindings,
-} from '../domain/findings';
-import { FINDING_SAMPLES_MAX, REPAIR_PASSES_MAX } from '../domain/limits';
-import type { OperationResult } from '../domain/lock-transitions';
-import type { OperationOutcome } from '../domain/progress';
-import { requireParties } from '../domain/repair-request';
-import { placementSpec, type ShardMap } from '../domain/shard-map';
-import { nowMs } from './clock';
-import { answering } from './domain-failures';
-import type { RepairInput } from '../contract/messages';
-import { moveOf, noteLateWrites } from './move-points';
-import { count } from './operation-details';
-import type { OperationRun } from './operation-run';
-import type { RepairState } from '../contract/operation-state';
-import { awaitRouters, routersHoldTheMap } from './router-steps';
-import { applyTransition } from './transition';
+} from '../../domain/findings';
+import { FINDING_SAMPLES_MAX, REPAIR_PASSES_MAX } from '../../domain/limits';
+import type { OperationResult } from '../../domain/lock-transitions';
+import type { OperationOutcome } from '../../domain/progress';
+import { requireParties } from '../../domain/repair-request';
+import { placementSpec, type ShardMap } from '../../domain/shard-map';
+import { nowMs } from '../clock';
+import { answering } from '../operation/domain-failures';
+import type { RepairInput } from '../../contract/messages';
+import { moveOf, noteLateWrites } from '../move/copy';
+import { count } from '../web-ui-details';
+import type { OperationRun } from '../operation/run';
+import type { RepairState } from '../../contract/operation-state';
+import { awaitRouters, routersHoldTheMap } from '../operation/routers';
+import { applyTransition } from '../operation/transition';
 
 const NOTHING_SEEN: RepairState['current'] = {
   seen: { points: 0, byHolder: {} },

@@ -1,5 +1,5 @@
 import { ApplicationFailure } from '@temporalio/workflow';
-import { DomainError } from '../domain/errors';
+import { DomainError } from '../../domain/errors';
 
 /**
  * Runs a step of the domain inside a message handler. A DomainError becomes a failure of that message with the code as its

@@ -4,9 +4,9 @@
  * silence (INV-9).
  */
 import { proxyActivities, type ActivityOptions } from '@temporalio/workflow';
-import type { AutoscaleActivities } from '../contract/evaluation-activities';
-import type { CoordinatorActivities, LockGuard } from '../contract/activities';
-import type { Timings } from '../domain/limits';
+import type { AutoscaleActivities } from '../../contract/evaluation-activities';
+import type { CoordinatorActivities, LockGuard } from '../../contract/activities';
+import type { Timings } from '../../domain/limits';
 
 const BLIP: NonNullable<ActivityOptions['retry']> = {
   initialInterval: '100ms',

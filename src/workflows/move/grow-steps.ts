@@ -1,10 +1,10 @@
-import type { Move, PreflightReport } from '../contract/activities';
-import type { Shard, ShardMap } from '../domain/shard-map';
-import type { GrowInput } from '../contract/messages';
-import { idsOf, moveOf, prepareCollections, type MoveParties } from './move-points';
-import { MoveSteps } from './move-steps';
-import { count, counted } from './operation-details';
-import { sweepDonors, sweepReceivers } from './sweep-donors';
+import type { Move, PreflightReport } from '../../contract/activities';
+import type { Shard, ShardMap } from '../../domain/shard-map';
+import type { GrowInput } from '../../contract/messages';
+import { idsOf, moveOf, prepareCollections, type MoveParties } from './copy';
+import { MoveSteps } from './steps';
+import { count, counted } from '../web-ui-details';
+import { sweepDonors, sweepReceivers } from './sweep';
 
 /** The steps that only a grow has: its shards are the receivers, and all others are possible donors. */
 export class GrowSteps extends MoveSteps {

@@ -1,6 +1,6 @@
 /** What every operation answers while it runs and after its end. Set before its first await. */
 import { ApplicationFailure, CancellationScope, condition, setHandler } from '@temporalio/workflow';
-import type { OperationProgress } from '../domain/progress';
+import type { OperationProgress } from '../../domain/progress';
 import {
   announcedQuery,
   announcedUpdate,
@@ -8,8 +8,8 @@ import {
   operationStateQuery,
   progressQuery,
   type AnnouncedAnswer,
-} from '../contract/messages';
-import type { OperationState } from '../contract/operation-state';
+} from '../../contract/messages';
+import type { OperationState } from '../../contract/operation-state';
 
 /** The reason of a cancel stays in the history and in the outcome. */
 const CANCEL_REASON_CHARS_MAX = 200;

@@ -17,10 +17,10 @@ import type { ClusterTransition } from '../contract/activities';
 import { decide, needsLoads, type Decision, type ShardLoad } from '../domain/autoscale';
 import type { Evaluation, Standby } from '../domain/autoscale-state';
 import { shardAtAddress, type ShardAddress } from '../domain/shard-map';
-import { activityProfiles, evaluationProfiles } from './activity-profiles';
+import { activityProfiles, evaluationProfiles } from './operation/activity-profiles';
 import { nowMs } from './clock';
 import type { AutoscaleInput, EvaluationResult, GrowInput, Refusal } from '../contract/messages';
-import { evaluationDetails } from './operation-details';
+import { evaluationDetails } from './web-ui-details';
 
 /** Standbys that one evaluation begins to grow by, one after the other. What is left is for the next one. */
 const TRIES_MAX = 3;

@@ -1,15 +1,15 @@
 /** The steps that all operations share which move points and flip ownership. What differs is in grow-steps.ts and drain-steps.ts. */
 import { ApplicationFailure, CancellationScope, isCancellation } from '@temporalio/workflow';
-import type { ClusterAnswer, ClusterTransition, Move } from '../contract/activities';
-import type { OperationLock } from '../domain/cluster-state';
-import type { OperationResult } from '../domain/lock-transitions';
-import type { Shard, ShardMap } from '../domain/shard-map';
-import { nowMs } from './clock';
-import type { OperationRequest } from '../contract/messages';
-import { idsOf, type MoveParties, type PassConditions } from './move-points';
-import { cancelled, type OperationRun } from './operation-run';
-import { awaitRouters, routersBehind, routersHoldTheMap, routersNote } from './router-steps';
-import { applyTransition } from './transition';
+import type { ClusterAnswer, ClusterTransition, Move } from '../../contract/activities';
+import type { OperationLock } from '../../domain/cluster-state';
+import type { OperationResult } from '../../domain/lock-transitions';
+import type { Shard, ShardMap } from '../../domain/shard-map';
+import { nowMs } from '../clock';
+import type { OperationRequest } from '../../contract/messages';
+import { idsOf, type MoveParties, type PassConditions } from './copy';
+import { cancelled, type OperationRun } from '../operation/run';
+import { awaitRouters, routersBehind, routersHoldTheMap, routersNote } from '../operation/routers';
+import { applyTransition } from '../operation/transition';
 
 /** What is waited for, in progress.waiting, while routers lag. */
 const LAGGING = 'lagging routers';

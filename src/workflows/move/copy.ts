@@ -9,19 +9,19 @@
  * so a workflow that continues as new goes on where it stood.
  */
 import { CancellationScope, isCancellation } from '@temporalio/workflow';
-import type { CollectionInfo, MayWriteLate } from '../contract/activities';
+import type { CollectionInfo, MayWriteLate } from '../../contract/activities';
 import {
   COPY_WINDOW_MAX,
   COPY_WINDOW_PER_DONOR,
   PAGE_OVERLAP_ROWS,
   PAGE_ROWS_MAX,
   RECONCILE_PASSES_MAX,
-} from '../domain/limits';
-import type { Shard } from '../domain/shard-map';
-import { nowMs } from './clock';
-import { count } from './operation-details';
-import type { OperationRun } from './operation-run';
-import type { CopyState, PassState } from '../contract/operation-state';
+} from '../../domain/limits';
+import type { Shard } from '../../domain/shard-map';
+import { nowMs } from '../clock';
+import { count } from '../web-ui-details';
+import type { OperationRun } from '../operation/run';
+import type { CopyState, PassState } from '../../contract/operation-state';
 
 const PAGE_STEP_ROWS = PAGE_ROWS_MAX - PAGE_OVERLAP_ROWS;
 

@@ -1,5 +1,5 @@
-import type { ClusterAnswer, ClusterTransition } from '../contract/activities';
-import type { OperationRun } from './operation-run';
+import type { ClusterAnswer, ClusterTransition } from '../../contract/activities';
+import type { OperationRun } from './run';
 
 /** Has the cluster workflow apply one transition, and notes where the lock stands then. Repeating it is harmless. */
 export async function applyTransition(

@@ -6,13 +6,13 @@ import {
   condition,
   isCancellation,
 } from '@temporalio/workflow';
-import type { OperationEnd } from '../domain/cluster-state';
-import { isDomainErrorCode, type DomainErrorCode } from '../domain/errors';
-import type { OperationOutcome } from '../domain/progress';
-import { nowMs } from './clock';
-import type { MoveSteps } from './move-steps';
-import { count } from './operation-details';
-import { cancelled, type OperationRun } from './operation-run';
+import type { OperationEnd } from '../../domain/cluster-state';
+import { isDomainErrorCode, type DomainErrorCode } from '../../domain/errors';
+import type { OperationOutcome } from '../../domain/progress';
+import { nowMs } from '../clock';
+import type { MoveSteps } from '../move/steps';
+import { count } from '../web-ui-details';
+import { cancelled, type OperationRun } from './run';
 
 /** `prefix` says whose work was finished, when it was another operation's. */
 export async function succeed(run: OperationRun, steps: MoveSteps, prefix = ''): Promise<OperationOutcome> {

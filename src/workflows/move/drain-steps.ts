@@ -1,11 +1,11 @@
 import { ApplicationFailure } from '@temporalio/workflow';
-import type { Move } from '../contract/activities';
-import type { Shard, ShardMap } from '../domain/shard-map';
-import type { DrainInput } from '../contract/messages';
-import { idsOf, noteLateWrites, type MoveParties } from './move-points';
-import { MoveSteps } from './move-steps';
-import { count, counted } from './operation-details';
-import { sweepDonors, sweepReceivers } from './sweep-donors';
+import type { Move } from '../../contract/activities';
+import type { Shard, ShardMap } from '../../domain/shard-map';
+import type { DrainInput } from '../../contract/messages';
+import { idsOf, noteLateWrites, type MoveParties } from './copy';
+import { MoveSteps } from './steps';
+import { count, counted } from '../web-ui-details';
+import { sweepDonors, sweepReceivers } from './sweep';
 
 /** The steps that only a drain has: its shard is the donor and the truth for its slice, and all others are possible owners. */
 export class DrainSteps extends MoveSteps {

@@ -20,17 +20,17 @@ import {
   upsertSearchAttributes,
   workflowInfo,
 } from '@temporalio/workflow';
-import { HISTORY_EVENTS_MAX, type Timings } from '../domain/limits';
-import type { LockGuard, MayWriteLate } from '../contract/activities';
-import type { OperationEnd, OperationKind } from '../domain/cluster-state';
-import type { Phase, Waiting } from '../domain/progress';
+import { HISTORY_EVENTS_MAX, type Timings } from '../../domain/limits';
+import type { LockGuard, MayWriteLate } from '../../contract/activities';
+import type { OperationEnd, OperationKind } from '../../domain/cluster-state';
+import type { Phase, Waiting } from '../../domain/progress';
 import { activityProfiles, type Profiles } from './activity-profiles';
-import { nowMs } from './clock';
-import { operationIdOf, type OperationInput } from '../contract/messages';
-import { progressDetails } from './operation-details';
-import { handleMessages } from './operation-messages';
-import { newOperationState, type OperationState } from '../contract/operation-state';
-import { CLUSTER_ATTRIBUTE, PHASE_ATTRIBUTE } from '../contract/search-attributes';
+import { nowMs } from '../clock';
+import { operationIdOf, type OperationInput } from '../../contract/messages';
+import { progressDetails } from '../web-ui-details';
+import { handleMessages } from './handlers';
+import { newOperationState, type OperationState } from '../../contract/operation-state';
+import { CLUSTER_ATTRIBUTE, PHASE_ATTRIBUTE } from '../../contract/search-attributes';
 
 /** A write whose reply was lost is taken to have reached the shard, or not to, after this long. */
 const LOST_REPLY_MS = 5_000;
