@@ -14,7 +14,7 @@ import { LockWatch } from './api/lock-watch';
 import { MapReader } from './api/map/reader';
 import { PublishedMap } from './api/map/witnessed-map';
 import { ConfigError, type Config } from './config';
-import { routerMap } from './shards/router-client';
+import { routerMap } from './shards/http/router-client';
 import { connectClient, connectWorker, type ConnectOptions } from './temporal/connection';
 import { EmbeddedTemporal } from './temporal/dev-server/embedded';
 import { ensureCluster } from './client/create-cluster';

@@ -1,6 +1,6 @@
 import { CancelledFailure } from '@temporalio/activity';
 import type { MockActivityEnvironment } from '@temporalio/testing';
-import { probeName } from '../../src/shards/probe-name';
+import { probeName } from '../../src/shards/http/probe-name';
 import { COLLECTION, MovingCluster, point, SCHEMA } from './moving-cluster';
 
 let cluster: MovingCluster;

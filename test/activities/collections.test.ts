@@ -1,4 +1,4 @@
-import { ShardClient } from '../../src/shards/shard-client';
+import { ShardClient } from '../../src/shards/http/shard-client';
 import { json, StubShard } from '../shards/stub-shard';
 import { SHARD_KEY, type InProcessShard } from '../support/in-process-shard';
 import { COLLECTION, MovingCluster, point, SCHEMA } from './moving-cluster';

@@ -3,9 +3,9 @@ import { HolderMerge, type HolderStream } from '../../src/activities/rows/holder
 import type { HolderCursor } from '../../src/contract/activities';
 import type { ActivityScope } from '../../src/activities/frame/run-activity';
 import type { ShardAddress } from '../../src/domain/shard-map';
-import type { PointElement } from '../../src/shards/point-stream';
-import type { PageSource } from '../../src/shards/point-walk';
-import type { Page } from '../../src/shards/shard-client';
+import type { PointElement } from '../../src/shards/rows/point-stream';
+import type { PageSource } from '../../src/shards/rows/point-walk';
+import type { Page } from '../../src/shards/http/shard-client';
 
 /** Rows of shards by URL, in byte order, which come in batches of `batchRows`. */
 class FakeShards {

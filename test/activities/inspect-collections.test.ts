@@ -1,5 +1,5 @@
 import type { CoordinatorActivities } from '../../src/contract/activities';
-import { probeName } from '../../src/shards/probe-name';
+import { probeName } from '../../src/shards/http/probe-name';
 import { startShard, type InProcessShard } from '../support/in-process-shard';
 import { COLLECTION, MovingCluster, point, SCHEMA } from './moving-cluster';
 

@@ -1,7 +1,7 @@
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { DrainPreflightInput } from '../../src/contract/activities';
-import { isProbeName } from '../../src/shards/probe-name';
+import { isProbeName } from '../../src/shards/http/probe-name';
 import { PlacementPlan } from '../../src/domain/placement-plan';
 import { startShard } from '../support/in-process-shard';
 import { COLLECTION, MovingCluster, point, SCHEMA } from './moving-cluster';

@@ -16,7 +16,7 @@ import { DEFAULT_POLICY } from '../../src/domain/autoscale-state';
 import type { ClusterState } from '../../src/domain/cluster-state';
 import { DEFAULT_TIMINGS } from '../../src/domain/limits';
 import type { ShardMap } from '../../src/domain/shard-map';
-import { routerMap } from '../../src/shards/router-client';
+import { routerMap } from '../../src/shards/http/router-client';
 import { startDevServer, type DevServer } from '../../src/temporal/dev-server/dev-server';
 import { ensureCluster, type EnsuredCluster } from '../../src/client/create-cluster';
 import { ClusterTraces } from '../../src/client/survey';

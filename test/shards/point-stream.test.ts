@@ -1,6 +1,6 @@
 import * as fc from 'fast-check';
 import { POINT_BYTES_MAX } from '../../src/domain/limits';
-import { MalformedBodyError, PointScanner, scanPoints, type PointElement } from '../../src/shards/point-stream';
+import { MalformedBodyError, PointScanner, scanPoints, type PointElement } from '../../src/shards/rows/point-stream';
 import { expectedPoints, type ExpectedPoint } from './json-oracle';
 
 /** What the scanner makes of the chunks, in the oracle's words: null when it refuses. */

@@ -1,8 +1,8 @@
 import fc from 'fast-check';
 import { PAGE_OVERLAP_ROWS } from '../../src/domain/limits';
 import { ShardError } from '../../src/shards/errors';
-import type { PointElement } from '../../src/shards/point-stream';
-import { fetchRows, idDigest, PointWalk, type PageSource, type WalkPosition } from '../../src/shards/point-walk';
+import type { PointElement } from '../../src/shards/rows/point-stream';
+import { fetchRows, idDigest, PointWalk, type PageSource, type WalkPosition } from '../../src/shards/rows/point-walk';
 
 const CTX = { deadlineMs: Number.MAX_SAFE_INTEGER };
 

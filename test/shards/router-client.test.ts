@@ -1,5 +1,5 @@
 import { Agent } from 'undici';
-import { routerMap, routerVersion } from '../../src/shards/router-client';
+import { routerMap, routerVersion } from '../../src/shards/http/router-client';
 import { json, problem, StubShard } from './stub-shard';
 
 describe('routerVersion', () => {

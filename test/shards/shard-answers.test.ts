@@ -1,6 +1,6 @@
 import { Agent } from 'undici';
 import type { ShardError } from '../../src/shards/errors';
-import { ShardClient } from '../../src/shards/shard-client';
+import { ShardClient } from '../../src/shards/http/shard-client';
 import { json, problem, StubShard, type Behaviour } from './stub-shard';
 
 const KEY = 'the-shard-key';

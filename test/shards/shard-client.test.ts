@@ -3,7 +3,7 @@ import type { AddressInfo } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Agent } from 'undici';
 import { WAITING_HELPS, type ShardError } from '../../src/shards/errors';
-import { ShardClient, type CallContext } from '../../src/shards/shard-client';
+import { ShardClient, type CallContext } from '../../src/shards/http/shard-client';
 import { json, problem, StubShard, type Behaviour } from './stub-shard';
 
 const KEY = 'the-shard-key';

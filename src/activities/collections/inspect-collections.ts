@@ -1,6 +1,6 @@
 import { DomainError } from '../../domain/errors';
 import { holderOf, type Holder } from '../../domain/findings';
-import type { ShardCollection } from '../../shards/shard-client';
+import type { ShardCollection } from '../../shards/http/shard-client';
 import type { CoordinatorActivities, InspectedCollection } from '../../contract/activities';
 import { findLeaders } from '../frame/leaders';
 import type { ActivityScope } from '../frame/run-activity';

@@ -1,6 +1,6 @@
 import { ApplicationFailure } from '@temporalio/activity';
 import type { Shard } from '../../domain/shard-map';
-import type { ShardCollection } from '../../shards/shard-client';
+import type { ShardCollection } from '../../shards/http/shard-client';
 import { refuseOtherSchema } from './presence';
 import { collectionInfos, schemaDifference } from './schemas';
 import type { CoordinatorActivities } from '../../contract/activities';

@@ -1,6 +1,6 @@
 import { ApplicationFailure } from '@temporalio/activity';
 import { ShardError } from '../../shards/errors';
-import type { CallContext, ShardClient, ShardCollection } from '../../shards/shard-client';
+import type { CallContext, ShardClient, ShardCollection } from '../../shards/http/shard-client';
 import type { Move } from '../../contract/activities';
 import { collectionInFlux } from '../frame/failures';
 import type { ActivityScope } from '../frame/run-activity';

@@ -1,5 +1,5 @@
 import type { Shard } from '../../domain/shard-map';
-import type { ShardCollection } from '../../shards/shard-client';
+import type { ShardCollection } from '../../shards/http/shard-client';
 import type { CollectionInfo } from '../../contract/activities';
 
 /** One sentence on the first collection that is not the same on all shards, or null. `lists` are in the order of `shards`. */

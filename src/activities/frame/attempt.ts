@@ -12,8 +12,8 @@ import { setMaxListeners } from 'node:events';
 import { setTimeout as delay } from 'node:timers/promises';
 import { ApplicationFailure, type Context, type Info } from '@temporalio/activity';
 import { ShardError } from '../../shards/errors';
-import type { CallContext } from '../../shards/shard-client';
-import { REQUEST_TIMEOUT_MS } from '../../shards/shard-http';
+import type { CallContext } from '../../shards/http/shard-client';
+import { REQUEST_TIMEOUT_MS } from '../../shards/http/shard-http';
 
 export interface Clock {
   nowMs(): number;

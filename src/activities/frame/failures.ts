@@ -5,7 +5,7 @@
 import { ApplicationFailure, CancelledFailure } from '@temporalio/activity';
 import { DomainError } from '../../domain/errors';
 import { ShardError, WAITING_HELPS, type ShardErrorCode } from '../../shards/errors';
-import { MalformedBodyError } from '../../shards/point-stream';
+import { MalformedBodyError } from '../../shards/rows/point-stream';
 
 /**
  * Codes of the activities themselves. `CollectionInFlux`: shards disagree whether a collection exists, as they do while a

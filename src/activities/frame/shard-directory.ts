@@ -2,8 +2,8 @@ import { Agent, type Dispatcher } from 'undici';
 import { DomainError } from '../../domain/errors';
 import { SHARDS_MAX } from '../../domain/limits';
 import type { ShardAddress } from '../../domain/shard-map';
-import { ShardClient } from '../../shards/shard-client';
-import { ShardHttp } from '../../shards/shard-http';
+import { ShardClient } from '../../shards/http/shard-client';
+import { ShardHttp } from '../../shards/http/shard-http';
 import type { Move } from '../../contract/activities';
 
 /**

@@ -7,7 +7,7 @@
  * only a pass that wrote nothing allows the flip (INV-4).
  */
 import { DELETE_IDS_MAX } from '../../domain/limits';
-import type { ShardClient } from '../../shards/shard-client';
+import type { ShardClient } from '../../shards/http/shard-client';
 import type { Attempt } from '../frame/attempt';
 import { inParallel } from '../frame/in-parallel';
 import { isSamePoint } from '../rows/same-point';

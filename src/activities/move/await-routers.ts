@@ -1,5 +1,5 @@
 import { ShardError } from '../../shards/errors';
-import { routerVersion } from '../../shards/router-client';
+import { routerVersion } from '../../shards/http/router-client';
 import type { CoordinatorActivities, LaggingRouter } from '../../contract/activities';
 import type { ActivityScope } from '../frame/run-activity';
 

@@ -1,7 +1,7 @@
 import { DELETE_IDS_MAX } from '../../domain/limits';
 import { PlacementPlan } from '../../domain/placement-plan';
-import { PointWalk } from '../../shards/point-walk';
-import type { ShardClient } from '../../shards/shard-client';
+import { PointWalk } from '../../shards/rows/point-walk';
+import type { ShardClient } from '../../shards/http/shard-client';
 import { isNotFound } from '../collections/presence';
 import type { CoordinatorActivities, Move } from '../../contract/activities';
 import { findLeaders } from '../frame/leaders';

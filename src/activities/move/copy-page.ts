@@ -1,5 +1,5 @@
 import { PlacementPlan } from '../../domain/placement-plan';
-import { fetchRows } from '../../shards/point-walk';
+import { fetchRows } from '../../shards/rows/point-walk';
 import { whileCollectionExists } from '../collections/presence';
 import type { CopyPageInput, CopyPageResult } from '../../contract/activities';
 import { findLeaders } from '../frame/leaders';

@@ -7,7 +7,7 @@
  * is brought up to date in the background within 24-33 s, also while clients write. Until then searches do not find the new points
  * (see shards/index-probe.ts), which loses nothing as long as the donors hold them too.
  */
-import { canProbe } from '../../shards/index-probe';
+import { canProbe } from '../../shards/http/index-probe';
 import type { CopyPageInput } from '../../contract/activities';
 import type { ActivityScope } from '../frame/run-activity';
 

@@ -1,6 +1,6 @@
 import { PlacementPlan } from '../../domain/placement-plan';
 import type { Shard } from '../../domain/shard-map';
-import { canProbe, findsSamples, takeSamples } from '../../shards/index-probe';
+import { canProbe, findsSamples, takeSamples } from '../../shards/http/index-probe';
 import type { CoordinatorActivities, Move } from '../../contract/activities';
 import { inParallel } from '../frame/in-parallel';
 import type { ActivityScope } from '../frame/run-activity';

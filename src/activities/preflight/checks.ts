@@ -6,8 +6,8 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { DomainError, type DomainErrorCode } from '../../domain/errors';
 import type { Shard, ShardAddress } from '../../domain/shard-map';
 import { ShardError } from '../../shards/errors';
-import { routerVersion } from '../../shards/router-client';
-import type { CallContext, ShardCollection } from '../../shards/shard-client';
+import { routerVersion } from '../../shards/http/router-client';
+import type { CallContext, ShardCollection } from '../../shards/http/shard-client';
 import { schemaDifference } from '../collections/schemas';
 import type { ActivityScope } from '../frame/run-activity';
 

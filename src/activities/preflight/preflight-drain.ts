@@ -1,8 +1,8 @@
 import { DomainError } from '../../domain/errors';
 import { PlacementPlan } from '../../domain/placement-plan';
 import type { Shard } from '../../domain/shard-map';
-import { PointWalk } from '../../shards/point-walk';
-import type { CallContext } from '../../shards/shard-client';
+import { PointWalk } from '../../shards/rows/point-walk';
+import type { CallContext } from '../../shards/http/shard-client';
 import type { CoordinatorActivities, DrainPreflightInput } from '../../contract/activities';
 import { inParallel } from '../frame/in-parallel';
 import {

@@ -1,7 +1,7 @@
 import type { ShardLoad } from '../../domain/autoscale';
 import type { Shard } from '../../domain/shard-map';
 import { ShardError } from '../../shards/errors';
-import type { ShardCollection } from '../../shards/shard-client';
+import type { ShardCollection } from '../../shards/http/shard-client';
 import type { ActivityScope } from '../frame/run-activity';
 
 const READ_TIMEOUT_MS = 5_000;

@@ -10,7 +10,7 @@
  * has no conditional write, so this window can only be kept short: a few points at a time, the owner asked last.
  */
 import type { Finding, Holder } from '../../domain/findings';
-import type { ShardClient } from '../../shards/shard-client';
+import type { ShardClient } from '../../shards/http/shard-client';
 import { isNotFound } from '../collections/presence';
 import type { CompareInput } from '../../contract/activities';
 import { collectionInFlux } from '../frame/failures';

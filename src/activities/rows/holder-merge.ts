@@ -7,8 +7,8 @@
  */
 import { holderOf, type Holder } from '../../domain/findings';
 import type { Shard, ShardAddress } from '../../domain/shard-map';
-import type { PointElement } from '../../shards/point-stream';
-import { idDigest, PointWalk, START, type WalkBatch, type WalkPosition } from '../../shards/point-walk';
+import type { PointElement } from '../../shards/rows/point-stream';
+import { idDigest, PointWalk, START, type WalkBatch, type WalkPosition } from '../../shards/rows/point-walk';
 import type { HolderCursor, RepairParties } from '../../contract/activities';
 import type { ActivityScope } from '../frame/run-activity';
 

@@ -1,5 +1,5 @@
 import { DELETE_IDS_MAX } from '../../domain/limits';
-import type { ShardClient } from '../../shards/shard-client';
+import type { ShardClient } from '../../shards/http/shard-client';
 import type { Attempt } from '../frame/attempt';
 
 const FIRST_IDS = 1_000;

@@ -7,7 +7,7 @@
  * no stream of a resumed merge has taken a row that another one has still to bring.
  */
 import { PlacementPlan } from '../../domain/placement-plan';
-import { PointWalk } from '../../shards/point-walk';
+import { PointWalk } from '../../shards/rows/point-walk';
 import type { ActivityScope } from '../frame/run-activity';
 import type { Move, WalkCursor } from '../../contract/activities';
 import { SliceStream, sidesOf, type Side } from './slice-stream';

@@ -1,7 +1,7 @@
 import type { PlacementPlan } from '../../domain/placement-plan';
 import type { PlacementSpec } from '../../domain/shard-map';
-import type { PointElement } from '../../shards/point-stream';
-import { idDigest, START, type PointWalk, type WalkBatch, type WalkPosition } from '../../shards/point-walk';
+import type { PointElement } from '../../shards/rows/point-stream';
+import { idDigest, START, type PointWalk, type WalkBatch, type WalkPosition } from '../../shards/rows/point-walk';
 
 /** On which side of the move a shard is read: for the points that it gives, or for those that it takes. */
 export type Side = 'donor' | 'receiver';

@@ -12,10 +12,10 @@
  * hides the time that a shard takes to begin its answer. Memory: two batches of elements, whatever the size of a page.
  */
 import { createHash } from 'node:crypto';
-import { PAGE_OVERLAP_ROWS, PAGE_ROWS_MAX } from '../domain/limits';
-import { ShardError } from './errors';
+import { PAGE_OVERLAP_ROWS, PAGE_ROWS_MAX } from '../../domain/limits';
+import { ShardError } from '../errors';
 import { MalformedBodyError, type PointElement } from './point-stream';
-import type { CallContext, ShardClient } from './shard-client';
+import type { CallContext, ShardClient } from '../http/shard-client';
 
 /** What a walk needs of a shard. */
 export type PageSource = Pick<ShardClient, 'fetchPage'>;

@@ -1,9 +1,9 @@
 import { TextDecoder } from 'node:util';
 import type { CallContext } from './call-timer';
-import { ShardError } from './errors';
+import { ShardError } from '../errors';
 import { isProbeName } from './probe-name';
 import { paths } from './paths';
-import { MalformedBodyError, PointScanner, scanPoints, type PointElement } from './point-stream';
+import { MalformedBodyError, PointScanner, scanPoints, type PointElement } from '../rows/point-stream';
 import { namesCountLimit } from './refusals';
 import { ShardHttp, type HttpOptions, type ShardRequest } from './shard-http';
 

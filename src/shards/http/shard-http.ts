@@ -1,8 +1,8 @@
 import { errors, getGlobalDispatcher, type Dispatcher } from 'undici';
-import { POINT_BYTES_MAX } from '../domain/limits';
-import type { ShardAddress } from '../domain/shard-map';
+import { POINT_BYTES_MAX } from '../../domain/limits';
+import type { ShardAddress } from '../../domain/shard-map';
 import { CallTimer, type CallContext } from './call-timer';
-import { ShardError, type ShardFailure } from './errors';
+import { ShardError, type ShardFailure } from '../errors';
 import type { ShardPath } from './paths';
 import { codeOfStatus, reasonOf, retryAfterMs, type Refusal } from './refusals';
 

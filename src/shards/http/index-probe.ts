@@ -6,7 +6,7 @@
  * ended (33,000 points of 64 dimensions, hnsw: 24-33 s, also while clients write). So a few points that the shard holds are
  * searched for by their own vectors.
  */
-import { MalformedBodyError, type PointElement } from './point-stream';
+import { MalformedBodyError, type PointElement } from '../rows/point-stream';
 import { paths } from './paths';
 import type { CallContext, ShardClient, ShardCollection } from './shard-client';
 import type { ShardHttp } from './shard-http';

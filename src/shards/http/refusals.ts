@@ -1,6 +1,6 @@
 /** What an answer other than 2xx means, and what of it may be told. */
 import { STATUS_CODES } from 'node:http';
-import type { ShardErrorCode } from './errors';
+import type { ShardErrorCode } from '../errors';
 
 const REASON_CHARS_MAX = 300;
 /** A shard that asks for more patience than this is asked again all the same. */

@@ -1,7 +1,7 @@
 import type { Dispatcher } from 'undici';
-import { DomainError } from '../domain/errors';
-import { normalizeMap, type ShardMap } from '../domain/shard-map';
-import { shardMapSchema } from '../wire/cluster-map';
+import { DomainError } from '../../domain/errors';
+import { normalizeMap, type ShardMap } from '../../domain/shard-map';
+import { shardMapSchema } from '../../wire/cluster-map';
 import type { CallContext } from './call-timer';
 import { paths } from './paths';
 import { ShardHttp, type ShardRequest } from './shard-http';

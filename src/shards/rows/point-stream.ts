@@ -1,4 +1,4 @@
-import { POINT_BYTES_MAX } from '../domain/limits';
+import { POINT_BYTES_MAX } from '../../domain/limits';
 import { Action, ACTION_MIN, State, TABLE } from './points-table';
 
 /** One element of a `points` array, as bytes. */
