@@ -24,7 +24,7 @@ import { PublishedFile } from './client/witness-file';
 import { ensureSearchAttributes } from './temporal/search-attributes';
 import { locateTemporalCli } from './temporal/dev-server/temporal-cli';
 import { createWorker } from './temporal/worker';
-import { taskQueue } from './contract/messages';
+import { taskQueue } from './contract/ids';
 
 export const SERVICE_ROLES = ['serve', 'api', 'worker'] as const;
 /** `serve`: API and worker in one process, with a Temporal of its own when none is configured. */

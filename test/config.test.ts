@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ConfigError, keyDigest, loadConfig, type Config } from '../src/config';
 import { SETTINGS } from '../src/config/settings';
-import { DEFAULT_POLICY } from '../src/domain/autoscale-state';
+import { DEFAULT_POLICY } from '../src/domain/autoscale-policy';
 import { DEFAULT_TIMINGS } from '../src/domain/limits';
 
 const SECRET = 'hush-7f3a91';

@@ -1,16 +1,10 @@
 /** The REST API, built from what it needs. It does not listen and knows nothing of settings or processes. */
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
 import express, { type Express } from 'express';
-import type { Logger } from 'pino';
-import type { OperationSettings } from '../contract/messages';
-import type { Authenticator } from './http/auth';
 import { autoscaleRouter } from './routes/autoscale';
-import type { AutoscaleGateway } from '../client/autoscale-client';
-import type { ClusterGateway } from '../client/cluster-client';
-import type { RestoreCluster } from '../client/restore-cluster';
-import { clusterHealth, type ProbeShard } from './routes/health';
-import type { LockWatch } from './lock-watch';
-import type { MapReader, MapReading } from './map/reader';
+import type { ApiDeps } from './deps';
+import { clusterHealth } from './routes/health';
+import type { MapReading } from './map/reader';
 import { answerMap, MAP_PATH } from './routes/map';
 import { operationsRouter } from './routes/operations';
 import { problemHandler } from './http/problem';
@@ -18,24 +12,6 @@ import { repairRouter } from './routes/repair';
 import { restoreRouter } from './routes/restore';
 import { methodNotAllowed, unknownRoute } from './http/routing';
 import { shardsRouter } from './routes/shards';
-
-export interface ApiDeps {
-  readonly cluster: string;
-  readonly namespace: string;
-  readonly gateway: ClusterGateway;
-  readonly autoscale: AutoscaleGateway;
-  readonly mapReader: MapReader;
-  readonly authenticator: Authenticator;
-  readonly probeShard: ProbeShard;
-  /** What operations that are started here are told. */
-  readonly settings: OperationSettings;
-  /** Glances at the lock on every request. */
-  readonly lockWatch: LockWatch;
-  readonly restoreCluster: RestoreCluster;
-  /** Base address of the Temporal Web UI for links, or null. */
-  readonly webUiUrl: string | null;
-  readonly logger: Logger;
-}
 
 export function createApi(deps: ApiDeps): RequestListener {
   const app = createExpressApp(deps);

@@ -1,5 +1,5 @@
 import type { Logger } from 'pino';
-import type { LockLook } from '../client/abandoned-lock';
+import type { LockLook } from '../contract/evaluation-activities';
 
 /** Looks, at most so often, and only while requests come. */
 const LOOK_INTERVAL_MS = 10_000;

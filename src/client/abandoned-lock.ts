@@ -5,26 +5,20 @@
 import { WorkflowNotFoundError } from '@temporalio/common';
 import type { WorkflowClient } from '@temporalio/client';
 import type { Logger } from 'pino';
-import { isBehind, type ClusterState, type PublishedState } from '../domain/cluster-state';
+import type { ClusterState } from '../domain/cluster-state';
+import { isBehind, type PublishedState } from '../domain/witnessed';
 import { recoveryKey } from '../domain/lock-transitions';
+import type { LockLook } from '../contract/evaluation-activities';
+import { publishedQuery, stateQuery, type RecoverInput } from '../contract/messages';
+import type { OperationSettings } from '../contract/requests';
 import {
   clusterWorkflowId,
   operationIdOf,
   operationWorkflowId,
   parseOperationId,
-  publishedQuery,
   publishedWorkflowId,
-  stateQuery,
-  type OperationSettings,
-  type RecoverInput,
-} from '../contract/messages';
+} from '../contract/ids';
 import { operationStartOptions } from './start-operation';
-
-export type LockLook =
-  | { readonly kind: 'free' }
-  | { readonly kind: 'held'; readonly operationId: string }
-  /** `operationId` is dead, `recovery` takes over from it. */
-  | { readonly kind: 'recovering'; readonly operationId: string; readonly recovery: string };
 
 export interface DeadLockOptions {
   readonly workflows: WorkflowClient;

@@ -5,18 +5,13 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { ScheduleClient, WorkflowFailedError } from '@temporalio/client';
 import { ApplicationFailure } from '@temporalio/common';
 import type { Logger } from 'pino';
-import type { AutoscalePolicy, AutoscaleState } from '../domain/autoscale-state';
+import type { AutoscaleState } from '../domain/autoscale-state';
+import type { AutoscalePolicy } from '../domain/autoscale-policy';
 import type { ShardAddress } from '../domain/shard-map';
 import { ensureAutoscaleSchedule, evaluationTexts } from './schedule';
-import {
-  AUTOSCALE_WORKFLOW,
-  EVALUATION_LIFE_MS,
-  evaluationWorkflowId,
-  taskQueue,
-  type AutoscaleInput,
-  type EvaluationResult,
-  type OperationSettings,
-} from '../contract/messages';
+import type { AutoscaleInput, EvaluationResult } from '../contract/messages';
+import type { OperationSettings } from '../contract/requests';
+import { AUTOSCALE_WORKFLOW, EVALUATION_LIFE_MS, evaluationWorkflowId, taskQueue } from '../contract/ids';
 import type { ClusterGateway } from './cluster-client';
 import { unavailable, type ApiError } from '../api/http/problem';
 import { TemporalCalls, updateTrouble, type TemporalCallsOptions } from './calls';

@@ -11,7 +11,7 @@ import {
 import { ApplicationFailure, CancelledFailure, WorkflowNotFoundError } from '@temporalio/common';
 import { bounded, CallTimedOutError, ShuttingDownError } from './bounded';
 import type { ClusterTraces } from './survey';
-import { clusterWorkflowId } from '../contract/messages';
+import { clusterWorkflowId } from '../contract/ids';
 import { ApiError, isProblemCode, unavailable } from '../api/http/problem';
 
 export interface TemporalCallsOptions {

@@ -2,11 +2,12 @@
 import { WithStartWorkflowOperation, WorkflowExecutionAlreadyStartedError } from '@temporalio/client';
 import { WorkflowNotFoundError } from '@temporalio/common';
 import type { Logger } from 'pino';
-import type { ClusterAnswer, ClusterTransition } from '../contract/activities';
+import type { ClusterAnswer, ClusterTransition } from '../contract/cluster';
 import type { ClusterState, OperationKind } from '../domain/cluster-state';
 import type { OperationProgress } from '../domain/progress';
 import type { ShardMap } from '../domain/shard-map';
-import { recoverDeadLock, type LockLook } from './abandoned-lock';
+import type { LockLook } from '../contract/evaluation-activities';
+import { recoverDeadLock } from './abandoned-lock';
 import { operationStartOptions } from './start-operation';
 import {
   ANNOUNCED_UPDATE_ID,
@@ -14,17 +15,13 @@ import {
   announcedUpdate,
   cancelUpdate,
   mapQuery,
-  operationIdOf,
-  operationWorkflowId,
-  parseOperationId,
   progressQuery,
   stateQuery,
   transitionUpdate,
-  type AnnouncedAnswer,
   type OperationInput,
-  type OperationRequest,
-  type OperationSettings,
 } from '../contract/messages';
+import type { AnnouncedAnswer, OperationRequest, OperationSettings } from '../contract/requests';
+import { operationIdOf, operationWorkflowId, parseOperationId } from '../contract/ids';
 import { ApiError } from '../api/http/problem';
 import { Semaphore } from './semaphore';
 import { refused, TemporalCalls, updateTrouble, type TemporalCallsOptions } from './calls';

@@ -8,7 +8,7 @@ import { DomainError } from '../domain/errors';
 import { normalizeMap } from '../domain/shard-map';
 import { stateFileSchema } from '../wire/cluster-map';
 import { describeIssues } from '../wire/problem';
-import { CLUSTER_WORKFLOW, clusterWorkflowId } from '../contract/messages';
+import { CLUSTER_WORKFLOW, clusterWorkflowId } from '../contract/ids';
 import { clusterStartOptions } from './start-cluster';
 import type { ClusterTraces } from './survey';
 

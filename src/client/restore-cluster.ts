@@ -8,14 +8,16 @@
 import { WorkflowExecutionAlreadyStartedError } from '@temporalio/client';
 import { WorkflowNotFoundError } from '@temporalio/common';
 import type { Logger } from 'pino';
-import { publishedPart, type ClusterState } from '../domain/cluster-state';
+import type { ClusterState } from '../domain/cluster-state';
+import { publishedPart } from '../domain/witnessed';
 import { IDS_LEFT_OUT, newestKnown, restoredState, type KnownState } from '../domain/restored-state';
 import { normalizeMap } from '../domain/shard-map';
 import { clusterStartOptions } from './start-cluster';
 import type { ClusterTraces, Survey } from './survey';
 import type { Published } from './witness';
 import type { StateFile } from '../wire/cluster-map';
-import { CLUSTER_WORKFLOW, clusterWorkflowId, stateQuery } from '../contract/messages';
+import { stateQuery } from '../contract/messages';
+import { CLUSTER_WORKFLOW, clusterWorkflowId } from '../contract/ids';
 import { ApiError, unavailable } from '../api/http/problem';
 import { queryTrouble, TemporalCalls, updateTrouble, type TemporalCallsOptions } from './calls';
 

@@ -11,15 +11,10 @@ import {
   type ScheduleOptionsStartWorkflowAction,
   type ScheduleUpdateOptions,
 } from '@temporalio/client';
-import type { AutoscalePolicy } from '../domain/autoscale-state';
-import {
-  AUTOSCALE_WORKFLOW,
-  autoscaleScheduleId,
-  EVALUATION_LIFE_MS,
-  taskQueue,
-  type AutoscaleInput,
-  type OperationSettings,
-} from '../contract/messages';
+import type { AutoscalePolicy } from '../domain/autoscale-policy';
+import type { AutoscaleInput } from '../contract/messages';
+import type { OperationSettings } from '../contract/requests';
+import { AUTOSCALE_WORKFLOW, autoscaleScheduleId, EVALUATION_LIFE_MS, taskQueue } from '../contract/ids';
 import { CLUSTER_ATTRIBUTE } from '../contract/search-attributes';
 
 export interface AutoscaleScheduleOptions {

@@ -1,16 +1,8 @@
 /** How an operation's workflow is started, whoever starts it: the API, the autoscale policy, or whoever finds a dead lock. */
 import type { OperationKind } from '../domain/cluster-state';
-import {
-  operationIdOf,
-  operationWorkflowId,
-  taskQueue,
-  type DrainRequest,
-  type GrowRequest,
-  type OperationInput,
-  type OperationRequest,
-  type RecoverRequest,
-  type RepairRequest,
-} from '../contract/messages';
+import type { OperationInput } from '../contract/messages';
+import type { DrainRequest, GrowRequest, OperationRequest, RecoverRequest, RepairRequest } from '../contract/requests';
+import { operationIdOf, operationWorkflowId, taskQueue } from '../contract/ids';
 import { CLUSTER_ATTRIBUTE } from '../contract/search-attributes';
 
 /** What the Web UI shows of an operation in lists and at its top. */

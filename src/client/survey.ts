@@ -1,9 +1,9 @@
 /** What is left of a cluster whose workflow is gone: others remember what a lost Temporal does not. */
 import type { Logger } from 'pino';
-import { isBehind, type PublishedState } from '../domain/cluster-state';
+import { isBehind, type PublishedState } from '../domain/witnessed';
 import type { KnownState } from '../domain/restored-state';
 import type { ShardMap } from '../domain/shard-map';
-import { clusterWorkflowId } from '../contract/messages';
+import { clusterWorkflowId } from '../contract/ids';
 import { CallTimedOutError } from './bounded';
 import type { Published } from './witness';
 

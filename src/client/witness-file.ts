@@ -2,7 +2,7 @@
 import { mkdir, open, readFile, rename, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { Logger } from 'pino';
-import { laterPublished, type PublishedState } from '../domain/cluster-state';
+import { laterPublished, type PublishedState } from '../domain/witnessed';
 import { DomainError } from '../domain/errors';
 import { normalizeMap } from '../domain/shard-map';
 import { describeIssues } from '../wire/problem';

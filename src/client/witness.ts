@@ -1,16 +1,9 @@
 /** The last published state of the cluster, kept in two places outside of the cluster workflow: the workflow `published` and a file. */
 import { WithStartWorkflowOperation, WorkflowClient, type Connection } from '@temporalio/client';
 import { WorkflowNotFoundError } from '@temporalio/common';
-import { laterPublished, type PublishedState } from '../domain/cluster-state';
-import {
-  PUBLISHED_WORKFLOW,
-  publishedQuery,
-  publishedWorkflowId,
-  publishUpdate,
-  taskQueue,
-  type PublishedInput,
-  type PublishedRecord,
-} from '../contract/messages';
+import { laterPublished, type PublishedState } from '../domain/witnessed';
+import { publishedQuery, publishUpdate, type PublishedInput, type PublishedRecord } from '../contract/messages';
+import { PUBLISHED_WORKFLOW, publishedWorkflowId, taskQueue } from '../contract/ids';
 import { bounded } from './bounded';
 import type { FileReading, PublishedFile } from './witness-file';
 

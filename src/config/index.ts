@@ -6,7 +6,7 @@ import { parse, TomlError } from 'smol-toml';
 import { readApiKeys, type ApiKey } from './api-keys';
 import { ConfigError, SettingReader, type Sources } from './reader';
 import { AUTOSCALE_TABLE, DURATION_MAX_MS, SETTINGS, tomlKey, type SettingName } from './settings';
-import { POLICY_BOUNDS, type AutoscalePolicy } from '../domain/autoscale-state';
+import { type AutoscalePolicy, POLICY_BOUNDS } from '../domain/autoscale-policy';
 import { DomainError } from '../domain/errors';
 import { DEFAULT_TIMINGS, SHARDS_MAX, STANDBYS_MAX, type Timings } from '../domain/limits';
 import { normalizeShardUrl, type ShardAddress } from '../domain/shard-map';

@@ -1,4 +1,4 @@
-import { DEFAULT_POLICY, POLICY_BOUNDS } from '../domain/autoscale-state';
+import { DEFAULT_POLICY, POLICY_BOUNDS } from '../domain/autoscale-policy';
 import { DEFAULT_TIMINGS } from '../domain/limits';
 
 /**

@@ -1,11 +1,16 @@
-/** The activities of an evaluation of the autoscale policy, as its workflow sees them: types only, plain JSON and small (see contract.ts). */
-import type { ShardLoad } from '../domain/autoscale';
+/** The activities of an evaluation of the autoscale policy, as its workflow sees them: types only, plain JSON and small (see activities.ts). */
+import type { ShardLoad } from '../domain/autoscale-decision';
 import type { AutoscaleState } from '../domain/autoscale-state';
 import type { Shard, ShardAddress, ShardMap } from '../domain/shard-map';
-import type { LockLook } from '../client/abandoned-lock';
-import type { GrowInput, OperationSettings, Refusal } from './messages';
+import type { GrowInput } from './messages';
+import type { OperationSettings, Refusal } from './requests';
 
-export type { LockLook } from '../client/abandoned-lock';
+/** What a look at the lock found. */
+export type LockLook =
+  | { readonly kind: 'free' }
+  | { readonly kind: 'held'; readonly operationId: string }
+  /** `operationId` was ended from outside while it held the lock, and `recovery` takes over from it. */
+  | { readonly kind: 'recovering'; readonly operationId: string; readonly recovery: string };
 
 /** The part of the cluster's state that a decision is made of. */
 export interface ObservedCluster {

@@ -1,13 +1,7 @@
 /** What an operation carries through continue-as-new: one plain-JSON object, all of it. */
-import type { AnnouncedAnswer, Refusal } from './messages';
-import type {
-  CollectionInfo,
-  HolderCursor,
-  InspectedCollection,
-  Move,
-  PreflightReport,
-  WalkCursor,
-} from './activities';
+import type { AnnouncedAnswer, Refusal } from './requests';
+import type { HolderCursor, InspectedCollection } from './repair';
+import type { CollectionInfo, Move, PreflightReport, WalkCursor } from './move';
 import type { LockingKind, LockStage, OperationKind } from '../domain/cluster-state';
 import type { FindingsByHolder, FindingSample, Holder, Mended, PassFindings } from '../domain/findings';
 import type { OperationProgress, Phase } from '../domain/progress';

@@ -1,37 +1,8 @@
-/** What the cluster remembers of the autoscale policy, and how that changes. The decision itself is in autoscale.ts. */
-import type { DecisionReason } from './autoscale';
+/** What the cluster remembers of the autoscale policy, and how that changes. The decision itself is in autoscale-decision.ts. */
+import { DEFAULT_POLICY, type AutoscalePolicy, type Evaluation } from './autoscale-policy';
 import { DomainError } from './errors';
-import { EVALUATIONS_MAX, SHARDS_MAX, STANDBYS_MAX } from './limits';
+import { EVALUATIONS_MAX, STANDBYS_MAX } from './limits';
 import type { ShardAddress } from './shard-map';
-
-/** Quiver's settings, and `sustainEvaluations`. */
-export interface AutoscalePolicy {
-  readonly enabled: boolean;
-  /** Points of one shard, over all collections, above which the cluster grows. 0: no mark, so it never does. */
-  readonly highWaterPoints: number;
-  readonly intervalSecs: number;
-  /** How long after the start of a grow no other one begins. */
-  readonly cooldownSecs: number;
-  /** 0: no cap. */
-  readonly maxShards: number;
-  /** How many evaluations in a row must be above the mark before the cluster grows. 1: the first one. */
-  readonly sustainEvaluations: number;
-}
-
-interface Bounds {
-  readonly min: number;
-  readonly max: number;
-}
-const DAY_SECS = 24 * 60 * 60;
-
-/** What the numbers of a policy may be, from wherever they come. */
-export const POLICY_BOUNDS = {
-  highWaterPoints: { min: 0, max: 1_000_000_000_000 },
-  intervalSecs: { min: 1, max: DAY_SECS },
-  cooldownSecs: { min: 0, max: 30 * DAY_SECS },
-  maxShards: { min: 0, max: SHARDS_MAX },
-  sustainEvaluations: { min: 1, max: 1_000 },
-} as const satisfies Record<Exclude<keyof AutoscalePolicy, 'enabled'>, Bounds>;
 
 /** A shard that waits outside of the cluster. */
 export interface Standby extends ShardAddress {
@@ -44,21 +15,6 @@ export interface StandbyProblem {
   readonly reason: string;
   readonly sinceMs: number;
   readonly triedAtMs: number;
-}
-
-/** One evaluation: what it saw, what it decided, and why. */
-export interface Evaluation {
-  readonly atMs: number;
-  readonly reason: DecisionReason;
-  /** One sentence for an operator. */
-  readonly message: string;
-  /** Null when no shard could be read, or none was. */
-  readonly pointsMax: number | null;
-  readonly unreadable: readonly number[];
-  /** The grow that it started. */
-  readonly operationId: string | null;
-  /** The code with which a grow was refused for a reason that is not the standby's, so that nothing was begun. */
-  readonly refusal: string | null;
 }
 
 export interface AutoscaleState {
@@ -75,15 +31,6 @@ export interface AutoscaleState {
   /** What an operator must notice, as of the last transition (see `refreshNotices`). */
   readonly notices: readonly Notice[];
 }
-
-export const DEFAULT_POLICY: AutoscalePolicy = {
-  enabled: false,
-  highWaterPoints: 0,
-  intervalSecs: 30,
-  cooldownSecs: 300,
-  maxShards: 0,
-  sustainEvaluations: 1,
-};
 
 export const NO_AUTOSCALE: AutoscaleState = {
   seeded: false,

@@ -1,5 +1,6 @@
 /** What a cluster that was lost begins again with: everything that is left of it, and which part of that counts. */
-import { adoptState, isBehind, replacePublishedPart, type ClusterState, type PublishedState } from './cluster-state';
+import { adoptState, type ClusterState } from './cluster-state';
+import { isBehind, type PublishedState, replacePublishedPart } from './witnessed';
 import type { ShardMap } from './shard-map';
 
 /** Where a last known state comes from; when two are equally new, the one that stands first here knows more. */

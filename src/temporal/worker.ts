@@ -8,7 +8,7 @@ import {
   type WorkflowBundleOption,
 } from '@temporalio/worker';
 import type { CoordinatorActivities } from '../contract/activities';
-import { taskQueue } from '../contract/messages';
+import { taskQueue } from '../contract/ids';
 
 /** Made by `npm run build`, so that a worker starts without compiling the workflows first. */
 export const WORKFLOW_BUNDLE = 'workflow-bundle.js';

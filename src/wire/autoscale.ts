@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { DEFAULT_POLICY, POLICY_BOUNDS } from '../domain/autoscale-state';
+import { DEFAULT_POLICY, POLICY_BOUNDS } from '../domain/autoscale-policy';
 import { addShardBodySchema } from './coordinator-api';
 
 const within = ({ min, max }: { min: number; max: number }) => z.int().min(min).max(max);

@@ -19,7 +19,7 @@ import {
   setHandler,
   workflowInfo,
 } from '@temporalio/workflow';
-import type { ClusterAnswer, ClusterTransition } from '../contract/activities';
+import type { ClusterAnswer, ClusterTransition } from '../contract/cluster';
 import {
   addStandby,
   isSameNotice,
@@ -33,7 +33,8 @@ import {
   type AutoscaleState,
   type Notice,
 } from '../domain/autoscale-state';
-import { catchUp, type ClusterState } from '../domain/cluster-state';
+import type { ClusterState } from '../domain/cluster-state';
+import { catchUp } from '../domain/witnessed';
 import { HISTORY_EVENTS_MAX } from '../domain/limits';
 import {
   announce,

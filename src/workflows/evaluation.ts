@@ -3,7 +3,7 @@
  *
  *  1. look after the lock   one whose holder was ended from outside is recovered   crash: looked at again
  *  2. observe               what the cluster knows, and the load of each shard     crash: read again
- *  3. decide                a pure function (domain/autoscale.ts)
+ *  3. decide                a pure function (domain/autoscale-decision.ts)
  *  4. try standbys          one that cannot join is marked and passed over         crash: tried again
  *  5. grow                  by the first usable one                                crash: the same key finds the same grow
  *  6. record                what was seen, decided and done, with the reason       crash: recorded twice at worst
@@ -13,13 +13,15 @@
  */
 import { ActivityFailure, ApplicationFailure, setCurrentDetails, uuid4 } from '@temporalio/workflow';
 import type { LockLook, ObservedCluster, StandbyFinding } from '../contract/evaluation-activities';
-import type { ClusterTransition } from '../contract/activities';
-import { decide, needsLoads, type Decision, type ShardLoad } from '../domain/autoscale';
-import type { Evaluation, Standby } from '../domain/autoscale-state';
+import type { ClusterTransition } from '../contract/cluster';
+import { decide, needsLoads, type Decision, type ShardLoad } from '../domain/autoscale-decision';
+import type { Standby } from '../domain/autoscale-state';
+import type { Evaluation } from '../domain/autoscale-policy';
 import { shardAtAddress, type ShardAddress } from '../domain/shard-map';
 import { activityProfiles, evaluationProfiles } from './operation/activity-profiles';
 import { nowMs } from './clock';
-import type { AutoscaleInput, EvaluationResult, GrowInput, Refusal } from '../contract/messages';
+import type { AutoscaleInput, EvaluationResult, GrowInput } from '../contract/messages';
+import type { Refusal } from '../contract/requests';
 import { evaluationDetails } from './web-ui-details';
 
 /** Standbys that one evaluation begins to grow by, one after the other. What is left is for the next one. */

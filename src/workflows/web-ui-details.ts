@@ -1,6 +1,7 @@
 /** What the Temporal Web UI shows of a running workflow: Markdown, made from the same facts as every other surface. */
-import type { ShardLoad } from '../domain/autoscale';
-import type { Evaluation, Standby } from '../domain/autoscale-state';
+import type { ShardLoad } from '../domain/autoscale-decision';
+import type { Standby } from '../domain/autoscale-state';
+import type { Evaluation } from '../domain/autoscale-policy';
 import type { ClusterState } from '../domain/cluster-state';
 import type { OperationProgress } from '../domain/progress';
 

@@ -10,7 +10,7 @@
  * What survives a crash: everything that a publish was answered for.
  */
 import { allHandlersFinished, condition, continueAsNew, setHandler, workflowInfo } from '@temporalio/workflow';
-import { laterPublished, type PublishedState } from '../domain/cluster-state';
+import { laterPublished, type PublishedState } from '../domain/witnessed';
 import { HISTORY_EVENTS_MAX } from '../domain/limits';
 import { publishedQuery, publishUpdate, type PublishedInput, type PublishedRecord } from '../contract/messages';
 

@@ -1,4 +1,4 @@
-import type { CompareInput, CompareResult } from '../../src/contract/activities';
+import type { CompareInput, CompareResult } from '../../src/contract/repair';
 import type { FindingSample } from '../../src/domain/findings';
 import { PlacementPlan } from '../../src/domain/placement-plan';
 import type { ShardAddress } from '../../src/domain/shard-map';

@@ -1,6 +1,6 @@
 import type { MockActivityEnvironment } from '@temporalio/testing';
 import fc from 'fast-check';
-import type { DropInput } from '../../src/contract/activities';
+import type { DropInput } from '../../src/contract/move';
 import { COLLECTION, MovingCluster, point } from './moving-cluster';
 
 const LEAVER = 1;

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { HolderMerge, type HolderStream } from '../../src/activities/rows/holder-merge';
-import type { HolderCursor } from '../../src/contract/activities';
+import type { HolderCursor } from '../../src/contract/repair';
 import type { ActivityScope } from '../../src/activities/frame/run-activity';
 import type { ShardAddress } from '../../src/domain/shard-map';
 import type { PointElement } from '../../src/shards/rows/point-stream';

@@ -1,6 +1,6 @@
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import type { DrainPreflightInput } from '../../src/contract/activities';
+import type { DrainPreflightInput } from '../../src/contract/move';
 import { isProbeName } from '../../src/shards/http/probe-name';
 import { PlacementPlan } from '../../src/domain/placement-plan';
 import { startShard } from '../support/in-process-shard';

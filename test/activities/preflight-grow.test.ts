@@ -1,6 +1,6 @@
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import type { PreflightInput } from '../../src/contract/activities';
+import type { PreflightInput } from '../../src/contract/move';
 import { isProbeName, probeName } from '../../src/shards/http/probe-name';
 import { startShard, type InProcessShard } from '../support/in-process-shard';
 import { COLLECTION, MovingCluster, point, SCHEMA } from './moving-cluster';

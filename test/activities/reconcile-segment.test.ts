@@ -1,5 +1,5 @@
 import { CancelledFailure } from '@temporalio/activity';
-import type { ReconcileResult } from '../../src/contract/activities';
+import type { ReconcileResult } from '../../src/contract/move';
 import { COLLECTION, MovingCluster, point, SCHEMA } from './moving-cluster';
 
 let cluster: MovingCluster;

@@ -7,7 +7,8 @@ import { MockActivityEnvironment } from '@temporalio/testing';
 import { DefaultLogger } from '@temporalio/worker';
 import pino from 'pino';
 import { createActivities } from '../../src/activities';
-import type { CompareInput, CompareResult, CoordinatorActivities, RepairParties } from '../../src/contract/activities';
+import type { CoordinatorActivities } from '../../src/contract/activities';
+import type { CompareInput, CompareResult, RepairParties } from '../../src/contract/repair';
 import { PlacementPlan } from '../../src/domain/placement-plan';
 import { describeWithQuiver, quiverBinary, startQuiver, type RealQuiver } from '../support/real-quiver';
 

@@ -2,7 +2,8 @@
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { pino } from 'pino';
-import { createApi, type ApiDeps } from '../../src/api/app';
+import { createApi } from '../../src/api/app';
+import type { ApiDeps } from '../../src/api/deps';
 import { Authenticator } from '../../src/api/http/auth';
 import type { AutoscaleGateway } from '../../src/client/autoscale-client';
 import type { ClusterGateway } from '../../src/client/cluster-client';
@@ -13,8 +14,9 @@ import { ApiError } from '../../src/api/http/problem';
 import { keyDigest } from '../../src/config';
 import { seedState, type ClusterState, type OperationKind } from '../../src/domain/cluster-state';
 import { DEFAULT_TIMINGS } from '../../src/domain/limits';
-import type { EvaluationResult, OperationInput, OperationRequest } from '../../src/contract/messages';
-import type { ClusterTransition } from '../../src/contract/activities';
+import type { EvaluationResult, OperationInput } from '../../src/contract/messages';
+import type { OperationRequest } from '../../src/contract/requests';
+import type { ClusterTransition } from '../../src/contract/cluster';
 
 export const KEYS = { read: 'key-of-read', write: 'key-of-write', admin: 'key-of-admin' } as const;
 

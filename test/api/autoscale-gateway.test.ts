@@ -2,8 +2,9 @@
 import { pino } from 'pino';
 import { TemporalAutoscaleGateway, type TemporalAutoscaleOptions } from '../../src/client/autoscale-client';
 import { ApiError } from '../../src/api/http/problem';
-import { DEFAULT_POLICY, type AutoscalePolicy } from '../../src/domain/autoscale-state';
-import { autoscaleScheduleId, evaluationWorkflowId, stateQuery, transitionUpdate } from '../../src/contract/messages';
+import { type AutoscalePolicy, DEFAULT_POLICY } from '../../src/domain/autoscale-policy';
+import { stateQuery, transitionUpdate } from '../../src/contract/messages';
+import { autoscaleScheduleId, evaluationWorkflowId } from '../../src/contract/ids';
 import { waitFor } from '../support/wait-for';
 import { ClusterFixture, FAST, startTemporal, type TemporalForTests } from '../workflows/cluster-fixture';
 

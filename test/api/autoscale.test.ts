@@ -1,4 +1,5 @@
-import { DEFAULT_POLICY, NO_AUTOSCALE, type AutoscaleState } from '../../src/domain/autoscale-state';
+import { NO_AUTOSCALE, type AutoscaleState } from '../../src/domain/autoscale-state';
+import { DEFAULT_POLICY } from '../../src/domain/autoscale-policy';
 import { autoscaleViewSchema, evaluateAnswerSchema } from '../../src/wire/autoscale';
 import { ApiServer, KEYS, STATE } from './api-server';
 

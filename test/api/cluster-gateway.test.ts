@@ -14,7 +14,8 @@ import { ClusterTraces } from '../../src/client/survey';
 import { Published } from '../../src/client/witness';
 import { locateTemporalCli } from '../../src/temporal/dev-server/temporal-cli';
 import { createWorker } from '../../src/temporal/worker';
-import { clusterWorkflowId, operationWorkflowId, taskQueue, type GrowInput } from '../../src/contract/messages';
+import type { GrowInput } from '../../src/contract/messages';
+import { clusterWorkflowId, operationWorkflowId, taskQueue } from '../../src/contract/ids';
 import { pino } from 'pino';
 import { waitFor } from '../support/wait-for';
 

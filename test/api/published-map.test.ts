@@ -1,15 +1,9 @@
 import { pino } from 'pino';
-import type { ClusterTransition } from '../../src/contract/activities';
+import type { ClusterTransition } from '../../src/contract/cluster';
 import { unavailable } from '../../src/api/http/problem';
 import { PublishedMap, type PublishedMapOptions } from '../../src/api/map/witnessed-map';
-import {
-  catchUp,
-  laterPublished,
-  publishedPart,
-  seedState,
-  type ClusterState,
-  type PublishedState,
-} from '../../src/domain/cluster-state';
+import { seedState, type ClusterState } from '../../src/domain/cluster-state';
+import { catchUp, laterPublished, publishedPart, type PublishedState } from '../../src/domain/witnessed';
 import { changeByHand } from '../../src/domain/manual-changes';
 import { waitFor } from '../support/wait-for';
 

@@ -1,5 +1,4 @@
-import type { Findings } from '../../src/domain/findings';
-import { NOTHING_FOUND } from '../../src/domain/findings';
+import { type Findings, NOTHING_FOUND } from '../../src/domain/findings';
 import { newOperationState } from '../../src/contract/operation-state';
 import { operationViewSchema } from '../../src/wire/coordinator-api';
 import { problemSchema } from '../../src/wire/problem';

@@ -1,6 +1,5 @@
 import {
   addStandby,
-  DEFAULT_POLICY,
   markStandbys,
   NO_AUTOSCALE,
   recordEvaluation,
@@ -9,8 +8,8 @@ import {
   replacePolicy,
   seedAutoscale,
   type AutoscaleState,
-  type Evaluation,
 } from '../../src/domain/autoscale-state';
+import { DEFAULT_POLICY, type Evaluation } from '../../src/domain/autoscale-policy';
 import { seedState, type ClusterState, type OperationEnd } from '../../src/domain/cluster-state';
 import { DomainError } from '../../src/domain/errors';
 import { EVALUATIONS_MAX, STANDBYS_MAX } from '../../src/domain/limits';

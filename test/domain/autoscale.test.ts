@@ -1,12 +1,6 @@
 import fc from 'fast-check';
-import {
-  cooldownLeftMs,
-  decide,
-  DECISION_REASONS,
-  type DecisionInput,
-  type ShardLoad,
-} from '../../src/domain/autoscale';
-import { DEFAULT_POLICY, type AutoscalePolicy } from '../../src/domain/autoscale-state';
+import { cooldownLeftMs, decide, type DecisionInput, type ShardLoad } from '../../src/domain/autoscale-decision';
+import { type AutoscalePolicy, DECISION_REASONS, DEFAULT_POLICY } from '../../src/domain/autoscale-policy';
 
 const NOW = 1_000_000;
 const load = (shardId: number, points: number): ShardLoad => ({ shardId, points, problem: null });

@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { type DomainError } from '../../src/domain/errors';
+import type { DomainError } from '../../src/domain/errors';
 import {
   addByHolder,
   describePass,

@@ -1,4 +1,5 @@
-import { NO_AUTOSCALE, seedAutoscale, DEFAULT_POLICY } from '../../src/domain/autoscale-state';
+import { NO_AUTOSCALE, seedAutoscale } from '../../src/domain/autoscale-state';
+import { DEFAULT_POLICY } from '../../src/domain/autoscale-policy';
 import { seedState, type ClusterState } from '../../src/domain/cluster-state';
 import { DomainError } from '../../src/domain/errors';
 import {

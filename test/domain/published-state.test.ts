@@ -1,13 +1,6 @@
 import fc from 'fast-check';
-import {
-  catchUp,
-  isBehind,
-  laterPublished,
-  publishedPart,
-  seedState,
-  type ClusterState,
-  type PublishedState,
-} from '../../src/domain/cluster-state';
+import { seedState, type ClusterState } from '../../src/domain/cluster-state';
+import { catchUp, isBehind, laterPublished, publishedPart, type PublishedState } from '../../src/domain/witnessed';
 import { announce, flip, release, reserve, withdraw } from '../../src/domain/lock-transitions';
 import { changeByHand } from '../../src/domain/manual-changes';
 import { IDS_LEFT_OUT, newestKnown, restoredState, type KnownState } from '../../src/domain/restored-state';

@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { placementSpec, type ShardMap } from '../../src/domain/shard-map';
 import type { OperationView } from '../../src/wire/coordinator-api';
-import { operationIdOf } from '../../src/contract/messages';
+import { operationIdOf } from '../../src/contract/ids';
 import { startCoordinator, type CoordinatorProcess } from '../support/coordinator-process';
 import { freePort, quiverBinary, routerEnvironment, startQuiver, type RealQuiver } from '../support/real-quiver';
 import { RegisterCheck, type CheckedCollection, type RegisterReport } from '../support/register-check';

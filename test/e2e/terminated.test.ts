@@ -1,6 +1,6 @@
 import { Client, Connection } from '@temporalio/client';
 import { DRAIN_PHASES, GROW_PHASES, type Phase } from '../../src/domain/progress';
-import { operationWorkflowId, parseOperationId } from '../../src/contract/messages';
+import { operationWorkflowId, parseOperationId } from '../../src/contract/ids';
 import { describeWithQuiver } from '../support/real-quiver';
 import { sharedTemporal, type TemporalTarget } from '../support/temporal';
 import { waitFor } from '../support/wait-for';

@@ -9,18 +9,11 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { WorkflowHandle } from '@temporalio/client';
 import { temporal as proto } from '@temporalio/proto';
-import type { ClusterTransition } from '../../src/contract/activities';
-import { DEFAULT_POLICY } from '../../src/domain/autoscale-state';
-import { publishedPart } from '../../src/domain/cluster-state';
-import {
-  cancelUpdate,
-  evaluationWorkflowId,
-  PUBLISHED_WORKFLOW,
-  publishedWorkflowId,
-  publishUpdate,
-  taskQueue,
-  transitionUpdate,
-} from '../../src/contract/messages';
+import type { ClusterTransition } from '../../src/contract/cluster';
+import { DEFAULT_POLICY } from '../../src/domain/autoscale-policy';
+import { publishedPart } from '../../src/domain/witnessed';
+import { cancelUpdate, publishUpdate, transitionUpdate } from '../../src/contract/messages';
+import { evaluationWorkflowId, PUBLISHED_WORKFLOW, publishedWorkflowId, taskQueue } from '../../src/contract/ids';
 import { ClusterFixture, startTemporal, type TemporalForTests } from '../workflows/cluster-fixture';
 
 const RELEASE = '0.2';

@@ -1,8 +1,9 @@
 import { Connection, ScheduleClient, type ScheduleDescription } from '@temporalio/client';
-import { DEFAULT_POLICY, type AutoscalePolicy } from '../../src/domain/autoscale-state';
+import { type AutoscalePolicy, DEFAULT_POLICY } from '../../src/domain/autoscale-policy';
 import { DEFAULT_TIMINGS } from '../../src/domain/limits';
 import { ensureAutoscaleSchedule, type EnsuredSchedule } from '../../src/client/schedule';
-import { autoscaleScheduleId, taskQueue, type OperationSettings } from '../../src/contract/messages';
+import type { OperationSettings } from '../../src/contract/requests';
+import { autoscaleScheduleId, taskQueue } from '../../src/contract/ids';
 import { sharedTemporal } from '../support/temporal';
 
 let connection: Connection;

@@ -1,11 +1,13 @@
 import { WorkflowNotFoundError } from '@temporalio/common';
 import type { WorkflowClient } from '@temporalio/client';
 import pino from 'pino';
-import { publishedPart, seedState, type ClusterState, type PublishedState } from '../../src/domain/cluster-state';
+import { seedState, type ClusterState } from '../../src/domain/cluster-state';
+import { publishedPart, type PublishedState } from '../../src/domain/witnessed';
 import { DEFAULT_TIMINGS } from '../../src/domain/limits';
 import { announce, flip, release, reserve } from '../../src/domain/lock-transitions';
-import { recoverDeadLock, type LockLook } from '../../src/client/abandoned-lock';
-import { clusterWorkflowId, operationWorkflowId, publishedWorkflowId } from '../../src/contract/messages';
+import { recoverDeadLock } from '../../src/client/abandoned-lock';
+import type { LockLook } from '../../src/contract/evaluation-activities';
+import { clusterWorkflowId, operationWorkflowId, publishedWorkflowId } from '../../src/contract/ids';
 
 const at = (name: string) => ({ primary_url: `http://${name}:6333`, replica_urls: [] });
 const HOLDER = 'grow-a';

@@ -1,5 +1,6 @@
 import { pino } from 'pino';
-import { publishedPart, seedState, type PublishedState } from '../../src/domain/cluster-state';
+import { seedState } from '../../src/domain/cluster-state';
+import { publishedPart, type PublishedState } from '../../src/domain/witnessed';
 import { ClusterTraces, type AskRouter } from '../../src/client/survey';
 import type { Published } from '../../src/client/witness';
 import type { FileReading } from '../../src/client/witness-file';

@@ -5,12 +5,14 @@ import { join } from 'node:path';
 import { Client, Connection } from '@temporalio/client';
 import { bundleWorkflowCode, DefaultLogger, NativeConnection, Runtime, Worker } from '@temporalio/worker';
 import { pino } from 'pino';
-import { publishedPart, seedState, type PublishedState } from '../../src/domain/cluster-state';
+import { seedState } from '../../src/domain/cluster-state';
+import { publishedPart, type PublishedState } from '../../src/domain/witnessed';
 import { announce, reserve } from '../../src/domain/lock-transitions';
 import { readStateFile } from '../../src/client/create-cluster';
 import { Published } from '../../src/client/witness';
 import { PublishedFile } from '../../src/client/witness-file';
-import { PUBLISHED_WORKFLOW, publishedWorkflowId, taskQueue, type PublishedInput } from '../../src/contract/messages';
+import type { PublishedInput } from '../../src/contract/messages';
+import { PUBLISHED_WORKFLOW, publishedWorkflowId, taskQueue } from '../../src/contract/ids';
 import { sharedTemporal } from '../support/temporal';
 import { waitFor } from '../support/wait-for';
 

@@ -1,16 +1,9 @@
 import { createStartGrow } from '../../src/activities/cluster/start-grow';
-import type { ClusterTransition } from '../../src/contract/activities';
-import { DEFAULT_POLICY, type AutoscalePolicy, type AutoscaleState } from '../../src/domain/autoscale-state';
-import {
-  cancelUpdate,
-  evaluationWorkflowId,
-  operationWorkflowId,
-  parseOperationId,
-  progressQuery,
-  taskQueue,
-  transitionUpdate,
-  type EvaluationResult,
-} from '../../src/contract/messages';
+import type { ClusterTransition } from '../../src/contract/cluster';
+import type { AutoscaleState } from '../../src/domain/autoscale-state';
+import { type AutoscalePolicy, DEFAULT_POLICY } from '../../src/domain/autoscale-policy';
+import { cancelUpdate, progressQuery, transitionUpdate, type EvaluationResult } from '../../src/contract/messages';
+import { evaluationWorkflowId, operationWorkflowId, parseOperationId, taskQueue } from '../../src/contract/ids';
 import { startShard, type InProcessShard } from '../support/in-process-shard';
 import { waitFor } from '../support/wait-for';
 import { ClusterFixture, FAST, startTemporal, type TemporalForTests } from './cluster-fixture';

@@ -15,26 +15,23 @@ import { DEFAULT_TIMINGS, type Timings } from '../../src/domain/limits';
 import { PlacementPlan } from '../../src/domain/placement-plan';
 import type { OperationProgress, Phase } from '../../src/domain/progress';
 import { placementSpec, type ShardMap } from '../../src/domain/shard-map';
-import { recoverDeadLock, type LockLook } from '../../src/client/abandoned-lock';
+import { recoverDeadLock } from '../../src/client/abandoned-lock';
+import type { LockLook } from '../../src/contract/evaluation-activities';
 import { startDevServer, type DevServer } from '../../src/temporal/dev-server/dev-server';
 import { operationStartOptions } from '../../src/client/start-operation';
 import { locateTemporalCli } from '../../src/temporal/dev-server/temporal-cli';
 import {
   ANNOUNCED_UPDATE_ID,
   announcedUpdate,
-  CLUSTER_WORKFLOW,
-  clusterWorkflowId,
-  operationWorkflowId,
   mapQuery,
   progressQuery,
   stateQuery,
-  taskQueue,
-  type AnnouncedAnswer,
   type DrainInput,
   type GrowInput,
   type OperationInput,
-  type OperationRequest,
 } from '../../src/contract/messages';
+import type { AnnouncedAnswer, OperationRequest } from '../../src/contract/requests';
+import { CLUSTER_WORKFLOW, clusterWorkflowId, operationWorkflowId, taskQueue } from '../../src/contract/ids';
 import { SHARD_KEY, startShard, type InProcessShard } from '../support/in-process-shard';
 import { waitFor } from '../support/wait-for';
 

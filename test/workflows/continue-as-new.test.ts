@@ -1,6 +1,6 @@
 import { WorkflowExecutionAlreadyStartedError, WorkflowFailedError } from '@temporalio/client';
 import { announcedQuery, cancelUpdate, transitionUpdate } from '../../src/contract/messages';
-import type { ClusterAnswer } from '../../src/contract/activities';
+import type { ClusterAnswer } from '../../src/contract/cluster';
 import { waitFor } from '../support/wait-for';
 import { ClusterFixture, startTemporal, type TemporalForTests } from './cluster-fixture';
 

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import type { ClusterTransition } from '../../src/contract/activities';
+import type { ClusterTransition } from '../../src/contract/cluster';
 import type { OperationKind } from '../../src/domain/cluster-state';
 import { PlacementPlan } from '../../src/domain/placement-plan';
 import type { Phase } from '../../src/domain/progress';

@@ -2,13 +2,8 @@ import { WorkflowFailedError, WorkflowUpdateFailedError } from '@temporalio/clie
 import { ApplicationFailure } from '@temporalio/common';
 import { PlacementPlan } from '../../src/domain/placement-plan';
 import type { OperationOutcome, OperationProgress } from '../../src/domain/progress';
-import {
-  announcedQuery,
-  cancelUpdate,
-  transitionUpdate,
-  type RepairInput,
-  type RepairRequest,
-} from '../../src/contract/messages';
+import { announcedQuery, cancelUpdate, transitionUpdate, type RepairInput } from '../../src/contract/messages';
+import type { RepairRequest } from '../../src/contract/requests';
 import { startRouter } from '../support/in-process-router';
 import { SHARD_KEY, startShard, type InProcessShard } from '../support/in-process-shard';
 import { waitFor } from '../support/wait-for';

@@ -1,6 +1,7 @@
 import { ApplicationFailure } from '@temporalio/common';
 import { WorkflowNotFoundError, WorkflowUpdateFailedError, type Client } from '@temporalio/client';
-import { clusterWorkflowId, transitionUpdate } from '../../contract/messages';
+import { transitionUpdate } from '../../contract/messages';
+import { clusterWorkflowId } from '../../contract/ids';
 import type { CoordinatorActivities } from '../../contract/activities';
 
 /** How long one transition may take. The cluster workflow answers at once or not at all. */

@@ -1,8 +1,9 @@
 import { QueryRejectedError, type Client } from '@temporalio/client';
 import { ApplicationFailure, WorkflowNotFoundError } from '@temporalio/common';
-import { isBehind } from '../../domain/cluster-state';
+import { isBehind } from '../../domain/witnessed';
 import { publishedOf } from '../../client/abandoned-lock';
-import { clusterWorkflowId, stateQuery } from '../../contract/messages';
+import { stateQuery } from '../../contract/messages';
+import { clusterWorkflowId } from '../../contract/ids';
 import type { AutoscaleActivities } from '../../contract/evaluation-activities';
 import { openWorkflows } from '../../client/open-workflows';
 

@@ -1,6 +1,7 @@
 import { Context } from '@temporalio/activity';
 import { QueryNotRegisteredError, WorkflowNotFoundError, type Client } from '@temporalio/client';
-import { operationStateQuery, operationWorkflowId, parseOperationId } from '../../contract/messages';
+import { operationStateQuery } from '../../contract/messages';
+import { operationWorkflowId, parseOperationId } from '../../contract/ids';
 import type { CoordinatorActivities } from '../../contract/activities';
 
 const QUERY_TIMEOUT_MS = 8_000;

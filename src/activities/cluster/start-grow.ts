@@ -8,15 +8,9 @@ import {
 } from '@temporalio/client';
 import { ApplicationFailure, CancelledFailure } from '@temporalio/common';
 import { operationStartOptions } from '../../client/start-operation';
-import {
-  ANNOUNCED_UPDATE_ID,
-  announcedQuery,
-  announcedUpdate,
-  operationIdOf,
-  operationWorkflowId,
-  type GrowInput,
-  type Refusal,
-} from '../../contract/messages';
+import { ANNOUNCED_UPDATE_ID, announcedQuery, announcedUpdate, type GrowInput } from '../../contract/messages';
+import type { Refusal } from '../../contract/requests';
+import { operationIdOf, operationWorkflowId } from '../../contract/ids';
 import type { AutoscaleActivities, StartedGrow } from '../../contract/evaluation-activities';
 
 /** A preflight that waits for a slow shard takes about half of it. */

@@ -1,7 +1,8 @@
 import { DomainError } from '../../domain/errors';
 import { holderOf, type Holder } from '../../domain/findings';
 import type { ShardCollection } from '../../shards/http/shard-client';
-import type { CoordinatorActivities, InspectedCollection } from '../../contract/activities';
+import type { CoordinatorActivities } from '../../contract/activities';
+import type { InspectedCollection } from '../../contract/repair';
 import { findLeaders } from '../frame/leaders';
 import type { ActivityScope } from '../frame/run-activity';
 

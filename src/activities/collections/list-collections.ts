@@ -1,5 +1,6 @@
 import { collectionInfos } from './schemas';
-import type { CollectionInfo, CoordinatorActivities } from '../../contract/activities';
+import type { CoordinatorActivities } from '../../contract/activities';
+import type { CollectionInfo } from '../../contract/move';
 import { findLeaders } from '../frame/leaders';
 import type { ActivityScope } from '../frame/run-activity';
 

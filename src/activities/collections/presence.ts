@@ -1,7 +1,7 @@
 import { ApplicationFailure } from '@temporalio/activity';
 import { ShardError } from '../../shards/errors';
 import type { CallContext, ShardClient, ShardCollection } from '../../shards/http/shard-client';
-import type { Move } from '../../contract/activities';
+import type { Move } from '../../contract/move';
 import { collectionInFlux } from '../frame/failures';
 import type { ActivityScope } from '../frame/run-activity';
 import { sidesOf } from '../rows/slice-stream';

@@ -1,6 +1,6 @@
 import type { Shard } from '../../domain/shard-map';
 import type { ShardCollection } from '../../shards/http/shard-client';
-import type { CollectionInfo } from '../../contract/activities';
+import type { CollectionInfo } from '../../contract/move';
 
 /** One sentence on the first collection that is not the same on all shards, or null. `lists` are in the order of `shards`. */
 export function schemaDifference(

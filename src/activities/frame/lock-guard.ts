@@ -1,7 +1,8 @@
 import { ApplicationFailure } from '@temporalio/activity';
 import type { Client } from '@temporalio/client';
-import { clusterWorkflowId, lockQuery } from '../../contract/messages';
-import type { LockGuard } from '../../contract/activities';
+import { lockQuery } from '../../contract/messages';
+import { clusterWorkflowId } from '../../contract/ids';
+import type { LockGuard } from '../../contract/cluster';
 import type { ActivityErrorCode } from './failures';
 import { openWorkflows } from '../../client/open-workflows';
 

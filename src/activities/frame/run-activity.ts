@@ -1,7 +1,7 @@
 import { CancelledFailure, Context } from '@temporalio/activity';
 import type { Logger } from 'pino';
 import { Attempt, type Clock } from './attempt';
-import type { LockGuard } from '../../contract/activities';
+import type { LockGuard } from '../../contract/cluster';
 import { activityFailure, type FailureDetails } from './failures';
 import type { ConfirmLock } from './lock-guard';
 import type { ShardDirectory } from './shard-directory';

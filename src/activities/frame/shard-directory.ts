@@ -4,7 +4,7 @@ import { SHARDS_MAX } from '../../domain/limits';
 import type { ShardAddress } from '../../domain/shard-map';
 import { ShardClient } from '../../shards/http/shard-client';
 import { ShardHttp } from '../../shards/http/shard-http';
-import type { Move } from '../../contract/activities';
+import type { Move } from '../../contract/move';
 
 /**
  * The shards that this process talks to, one client per set of addresses: a client remembers the leader among them and keeps

@@ -1,6 +1,7 @@
 import { ShardError } from '../../shards/errors';
 import { routerVersion } from '../../shards/http/router-client';
-import type { CoordinatorActivities, LaggingRouter } from '../../contract/activities';
+import type { CoordinatorActivities } from '../../contract/activities';
+import type { LaggingRouter } from '../../contract/move';
 import type { ActivityScope } from '../frame/run-activity';
 
 const POLL_INTERVAL_MS = 100;

@@ -1,5 +1,6 @@
 import { SEGMENT_ROWS_MAX } from '../../domain/limits';
-import type { CoordinatorActivities, WalkCursor } from '../../contract/activities';
+import type { CoordinatorActivities } from '../../contract/activities';
+import type { WalkCursor } from '../../contract/move';
 import { findLeaders } from '../frame/leaders';
 import type { ActivityScope } from '../frame/run-activity';
 import { SliceMerge } from '../rows/slice-merge';

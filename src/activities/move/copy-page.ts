@@ -1,7 +1,7 @@
 import { PlacementPlan } from '../../domain/placement-plan';
 import { fetchRows } from '../../shards/rows/point-walk';
 import { whileCollectionExists } from '../collections/presence';
-import type { CopyPageInput, CopyPageResult } from '../../contract/activities';
+import type { CopyPageInput, CopyPageResult } from '../../contract/move';
 import { findLeaders } from '../frame/leaders';
 import type { ActivityScope } from '../frame/run-activity';
 import { SliceWriter } from '../rows/slice-writer';

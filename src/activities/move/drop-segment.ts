@@ -1,6 +1,6 @@
 import { DELETE_IDS_MAX, DIFFERENCES_MAX, SEGMENT_ROWS_MAX } from '../../domain/limits';
 import { isNotFound, pointIfAny } from '../collections/presence';
-import type { DropInput, DropResult, WalkCursor } from '../../contract/activities';
+import type { DropInput, DropResult, WalkCursor } from '../../contract/move';
 import { countsForNewWalk, DropLedger, type DropCounts, NOTHING_DROPPED } from './drop-ledger';
 import { findLeaders } from '../frame/leaders';
 import { inParallel } from '../frame/in-parallel';

@@ -8,7 +8,7 @@
  * (see shards/index-probe.ts), which loses nothing as long as the donors hold them too.
  */
 import { canProbe } from '../../shards/http/index-probe';
-import type { CopyPageInput } from '../../contract/activities';
+import type { CopyPageInput } from '../../contract/move';
 import type { ActivityScope } from '../frame/run-activity';
 
 /** Points of the first body for an owner whose index is to be primed. */

@@ -1,6 +1,6 @@
 import { DIFFERENCES_MAX, SEGMENT_ROWS_MAX } from '../../domain/limits';
 import { whileCollectionExists } from '../collections/presence';
-import type { ReconcileInput, ReconcileResult, WalkCursor } from '../../contract/activities';
+import type { ReconcileInput, ReconcileResult, WalkCursor } from '../../contract/move';
 import { findLeaders } from '../frame/leaders';
 import { settleAndMend, type Difference } from './apply-differences';
 import type { ActivityScope } from '../frame/run-activity';

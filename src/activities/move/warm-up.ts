@@ -1,7 +1,8 @@
 import { PlacementPlan } from '../../domain/placement-plan';
 import type { Shard } from '../../domain/shard-map';
 import { canProbe, findsSamples, takeSamples } from '../../shards/http/index-probe';
-import type { CoordinatorActivities, Move } from '../../contract/activities';
+import type { CoordinatorActivities } from '../../contract/activities';
+import type { Move } from '../../contract/move';
 import { inParallel } from '../frame/in-parallel';
 import type { ActivityScope } from '../frame/run-activity';
 import { isInSlice } from '../rows/slice-stream';

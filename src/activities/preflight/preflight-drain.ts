@@ -3,7 +3,8 @@ import { PlacementPlan } from '../../domain/placement-plan';
 import type { Shard } from '../../domain/shard-map';
 import { PointWalk } from '../../shards/rows/point-walk';
 import type { CallContext } from '../../shards/http/shard-client';
-import type { CoordinatorActivities, DrainPreflightInput } from '../../contract/activities';
+import type { CoordinatorActivities } from '../../contract/activities';
+import type { DrainPreflightInput } from '../../contract/move';
 import { inParallel } from '../frame/in-parallel';
 import {
   agreedCollections,

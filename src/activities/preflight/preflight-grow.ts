@@ -1,6 +1,6 @@
 import { DomainError } from '../../domain/errors';
 import { collectionInfos } from '../collections/schemas';
-import type { PreflightInput, PreflightReport } from '../../contract/activities';
+import type { PreflightInput, PreflightReport } from '../../contract/move';
 import {
   agreedCollections,
   probeRouter,

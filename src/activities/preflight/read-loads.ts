@@ -1,4 +1,4 @@
-import type { ShardLoad } from '../../domain/autoscale';
+import type { ShardLoad } from '../../domain/autoscale-decision';
 import type { Shard } from '../../domain/shard-map';
 import { ShardError } from '../../shards/errors';
 import type { ShardCollection } from '../../shards/http/shard-client';

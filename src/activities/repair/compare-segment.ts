@@ -1,6 +1,6 @@
 import { PlacementPlan } from '../../domain/placement-plan';
 import { DIFFERENCES_MAX, SEGMENT_ROWS_MAX } from '../../domain/limits';
-import type { CompareInput, CompareResult } from '../../contract/activities';
+import type { CompareInput, CompareResult } from '../../contract/repair';
 import { findLeaders } from '../frame/leaders';
 import { FindingLedger, type SegmentProgress } from './finding-ledger';
 import { HolderMerge, type HolderStream, type Visit } from '../rows/holder-merge';

@@ -9,7 +9,7 @@ import {
   type HolderFindings,
 } from '../../domain/findings';
 import { FINDING_SAMPLES_MAX } from '../../domain/limits';
-import type { CompareResult, HolderCursor } from '../../contract/activities';
+import type { CompareResult, HolderCursor } from '../../contract/repair';
 
 /** What a heartbeat carries. Up to the cursor all is seen and mended; `mended` also tells of what was mended behind it since. */
 export type SegmentProgress = Omit<CompareResult, 'lateWritesUntilMs'>;

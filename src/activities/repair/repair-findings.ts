@@ -12,7 +12,7 @@
 import type { Finding, Holder } from '../../domain/findings';
 import type { ShardClient } from '../../shards/http/shard-client';
 import { isNotFound } from '../collections/presence';
-import type { CompareInput } from '../../contract/activities';
+import type { CompareInput } from '../../contract/repair';
 import { collectionInFlux } from '../frame/failures';
 import type { FindingLedger } from './finding-ledger';
 import type { HolderStream } from '../rows/holder-merge';

@@ -9,7 +9,7 @@ import { holderOf, type Holder } from '../../domain/findings';
 import type { Shard, ShardAddress } from '../../domain/shard-map';
 import type { PointElement } from '../../shards/rows/point-stream';
 import { idDigest, PointWalk, START, type WalkBatch, type WalkPosition } from '../../shards/rows/point-walk';
-import type { HolderCursor, RepairParties } from '../../contract/activities';
+import type { HolderCursor, RepairParties } from '../../contract/repair';
 import type { ActivityScope } from '../frame/run-activity';
 
 /** Ids that come by between two looks at the clock. */

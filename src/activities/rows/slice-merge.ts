@@ -9,7 +9,7 @@
 import { PlacementPlan } from '../../domain/placement-plan';
 import { PointWalk } from '../../shards/rows/point-walk';
 import type { ActivityScope } from '../frame/run-activity';
-import type { Move, WalkCursor } from '../../contract/activities';
+import type { Move, WalkCursor } from '../../contract/move';
 import { SliceStream, sidesOf, type Side } from './slice-stream';
 
 /** Rows that come by between two looks at the clock. */

@@ -1,5 +1,5 @@
 import { UPSERT_BODY_BYTES_MAX, UPSERT_POINTS_MAX } from '../../domain/limits';
-import type { CopyPageInput } from '../../contract/activities';
+import type { CopyPageInput } from '../../contract/move';
 import { isPrimingUseful, PRIME_POINTS, primeIndex } from '../move/prime-index';
 import type { ActivityScope } from '../frame/run-activity';
 

@@ -8,7 +8,8 @@
  * 4. While reads come, there is a look every few seconds that no read waits for: another process may have recorded more than this one served.
  */
 import type { Logger } from 'pino';
-import { isBehind, publishedPart, type ClusterState, type PublishedState } from '../../domain/cluster-state';
+import type { ClusterState } from '../../domain/cluster-state';
+import { isBehind, publishedPart, type PublishedState } from '../../domain/witnessed';
 import { isSameMap, type ShardMap } from '../../domain/shard-map';
 import type { Published } from '../../client/witness';
 import type { ClusterGateway } from '../../client/cluster-client';

@@ -1,7 +1,8 @@
 import { isDeepStrictEqual } from 'node:util';
 import { Router, type Request, type Response } from 'express';
-import { cooldownLeftMs } from '../../domain/autoscale';
-import type { AutoscalePolicy, AutoscaleState, Evaluation } from '../../domain/autoscale-state';
+import { cooldownLeftMs } from '../../domain/autoscale-decision';
+import type { AutoscaleState } from '../../domain/autoscale-state';
+import type { AutoscalePolicy, Evaluation } from '../../domain/autoscale-policy';
 import { DomainError } from '../../domain/errors';
 import { normalizeShardUrl } from '../../domain/shard-map';
 import {
@@ -15,7 +16,7 @@ import {
 } from '../../wire/autoscale';
 import { describeIssues } from '../../wire/problem';
 import type { EvaluationResult } from '../../contract/messages';
-import type { ApiDeps } from '../app';
+import type { ApiDeps } from '../deps';
 import type { ScheduleLook } from '../../client/autoscale-client';
 import { ApiError } from '../http/problem';
 import { jsonBody, readAddress, readBody, readIdempotencyKey } from '../http/requests';

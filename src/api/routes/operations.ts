@@ -1,8 +1,8 @@
 import { Router } from 'express';
 import type { OperationRecord } from '../../domain/cluster-state';
 import type { OperationList, OperationView } from '../../wire/coordinator-api';
-import { operationWorkflowId, parseOperationId } from '../../contract/messages';
-import type { ApiDeps } from '../app';
+import { operationWorkflowId, parseOperationId } from '../../contract/ids';
+import type { ApiDeps } from '../deps';
 import { endedFromOutside, viewOfProgress, viewOfRecord } from '../views/operation';
 import { ApiError } from '../http/problem';
 import { jsonBody, readIdempotencyKey } from '../http/requests';

@@ -1,7 +1,7 @@
 import { Router } from 'express';
 import { RESTORE_BODY_BYTES_MAX } from '../../domain/limits';
 import { restoreBodySchema } from '../../wire/restore';
-import type { ApiDeps } from '../app';
+import type { ApiDeps } from '../deps';
 import { jsonBodyUpTo, readBody, readIdempotencyKey } from '../http/requests';
 import { methodNotAllowed } from '../http/routing';
 

@@ -7,8 +7,8 @@ import {
   growBySeveralBodySchema,
   replaceAddressBodySchema,
 } from '../../wire/coordinator-api';
-import type { DrainRequest, GrowRequest } from '../../contract/messages';
-import type { ApiDeps } from '../app';
+import type { DrainRequest, GrowRequest } from '../../contract/requests';
+import type { ApiDeps } from '../deps';
 import { jsonBody, readAddress, readAddressChange, readBody, readIdempotencyKey, readShardId } from '../http/requests';
 import { methodNotAllowed } from '../http/routing';
 import { requireReachableCluster, startOperation } from './start-operation';

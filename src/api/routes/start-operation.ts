@@ -1,8 +1,9 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { Response } from 'express';
 import type { OperationKind } from '../../domain/cluster-state';
-import { operationIdOf, type AnnouncedAnswer, type OperationRequest } from '../../contract/messages';
-import type { ApiDeps } from '../app';
+import type { AnnouncedAnswer, OperationRequest } from '../../contract/requests';
+import { operationIdOf } from '../../contract/ids';
+import type { ApiDeps } from '../deps';
 import { ApiError } from '../http/problem';
 
 /**

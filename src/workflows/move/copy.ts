@@ -9,7 +9,7 @@
  * so a workflow that continues as new goes on where it stood.
  */
 import { CancellationScope, isCancellation } from '@temporalio/workflow';
-import type { CollectionInfo, MayWriteLate } from '../../contract/activities';
+import type { CollectionInfo, MayWriteLate } from '../../contract/move';
 import {
   COPY_WINDOW_MAX,
   COPY_WINDOW_PER_DONOR,

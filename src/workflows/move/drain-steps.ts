@@ -1,5 +1,5 @@
 import { ApplicationFailure } from '@temporalio/workflow';
-import type { Move } from '../../contract/activities';
+import type { Move } from '../../contract/move';
 import type { Shard, ShardMap } from '../../domain/shard-map';
 import type { DrainInput } from '../../contract/messages';
 import { idsOf, noteLateWrites, type MoveParties } from './copy';

@@ -1,4 +1,4 @@
-import type { Move, PreflightReport } from '../../contract/activities';
+import type { Move, PreflightReport } from '../../contract/move';
 import type { Shard, ShardMap } from '../../domain/shard-map';
 import type { GrowInput } from '../../contract/messages';
 import { idsOf, moveOf, prepareCollections, type MoveParties } from './copy';

@@ -1,11 +1,12 @@
 /** The steps that all operations share which move points and flip ownership. What differs is in grow-steps.ts and drain-steps.ts. */
 import { ApplicationFailure, CancellationScope, isCancellation } from '@temporalio/workflow';
-import type { ClusterAnswer, ClusterTransition, Move } from '../../contract/activities';
+import type { Move } from '../../contract/move';
+import type { ClusterAnswer, ClusterTransition } from '../../contract/cluster';
 import type { OperationLock } from '../../domain/cluster-state';
 import type { OperationResult } from '../../domain/lock-transitions';
 import type { Shard, ShardMap } from '../../domain/shard-map';
 import { nowMs } from '../clock';
-import type { OperationRequest } from '../../contract/messages';
+import type { OperationRequest } from '../../contract/requests';
 import { idsOf, type MoveParties, type PassConditions } from './copy';
 import { cancelled, type OperationRun } from '../operation/run';
 import { awaitRouters, routersBehind, routersHoldTheMap, routersNote } from '../operation/routers';

@@ -4,7 +4,7 @@
  *
  * Crash: every step is an activity that may run again from its last cursor, which is in the operation's state.
  */
-import type { DropInput, DropResult, WalkCursor } from '../../contract/activities';
+import type { DropInput, DropResult, WalkCursor } from '../../contract/move';
 import { idsOf, moveOf, noteLateWrites, sum, type MoveParties } from './copy';
 import { count } from '../web-ui-details';
 import type { OperationRun } from '../operation/run';

@@ -5,7 +5,8 @@
  */
 import { proxyActivities, type ActivityOptions } from '@temporalio/workflow';
 import type { AutoscaleActivities } from '../../contract/evaluation-activities';
-import type { CoordinatorActivities, LockGuard } from '../../contract/activities';
+import type { CoordinatorActivities } from '../../contract/activities';
+import type { LockGuard } from '../../contract/cluster';
 import type { Timings } from '../../domain/limits';
 
 const BLIP: NonNullable<ActivityOptions['retry']> = {

@@ -7,8 +7,8 @@ import {
   cancelUpdate,
   operationStateQuery,
   progressQuery,
-  type AnnouncedAnswer,
 } from '../../contract/messages';
+import type { AnnouncedAnswer } from '../../contract/requests';
 import type { OperationState } from '../../contract/operation-state';
 
 /** The reason of a cancel stays in the history and in the outcome. */

@@ -21,12 +21,14 @@ import {
   workflowInfo,
 } from '@temporalio/workflow';
 import { HISTORY_EVENTS_MAX, type Timings } from '../../domain/limits';
-import type { LockGuard, MayWriteLate } from '../../contract/activities';
+import type { MayWriteLate } from '../../contract/move';
+import type { LockGuard } from '../../contract/cluster';
 import type { OperationEnd, OperationKind } from '../../domain/cluster-state';
 import type { Phase, Waiting } from '../../domain/progress';
 import { activityProfiles, type Profiles } from './activity-profiles';
 import { nowMs } from '../clock';
-import { operationIdOf, type OperationInput } from '../../contract/messages';
+import type { OperationInput } from '../../contract/messages';
+import { operationIdOf } from '../../contract/ids';
 import { progressDetails } from '../web-ui-details';
 import { handleMessages } from './handlers';
 import { newOperationState, type OperationState } from '../../contract/operation-state';

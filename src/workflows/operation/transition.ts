@@ -1,4 +1,4 @@
-import type { ClusterAnswer, ClusterTransition } from '../../contract/activities';
+import type { ClusterAnswer, ClusterTransition } from '../../contract/cluster';
 import type { OperationRun } from './run';
 
 /** Has the cluster workflow apply one transition, and notes where the lock stands then. Repeating it is harmless. */

@@ -1,5 +1,6 @@
 import { ApplicationFailure } from '@temporalio/workflow';
-import type { InspectedCollection, MayWriteLate, RepairParties } from '../../contract/activities';
+import type { InspectedCollection, RepairParties } from '../../contract/repair';
+import type { MayWriteLate } from '../../contract/move';
 import {
   addByHolder,
   describePass,

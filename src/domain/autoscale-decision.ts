@@ -1,23 +1,5 @@
 /** When a cluster grows by itself: one pure decision over what is known, with a closed set of reasons. */
-import type { AutoscalePolicy } from './autoscale-state';
-
-/**
- * `below_mark` is calm, and only said when every shard was read (INV-8). `shard_unreadable`: no shard that could be read is above the
- * mark, and at least one could not be read. `not_sustained`: above the mark, not yet often enough in a row.
- */
-export const DECISION_REASONS = [
-  'disabled',
-  'no_high_water_mark',
-  'operation_running',
-  'cooling_down',
-  'shard_unreadable',
-  'below_mark',
-  'not_sustained',
-  'at_cap',
-  'no_standby',
-  'grow',
-] as const;
-export type DecisionReason = (typeof DECISION_REASONS)[number];
+import type { AutoscalePolicy, DecisionReason } from './autoscale-policy';
 
 /** Points of a shard over all its collections, or why they are not known: never 0 then (INV-8). */
 export interface ShardLoad {

@@ -1,0 +1,44 @@
+/** What the cluster workflow is asked to do, and what it answers. */
+import type { AutoscalePolicy, Evaluation } from '../domain/autoscale-policy';
+import type { LockStage, OperationLock } from '../domain/cluster-state';
+import type { PublishedState } from '../domain/witnessed';
+import type { LockRequest, OperationResult } from '../domain/lock-transitions';
+import type { ManualChange } from '../domain/manual-changes';
+import type { ShardAddress, ShardMap } from '../domain/shard-map';
+
+/** A transition of the cluster workflow (see domain/lock-transitions.ts, manual-changes.ts, autoscale-state.ts and cluster-state.ts). */
+export type ClusterTransition =
+  | { readonly type: 'reserve'; readonly operationId: string; readonly request: LockRequest }
+  | { readonly type: 'announce'; readonly operationId: string }
+  | { readonly type: 'confirmHeld'; readonly operationId: string }
+  | { readonly type: 'confirmAnnounced'; readonly operationId: string }
+  | { readonly type: 'flip'; readonly operationId: string }
+  | { readonly type: 'withdraw'; readonly operationId: string }
+  | ({ readonly type: 'release' } & OperationResult)
+  | { readonly type: 'takeOver'; readonly operationId: string; readonly from: string }
+  | { readonly type: 'beginCheck'; readonly operationId: string }
+  | ({ readonly type: 'endCheck' } & OperationResult)
+  | { readonly type: 'changeByHand'; readonly change: ManualChange; readonly key: string | null }
+  | { readonly type: 'seedAutoscale'; readonly policy: AutoscalePolicy; readonly standbys: readonly ShardAddress[] }
+  | { readonly type: 'replacePolicy'; readonly policy: AutoscalePolicy }
+  | { readonly type: 'addStandby'; readonly address: ShardAddress }
+  | { readonly type: 'removeStandby'; readonly primaryUrl: string }
+  | {
+      readonly type: 'markStandbys';
+      readonly findings: readonly { readonly primaryUrl: string; readonly problem: string | null }[];
+    }
+  | { readonly type: 'recordEvaluation'; readonly evaluation: Omit<Evaluation, 'atMs'>; readonly streak: number }
+  | { readonly type: 'catchUp'; readonly published: PublishedState };
+
+/** What the cluster workflow answers to a transition: the map after it, and the lock with its holder's shards. */
+export interface ClusterAnswer {
+  readonly map: ShardMap;
+  readonly lock: OperationLock | null;
+}
+
+/** What the lock must be for a step to touch points: held by this operation, at this stage. Confirmed by every such activity (lock-guard.ts). */
+export interface LockGuard {
+  readonly cluster: string;
+  readonly operationId: string;
+  readonly stage: LockStage;
+}

@@ -1,0 +1,40 @@
+/** Workflow types, workflow ids and task queues. The type of an operation's workflow is its kind. */
+import { OPERATION_KINDS, type OperationKind } from '../domain/cluster-state';
+
+export const CLUSTER_WORKFLOW = 'cluster';
+export const clusterWorkflowId = (cluster: string): string => `cluster/${cluster}`;
+export const operationWorkflowId = (cluster: string, kind: OperationKind, key: string): string =>
+  `${kind}/${cluster}/${key}`;
+
+/** The id that REST shows and the lock holds. A key holds no `/` and no `%`, so it is safe in a path. */
+export const operationIdOf = (kind: OperationKind, key: string): string => `${kind}-${key}`;
+
+/** One task queue per cluster: a worker holds the shard key of one cluster only. */
+export const taskQueue = (cluster: string): string => `coordinator/${cluster}`;
+
+/** A key as callers give it (Idempotency-Key), or with what a recovery adds to the id of the operation that it recovers. */
+const KEY = /^[A-Za-z0-9_.:-]{1,200}$/;
+
+/** Kind and key of an operation id, or null when it is none. */
+export function parseOperationId(operationId: string): { kind: OperationKind; key: string } | null {
+  const kind = OPERATION_KINDS.find((each) => operationId.startsWith(`${each}-`));
+  if (kind === undefined) return null;
+  const key = operationId.slice(kind.length + 1);
+  return KEY.test(key) ? { kind, key } : null;
+}
+// ---- published ----
+
+export const PUBLISHED_WORKFLOW = 'published';
+export const publishedWorkflowId = (cluster: string): string => `published/${cluster}`;
+// ---- autoscale ----
+
+export const AUTOSCALE_WORKFLOW = 'autoscale';
+
+/** Of the Schedule, which adds the time of each start to it for its workflows. */
+export const autoscaleScheduleId = (cluster: string): string => `autoscale/${cluster}`;
+
+/** Of an evaluation that somebody asked for. */
+export const evaluationWorkflowId = (cluster: string, key: string): string => `autoscale/${cluster}/${key}`;
+
+/** An evaluation that nobody works on for so long is over: the next one decides on what is true then. */
+export const EVALUATION_LIFE_MS = 120_000;

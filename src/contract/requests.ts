@@ -1,0 +1,54 @@
+/** What an operation is asked for, and the first answer to whoever asked. */
+import type { Holder } from '../domain/findings';
+import type { Timings } from '../domain/limits';
+import type { ShardAddress, ShardMap } from '../domain/shard-map';
+
+export interface GrowRequest {
+  readonly shards: readonly ShardAddress[];
+  readonly allowNonempty: boolean;
+  /** The shard is a standby of the autoscale policy. */
+  readonly fromStandby?: boolean;
+  /** With `fromStandby`: the start of the cooldown that the policy decided by (ms since the epoch), null when there was none. */
+  readonly seenLastScaleAtMs?: number | null;
+}
+export interface DrainRequest {
+  readonly shardId: number;
+}
+
+/** A check has no `prefer`. */
+export interface RepairRequest {
+  /** Null: all of them. */
+  readonly collections: readonly string[] | null;
+  /** Shards that are not in the map (any more), to be read, and in a repair emptied, as non-owners. */
+  readonly leftovers: readonly ShardAddress[];
+  /** Whose value counts, first one first, when the owner has none and the others' differ. Empty: such points are only reported. */
+  readonly prefer: readonly Holder[];
+}
+export interface RecoverRequest {
+  /** The operation that held the lock when it was found to be ended. */
+  readonly dead: string;
+  /** When its last run ended: an attempt of it may go on writing for as long as an attempt lives. */
+  readonly diedAtMs: number;
+}
+export type OperationRequest = GrowRequest | DrainRequest | RepairRequest | RecoverRequest;
+
+/** What the REST call that started an operation is answered with. `request` lets the API tell a repeat from a reused key. */
+export interface AnnouncedAnswer {
+  readonly map: ShardMap;
+  readonly shardIds: readonly number[];
+  readonly request: OperationRequest;
+}
+
+/** Why an operation was refused. `type` is a DomainErrorCode, or the code of the failure of a shard. */
+export interface Refusal {
+  readonly type: string;
+  readonly message: string;
+}
+// ---- operations ----
+/** What every operation is told beside its request: settings of whoever started it, which it keeps to its end. */
+export interface OperationSettings {
+  readonly routerUrls: readonly string[];
+  readonly timings: Timings;
+  /** Whether the namespace knows the search attributes of search-attributes.ts; setting unknown ones would stall the workflow. */
+  readonly searchAttributes: boolean;
+}
