@@ -1,6 +1,6 @@
 /**
- * Two projects, because they want the machine in different ways: `unit` runs side by side, `e2e` starts real processes and runs
- * one file at a time (scripts/test.ts gives each its own number of workers).
+ * One project per tier, told by the suffix of the file. `unit` needs neither Temporal nor Quiver and runs side by side. The others
+ * start real processes (scripts/test.ts says how many files of each run at once).
  */
 const shared = {
   testEnvironment: 'node',
@@ -18,6 +18,8 @@ const shared = {
     ],
   },
 };
+const CAMPAIGN = '<rootDir>/test/campaign/';
+const ignoring = (...paths) => ['/node_modules/', ...paths];
 
 /** @type {import('jest').Config} */
 module.exports = {
@@ -26,9 +28,21 @@ module.exports = {
       ...shared,
       displayName: 'unit',
       testMatch: ['<rootDir>/test/**/*.test.ts'],
-      testPathIgnorePatterns: ['/node_modules/', '<rootDir>/test/e2e/'],
+      testPathIgnorePatterns: ignoring('\\.(temporal|quiver)\\.test\\.ts$', CAMPAIGN),
     },
-    { ...shared, displayName: 'e2e', testMatch: ['<rootDir>/test/e2e/**/*.test.ts'] },
+    {
+      ...shared,
+      displayName: 'temporal',
+      testMatch: ['<rootDir>/test/**/*.temporal.test.ts'],
+      testPathIgnorePatterns: ignoring(CAMPAIGN),
+    },
+    {
+      ...shared,
+      displayName: 'quiver',
+      testMatch: ['<rootDir>/test/**/*.quiver.test.ts'],
+      testPathIgnorePatterns: ignoring(CAMPAIGN),
+    },
+    { ...shared, displayName: 'campaign', testMatch: [`${CAMPAIGN}**/*.test.ts`] },
   ],
   // A whole grow against real processes takes its time; everything else is far below this.
   testTimeout: 60_000,

@@ -3,7 +3,7 @@ import { Authenticator } from '../../src/api/http/auth';
 import { DomainError } from '../../src/domain/errors';
 import { REQUEST_BODY_BYTES_MAX } from '../../src/domain/limits';
 import { problemSchema } from '../../src/wire/problem';
-import { ApiServer, KEYS, STATE, type Call } from './api-server';
+import { ApiServer, KEYS, STATE, type Call } from '../support/api-server';
 
 let api: ApiServer;
 beforeEach(async () => {

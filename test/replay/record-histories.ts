@@ -1,5 +1,5 @@
 /**
- * Records one history per workflow and path into histories/, on a real Temporal and shards in this process:
+ * Records one history per workflow and path into histories/<release>/, on a real Temporal and shards in this process:
  *
  *     npx tsx test/replay/record-histories.ts
  *
@@ -14,7 +14,7 @@ import { DEFAULT_POLICY } from '../../src/domain/autoscale-policy';
 import { publishedPart } from '../../src/domain/witnessed';
 import { cancelUpdate, publishUpdate, transitionUpdate } from '../../src/contract/messages';
 import { evaluationWorkflowId, PUBLISHED_WORKFLOW, publishedWorkflowId, taskQueue } from '../../src/contract/ids';
-import { ClusterFixture, startTemporal, type TemporalForTests } from '../workflows/cluster-fixture';
+import { ClusterFixture, startTemporal, type TemporalForTests } from '../support/cluster-fixture';
 
 const RELEASE = '0.2';
 const SLOW = { kind: 'slow', ms: 1_500 } as const;
@@ -23,7 +23,7 @@ const AWAY = { kind: 'status', status: 503 } as const;
 async function save(handle: WorkflowHandle, name: string): Promise<void> {
   const history = anonymous(await handle.fetchHistory());
   writeFileSync(
-    join(__dirname, 'histories', `${name}-${RELEASE}.binpb`),
+    join(__dirname, 'histories', RELEASE, `${name}.binpb`),
     proto.api.history.v1.History.encode(history).finish(),
   );
   console.log(`${name}: ${history.events?.length ?? 0} events`);

@@ -1,10 +1,11 @@
 import { readdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { bundleWorkflowCode, DefaultLogger, Runtime, Worker, type WorkflowBundle } from '@temporalio/worker';
 import { temporal as proto } from '@temporalio/proto';
 
 const FOLDER = join(__dirname, 'histories');
-const files = readdirSync(FOLDER).filter((name) => name.endsWith('.binpb'));
+/** `<release>/<path>.binpb` */
+const files = readdirSync(FOLDER, { recursive: true, encoding: 'utf8' }).filter((name) => name.endsWith('.binpb'));
 
 let workflowBundle: WorkflowBundle;
 
@@ -21,7 +22,7 @@ const replay = (history: History): Promise<void> => Worker.runReplayHistory({ wo
 
 describe('the workflows of this version', () => {
   it('have a recorded history for every one of them and for every path', () => {
-    const paths = files.map((file) => file.replace(/-[\d.]+\.binpb$/, ''));
+    const paths = files.map((file) => basename(file, '.binpb'));
     expect(new Set(paths)).toEqual(
       new Set([
         'cluster',
@@ -47,7 +48,7 @@ describe('the workflows of this version', () => {
   });
 
   it('do not replay a history in which another activity was called', async () => {
-    const doctored = read('grow-succeeded-0.2.binpb');
+    const doctored = read('0.2/grow-succeeded.binpb');
     const scheduled = doctored.events
       .map((event) => event.activityTaskScheduledEventAttributes?.activityType)
       .find((type) => type?.name === 'removeOrphanCollections');

@@ -1,0 +1,341 @@
+import { ShardClient } from '../../../src/shards/http/shard-client';
+import { json, StubShard } from '../../support/stub-shard';
+import { SHARD_KEY, type InProcessShard } from '../../support/in-process-shard';
+import { COLLECTION, MovingCluster, point, SCHEMA } from '../../support/moving-cluster';
+
+let cluster: MovingCluster;
+afterEach(() => cluster.stop());
+
+const receivers = () => [cluster.address(2)];
+const sides = () => ({ donors: cluster.donors, receivers: receivers() });
+
+/** Of the collection, as that shard describes it. */
+async function schemaOn(shard: InProcessShard): Promise<string | undefined> {
+  const client = new ShardClient({ address: { primary_url: shard.url, replica_urls: [] }, key: SHARD_KEY });
+  return (await client.getCollection(COLLECTION, { deadlineMs: Number.MAX_SAFE_INTEGER }))?.schema;
+}
+
+/** The attempt before this one said nothing about its end, so it may be writing still. */
+const RETRY = { info: { attempt: 2 } };
+
+describe('listCollections', () => {
+  it('names every collection that any of the shards has, with the counts of those that have it', async () => {
+    cluster = await MovingCluster.start();
+    cluster.shards[0]!.put(COLLECTION, point('POINTDATA-a'));
+    cluster.shards[1]!.create({ ...SCHEMA, name: 'other', dim: 9 });
+    cluster.joiner.create({ ...SCHEMA, name: 'not-asked-for' });
+    const { result } = await cluster.run('listCollections', { shards: cluster.donors });
+    expect(result.collections).toEqual([
+      { name: COLLECTION, countByShard: { '0': 1, '1': 0 } },
+      { name: 'other', countByShard: { '1': 0 } },
+    ]);
+  });
+
+  it('fails when a shard cannot be asked: unknown is not "has none"', async () => {
+    cluster = await MovingCluster.start();
+    await cluster.shards[1]!.stop();
+    expect(await cluster.failure('listCollections', { shards: cluster.donors })).toMatchObject({ type: 'Unreachable' });
+  });
+});
+
+describe('prepareCollections', () => {
+  it('creates on the joiner what the donors have, with the same settings, and nothing when repeated', async () => {
+    const schema = { ...SCHEMA, filterable: [{ path: 'value', field_type: 'numeric' }] };
+    cluster = await MovingCluster.start({ schema: null });
+    for (const donor of cluster.shards.slice(0, 2)) donor.create(schema);
+    const { result } = await cluster.run('prepareCollections', sides());
+    expect(result).toMatchObject({ created: 1, collections: [{ name: COLLECTION }] });
+    const again = await cluster.run('prepareCollections', sides());
+    expect(again.result.created).toBe(0);
+    expect(await schemaOn(cluster.joiner)).toEqual(await schemaOn(cluster.shards[0]!));
+  });
+
+  it('tells how many points each donor holds, and nothing of schemas, which would fill a history', async () => {
+    cluster = await MovingCluster.start();
+    cluster.fill(30);
+    const { result } = await cluster.run('prepareCollections', sides());
+    const [first, second] = cluster.shards.map((shard) => shard.ids(COLLECTION).length);
+    expect(result.collections).toEqual([{ name: COLLECTION, countByShard: { '0': first, '1': second } }]);
+  });
+
+  it('leaves a client the time to create what the joiner lacks, once the joiner is in the map', async () => {
+    cluster = await MovingCluster.start({ schema: null });
+    for (const donor of cluster.shards.slice(0, 2)) donor.create(SCHEMA);
+    cluster.clock.onSleep = () => cluster.joiner.create(SCHEMA);
+    const { result } = await cluster.run('prepareCollections', { ...sides(), settleMs: 500 });
+    expect(result.created).toBe(0);
+    expect(cluster.writes(cluster.joiner)).toEqual([]);
+    expect(cluster.clock.sleptMs).toEqual([500]);
+  });
+
+  it('creates what no client has created in that time, and waits for nothing when nothing is missing', async () => {
+    cluster = await MovingCluster.start({ schema: null });
+    for (const donor of cluster.shards.slice(0, 2)) donor.create(SCHEMA);
+    const input = { ...sides(), settleMs: 500 };
+    expect((await cluster.run('prepareCollections', input)).result.created).toBe(1);
+    expect((await cluster.run('prepareCollections', input)).result.created).toBe(0);
+    expect(cluster.clock.sleptMs).toEqual([500]);
+  });
+
+  it('is to be tried again while the donors disagree, and creates nothing then', async () => {
+    cluster = await MovingCluster.start({ schema: null });
+    cluster.shards[0]!.create(SCHEMA);
+    const failure = await cluster.failure('prepareCollections', sides());
+    expect(failure).toMatchObject({ type: 'CollectionInFlux', nonRetryable: false });
+    expect(cluster.joiner.collections()).toEqual([]);
+  });
+
+  it('needs a person when the joiner has the collection with other settings', async () => {
+    cluster = await MovingCluster.start({ schema: null });
+    for (const donor of cluster.shards.slice(0, 2)) donor.create(SCHEMA);
+    cluster.joiner.create({ ...SCHEMA, dim: 9 });
+    const failure = await cluster.failure('prepareCollections', sides());
+    expect(failure).toMatchObject({ type: 'SchemaConflict', nonRetryable: true });
+  });
+});
+
+describe('prepareCollections of a drain', () => {
+  const LEAVER = 1;
+  const prepare = () => ({ donors: cluster.donors, receivers: cluster.receivers, mayCreate: false, settleMs: 500 });
+
+  it('names the collections of the leaver, with its counts, and creates none', async () => {
+    cluster = await MovingCluster.start({ leaver: LEAVER });
+    cluster.fill(30);
+    const { result } = await cluster.run('prepareCollections', prepare());
+    const countByShard = { [LEAVER]: cluster.leaver.ids(COLLECTION).length };
+    expect(result).toEqual({ collections: [{ name: COLLECTION, countByShard }], created: 0, lateWritesUntilMs: 0 });
+    expect(cluster.clock.sleptMs).toEqual([]);
+  });
+
+  it('waits for what a staying shard lacks, and never brings back what a client is dropping', async () => {
+    cluster = await MovingCluster.start({ leaver: LEAVER });
+    cluster.shards[2]!.drop(COLLECTION);
+    const failure = await cluster.failure('prepareCollections', prepare());
+    expect(failure).toMatchObject({ type: 'CollectionInFlux', nonRetryable: false });
+    expect(failure.message).toContain(`collection ${COLLECTION}`);
+    expect(failure.message).toContain('shard 2 lacks it');
+    expect(cluster.clock.sleptMs).toEqual([500]);
+    expect(cluster.shards[2]!.collections()).toEqual([]);
+  });
+
+  it('goes on when a client has created it on the staying shard meanwhile', async () => {
+    cluster = await MovingCluster.start({ leaver: LEAVER });
+    cluster.shards[2]!.drop(COLLECTION);
+    cluster.clock.onSleep = () => cluster.shards[2]!.create(SCHEMA);
+    const { result } = await cluster.run('prepareCollections', prepare());
+    expect(result).toMatchObject({ created: 0, collections: [{ name: COLLECTION }] });
+  });
+
+  it('needs a person when a staying shard has the collection with other settings', async () => {
+    cluster = await MovingCluster.start({ leaver: LEAVER });
+    cluster.shards[2]!.drop(COLLECTION);
+    cluster.shards[2]!.create({ ...SCHEMA, dim: 9 });
+    const failure = await cluster.failure('prepareCollections', prepare());
+    expect(failure).toMatchObject({ type: 'SchemaConflict', nonRetryable: true });
+  });
+});
+
+describe('a collection that shards disagree about during a drain', () => {
+  const LEAVER = 1;
+  const page = () => ({ ...cluster.move, donorId: LEAVER, offset: 0, limit: 10_000 });
+  const segment = () => ({ ...cluster.move, cursor: null, settleMs: 500 });
+  const steps = [
+    ['copyPage', page],
+    ['reconcileSegment', segment],
+  ] as const;
+
+  it.each(steps)('makes %s wait where a staying shard lacks it, and is not created there', async (name, input) => {
+    cluster = await MovingCluster.start({ leaver: LEAVER });
+    cluster.fill(300);
+    cluster.shards[2]!.drop(COLLECTION);
+    const failure = await cluster.failure(name, input());
+    expect(failure).toMatchObject({ type: 'CollectionInFlux', nonRetryable: false });
+    expect(failure.message).toContain('shard 2 lacks it');
+    expect(cluster.shards[2]!.collections()).toEqual([]);
+  });
+
+  it.each(steps)('lets %s go on where a client has created it meanwhile', async (name, input) => {
+    cluster = await MovingCluster.start({ leaver: LEAVER });
+    cluster.fill(300);
+    cluster.shards[2]!.drop(COLLECTION);
+    cluster.clock.onSleep = () => {
+      if (cluster.shards[2]!.collections().length === 0) cluster.shards[2]!.create(SCHEMA);
+    };
+    const { result } = await cluster.run(name, input());
+    expect(result).toMatchObject({ collectionGone: false });
+    expect(cluster.shards[2]!.ids(COLLECTION).length).toBeGreaterThan(0);
+  });
+
+  it.each(steps)('is gone to %s when the leaver lacks it, whatever the others have', async (name, input) => {
+    cluster = await MovingCluster.start({ leaver: LEAVER });
+    cluster.fill(300);
+    cluster.leaver.drop(COLLECTION);
+    const before = cluster.shards.map((shard) => shard.ids(COLLECTION));
+    const { result } = await cluster.run(name, input());
+    expect(result).toMatchObject({ collectionGone: true });
+    expect(cluster.shards.map((shard) => shard.ids(COLLECTION))).toEqual(before);
+  });
+});
+
+describe('removeOrphanCollections', () => {
+  const input = (keep: readonly string[] = []) => ({ ...sides(), keep: [keep], settleMs: 500 });
+
+  it('removes from the joiner what no donor has any more, except what it had before', async () => {
+    cluster = await MovingCluster.start();
+    for (const name of ['gone', 'kept']) cluster.joiner.create({ ...SCHEMA, name });
+    const { result } = await cluster.run('removeOrphanCollections', input(['kept']));
+    expect(result).toEqual({ removed: 1, lateWritesUntilMs: 0 });
+    expect(cluster.joiner.collections()).toEqual([COLLECTION, 'kept']);
+    expect(cluster.clock.sleptMs).toEqual([500]);
+  });
+
+  it('leaves a collection that a donor has got when it is looked at again', async () => {
+    cluster = await MovingCluster.start();
+    cluster.joiner.create({ ...SCHEMA, name: 'new' });
+    cluster.clock.onSleep = () => cluster.shards[1]!.create({ ...SCHEMA, name: 'new' });
+    const { result } = await cluster.run('removeOrphanCollections', input());
+    expect(result).toEqual({ removed: 0, lateWritesUntilMs: 0 });
+    expect(cluster.joiner.collections()).toContain('new');
+  });
+
+  it('leaves a collection that the joiner has got between the two looks', async () => {
+    cluster = await MovingCluster.start();
+    cluster.joiner.create({ ...SCHEMA, name: 'gone' });
+    cluster.clock.onSleep = () => cluster.joiner.create({ ...SCHEMA, name: 'new' });
+    const { result } = await cluster.run('removeOrphanCollections', input());
+    expect(result).toEqual({ removed: 1, lateWritesUntilMs: 0 });
+    expect(cluster.joiner.collections()).toEqual([COLLECTION, 'new']);
+  });
+
+  it('removes nothing when a donor cannot be asked: unknown is not "has none"', async () => {
+    cluster = await MovingCluster.start();
+    cluster.joiner.create({ ...SCHEMA, name: 'gone' });
+    await cluster.shards[0]!.stop();
+    await cluster.failure('removeOrphanCollections', input());
+    expect(cluster.joiner.collections()).toContain('gone');
+  });
+});
+
+describe('what creates and removes collections', () => {
+  it.each(['prepareCollections', 'removeOrphanCollections'] as const)(
+    'says until when an earlier attempt of %s may still do so',
+    async (name) => {
+      cluster = await MovingCluster.start();
+      const input = { ...sides(), keep: [], settleMs: 0 };
+      const { result } = await cluster.run(name, input, RETRY);
+      expect(result.lateWritesUntilMs).toBeGreaterThan(cluster.clock.nowMs());
+      cluster.joiner.create({ ...SCHEMA, name: 'gone' });
+      const again = await cluster.run(name, input, RETRY);
+      expect(again.result.lateWritesUntilMs).toBeGreaterThan(cluster.clock.nowMs());
+    },
+  );
+});
+
+describe('warmUp', () => {
+  const input = (mustFind: boolean) => ({
+    receivers: receivers(),
+    collections: [COLLECTION, 'absent'],
+    patienceMs: 1_000,
+    mustFind,
+  });
+  const points = () => cluster.movingIds(40).map((id, n) => point(id, n));
+  /** Overwritten once, so that the index does not simply grow with the points. */
+  const load = (): void => {
+    for (let time = 0; time < 2; time++) cluster.joiner.put(COLLECTION, ...points());
+  };
+  /** Searches answer from an index that has none of the points, as Quiver's do while it rebuilds one in the background. */
+  const answerFromOldIndex = () => {
+    const match = { path: /\/query$/ };
+    const ids = cluster.joiner.ids(COLLECTION);
+    const { faults } = cluster.joiner;
+    const hide = () => void cluster.joiner.delete(COLLECTION, ...ids);
+    const show = () => cluster.joiner.put(COLLECTION, ...points());
+    const active = [
+      faults.add({ match, fault: { kind: 'before', run: hide } }),
+      faults.add({ match, fault: { kind: 'beforeReply', run: show } }),
+    ];
+    return { remove: () => active.forEach((each) => each.remove()) };
+  };
+
+  it('has the joiner build its index by a search, and waits until it is ready', async () => {
+    cluster = await MovingCluster.start({ schema: { ...SCHEMA, index: 'hnsw' } });
+    load();
+    const { result } = await cluster.run('warmUp', input(false));
+    expect(result).toEqual({ notReady: [] });
+    expect(cluster.joiner.requests.filter(({ path }) => path.endsWith('/query'))).toHaveLength(1);
+  });
+
+  it('does not wait for the answer of the search that built the index, which may never come while clients write', async () => {
+    cluster = await MovingCluster.start({ schema: { ...SCHEMA, index: 'hnsw' } });
+    load();
+    cluster.joiner.faults.add({ match: { path: /\/query$/, nth: 1 }, fault: { kind: 'hangAfter' } });
+    const { result } = await cluster.run('warmUp', { ...input(false), patienceMs: 30_000 });
+    expect(result).toEqual({ notReady: [] });
+  }, 10_000);
+
+  it('names the collections that were not ready in time, and does not fail', async () => {
+    cluster = await MovingCluster.start({ schema: { ...SCHEMA, index: 'hnsw' } });
+    load();
+    cluster.joiner.faults.add({ match: { path: /\/query$/ }, fault: { kind: 'status', status: 500 } });
+    cluster.clock.onSleep = () => void (cluster.clock.skewMs += 250);
+    const { result } = await cluster.run('warmUp', input(false));
+    expect(result).toEqual({ notReady: [COLLECTION] });
+  });
+
+  it('finds what the joiner holds when its index is up to date', async () => {
+    cluster = await MovingCluster.start({ schema: { ...SCHEMA, index: 'hnsw' } });
+    load();
+    expect((await cluster.run('warmUp', input(true))).result).toEqual({ notReady: [] });
+  });
+
+  it('waits for searches to find what the joiner holds, even while it says that its index is ready', async () => {
+    cluster = await MovingCluster.start();
+    load();
+    const old = answerFromOldIndex();
+    cluster.clock.onSleep = () => old.remove();
+    expect((await cluster.run('warmUp', input(true))).result).toEqual({ notReady: [] });
+    expect(cluster.clock.sleptMs.length).toBeGreaterThan(0);
+  });
+
+  it('names a collection whose searches do not find what the joiner holds in time', async () => {
+    cluster = await MovingCluster.start();
+    load();
+    answerFromOldIndex();
+    cluster.clock.onSleep = () => void (cluster.clock.skewMs += 600);
+    expect((await cluster.run('warmUp', input(true))).result).toEqual({ notReady: [COLLECTION] });
+  });
+});
+
+describe('awaitRouters', () => {
+  it('returns the routers that lag, with the reason, when patience is over', async () => {
+    cluster = await MovingCluster.start();
+    const url = 'http://127.0.0.1:1';
+    cluster.clock.onSleep = () => void (cluster.clock.skewMs += 500);
+    const { result } = await cluster.run('awaitRouters', { routerUrls: [url], version: 4, patienceMs: 1_000 });
+    expect(result.lagging).toMatchObject([{ url, version: null }]);
+    expect(result.lagging[0]!.reason).toContain(url);
+  });
+
+  it('reports a router that holds a later version: it is a foreign one, because the map does not move meanwhile', async () => {
+    cluster = await MovingCluster.start();
+    const router = await new StubShard((response) => json(response, { version: 5 })).start();
+    try {
+      const input = (version: number) => ({ routerUrls: [router.url], version, patienceMs: 0 });
+      expect((await cluster.run('awaitRouters', input(5))).result).toEqual({ lagging: [] });
+      const { result } = await cluster.run('awaitRouters', input(4));
+      expect(result.lagging).toMatchObject([{ url: router.url, version: 5 }]);
+      expect(result.lagging[0]!.reason).toContain('foreign');
+      const older = await cluster.run('awaitRouters', input(6));
+      expect(older.result.lagging[0]!.reason).toBe('holds version 5, expected 6');
+    } finally {
+      await router.stop();
+    }
+  });
+
+  it('returns at once when there is no router to ask', async () => {
+    cluster = await MovingCluster.start();
+    const { result } = await cluster.run('awaitRouters', { routerUrls: [], version: 4, patienceMs: 1_000 });
+    expect(result).toEqual({ lagging: [] });
+    expect(cluster.clock.sleptMs).toEqual([]);
+  });
+});

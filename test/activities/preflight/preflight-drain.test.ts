@@ -1,0 +1,182 @@
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import type { DrainPreflightInput } from '../../../src/contract/move';
+import { isProbeName } from '../../../src/shards/http/probe-name';
+import { PlacementPlan } from '../../../src/domain/placement-plan';
+import { startShard } from '../../support/in-process-shard';
+import { COLLECTION, MovingCluster, point, SCHEMA } from '../../support/moving-cluster';
+
+let cluster: MovingCluster;
+const others: { stop: () => Promise<void> }[] = [];
+afterEach(async () => {
+  await Promise.all([cluster.stop(), ...others.splice(0).map((other) => other.stop())]);
+});
+
+const LEAVER = 1;
+const PREFLIGHT = { info: { heartbeatTimeoutMs: undefined, startToCloseTimeoutMs: 12_000 } } as never;
+const FETCH = /\/fetch$/;
+const drain = (options: Parameters<typeof MovingCluster.start>[0] = {}) =>
+  MovingCluster.start({ leaver: LEAVER, ...options });
+const input = (more: Partial<DrainPreflightInput> = {}): DrainPreflightInput => {
+  const { placement, shards } = cluster.move;
+  return { placement, shards, routerUrls: [], mapVersion: 3, ...more };
+};
+
+async function router(version: number): Promise<string> {
+  const server: Server = createServer((_request, response) => {
+    response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify({ version }));
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  others.push({ stop: () => new Promise((resolve) => void server.close(() => resolve())) });
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+}
+
+/** A collection for a moment on who is probed for a second address. */
+const isProbe = (write: string): boolean => /^POST collections$|coordinator-probe-/.test(write);
+
+async function refusal(more: Partial<DrainPreflightInput> = {}): Promise<{ type: unknown; message: string }> {
+  const { type, nonRetryable, message } = await cluster.failure('preflightDrain', input(more), PREFLIGHT);
+  expect(nonRetryable).toBe(true);
+  expect(cluster.shards.flatMap((shard) => cluster.writes(shard)).filter((write) => !isProbe(write))).toEqual([]);
+  expect(cluster.shards.flatMap((shard) => shard.collections()).filter(isProbeName)).toEqual([]);
+  return { type, message };
+}
+
+/** As after `POST /cluster/shards`: the shard `added` is an owner at once, and its part of the points is still on the others. */
+function placeWithout(added: number, count: number): void {
+  const { placement } = cluster;
+  const before = { ...placement, shards: placement.shards.filter((id) => id !== added), leaving: [] };
+  const plan = new PlacementPlan(before);
+  for (let n = 0; n < count; n++) {
+    const id = `POINTDATA-${n}`;
+    cluster.shards[plan.ownerOf(Buffer.from(id))]!.put(COLLECTION, point(id, n));
+  }
+}
+
+describe('preflightDrain', () => {
+  it('refuses a leaver that is another shard of the map under a second address: what is dropped there would be the last copy', async () => {
+    cluster = await drain();
+    const { placement, shards } = cluster.move;
+    const alias = shards[LEAVER]!.primary_url.replace('127.0.0.1', 'localhost');
+    const twice = shards.map((shard) => (shard.id === 0 ? { ...shard, primary_url: alias } : shard));
+    expect((await refusal({ placement, shards: twice })).type).toBe('ShardAlreadyInMap');
+  });
+
+  it('says how many collections there are and how many rows it looked at, and changes nothing', async () => {
+    cluster = await drain({ shard: { limits: { fetchRowsMax: 50 } } });
+    cluster.fill(600);
+    const onStayers = [0, 2].map((id) => cluster.shards[id]!.ids(COLLECTION).length);
+    const { result } = await cluster.run('preflightDrain', input({ routerUrls: [await router(3)] }), PREFLIGHT);
+    expect(result).toEqual({ collections: 1, rowsRead: onStayers[0]! + onStayers[1]! });
+    expect(cluster.shards.flatMap((shard) => cluster.writes(shard)).filter((write) => !isProbe(write))).toEqual([]);
+    expect(cluster.shards.flatMap((shard) => shard.collections()).filter(isProbeName)).toEqual([]);
+  });
+
+  it.each([
+    [LEAVER, 'the leaving shard'],
+    [2, 'the staying shard'],
+  ])('refuses when shard %i does not answer, and says that it is %s', async (id, name) => {
+    cluster = await drain();
+    await cluster.shards[id]!.stop();
+    const { type, message } = await refusal();
+    expect(type).toBe('DonorUnreachable');
+    expect(message).toContain(`${name} ${cluster.shards[id]!.url}`);
+  });
+
+  it.each([
+    [LEAVER, 'the leaving shard'],
+    [2, 'the staying shard'],
+  ])('refuses when shard %i does not accept the key, and says that it is %s', async (id, name) => {
+    cluster = await drain();
+    const strict = await startShard({ keys: ['another'] });
+    others.push(strict);
+    const shards = cluster.move.shards.map((shard) =>
+      shard.id === id ? { ...shard, primary_url: strict.url } : shard,
+    );
+    const { type, message } = await refusal({ shards });
+    expect(type).toBe('DonorRefusedKey');
+    expect(message).toContain(`${name} ${strict.url}`);
+  });
+
+  it('refuses when a router is ahead of the map, and when one does not tell its version', async () => {
+    cluster = await drain();
+    expect((await refusal({ routerUrls: [await router(4)] })).type).toBe('RouterAhead');
+    expect((await refusal({ routerUrls: ['http://127.0.0.1:1'] })).type).toBe('RouterUnreachable');
+  });
+
+  it.each([
+    ['lacks a collection', null],
+    ['has it with another dimension', { ...SCHEMA, dim: 3 }],
+  ])('refuses when a staying shard %s', async (_title, schema) => {
+    cluster = await drain({ schema: null });
+    for (const id of [0, LEAVER]) cluster.shards[id]!.create(SCHEMA);
+    if (schema !== null) cluster.shards[2]!.create(schema);
+    const { type, message } = await refusal();
+    expect(type).toBe('SchemaConflict');
+    expect(message).toContain(COLLECTION);
+  });
+
+  it('waits for a client that is half-way through creating a collection', async () => {
+    cluster = await drain({ schema: null });
+    for (const id of [0, LEAVER]) cluster.shards[id]!.create(SCHEMA);
+    cluster.shards[2]!.faults.add({
+      match: { nth: 1 },
+      fault: { kind: 'beforeReply', run: () => cluster.shards[2]!.create(SCHEMA) },
+    });
+    const { result } = await cluster.run('preflightDrain', input(), PREFLIGHT);
+    expect(result).toEqual({ collections: 1, rowsRead: 0 });
+  });
+
+  it('refuses a cluster with a collection of several vectors per point', async () => {
+    cluster = await drain({ schema: { ...SCHEMA, index: 'colbert', multivector: true } });
+    expect((await refusal()).type).toBe('MultivectorCollection');
+  });
+
+  it('refuses when the leaver was added without a move, because its points are on the others and would be deleted', async () => {
+    cluster = await drain();
+    placeWithout(LEAVER, 300);
+    const { type, message } = await refusal();
+    expect(type).toBe('MisplacedPoints');
+    expect(message).toContain('POST /cluster/repair');
+    const seen = [...message.matchAll(/(\d+) of its points on shard (\d) in collection docs/g)];
+    expect(seen.map(([, , shard]) => shard).sort()).toEqual(['0', '2']);
+    const [first, , second] = cluster.shards.map((shard) => {
+      return shard.ids(COLLECTION).filter((id) => cluster.donorOf(id) === cluster.leaver).length;
+    });
+    expect(seen.map(([, points, shard]) => [Number(points), Number(shard)]).sort((a, b) => a[1]! - b[1]!)).toEqual([
+      [first, 0],
+      [second, 2],
+    ]);
+  });
+
+  it('refuses no drain for points on the leaver that belong to others, nor for those that are misplaced among the others', async () => {
+    cluster = await drain();
+    cluster.fill(300);
+    const foreign = cluster.shards[0]!.ids(COLLECTION).slice(0, 5);
+    for (const id of [LEAVER, 2]) cluster.shards[id]!.put(COLLECTION, ...foreign.map((each) => point(each)));
+    await expect(cluster.run('preflightDrain', input(), PREFLIGHT)).resolves.toBeDefined();
+  });
+
+  it('looks at rows for four seconds only, and still refuses for what it saw until then', async () => {
+    cluster = await drain();
+    cluster.fill(300);
+    cluster.shards[0]!.faults.add({ match: { path: FETCH }, fault: { kind: 'hang' } });
+    const onOther = cluster.shards[2]!.ids(COLLECTION).length;
+    const beganAtMs = Date.now();
+    const { result } = await cluster.run('preflightDrain', input(), PREFLIGHT);
+    expect(result).toEqual({ collections: 1, rowsRead: onOther });
+    expect(Date.now() - beganAtMs).toBeLessThan(8_000);
+    const stray = cluster.movingIds(20).find((id) => cluster.ownerOf(id) === cluster.shards[2]);
+    cluster.shards[2]!.put(COLLECTION, point(stray!));
+    expect((await refusal()).message).toContain('1 of its points on shard 2 in collection docs');
+  }, 20_000);
+
+  it('refuses when a staying shard cannot list its rows: unknown is not "holds none"', async () => {
+    cluster = await drain();
+    cluster.fill(300);
+    cluster.shards[2]!.faults.add({ match: { path: FETCH }, fault: { kind: 'status', status: 500 } });
+    const { type, message } = await refusal();
+    expect(type).toBe('DonorUnreachable');
+    expect(message).toContain('list its rows');
+  });
+});

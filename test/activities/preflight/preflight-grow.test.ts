@@ -1,0 +1,202 @@
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import type { PreflightInput } from '../../../src/contract/move';
+import { isProbeName, probeName } from '../../../src/shards/http/probe-name';
+import { startShard, type InProcessShard } from '../../support/in-process-shard';
+import { COLLECTION, MovingCluster, point, SCHEMA } from '../../support/moving-cluster';
+
+let cluster: MovingCluster;
+const others: { stop: () => Promise<void> }[] = [];
+afterEach(async () => {
+  await Promise.all([cluster.stop(), ...others.splice(0).map((other) => other.stop())]);
+});
+
+const PREFLIGHT = { info: { heartbeatTimeoutMs: undefined, startToCloseTimeoutMs: 15_000 } } as never;
+const input = (more: Partial<PreflightInput> = {}): PreflightInput => ({
+  joiners: [{ primary_url: cluster.joiner.url, replica_urls: [] }],
+  donors: cluster.donors,
+  routerUrls: [],
+  allowNonempty: false,
+  mapVersion: 3,
+  ...more,
+});
+
+async function joinerWith(options: Parameters<typeof startShard>[0]): Promise<InProcessShard> {
+  const shard = await startShard(options);
+  others.push(shard);
+  return shard;
+}
+
+async function router(status: number, version: number): Promise<string> {
+  const server: Server = createServer((_request, response) => {
+    response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify({ version }));
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  others.push({ stop: () => new Promise((resolve) => void server.close(() => resolve())) });
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+}
+
+/** A collection for a moment on who is probed for a second address. */
+const isProbe = (write: string): boolean => /^POST collections$|coordinator-probe-/.test(write);
+
+async function refusal(more: Partial<PreflightInput> = {}): Promise<{ type: unknown; message: string }> {
+  const { type, nonRetryable, message } = await cluster.failure('preflightGrow', input(more), PREFLIGHT);
+  expect(nonRetryable).toBe(true);
+  expect(cluster.shards.flatMap((shard) => cluster.writes(shard)).filter((write) => !isProbe(write))).toEqual([]);
+  expect(cluster.shards.flatMap((shard) => shard.collections()).filter(isProbeName)).toEqual([]);
+  return { type, message };
+}
+
+describe('preflightGrow', () => {
+  it('reports the collections with their counts, and those that the joiner had', async () => {
+    cluster = await MovingCluster.start();
+    cluster.fill(30);
+    const { result } = await cluster.run('preflightGrow', input({ routerUrls: [await router(200, 3)] }), PREFLIGHT);
+    const counts = cluster.shards.slice(0, 2).map((shard) => shard.ids(COLLECTION).length);
+    expect(result).toEqual({
+      collections: [{ name: COLLECTION, countByShard: { '0': counts[0], '1': counts[1] } }],
+      collectionsBefore: [[COLLECTION]],
+      nonemptyBefore: [[]],
+    });
+  });
+
+  it('takes a probe that was killed or cancelled, and left its collection behind, for no collection of anybody', async () => {
+    cluster = await MovingCluster.start();
+    const left = { ...SCHEMA, name: probeName('of-one-that-died') };
+    for (const shard of [cluster.shards[0]!, cluster.joiner]) shard.create(left);
+    const { result } = await cluster.run('preflightGrow', input(), PREFLIGHT);
+    expect(result).toMatchObject({ collections: [{ name: COLLECTION }], collectionsBefore: [[COLLECTION]] });
+  });
+
+  it('refuses a joiner that is a shard of the map under another address, empty or not', async () => {
+    cluster = await MovingCluster.start();
+    const alias = cluster.donors[1]!.primary_url.replace('127.0.0.1', 'localhost');
+    const joiners = [{ primary_url: alias, replica_urls: [] }];
+    expect((await refusal({ joiners })).type).toBe('ShardAlreadyInMap');
+    cluster.fill(30);
+    const { type, message } = await refusal({ joiners, allowNonempty: true });
+    expect(type).toBe('ShardAlreadyInMap');
+    expect(message).toMatch(/shard 1 /);
+  });
+
+  it('refuses two joiners that are one process under two addresses', async () => {
+    cluster = await MovingCluster.start();
+    const { url } = cluster.joiner;
+    const joiners = [url, url.replace('127.0.0.1', 'localhost')].map((primary_url) => ({
+      primary_url,
+      replica_urls: [],
+    }));
+    expect((await refusal({ joiners })).type).toBe('ShardAlreadyInMap');
+  });
+
+  it('refuses a joiner that does not answer', async () => {
+    cluster = await MovingCluster.start();
+    await cluster.joiner.stop();
+    const { type, message } = await refusal();
+    expect(type).toBe('JoinerUnreachable');
+    expect(message).toContain(cluster.joiner.url);
+  });
+
+  it('refuses a joiner that hangs, within 3 seconds and the time of one test', async () => {
+    cluster = await MovingCluster.start();
+    cluster.joiner.faults.add({ fault: { kind: 'hang' } });
+    expect((await refusal()).type).toBe('JoinerUnreachable');
+  });
+
+  it('asks once more when a connection was cut, as a kept-alive one is that the other side has closed', async () => {
+    cluster = await MovingCluster.start();
+    const cut = { match: { nth: 1 }, fault: { kind: 'refuse' } } as const;
+    for (const shard of cluster.shards) shard.faults.add(cut);
+    await expect(cluster.run('preflightGrow', input(), PREFLIGHT)).resolves.toBeDefined();
+  });
+
+  it('refuses a joiner that does not accept the key', async () => {
+    cluster = await MovingCluster.start();
+    const joiner = await joinerWith({ keys: ['another'] });
+    const { type } = await refusal({ joiners: [{ primary_url: joiner.url, replica_urls: [] }] });
+    expect(type).toBe('JoinerRefusedKey');
+  });
+
+  it('refuses a joiner that holds points, unless that was allowed', async () => {
+    cluster = await MovingCluster.start();
+    cluster.joiner.create({ ...SCHEMA, name: 'old' });
+    cluster.joiner.put('old', point('POINTDATA-x'));
+    const { type, message } = await refusal();
+    expect(type).toBe('JoinerNotEmpty');
+    expect(message).toContain('old (1 points)');
+    const { result } = await cluster.run('preflightGrow', input({ allowNonempty: true }), PREFLIGHT);
+    expect(result).toMatchObject({ collectionsBefore: [[COLLECTION, 'old']], nonemptyBefore: [['old']] });
+  });
+
+  it('refuses when a donor does not answer, because its points could not be moved', async () => {
+    cluster = await MovingCluster.start();
+    await cluster.shards[1]!.stop();
+    expect((await refusal()).type).toBe('DonorUnreachable');
+  });
+
+  it('refuses when a donor does not accept the key', async () => {
+    cluster = await MovingCluster.start();
+    const donor = await joinerWith({ keys: ['another'] });
+    const donors = [cluster.address(0), { id: 1, primary_url: donor.url, replica_urls: [] }];
+    expect((await refusal({ donors })).type).toBe('DonorRefusedKey');
+  });
+
+  it('refuses a cluster with a collection of several vectors per point', async () => {
+    cluster = await MovingCluster.start({ schema: null });
+    for (const donor of cluster.shards.slice(0, 2)) donor.create({ ...SCHEMA, index: 'colbert', multivector: true });
+    const { type, message } = await refusal();
+    expect(type).toBe('MultivectorCollection');
+    expect(message).toContain(COLLECTION);
+  });
+
+  it.each([
+    ['another dimension on one donor', { ...SCHEMA, dim: 3 }],
+    ['no such collection on one donor', null],
+  ])('refuses a cluster with %s', async (_title, schema) => {
+    cluster = await MovingCluster.start({ schema: null });
+    cluster.shards[0]!.create(SCHEMA);
+    if (schema !== null) cluster.shards[1]!.create(schema);
+    const { type, message } = await refusal();
+    expect(type).toBe('SchemaConflict');
+    expect(message).toContain(COLLECTION);
+  });
+
+  it('waits for a client that is half-way through creating a collection on the donors', async () => {
+    cluster = await MovingCluster.start({ schema: null });
+    cluster.shards[0]!.create(SCHEMA);
+    cluster.shards[1]!.faults.add({
+      match: { nth: 1 },
+      fault: { kind: 'beforeReply', run: () => cluster.shards[1]!.create(SCHEMA) },
+    });
+    const { result } = await cluster.run('preflightGrow', input(), PREFLIGHT);
+    expect(result.collections.map(({ name }) => name)).toEqual([COLLECTION]);
+  });
+
+  it('refuses a joiner that has a collection of the same name with other settings', async () => {
+    cluster = await MovingCluster.start({ schema: null });
+    for (const donor of cluster.shards.slice(0, 2)) donor.create(SCHEMA);
+    cluster.joiner.create({ ...SCHEMA, metric: 'cosine' });
+    expect((await refusal()).type).toBe('SchemaConflict');
+  });
+
+  it('refuses when a router is ahead of the map, which it would never adopt, and accepts one that is behind', async () => {
+    cluster = await MovingCluster.start();
+    const [ahead, behind] = [await router(200, 4), await router(200, 0)];
+    const { type, message } = await refusal({ routerUrls: [behind, ahead] });
+    expect(type).toBe('RouterAhead');
+    expect(message).toContain(ahead);
+    const run = cluster.run('preflightGrow', input({ routerUrls: [behind] }), PREFLIGHT);
+    await expect(run).resolves.toBeDefined();
+  });
+
+  it('refuses when a configured router does not tell its version, whether it is down or does not know the key', async () => {
+    cluster = await MovingCluster.start();
+    const down = 'http://127.0.0.1:1';
+    const strict = await router(401, 0);
+    for (const url of [down, strict]) {
+      const { type, message } = await refusal({ routerUrls: [url] });
+      expect(type).toBe('RouterUnreachable');
+      expect(message).toContain(url);
+    }
+  });
+});

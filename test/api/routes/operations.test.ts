@@ -1,0 +1,205 @@
+import { ApiError, unavailable } from '../../../src/api/http/problem';
+import type { OperationRecord } from '../../../src/domain/cluster-state';
+import type { OperationProgress } from '../../../src/domain/progress';
+import { operationListSchema, operationViewSchema } from '../../../src/wire/coordinator-api';
+import { ApiServer, KEYS, STATE } from '../../support/api-server';
+
+const START_MS = Date.UTC(2026, 0, 2, 3, 4, 5);
+
+const PROGRESS: OperationProgress = {
+  operationId: 'grow-k',
+  kind: 'grow',
+  status: 'running',
+  shardIds: [2],
+  phase: 'copy',
+  phases: [
+    { phase: 'prepare', startedAtMs: START_MS, endedAtMs: START_MS + 1_000, note: '2 collections' },
+    { phase: 'copy', startedAtMs: START_MS + 1_000, endedAtMs: null, note: '' },
+  ],
+  pointsDone: 10,
+  pointsExpected: 40,
+  bytesDone: 1_000,
+  bytesExpected: 4_000,
+  ratePerSecond: 5,
+  etaSeconds: 6,
+  waiting: { reason: 'shard 1 does not answer', sinceMs: START_MS + 2_000, endsWhen: 'it answers' },
+  failedAttempts: 3,
+  cancelRequested: false,
+  pointOfNoReturnPassed: false,
+  next: 'compare',
+  startedAtMs: START_MS,
+  updatedAtMs: START_MS + 2_000,
+  endedAtMs: null,
+  outcome: null,
+  findings: null,
+};
+
+const RECORD: OperationRecord = {
+  operationId: 'grow-k',
+  kind: 'grow',
+  shardIds: [2],
+  startedAtMs: START_MS,
+  endedAtMs: null,
+  end: null,
+  pointsMoved: 0,
+  message: 'running',
+};
+const ENDED: OperationRecord = {
+  ...RECORD,
+  operationId: 'grow-old',
+  endedAtMs: START_MS + 4_000,
+  end: 'cancelled',
+  message: 'cancelled: on request',
+};
+
+let api: ApiServer;
+beforeEach(async () => {
+  api = await ApiServer.start();
+  api.gateway.state = { ...STATE, operations: [RECORD, ENDED] };
+  api.gateway.queryProgress = () => Promise.resolve(PROGRESS);
+  api.gateway.describeOperation = () => Promise.resolve({ isRunning: true, temporalStatus: 'RUNNING' });
+});
+afterEach(() => api.close());
+
+const show = async (path = '/cluster/operations/grow-k') => operationViewSchema.parse((await api.call(path)).json);
+const list = async () => operationListSchema.parse((await api.call('/cluster/operations')).json).operations;
+
+describe('GET /cluster/operations/{id}', () => {
+  it('shows what the operation tells, times in RFC 3339, with a link to the Web UI', async () => {
+    expect(await show()).toEqual({
+      id: 'grow-k',
+      kind: 'grow',
+      status: 'running',
+      shard_ids: [2],
+      phase: 'copy',
+      points_done: 10,
+      points_expected: 40,
+      bytes_done: 1_000,
+      bytes_expected: 4_000,
+      rate_points_per_s: 5,
+      eta_s: 6,
+      waiting: { reason: 'shard 1 does not answer', since: '2026-01-02T03:04:07.000Z', ends_when: 'it answers' },
+      attempts: 3,
+      cancel_requested: false,
+      point_of_no_return_passed: false,
+      next: 'compare',
+      started_at: '2026-01-02T03:04:05.000Z',
+      updated_at: '2026-01-02T03:04:07.000Z',
+      ended_at: null,
+      outcome: null,
+      findings: null,
+      phases: [
+        {
+          phase: 'prepare',
+          started_at: '2026-01-02T03:04:05.000Z',
+          ended_at: '2026-01-02T03:04:06.000Z',
+          note: '2 collections',
+        },
+        { phase: 'copy', started_at: '2026-01-02T03:04:06.000Z', ended_at: null, note: '' },
+      ],
+      web_ui_url: 'http://ui/namespaces/default/workflows/grow%2Ftest%2Fk',
+    });
+  });
+
+  it('shows what came of one that has ended', async () => {
+    const outcome = {
+      message: 'shard 2 joined',
+      pointsMoved: 40,
+      droppedByDonor: { '0': 15, '1': 25 },
+      pointsKept: 0,
+      durationMs: 4_500,
+    };
+    const endedAtMs = START_MS + 4_500;
+    api.gateway.queryProgress = () => Promise.resolve({ ...PROGRESS, status: 'succeeded', endedAtMs, outcome });
+    expect(await show()).toMatchObject({
+      status: 'succeeded',
+      ended_at: '2026-01-02T03:04:09.500Z',
+      outcome: {
+        message: 'shard 2 joined',
+        points_moved: 40,
+        dropped_by_donor: { '0': 15, '1': 25 },
+        points_kept: 0,
+        duration_s: 4.5,
+      },
+    });
+  });
+
+  it('shows one that was refused as failed', async () => {
+    api.gateway.queryProgress = () => Promise.resolve({ ...PROGRESS, status: 'refused' });
+    expect((await show()).status).toBe('failed');
+  });
+
+  it('shows one that was ended from outside as failed, although its workflow still says that it runs', async () => {
+    api.gateway.describeOperation = () => Promise.resolve({ isRunning: false, temporalStatus: 'TERMINATED' });
+    const view = await show();
+    expect(view).toMatchObject({ status: 'failed', waiting: null, eta_s: null });
+    expect(view.outcome?.message).toMatch(/TERMINATED.*copy/);
+  });
+
+  it.each([
+    ['when its workflow cannot be asked', unavailable('TemporalUnreachable', 'no answer')],
+    ['when its workflow is deleted', new ApiError('UnknownOperation', 'there is no operation grow-old')],
+  ])("falls back to the cluster's record %s", async (_when, trouble) => {
+    api.gateway.queryProgress = () => Promise.reject(trouble);
+    expect(await show('/cluster/operations/grow-old')).toMatchObject({
+      id: 'grow-old',
+      status: 'cancelled',
+      phase: null,
+      ended_at: '2026-01-02T03:04:09.000Z',
+      outcome: { message: 'cancelled: on request', duration_s: 4 },
+    });
+  });
+
+  it('is the trouble itself when neither the workflow nor the record can be read', async () => {
+    api.gateway.queryProgress = () => Promise.reject(unavailable('TemporalUnreachable', 'no answer'));
+    api.gateway.trouble = unavailable('TemporalUnreachable', 'no answer');
+    expect((await api.call('/cluster/operations/grow-k')).status).toBe(503);
+  });
+});
+
+describe('GET /cluster/operations', () => {
+  it('lists the newest first: the running one as it tells itself, the ended ones as they are remembered', async () => {
+    const asked: string[] = [];
+    api.gateway.queryProgress = (key) => {
+      asked.push(key);
+      return Promise.resolve(PROGRESS);
+    };
+    const [running, ended] = await list();
+    expect(running).toMatchObject({ id: 'grow-k', status: 'running', phase: 'copy', points_done: 10 });
+    expect(ended).toMatchObject({ id: 'grow-old', status: 'cancelled', phase: null });
+    expect(asked).toEqual(['grow-k']);
+  });
+
+  it('shows the record of the running one when it cannot be asked', async () => {
+    api.gateway.queryProgress = () => Promise.reject(unavailable('TemporalUnreachable', 'no answer'));
+    expect((await list())[0]).toMatchObject({ id: 'grow-k', status: 'running', phase: null });
+  });
+
+  it('has no links when the Web UI is not known', async () => {
+    const bare = await ApiServer.start({ webUiUrl: null });
+    bare.gateway.state = { ...STATE, operations: [ENDED] };
+    const { json } = await bare.call('/cluster/operations');
+    expect(operationListSchema.parse(json).operations[0]!.web_ui_url).toBeNull();
+    await bare.close();
+  });
+});
+
+describe('POST /cluster/operations/{id}/cancel', () => {
+  it('asks for the undo, names the key that asked, and answers with the operation', async () => {
+    let asked: unknown;
+    api.gateway.cancelOperation = (operationId, reason) => {
+      asked = { operationId, reason };
+      return Promise.resolve({ ...PROGRESS, cancelRequested: true });
+    };
+    const { status, json } = await api.call('/cluster/operations/grow-k/cancel', { method: 'POST' });
+    expect([status, json['cancel_requested']]).toEqual([200, true]);
+    expect(asked).toEqual({ operationId: 'grow-k', reason: 'cancelled over REST by admin' });
+    expect(JSON.stringify(asked)).not.toContain(KEYS.admin);
+  });
+
+  it('is 409 with the reason after the flip', async () => {
+    api.gateway.cancelOperation = () => Promise.reject(new ApiError('PointOfNoReturnPassed', 'it has flipped'));
+    const { status, json } = await api.call('/cluster/operations/grow-k/cancel', { method: 'POST' });
+    expect([status, json['code'], json['detail']]).toEqual([409, 'PointOfNoReturnPassed', 'it has flipped']);
+  });
+});

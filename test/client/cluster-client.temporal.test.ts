@@ -1,0 +1,441 @@
+/** The gateway on a real Temporal, with the real workflows and activities that a test can hold up. */
+import { Client, Connection } from '@temporalio/client';
+import { ApplicationFailure } from '@temporalio/common';
+import { DefaultLogger, NativeConnection, Runtime, Worker } from '@temporalio/worker';
+import { createChangeCluster } from '../../src/activities/cluster/change-cluster';
+import type { CoordinatorActivities } from '../../src/contract/activities';
+import { TemporalGateway } from '../../src/client/cluster-client';
+import { ApiError, toProblem, type ProblemCode } from '../../src/api/http/problem';
+import { DEFAULT_TIMINGS } from '../../src/domain/limits';
+import type { OperationProgress } from '../../src/domain/progress';
+import { startDevServer, type DevServer } from '../../src/temporal/dev-server/dev-server';
+import { ensureCluster } from '../../src/client/create-cluster';
+import { ClusterTraces } from '../../src/client/survey';
+import { Published } from '../../src/client/witness';
+import { locateTemporalCli } from '../../src/temporal/dev-server/temporal-cli';
+import { createWorker } from '../../src/temporal/worker';
+import type { GrowInput } from '../../src/contract/messages';
+import { clusterWorkflowId, operationWorkflowId, taskQueue } from '../../src/contract/ids';
+import { pino } from 'pino';
+import { waitFor } from '../support/wait-for';
+
+let server: DevServer;
+let connection: Connection;
+let native: NativeConnection;
+let client: Client;
+const running: { worker: Worker; run: Promise<void> }[] = [];
+
+beforeAll(async () => {
+  Runtime.install({ logger: new DefaultLogger('ERROR'), shutdownSignals: [] });
+  const cli = await locateTemporalCli({ report: (line) => process.stderr.write(`${line}\n`) });
+  server = await startDevServer({ cli, dbFile: null, port: 0, uiPort: null, namespace: 'default' });
+  connection = await Connection.connect({ address: server.address });
+  native = await NativeConnection.connect({ address: server.address });
+  client = new Client({ connection });
+});
+afterAll(async () => {
+  await connection.close();
+  await native.close();
+  await server.stop();
+});
+afterEach(async () => {
+  for (const { worker, run } of running.splice(0)) {
+    worker.shutdown();
+    await run;
+  }
+});
+
+/** Where a test holds a grow up, and lets it go on. */
+class Gate {
+  private open: () => void = () => undefined;
+  readonly passed = new Promise<void>((resolve) => {
+    this.open = resolve;
+  });
+  release(): void {
+    this.open();
+  }
+}
+
+interface Held {
+  /** The version of the map that the router holds, 0 when it is left out. */
+  routerVersion?: number;
+  /** What preflight finds, an error to refuse with. */
+  refusal?: ApplicationFailure;
+  beforePrepare?: Gate;
+  beforeAwaitRouters?: Gate;
+}
+
+function activitiesOf(held: Held): CoordinatorActivities {
+  const nothing = (): Promise<never> => Promise.reject(new Error('there is no collection, so nothing asks for this'));
+  // What these operations never ask for is not there to be called.
+  const asked: Partial<CoordinatorActivities> = {
+    changeCluster: createChangeCluster({ client }),
+    preflightGrow: ({ joiners }) => {
+      if (held.refusal !== undefined) return Promise.reject(held.refusal);
+      return Promise.resolve({
+        collections: [],
+        collectionsBefore: joiners.map(() => []),
+        nonemptyBefore: joiners.map(() => []),
+      });
+    },
+    prepareCollections: async () => {
+      await held.beforePrepare?.passed;
+      return { collections: [], created: 0, lateWritesUntilMs: 0 };
+    },
+    awaitRouters: async () => {
+      await held.beforeAwaitRouters?.passed;
+      return { lagging: [] };
+    },
+    copyPage: nothing,
+    reconcileSegment: nothing,
+    listCollections: () => Promise.resolve({ collections: [] }),
+    removeOrphanCollections: () => Promise.resolve({ removed: 0, lateWritesUntilMs: 0 }),
+    warmUp: () => Promise.resolve({ notReady: [] }),
+    dropSegment: nothing,
+    confirmSegment: nothing,
+    cleanJoiner: () => Promise.resolve({ done: true, collectionsDropped: 0, pointsDeleted: 0, lateWritesUntilMs: 0 }),
+  };
+  return asked as CoordinatorActivities;
+}
+
+const logger = pino({ level: 'silent' });
+const SETTINGS = { routerUrls: ['http://r0'], timings: DEFAULT_TIMINGS, searchAttributes: false };
+let clusters = 0;
+
+/** A cluster of its own per test: nothing that one leaves behind is seen by another. */
+async function newCluster(held: Held = {}, options: { worker?: boolean } = {}) {
+  const cluster = `gateway-${++clusters}`;
+  const stopping = new AbortController();
+  const config = {
+    cluster,
+    seedShards: [{ primary_url: 'http://s0', replica_urls: [] }],
+    stateFile: null,
+    temporal: { address: server.address, namespace: 'default', connection: {} },
+  };
+  const published = new Published({ connection, namespace: 'default', cluster, file: null, stopping: stopping.signal });
+  const map = { version: held.routerVersion ?? 0, shards: [], joining: [], leaving: [] };
+  const traces = new ClusterTraces({
+    namespace: 'default',
+    cluster,
+    published,
+    routerUrls: ['http://r0'],
+    askRouter: () => Promise.resolve({ version: map.version, map }),
+    logger,
+  });
+  const gateway = new TemporalGateway({
+    connection,
+    namespace: 'default',
+    cluster,
+    stopping: stopping.signal,
+    settings: SETTINGS,
+    traces,
+    logger,
+    timeouts: { queryMs: 5_000, startAnswerMs: 15_000 },
+  });
+  const ensure = () => ensureCluster({ connection, config, traces, logger });
+  await ensure();
+  if (options.worker !== false) await startWorker(cluster, held);
+  return { cluster, gateway, stopping, ensure };
+}
+
+async function startWorker(cluster: string, held: Held): Promise<void> {
+  const worker = await createWorker({
+    connection: native,
+    namespace: 'default',
+    cluster,
+    activities: activitiesOf(held),
+  });
+  running.push({ worker, run: worker.run() });
+}
+
+function growInput(cluster: string, key: string, url = 'http://s1'): GrowInput {
+  return {
+    cluster,
+    key,
+    request: { shards: [{ primary_url: url, replica_urls: [] }], allowNonempty: false },
+    routerUrls: ['http://r0'],
+    timings: { ...DEFAULT_TIMINGS, graceMs: 0, settleMs: 0, inFlightMs: 0, warmUpMs: 0 },
+    searchAttributes: false,
+  };
+}
+
+async function expectCode(call: Promise<unknown>, code: ProblemCode): Promise<ApiError> {
+  const error: unknown = await call.then(
+    (value) => {
+      throw new Error(`expected ${code}, got ${JSON.stringify(value)}`);
+    },
+    (reason: unknown) => reason,
+  );
+  expect(error).toBeInstanceOf(ApiError);
+  expect((error as ApiError).code).toBe(code);
+  return error as ApiError;
+}
+
+const untilEnded = (gateway: TemporalGateway, key: string): Promise<OperationProgress> =>
+  waitFor(`operation ${key} has ended`, async () => {
+    const progress = await gateway.queryProgress(`grow-${key}`);
+    return progress.endedAtMs !== null && progress;
+  });
+
+const progressOf = (key: string, gateway: TemporalGateway, phase: string): Promise<OperationProgress> =>
+  waitFor(`operation ${key} is in phase ${phase}`, async () => {
+    const progress = await gateway.queryProgress(`grow-${key}`);
+    return progress.phase === phase && progress;
+  });
+
+describe('the map and changes by hand', () => {
+  it('shows each change in the next map', async () => {
+    const { gateway } = await newCluster();
+    const shard = { primary_url: 'http://s1', replica_urls: [] };
+    const { map } = await gateway.applyTransition({
+      type: 'changeByHand',
+      change: { change: 'add', shard },
+      key: null,
+    });
+    expect(map).toMatchObject({ version: 1, shards: [{ id: 0 }, { id: 1 }] });
+    expect(await gateway.queryMap()).toEqual(map);
+  });
+
+  it('refuses with the code and the sentence of the domain', async () => {
+    const { gateway } = await newCluster();
+    const remove = { type: 'changeByHand', change: { change: 'remove', id: 0 }, key: null } as const;
+    expect((await expectCode(gateway.applyTransition(remove), 'LastShard')).message).toMatch(
+      /keeps at least one shard/,
+    );
+  });
+
+  it('carries out twenty changes that come at once, one after the other', async () => {
+    const { gateway } = await newCluster();
+    const add = (index: number) =>
+      gateway.applyTransition({
+        type: 'changeByHand',
+        change: { change: 'add', shard: { primary_url: `http://n${index}`, replica_urls: [] } },
+        key: `k${index}`,
+      });
+    const answers = await Promise.all(Array.from({ length: 20 }, (_, index) => add(index)));
+    expect(answers.map(({ map }) => map.version).sort((a, b) => a - b)).toEqual(
+      Array.from({ length: 20 }, (_, i) => i + 1),
+    );
+  });
+
+  it('says that Temporal or its worker is out of reach when no worker runs, and that a change may have been made', async () => {
+    const { cluster } = await newCluster({}, { worker: false });
+    const stopping = new AbortController().signal;
+    const timeouts = { queryMs: 300, updateMs: 300 };
+    const gateway = new TemporalGateway({
+      connection,
+      namespace: 'default',
+      cluster,
+      stopping,
+      settings: SETTINGS,
+      logger,
+      timeouts,
+    });
+    await expectCode(gateway.queryMap(), 'TemporalUnreachable');
+    const promote = { type: 'changeByHand', change: { change: 'promote', id: 0 }, key: null } as const;
+    await expectCode(gateway.applyTransition(promote), 'OutcomeUnknown');
+  });
+
+  it('ends calls under way when the process stops', async () => {
+    const { gateway, stopping } = await newCluster({}, { worker: false });
+    const query = gateway.queryMap();
+    stopping.abort();
+    expect((await expectCode(query, 'TemporalUnreachable')).message).toMatch(/shutting down/);
+  });
+});
+
+describe('a cluster that is gone', () => {
+  it('is reported as missing when its workflow never existed', async () => {
+    const stopping = new AbortController().signal;
+    const gateway = new TemporalGateway({
+      connection,
+      namespace: 'default',
+      cluster: 'never-was',
+      stopping,
+      settings: SETTINGS,
+      logger,
+    });
+    await expectCode(gateway.queryMap(), 'ClusterMissing');
+    const promote = { type: 'changeByHand', change: { change: 'promote', id: 0 }, key: null } as const;
+    await expectCode(gateway.applyTransition(promote), 'ClusterMissing');
+  });
+
+  it('is reported as closed when its workflow was terminated, and is not begun anew at version 0', async () => {
+    const { cluster, gateway, ensure } = await newCluster();
+    await gateway.queryMap();
+    await client.workflow.getHandle(clusterWorkflowId(cluster)).terminate('by a test');
+    await expectCode(gateway.queryMap(), 'ClusterClosed');
+    await expectCode(gateway.queryState(), 'ClusterClosed');
+    const promote = { type: 'changeByHand', change: { change: 'promote', id: 0 }, key: null } as const;
+    await expectCode(gateway.applyTransition(promote), 'ClusterClosed');
+    expect(await ensure()).toBe('closed');
+    await expectCode(gateway.queryMap(), 'ClusterClosed');
+  });
+
+  it('is not begun anew when a router holds a map of it: it is reported as lost', async () => {
+    const { gateway, ensure } = await newCluster({ routerVersion: 1 }, { worker: false });
+    expect(await ensure()).toBe('lost');
+    const error = await expectCode(gateway.queryMap(), 'ClusterLost');
+    expect(error.message).toMatch(/router http:\/\/r0 holds version 1\. .*POST \/cluster\/restore/);
+  });
+
+  it('wins over the settings when it exists', async () => {
+    const { ensure } = await newCluster();
+    expect(await ensure()).toBe('existed');
+  });
+});
+
+describe('a grow', () => {
+  it('answers with the map in which the shard is joining, and runs on to its end', async () => {
+    const gate = new Gate();
+    const { cluster, gateway } = await newCluster({ beforeAwaitRouters: gate });
+    const answer = await gateway.startOperation('grow', growInput(cluster, 'k'));
+    expect(answer.map).toMatchObject({ version: 1, joining: [1] });
+    expect(await gateway.describeOperation('grow-k')).toMatchObject({ isRunning: true });
+    gate.release();
+    expect((await untilEnded(gateway, 'k')).status).toBe('succeeded');
+    expect((await gateway.queryMap()).joining).toEqual([]);
+  });
+
+  it('repeated with the same key gets the first answer, while it runs and after its end', async () => {
+    const gate = new Gate();
+    const { cluster, gateway } = await newCluster({ beforeAwaitRouters: gate });
+    const first = await gateway.startOperation('grow', growInput(cluster, 'k'));
+    expect(await gateway.startOperation('grow', growInput(cluster, 'k'))).toEqual(first);
+    gate.release();
+    await untilEnded(gateway, 'k');
+    await client.workflow.getHandle(operationWorkflowId(cluster, 'grow', 'k')).result();
+    expect(await gateway.startOperation('grow', growInput(cluster, 'k'))).toEqual(first);
+    expect((await gateway.queryState()).operations).toHaveLength(1);
+  });
+
+  it('repeated after its end gets the first answer also when it has continued as new since', async () => {
+    const { cluster, gateway } = await newCluster({}, { worker: false });
+    const workflowsPath = require.resolve('../support/continued-grow');
+    const worker = await Worker.create({ connection: native, taskQueue: taskQueue(cluster), workflowsPath });
+    running.push({ worker, run: worker.run() });
+    const first = await gateway.startOperation('grow', growInput(cluster, 'k'));
+    const handle = client.workflow.getHandle(operationWorkflowId(cluster, 'grow', 'k'));
+    await handle.result();
+    const { raw, runId } = await handle.describe();
+    expect(raw.workflowExecutionInfo?.firstRunId).not.toBe(runId);
+    expect(await gateway.startOperation('grow', growInput(cluster, 'k'))).toEqual(first);
+  });
+
+  it('repeated with the same key for another shard gets the first answer, which names the first shard', async () => {
+    const { cluster, gateway } = await newCluster();
+    await gateway.startOperation('grow', growInput(cluster, 'k'));
+    const { request } = await gateway.startOperation('grow', growInput(cluster, 'k', 'http://s2'));
+    expect(request).toMatchObject({ shards: [{ primary_url: 'http://s1', replica_urls: [] }] });
+  });
+
+  it('is refused with the code that preflight found, repeated too, and changes nothing', async () => {
+    const refusal = ApplicationFailure.nonRetryable('it holds 3 points', 'JoinerNotEmpty');
+    const { cluster, gateway } = await newCluster({ refusal });
+    const error = await expectCode(gateway.startOperation('grow', growInput(cluster, 'k')), 'JoinerNotEmpty');
+    expect(error.message).toBe('it holds 3 points');
+    await waitFor('the refused grow has ended', async () => !(await gateway.describeOperation('grow-k')).isRunning);
+    await expectCode(gateway.startOperation('grow', growInput(cluster, 'k')), 'JoinerNotEmpty');
+    expect(await gateway.queryState()).toMatchObject({ lock: null, map: { version: 0 } });
+  });
+
+  it('is refused with 409 when its workflow says that a person must act', async () => {
+    const refusal = ApplicationFailure.nonRetryable('shard http://s1 refuses', 'NeedsOperator');
+    const { cluster, gateway } = await newCluster({ refusal });
+    const error = await expectCode(gateway.startOperation('grow', growInput(cluster, 'k')), 'NeedsOperator');
+    expect(toProblem(error).status).toBe(409);
+  });
+
+  it('is refused while another one runs, naming that one', async () => {
+    const gate = new Gate();
+    const { cluster, gateway } = await newCluster({ beforeAwaitRouters: gate });
+    await gateway.startOperation('grow', growInput(cluster, 'first'));
+    const error = await expectCode(
+      gateway.startOperation('grow', growInput(cluster, 'second', 'http://s2')),
+      'OperationInProgress',
+    );
+    expect(error.message).toContain('grow-first');
+    const change = { change: 'remove', id: 1 } as const;
+    const byHand = gateway.applyTransition({ type: 'changeByHand', change, key: null });
+    expect((await expectCode(byHand, 'OperationInProgress')).message).toContain('grow-first');
+    gate.release();
+    await untilEnded(gateway, 'first');
+  });
+
+  it('that gets no answer in time may still run: the refusal says how to find it, and the same key does', async () => {
+    const gate = new Gate();
+    const { cluster, gateway } = await newCluster({ beforePrepare: gate });
+    const stopping = new AbortController().signal;
+    const hasty = new TemporalGateway({
+      connection,
+      namespace: 'default',
+      cluster,
+      stopping,
+      settings: SETTINGS,
+      logger,
+      timeouts: { startAnswerMs: 1_000 },
+    });
+    const error = await expectCode(hasty.startOperation('grow', growInput(cluster, 'k')), 'OutcomeUnknown');
+    expect(error.message).toMatch(/Idempotency-Key: k.*\/cluster\/operations\/grow-k/);
+    expect(error.headers['Retry-After']).toBeDefined();
+    gate.release();
+    expect((await gateway.startOperation('grow', growInput(cluster, 'k'))).map.joining).toEqual([1]);
+    await untilEnded(gateway, 'k');
+  });
+
+  it('that was terminated from outside is seen to have ended', async () => {
+    const gate = new Gate();
+    const { cluster, gateway } = await newCluster({ beforeAwaitRouters: gate });
+    await gateway.startOperation('grow', growInput(cluster, 'k'));
+    await client.workflow.getHandle(operationWorkflowId(cluster, 'grow', 'k')).terminate('by a test');
+    expect(await gateway.describeOperation('grow-k')).toEqual({ isRunning: false, temporalStatus: 'TERMINATED' });
+    expect((await gateway.queryProgress('grow-k')).status).toBe('running');
+    gate.release();
+  });
+});
+
+describe('a cancel', () => {
+  it('has the operation undone before the flip', async () => {
+    const gate = new Gate();
+    const { cluster, gateway } = await newCluster({ beforeAwaitRouters: gate });
+    await gateway.startOperation('grow', growInput(cluster, 'k'));
+    await progressOf('k', gateway, 'await-routers');
+    expect((await gateway.cancelOperation('grow-k', 'by a test')).cancelRequested).toBe(true);
+    gate.release();
+    expect((await untilEnded(gateway, 'k')).status).toBe('cancelled');
+    expect((await gateway.queryMap()).shards).toHaveLength(1);
+  });
+
+  it('is seen in Temporal as one, not as a failure', async () => {
+    const gate = new Gate();
+    const { cluster, gateway } = await newCluster({ beforeAwaitRouters: gate });
+    await gateway.startOperation('grow', growInput(cluster, 'k'));
+    await gateway.cancelOperation('grow-k', 'by a test');
+    gate.release();
+    const handle = client.workflow.getHandle(operationWorkflowId(cluster, 'grow', 'k'));
+    await expect(handle.result()).rejects.toThrow();
+    expect((await handle.describe()).status.name).toBe('CANCELLED');
+    expect((await gateway.queryState()).operations).toMatchObject([{ end: 'cancelled' }]);
+  });
+
+  it('while a grow is still waited for answers that grow with OperationCancelled', async () => {
+    const gate = new Gate();
+    const { cluster, gateway } = await newCluster({ beforePrepare: gate });
+    const answer = expectCode(gateway.startOperation('grow', growInput(cluster, 'k')), 'OperationCancelled');
+    await progressOf('k', gateway, 'prepare');
+    await gateway.cancelOperation('grow-k', 'by a test');
+    gate.release();
+    await answer;
+  });
+
+  it('is refused after the end, and for an operation that never was', async () => {
+    const { cluster, gateway } = await newCluster();
+    await gateway.startOperation('grow', growInput(cluster, 'k'));
+    await untilEnded(gateway, 'k');
+    await client.workflow.getHandle(operationWorkflowId(cluster, 'grow', 'k')).result();
+    await expectCode(gateway.cancelOperation('grow-k', 'by a test'), 'OperationEnded');
+    await expectCode(gateway.cancelOperation('grow-never', 'by a test'), 'UnknownOperation');
+    await expectCode(gateway.queryProgress('grow-never'), 'UnknownOperation');
+    await expectCode(gateway.describeOperation('grow-never'), 'UnknownOperation');
+  });
+});

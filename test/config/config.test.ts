@@ -1,0 +1,366 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { ConfigError, keyDigest, loadConfig, type Config } from '../../src/config';
+import { SETTINGS } from '../../src/config/settings';
+import { DEFAULT_POLICY } from '../../src/domain/autoscale-policy';
+import { DEFAULT_TIMINGS } from '../../src/domain/limits';
+
+const SECRET = 'hush-7f3a91';
+
+let dir: string;
+beforeEach(() => {
+  dir = mkdtempSync(join(tmpdir(), 'config-'));
+});
+afterEach(() => {
+  rmSync(dir, { recursive: true, force: true });
+});
+
+/** No settings of the machine that the test runs on: neither a quiver.toml nor a Temporal profile. */
+const load = (environment: Record<string, string>): Config =>
+  loadConfig({ QUIVER_INSECURE: 'true', TEMPORAL_CONFIG_FILE: join(dir, 'none.toml'), ...environment });
+
+function toml(text: string): Record<string, string> {
+  const path = join(dir, 'quiver.toml');
+  writeFileSync(path, text);
+  return { QUIVER_CONFIG: path };
+}
+
+/** The error that the settings end in: one line, whatever is wrong. */
+function complaint(environment: Record<string, string>): string {
+  try {
+    load(environment);
+  } catch (error) {
+    expect(error).toBeInstanceOf(ConfigError);
+    const { message } = error as ConfigError;
+    expect(message).not.toMatch(/[\r\n]/);
+    expect(message).not.toContain(SECRET);
+    return message;
+  }
+  throw new Error('expected the settings to be refused');
+}
+
+describe('loadConfig', () => {
+  it('gives every setting its documented default when nothing but QUIVER_INSECURE is set', () => {
+    expect(load({})).toEqual({
+      restAddress: { host: '127.0.0.1', port: 6333 },
+      cluster: 'default',
+      seedShards: [],
+      stateFile: null,
+      shardKey: null,
+      apiKeys: [],
+      routerUrls: [],
+      timings: DEFAULT_TIMINGS,
+      autoscale: { policy: DEFAULT_POLICY, standbys: [] },
+      logLevel: 'info',
+      temporal: { address: null, namespace: 'default', connection: expect.anything() as unknown },
+      embedded: { dataDir: './.data', port: 7233, uiPort: 8233 },
+      webUiUrl: null,
+      publishedFile: '.data/published-default.json',
+    });
+  });
+
+  it('keeps the last published map in the file that is named, and in none when that is asked for', () => {
+    expect(load({ COORDINATOR_PUBLISHED_FILE: '/var/lib/p.json' }).publishedFile).toBe('/var/lib/p.json');
+    expect(load({ COORDINATOR_PUBLISHED_FILE: 'none' }).publishedFile).toBeNull();
+  });
+
+  it('reads every setting from the environment', () => {
+    const config = load({
+      QUIVER_REST_ADDR: '0.0.0.0:7000',
+      QUIVER_CLUSTER_SHARDS: '[http://S0:6333/,http://s1]',
+      QUIVER_CLUSTER_REPLICAS: '1=http://s1b:6333,1=http://s1c:6333',
+      QUIVER_CLUSTER_SHARD_KEY: SECRET,
+      QUIVER_API_KEYS: 'a,b',
+      QUIVER_INSECURE: 'false',
+      QUIVER_COORDINATOR_STATE: 'state.json',
+      COORDINATOR_CLUSTER: 'prod.eu-1',
+      COORDINATOR_ROUTER_URLS: 'http://r0,http://r1',
+      COORDINATOR_DATA_DIR: 'data',
+      COORDINATOR_GRACE_MS: '1',
+      COORDINATOR_ROUTER_PATIENCE_MS: '2',
+      COORDINATOR_IN_FLIGHT_MS: '6',
+      COORDINATOR_SETTLE_MS: '3',
+      COORDINATOR_PATIENCE_MS: '4',
+      COORDINATOR_WARM_UP_MS: '0',
+      COORDINATOR_ATTEMPT_MS: '5000',
+      QUIVER_AUTOSCALE_ENABLED: 'true',
+      QUIVER_AUTOSCALE_HIGH_WATER_POINTS: '1000',
+      QUIVER_AUTOSCALE_STANDBY_URLS: '[http://S2:6333/,http://s3]',
+      QUIVER_AUTOSCALE_INTERVAL_SECS: '7',
+      QUIVER_AUTOSCALE_COOLDOWN_SECS: '8',
+      QUIVER_AUTOSCALE_MAX_SHARDS: '9',
+      COORDINATOR_AUTOSCALE_SUSTAIN_EVALUATIONS: '2',
+      COORDINATOR_TEMPORAL_PORT: '0',
+      COORDINATOR_TEMPORAL_UI_PORT: '9',
+      COORDINATOR_WEB_UI_URL: 'http://ui:8080/',
+      COORDINATOR_LOG_LEVEL: 'debug',
+      TEMPORAL_ADDRESS: 'temporal:7233',
+      TEMPORAL_NAMESPACE: 'ns',
+    });
+    expect(config).toMatchObject({
+      restAddress: { host: '0.0.0.0', port: 7000 },
+      seedShards: [
+        { primary_url: 'http://s0:6333', replica_urls: [] },
+        { primary_url: 'http://s1', replica_urls: ['http://s1b:6333', 'http://s1c:6333'] },
+      ],
+      shardKey: SECRET,
+      stateFile: 'state.json',
+      cluster: 'prod.eu-1',
+      routerUrls: ['http://r0', 'http://r1'],
+      timings: {
+        graceMs: 1,
+        routerPatienceMs: 2,
+        inFlightMs: 6,
+        settleMs: 3,
+        patienceMs: 4,
+        warmUpMs: 0,
+        attemptMs: 5000,
+      },
+      autoscale: {
+        policy: {
+          enabled: true,
+          highWaterPoints: 1000,
+          intervalSecs: 7,
+          cooldownSecs: 8,
+          maxShards: 9,
+          sustainEvaluations: 2,
+        },
+        standbys: [
+          { primary_url: 'http://s2:6333', replica_urls: [] },
+          { primary_url: 'http://s3', replica_urls: [] },
+        ],
+      },
+      logLevel: 'debug',
+      temporal: { address: 'temporal:7233', namespace: 'ns' },
+      embedded: { dataDir: 'data', port: 0, uiPort: 9 },
+      webUiUrl: 'http://ui:8080',
+      publishedFile: 'data/published-prod.eu-1.json',
+    });
+    expect(config.apiKeys).toEqual([
+      { id: 'key-1', role: 'admin', digest: keyDigest('a') },
+      { id: 'key-2', role: 'admin', digest: keyDigest('b') },
+    ]);
+  });
+
+  it.each(['[http://a,http://b]', 'http://a,http://b', ' [ "http://a" , \'http://b\' ] '])(
+    'takes the list of shards written as %s',
+    (text) => {
+      expect(load({ QUIVER_CLUSTER_SHARDS: text }).seedShards.map((shard) => shard.primary_url)).toEqual([
+        'http://a',
+        'http://b',
+      ]);
+    },
+  );
+
+  it('lets the folder of the installed programs be named, which is read where they are installed', () => {
+    expect(load({ COORDINATOR_CACHE_DIR: dir })).toEqual(load({}));
+  });
+
+  it('listens on an IPv6 address given in brackets', () => {
+    expect(load({ QUIVER_REST_ADDR: '[::1]:6333' }).restAddress).toEqual({ host: '::1', port: 6333 });
+  });
+
+  it('keeps no API key in clear', () => {
+    expect(JSON.stringify(load({ QUIVER_API_KEYS: SECRET }).apiKeys)).not.toContain(SECRET);
+  });
+});
+
+describe('quiver.toml', () => {
+  it('gives the settings by the same names in lower case, and keys with their roles', () => {
+    const config = load({
+      ...toml(`
+        insecure = false
+        rest_addr = "0.0.0.0:1"
+        cluster_shards = ["http://a", "http://b"]
+        cluster_replicas = ["0=http://c"]
+        cluster_shard_key = "${SECRET}"
+        api_keys = ["bare", { secret = "r", role = "read", id = "grafana" }, { secret = "w", role = "write" }]
+        coordinator_state = "old.json"
+        coordinator_grace_ms = 7
+        data_dir = "a setting of Quiver's that is not ours"
+        [autoscale]
+        enabled = true
+        high_water_points = 500
+        standby_urls = ["http://c2"]
+        sustain_evaluations = 3
+      `),
+      QUIVER_INSECURE: '',
+    });
+    expect(config).toMatchObject({
+      restAddress: { host: '0.0.0.0', port: 1 },
+      seedShards: [{ primary_url: 'http://a', replica_urls: ['http://c'] }, { primary_url: 'http://b' }],
+      shardKey: SECRET,
+      stateFile: 'old.json',
+      timings: { graceMs: 7 },
+      autoscale: {
+        policy: { ...DEFAULT_POLICY, enabled: true, highWaterPoints: 500, sustainEvaluations: 3 },
+        standbys: [{ primary_url: 'http://c2', replica_urls: [] }],
+      },
+    });
+    expect(config.apiKeys.map(({ id, role }) => [id, role])).toEqual([
+      ['key-1', 'admin'],
+      ['grafana', 'read'],
+      ['key-3', 'write'],
+    ]);
+  });
+
+  it('yields to the environment', () => {
+    const file = toml('coordinator_grace_ms = 7\ncoordinator_cluster = "from-file"');
+    const config = load({ ...file, COORDINATOR_GRACE_MS: '8' });
+    expect([config.timings.graceMs, config.cluster]).toEqual([8, 'from-file']);
+  });
+
+  it('yields to the environment key by key in its table [autoscale]', () => {
+    const file = toml('[autoscale]\ninterval_secs = 5\ncooldown_secs = 6');
+    const { policy } = load({ ...file, QUIVER_AUTOSCALE_COOLDOWN_SECS: '7' }).autoscale;
+    expect([policy.intervalSecs, policy.cooldownSecs]).toEqual([5, 7]);
+  });
+
+  it.each([
+    ['a mistyped key in the table [autoscale]', '[autoscale]\nhigh_water = 5', /^autoscale\.high_water in /],
+    ['something else than a table', 'autoscale = true', /^autoscale in /],
+    ['its key of the table outside of it', 'coordinator_autoscale_sustain_evaluations = 2', /^coordinator_autoscale_/],
+  ])('is refused with %s', (_what, text, begin) => {
+    const message = complaint(toml(text));
+    expect(message).toMatch(begin);
+    expect(message).toContain('autoscale.high_water_points');
+  });
+
+  it('names the key with its table in the error about a setting that stands there', () => {
+    const message = complaint(toml('[autoscale]\ninterval_secs = 0'));
+    expect(message).toMatch(
+      /^autoscale\.interval_secs \(QUIVER_AUTOSCALE_INTERVAL_SECS\) in .* from 1 to 86400, got 0/,
+    );
+  });
+
+  it('is found as ./quiver.toml without QUIVER_CONFIG', () => {
+    toml('coordinator_cluster = "here"');
+    const before = process.cwd();
+    process.chdir(dir);
+    try {
+      expect(load({}).cluster).toBe('here');
+    } finally {
+      process.chdir(before);
+    }
+  });
+
+  it('is an error when QUIVER_CONFIG names a file that is not there', () => {
+    expect(complaint({ QUIVER_CONFIG: join(dir, 'absent.toml') })).toMatch(/^QUIVER_CONFIG: expected .* \(ENOENT\)/);
+  });
+
+  it('says where a mistake is without quoting the file, which holds keys', () => {
+    const message = complaint(toml(`cluster_shard_key = "${SECRET}\nx = 1`));
+    expect(message).toMatch(/line 1/);
+  });
+
+  it('names the key and the file in the error about a setting that stands there', () => {
+    const message = complaint(toml('coordinator_grace_ms = "soon"'));
+    expect(message).toMatch(/^coordinator_grace_ms \(COORDINATOR_GRACE_MS\) in .*quiver\.toml: expected .* got "soon"/);
+  });
+
+  it('is refused with a mistyped coordinator_ key, and not for keys of Quiver that look like ours', () => {
+    expect(complaint(toml('coordinator_gracems = 1'))).toMatch(/^coordinator_gracems in .*coordinator_grace_ms/);
+    expect(load(toml('coordinator = true\ncoordinator_url = "http://c"')).cluster).toBe('default');
+  });
+});
+
+describe('a bad setting', () => {
+  it.each([
+    ['QUIVER_REST_ADDR', '6333'],
+    ['QUIVER_REST_ADDR', 'host:65536'],
+    ['QUIVER_CLUSTER_SHARDS', 'http://a,,http://b'],
+    ['QUIVER_CLUSTER_SHARDS', 'ftp://a'],
+    ['QUIVER_CLUSTER_SHARDS', 'http://a,http://A/'],
+    ['QUIVER_INSECURE', 'maybe'],
+    ['COORDINATOR_CLUSTER', 'a/b'],
+    ['COORDINATOR_CLUSTER', 'x'.repeat(65)],
+    ['COORDINATOR_ROUTER_URLS', 'router'],
+    ['COORDINATOR_GRACE_MS', '-1'],
+    ['COORDINATOR_GRACE_MS', '1.5'],
+    ['COORDINATOR_GRACE_MS', '3s'],
+    ['COORDINATOR_SETTLE_MS', '60001'],
+    ['COORDINATOR_ATTEMPT_MS', '4999'],
+    ['QUIVER_AUTOSCALE_ENABLED', 'maybe'],
+    ['QUIVER_AUTOSCALE_HIGH_WATER_POINTS', '-1'],
+    ['QUIVER_AUTOSCALE_STANDBY_URLS', 'http://a,http://A/'],
+    ['QUIVER_AUTOSCALE_INTERVAL_SECS', '0'],
+    ['QUIVER_AUTOSCALE_COOLDOWN_SECS', '5m'],
+    ['QUIVER_AUTOSCALE_MAX_SHARDS', '1025'],
+    ['COORDINATOR_AUTOSCALE_SUSTAIN_EVALUATIONS', '0'],
+    ['COORDINATOR_TEMPORAL_PORT', '65536'],
+    ['COORDINATOR_WEB_UI_URL', 'ui'],
+    ['COORDINATOR_LOG_LEVEL', 'loud'],
+  ] as const)('%s=%s is one line that begins with its name and says what is expected and what to do', (name, value) => {
+    const message = complaint({ [name]: value });
+    expect(message.startsWith(`${name}: expected ${SETTINGS[name].expected}, got `)).toBe(true);
+    expect(message.endsWith(`: ${SETTINGS[name].advice}`)).toBe(true);
+  });
+
+  it.each([
+    ['no id', 'http://c'],
+    ['an id that is no shard', '2=http://c'],
+    ['a URL that is another shard already', '0=http://b'],
+    ['no URL', '0='],
+  ])('QUIVER_CLUSTER_REPLICAS with %s is refused', (_what, value) => {
+    const environment = { QUIVER_CLUSTER_SHARDS: 'http://a,http://b', QUIVER_CLUSTER_REPLICAS: value };
+    expect(complaint(environment)).toMatch(/^QUIVER_CLUSTER_REPLICAS: expected a list of <shard id>=<url>/);
+  });
+
+  it('never shows the password in a URL', () => {
+    expect(complaint({ QUIVER_CLUSTER_SHARDS: `http://u:${SECRET}@a` })).toMatch(/user information/);
+    expect(complaint({ COORDINATOR_ROUTER_URLS: `http://u:${SECRET}@a` })).toMatch(/user information/);
+  });
+
+  it('never shows the shard key', () => {
+    expect(complaint({ QUIVER_CLUSTER_SHARD_KEY: `${SECRET} ` + SECRET })).toMatch(/^QUIVER_CLUSTER_SHARD_KEY: /);
+  });
+
+  it.each([
+    ['a key twice', `${SECRET},${SECRET}`],
+    ['an empty key', `${SECRET},,b`],
+    ['a key with a blank in it', `${SECRET} ${SECRET}`],
+    ['a structured key', `{secret="${SECRET}"}`],
+  ])('QUIVER_API_KEYS with %s is refused without showing it', (_what, value) => {
+    expect(complaint({ QUIVER_API_KEYS: value })).toMatch(/^QUIVER_API_KEYS: expected /);
+  });
+
+  it.each([
+    ['an unknown role', `{ secret = "${SECRET}", role = "root" }`],
+    ['no role', `{ secret = "${SECRET}" }`],
+    ['no secret', '{ role = "read" }'],
+    ['an empty secret', '{ secret = " ", role = "read" }'],
+    ['an id with a blank', `{ secret = "${SECRET}", role = "read", id = "a b" }`],
+    ['a number', '7'],
+  ])('api_keys with %s is refused without showing it', (_what, item) => {
+    expect(complaint(toml(`api_keys = [${item}]`))).toMatch(/^api_keys \(QUIVER_API_KEYS\) in .*: expected /);
+  });
+
+  it('is to have neither keys nor QUIVER_INSECURE=true', () => {
+    expect(complaint({ QUIVER_INSECURE: '' })).toMatch(
+      /^QUIVER_API_KEYS: expected .* got none: set it, or set QUIVER_INSECURE=true/,
+    );
+    expect(complaint({ QUIVER_INSECURE: '', QUIVER_API_KEYS: '[]' })).toMatch(/^QUIVER_API_KEYS: /);
+  });
+
+  it('is a mistyped COORDINATOR_ name, and the error lists the known ones', () => {
+    const message = complaint({ COORDINATOR_GRACE: '1' });
+    expect(message).toMatch(/^COORDINATOR_GRACE: /);
+    expect(message).toContain('COORDINATOR_GRACE_MS');
+  });
+
+  it('is not one of the variables that Kubernetes sets for a service called coordinator', () => {
+    const links = {
+      COORDINATOR_SERVICE_HOST: '10.0.0.1',
+      COORDINATOR_PORT: 'tcp://',
+      COORDINATOR_PORT_6333_TCP_ADDR: 'x',
+    };
+    expect(load(links).cluster).toBe('default');
+  });
+
+  it('is a Temporal configuration that cannot be read, told without quoting it', () => {
+    const path = join(dir, 'temporal.toml');
+    writeFileSync(path, `[profile.default]\napi_key = "${SECRET}\n`);
+    expect(complaint({ TEMPORAL_CONFIG_FILE: path })).toMatch(/^TEMPORAL_\*: expected /);
+  });
+});

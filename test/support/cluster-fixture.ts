@@ -1,0 +1,255 @@
+/**
+ * A cluster for workflow tests: a real Temporal dev server, a real worker with the real activities in this process, and shards in
+ * this process that can be made to fail. One Temporal server and one workflow bundle serve a whole test file.
+ */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { IllegalStateError } from '@temporalio/common';
+import { Client, Connection, WithStartWorkflowOperation, type WorkflowHandle } from '@temporalio/client';
+import { bundleWorkflowCode, DefaultLogger, NativeConnection, Runtime, Worker } from '@temporalio/worker';
+import pino from 'pino';
+import { createActivities } from '../../src/activities';
+import { seedState, type ClusterState, type OperationKind } from '../../src/domain/cluster-state';
+import { DEFAULT_TIMINGS, type Timings } from '../../src/domain/limits';
+import { PlacementPlan } from '../../src/domain/placement-plan';
+import type { OperationProgress, Phase } from '../../src/domain/progress';
+import { placementSpec, type ShardMap } from '../../src/domain/shard-map';
+import { recoverDeadLock } from '../../src/client/abandoned-lock';
+import type { LockLook } from '../../src/contract/evaluation-activities';
+import { startDevServer, type DevServer } from '../../src/temporal/dev-server/dev-server';
+import { operationStartOptions } from '../../src/client/start-operation';
+import { locateTemporalCli } from '../../src/temporal/dev-server/temporal-cli';
+import {
+  ANNOUNCED_UPDATE_ID,
+  announcedUpdate,
+  mapQuery,
+  progressQuery,
+  stateQuery,
+  type DrainInput,
+  type GrowInput,
+  type OperationInput,
+} from '../../src/contract/messages';
+import type { AnnouncedAnswer, OperationRequest } from '../../src/contract/requests';
+import { CLUSTER_WORKFLOW, clusterWorkflowId, operationWorkflowId, taskQueue } from '../../src/contract/ids';
+import { SHARD_KEY, startShard, type InProcessShard } from './in-process-shard';
+import { waitFor } from './wait-for';
+
+/** Everything short, so that a test waits for facts and not for patience. */
+export const FAST: Timings = {
+  ...DEFAULT_TIMINGS,
+  graceMs: 0,
+  inFlightMs: 0,
+  settleMs: 30,
+  warmUpMs: 2_000,
+  patienceMs: 60_000,
+  attemptMs: 4_000,
+  heartbeatMs: 2_000,
+  retryFirstMs: 100,
+  retryMaxMs: 500,
+};
+
+export interface TemporalForTests {
+  readonly server: DevServer;
+  readonly connection: Connection;
+  readonly native: NativeConnection;
+  readonly client: Client;
+  readonly bundle: { code: string };
+  stop(): Promise<void>;
+}
+
+export async function startTemporal(): Promise<TemporalForTests> {
+  Runtime.install({ logger: new DefaultLogger('ERROR') });
+  const folder = mkdtempSync(join(tmpdir(), 'coordinator-workflows-'));
+  const cli = await locateTemporalCli({ report: () => undefined });
+  const server = await startDevServer({
+    cli,
+    dbFile: join(folder, 'temporal.db'),
+    port: 0,
+    uiPort: null,
+    namespace: 'default',
+  });
+  const connection = await Connection.connect({ address: server.address });
+  const native = await NativeConnection.connect({ address: server.address });
+  const bundle = await bundleWorkflowCode({
+    workflowsPath: require.resolve('../../src/workflows'),
+    logger: new DefaultLogger('ERROR'),
+  });
+  return {
+    server,
+    connection,
+    native,
+    client: new Client({ connection }),
+    bundle,
+    stop: async () => {
+      await connection.close();
+      await native.close();
+      await server.stop();
+      rmSync(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+export class ClusterFixture {
+  readonly name: string;
+  readonly donors: InProcessShard[] = [];
+  joiner!: InProcessShard;
+  private readonly temporal: TemporalForTests;
+  private worker: Worker | null = null;
+  private running: Promise<void> | null = null;
+
+  constructor(temporal: TemporalForTests, name: string) {
+    this.temporal = temporal;
+    this.name = name;
+  }
+
+  /** Two donors (or more) holding `points` points of the collection `docs` where they belong, an empty joiner, a worker. */
+  static async start(temporal: TemporalForTests, name: string, points: number, shards = 2): Promise<ClusterFixture> {
+    const fixture = new ClusterFixture(temporal, name);
+    for (let n = 0; n < shards; n++) fixture.donors.push(await startShard());
+    fixture.joiner = await startShard();
+    fixture.fill('docs', points);
+    await temporal.client.workflow.start(CLUSTER_WORKFLOW, {
+      workflowId: clusterWorkflowId(name),
+      taskQueue: taskQueue(name),
+      args: [{ cluster: name, state: seedState(fixture.donors.map((shard) => fixture.address(shard))) }],
+    });
+    await fixture.startWorker();
+    return fixture;
+  }
+
+  async startWorker(): Promise<void> {
+    const { native, client, bundle } = this.temporal;
+    const activities = createActivities({ shardKey: SHARD_KEY, client, logger: pino({ level: 'silent' }) });
+    this.worker = await Worker.create({
+      connection: native,
+      taskQueue: taskQueue(this.name),
+      workflowBundle: bundle,
+      activities,
+      stickyQueueScheduleToStartTimeout: '1s',
+      shutdownForceTime: '2s',
+    });
+    this.running = this.worker.run();
+  }
+
+  async stopWorker(): Promise<void> {
+    const { worker, running } = this;
+    this.worker = null;
+    if (worker?.getState() === 'RUNNING') worker.shutdown();
+    try {
+      await running;
+    } catch (error) {
+      // The SDK's own bookkeeping, seen on a busy machine when activities are cut off: the worker is gone all the same.
+      if (!(error instanceof IllegalStateError)) throw error;
+    }
+  }
+
+  async stop(): Promise<void> {
+    await this.stopWorker();
+    for (const shard of [...this.donors, this.joiner]) await shard.stop();
+  }
+
+  address(shard: InProcessShard): { primary_url: string; replica_urls: string[] } {
+    return { primary_url: shard.url, replica_urls: [] };
+  }
+
+  /** Creates a collection on the donors and puts points where they belong. */
+  fill(collection: string, points: number, prefix = 'p'): void {
+    const plan = new PlacementPlan({ shards: this.donors.map((_, id) => id), joining: [], leaving: [] });
+    const byDonor: string[][] = this.donors.map(() => []);
+    for (let n = 0; n < points; n++) {
+      const id = `${prefix}${n}`;
+      byDonor[plan.ownerOf(Buffer.from(id))]?.push(pointJson(id, n));
+    }
+    for (const [index, donor] of this.donors.entries()) {
+      donor.create({ name: collection, dim: 4, metric: 'l2', index: 'hnsw' });
+      donor.put(collection, ...(byDonor[index] ?? []));
+    }
+  }
+
+  input(key: string, change: Partial<GrowInput> = {}): GrowInput {
+    return {
+      cluster: this.name,
+      key,
+      request: { shards: [this.address(this.joiner)], allowNonempty: false },
+      routerUrls: [],
+      timings: FAST,
+      searchAttributes: false,
+      ...change,
+    };
+  }
+
+  /** Starts a grow as the API does; answers when it is announced, throws when it is refused. */
+  announce(key: string, change: Partial<GrowInput> = {}): Promise<AnnouncedAnswer> {
+    return this.begin('grow', this.input(key, change));
+  }
+
+  announceDrain(key: string, shardId: number, change: Partial<DrainInput> = {}): Promise<AnnouncedAnswer> {
+    return this.begin('drain', { ...this.input(key), request: { shardId }, ...change });
+  }
+
+  /** Starts an operation of any kind as the API does. */
+  begin(kind: OperationKind, input: OperationInput<OperationRequest>): Promise<AnnouncedAnswer> {
+    return this.temporal.client.workflow.executeUpdateWithStart(announcedUpdate, {
+      updateId: ANNOUNCED_UPDATE_ID,
+      startWorkflowOperation: new WithStartWorkflowOperation(kind, operationStartOptions(kind, input)),
+    });
+  }
+
+  /** Has the lock looked at as every request of the API does. */
+  lookAfterLock(): Promise<LockLook> {
+    const { routerUrls, timings, searchAttributes } = this.input('');
+    return recoverDeadLock({
+      workflows: this.temporal.client.workflow,
+      records: this.temporal.client.workflow,
+      cluster: this.name,
+      settings: { routerUrls, timings, searchAttributes },
+      logger: pino({ level: 'silent' }),
+    });
+  }
+
+  operation(key: string, kind: OperationKind = 'grow'): WorkflowHandle {
+    return this.temporal.client.workflow.getHandle(operationWorkflowId(this.name, kind, key));
+  }
+
+  get cluster(): WorkflowHandle {
+    return this.temporal.client.workflow.getHandle(clusterWorkflowId(this.name));
+  }
+
+  map(): Promise<ShardMap> {
+    return this.cluster.query(mapQuery);
+  }
+
+  state(): Promise<ClusterState> {
+    return this.cluster.query(stateQuery);
+  }
+
+  progress(key: string, kind: OperationKind = 'grow'): Promise<OperationProgress> {
+    return this.operation(key, kind).query(progressQuery);
+  }
+
+  async inPhase(key: string, phase: Phase, kind: OperationKind = 'grow'): Promise<void> {
+    await waitFor(`${key} in phase ${phase}`, async () => (await this.progress(key, kind)).phase === phase);
+  }
+
+  /** Every point lies on its owner under the present map, and nowhere else. Returns what breaks that, empty when nothing does. */
+  async misplaced(collection: string): Promise<string[]> {
+    const map = await this.map();
+    const plan = new PlacementPlan(placementSpec(map));
+    return [...this.donors, this.joiner].flatMap((shard) => {
+      const id = map.shards.find((each) => each.primary_url === shard.url)?.id ?? -1;
+      const strangers = shard.ids(collection).filter((point) => plan.ownerOf(Buffer.from(point)) !== id);
+      return strangers.map((point) => `${point} on shard ${id}`);
+    });
+  }
+
+  /** Ids of a collection over all shards, sorted. */
+  allIds(collection: string): string[] {
+    return [...this.donors, this.joiner].flatMap((shard) => [...shard.ids(collection)]).sort();
+  }
+}
+
+/** Numbers in it that a detour over JavaScript's would change. */
+export function pointJson(id: string, version: number): string {
+  return `{"id":${JSON.stringify(id)},"vector":[${version}.5,1.0,0.1,-0.25],"payload":{"v":${version},"big":9007199254740993,"one":1.0}}`;
+}

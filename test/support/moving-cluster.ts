@@ -1,0 +1,234 @@
+/** Shards in this process, points on them as a cluster would have placed them, and activities run as Temporal would run them. */
+import { ApplicationFailure, type Info } from '@temporalio/activity';
+import type { Client } from '@temporalio/client';
+import { MockActivityEnvironment } from '@temporalio/testing';
+import { DefaultLogger } from '@temporalio/worker';
+import pino from 'pino';
+import { Agent } from 'undici';
+import { createActivities } from '../../src/activities';
+import { SYSTEM_CLOCK, type Clock } from '../../src/activities/frame/attempt';
+import type { AutoscaleActivities } from '../../src/contract/evaluation-activities';
+import type { CoordinatorActivities } from '../../src/contract/activities';
+import type { Move, WalkCursor } from '../../src/contract/move';
+import { sidesOf } from '../../src/activities/rows/slice-stream';
+import { PlacementPlan } from '../../src/domain/placement-plan';
+import type { PlacementSpec, Shard } from '../../src/domain/shard-map';
+import { SHARD_KEY, startShard, type InProcessShard, type ShardOptions } from './in-process-shard';
+
+export const COLLECTION = 'docs';
+export const SCHEMA = { name: COLLECTION, dim: 2, metric: 'l2', index: 'ivf' };
+/** In every id and payload, and so in nothing that an activity says. */
+export const POINT_DATA = 'POINTDATA';
+const LIFE_MS = 60_000;
+
+export type Point = Record<string, unknown> & { readonly id: string };
+
+export function point(id: string, value = 1): Point {
+  return { id, vector: [value, 2], payload: { text: `${POINT_DATA}-${id}`, value } };
+}
+
+/** A clock that waits for nothing. `onSleep` is what happens meanwhile, and `skewMs` moves time on. */
+export class TestClock implements Clock {
+  skewMs = 0;
+  readonly sleptMs: number[] = [];
+  onSleep: () => void | Promise<void> = () => undefined;
+
+  nowMs(): number {
+    return SYSTEM_CLOCK.nowMs() + this.skewMs;
+  }
+
+  async sleep(ms: number, signal: AbortSignal): Promise<void> {
+    signal.throwIfAborted();
+    this.sleptMs.push(ms);
+    await this.onSleep();
+    signal.throwIfAborted();
+  }
+}
+
+export interface Run<R> {
+  readonly result: R;
+  readonly heartbeats: readonly unknown[];
+}
+
+type Activities = CoordinatorActivities & AutoscaleActivities;
+type ActivityName = Exclude<keyof Activities, 'changeCluster'>;
+
+export class MovingCluster {
+  readonly clock = new TestClock();
+  readonly shards: readonly InProcessShard[];
+  readonly placement: PlacementSpec;
+  /** By shard id, what stands in front of it as its primary. */
+  readonly #followers = new Map<number, InProcessShard>();
+  readonly #agent = new Agent();
+  readonly #activities: Activities;
+
+  private constructor(shards: readonly InProcessShard[], placement: PlacementSpec) {
+    this.shards = shards;
+    this.placement = placement;
+    this.#activities = createActivities({
+      shardKey: SHARD_KEY,
+      client: {} as unknown as Client,
+      logger: pino({ level: 'silent' }),
+      dispatcher: this.#agent,
+      clock: this.clock,
+    });
+  }
+
+  /** Shards 0…n-1; the last one joins, or, with `leaver`, that one leaves. With `schema` null no collection is made. */
+  static async start(
+    options: { shards?: number; schema?: Record<string, unknown> | null; shard?: ShardOptions; leaver?: number } = {},
+  ): Promise<MovingCluster> {
+    const { shards: count = 3, schema = SCHEMA, shard, leaver } = options;
+    const shards = await Promise.all(Array.from({ length: count }, () => startShard(shard)));
+    if (schema !== null) for (const each of shards) each.create(schema);
+    const ids = shards.map((_, id) => id);
+    const change = leaver === undefined ? { joining: [count - 1], leaving: [] } : { joining: [], leaving: [leaver] };
+    return new MovingCluster(shards, { shards: ids, ...change });
+  }
+
+  async stop(): Promise<void> {
+    await this.#agent.destroy();
+    await Promise.all([...this.shards, ...this.#followers.values()].map((shard) => shard.stop()));
+  }
+
+  get joiner(): InProcessShard {
+    return this.shards[this.placement.joining[0]!]!;
+  }
+
+  get leaver(): InProcessShard {
+    return this.shards[this.placement.leaving[0]!]!;
+  }
+
+  address(id: number): Shard {
+    const { url } = this.shards[id]!;
+    const follower = this.#followers.get(id);
+    if (follower === undefined) return { id, primary_url: url, replica_urls: [] };
+    return { id, primary_url: follower.url, replica_urls: [url] };
+  }
+
+  /**
+   * As after a failover: the primary of shard `id` follows, lags behind and holds nothing; the one that leads is its replica. Reads are
+   * answered by either, writes by the leader only.
+   */
+  async failOver(id: number): Promise<InProcessShard> {
+    const follower = await startShard();
+    follower.create(SCHEMA);
+    follower.faults.add({ match: { path: /\/points(?::bulk)?$/ }, fault: { kind: 'status', status: 421 } });
+    this.#followers.set(id, follower);
+    return follower;
+  }
+
+  get donors(): Shard[] {
+    return sidesOf(this.placement).donors.map((id) => this.address(id));
+  }
+
+  get receivers(): Shard[] {
+    return sidesOf(this.placement).receivers.map((id) => this.address(id));
+  }
+
+  get move(): Move & { collection: string } {
+    const shards = this.placement.shards.map((id) => this.address(id));
+    return { placement: this.placement, shards, collection: COLLECTION };
+  }
+
+  /** A cursor at rows that no shard has. */
+  get lostCursor(): WalkCursor {
+    const lastIdDigest = 'f'.repeat(32);
+    const { donors, receivers } = sidesOf(this.placement);
+    return { streams: [...donors, ...receivers].map((shardId) => ({ shardId, offset: 20, lastIdDigest })) };
+  }
+
+  donorOf(id: string): InProcessShard {
+    const plan = new PlacementPlan(this.placement);
+    plan.locate(Buffer.from(id));
+    return this.shards[plan.donor < 0 ? plan.owner : plan.donor]!;
+  }
+
+  ownerOf(id: string): InProcessShard {
+    return this.shards[new PlacementPlan(this.placement).ownerOf(Buffer.from(id))]!;
+  }
+
+  /** The first `count` ids of this name that move from `donorId` (any donor without one), in byte order. */
+  movingIds(count: number, donorId?: number): string[] {
+    const plan = new PlacementPlan(this.placement);
+    const ids: string[] = [];
+    for (let n = 0; ids.length < count; n++) {
+      const id = `${POINT_DATA}-${String(n).padStart(6, '0')}`;
+      plan.locate(Buffer.from(id));
+      if (plan.donor >= 0 && (donorId === undefined || plan.donor === donorId)) ids.push(id);
+    }
+    return ids;
+  }
+
+  /** `count` points, each on the shard that owned it before the change. Returns the ids that move. */
+  fill(count: number): string[] {
+    const plan = new PlacementPlan(this.placement);
+    const moving: string[] = [];
+    const byShard = this.shards.map((): Point[] => []);
+    for (let n = 0; n < count; n++) {
+      const id = `${POINT_DATA}-${String(n).padStart(6, '0')}`;
+      plan.locate(Buffer.from(id));
+      byShard[plan.donor < 0 ? plan.owner : plan.donor]!.push(point(id, n));
+      if (plan.donor >= 0) moving.push(id);
+    }
+    byShard.forEach((points, index) => {
+      if (points.length > 0) this.shards[index]!.put(COLLECTION, ...points);
+    });
+    return moving;
+  }
+
+  /** Runs one attempt. Whatever it says, in heartbeats, result or failure, holds no point data. */
+  async run<N extends ActivityName>(
+    name: N,
+    input: Parameters<Activities[N]>[0],
+    options: { info?: Partial<Info>; onStart?: (environment: MockActivityEnvironment) => void } = {},
+  ): Promise<Run<Awaited<ReturnType<Activities[N]>>>> {
+    const info = {
+      activityType: name,
+      startToCloseTimeoutMs: LIFE_MS,
+      heartbeatTimeoutMs: 10_000,
+      currentAttemptScheduledTimestampMs: this.clock.nowMs(),
+      ...options.info,
+    };
+    const environment = new MockActivityEnvironment(info, { logger: new DefaultLogger('ERROR', () => undefined) });
+    const heartbeats: unknown[] = [];
+    environment.on('heartbeat', (details: unknown) => heartbeats.push(JSON.parse(JSON.stringify(details))));
+    options.onStart?.(environment);
+    const activity = this.#activities[name] as (given: unknown) => Promise<unknown>;
+    try {
+      const result = await environment.run(activity, JSON.parse(JSON.stringify(input)) as unknown);
+      expect(JSON.stringify([result, heartbeats])).not.toContain(POINT_DATA);
+      return { result: result as Awaited<ReturnType<Activities[N]>>, heartbeats };
+    } catch (error) {
+      expect(everythingIn(error) + JSON.stringify(heartbeats)).not.toContain(POINT_DATA);
+      throw error;
+    }
+  }
+
+  /** The failure of an attempt that must fail. */
+  async failure<N extends ActivityName>(
+    name: N,
+    input: Parameters<Activities[N]>[0],
+    options: Parameters<MovingCluster['run']>[2] = {},
+  ): Promise<ApplicationFailure> {
+    const error = await this.run(name, input, options).then(
+      () => new Error('it did not fail'),
+      (thrown: unknown) => thrown,
+    );
+    if (error instanceof ApplicationFailure) return error;
+    throw error;
+  }
+
+  /** Writes that reached a shard, as method and last part of the path. */
+  writes(shard: InProcessShard): string[] {
+    return shard.requests
+      .filter(({ method, path }) => method === 'DELETE' || (method === 'POST' && !/\/(fetch|query)$/.test(path)))
+      .map(({ method, path }) => `${method} ${path.split('/').at(-1) ?? ''}`);
+  }
+}
+
+function everythingIn(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  const own = Object.getOwnPropertyNames(error).map((key) => (error as unknown as Record<string, unknown>)[key]);
+  return own.map((value) => (value instanceof Error ? everythingIn(value) : JSON.stringify(value))).join(' ');
+}

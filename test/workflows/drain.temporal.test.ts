@@ -1,0 +1,226 @@
+import { WorkflowUpdateFailedError } from '@temporalio/client';
+import { ApplicationFailure } from '@temporalio/common';
+import { PlacementPlan } from '../../src/domain/placement-plan';
+import { cancelUpdate, transitionUpdate } from '../../src/contract/messages';
+import type { InProcessShard } from '../support/in-process-shard';
+import type { Fault, FaultMatch } from '../support/shard-faults';
+import { waitFor } from '../support/wait-for';
+import { ClusterFixture, FAST, pointJson, startTemporal, type TemporalForTests } from '../support/cluster-fixture';
+
+const POINTS = 3_000;
+/** The shard that leaves, of three. */
+const LEAVER = 1;
+let temporal: TemporalForTests;
+let cluster: ClusterFixture;
+let leaver: InProcessShard;
+let number = 0;
+
+beforeAll(async () => {
+  temporal = await startTemporal();
+});
+afterAll(async () => {
+  await temporal.stop();
+});
+beforeEach(async () => {
+  cluster = await ClusterFixture.start(temporal, `d${++number}`, POINTS, 3);
+  leaver = cluster.donors[LEAVER]!;
+});
+afterEach(async () => {
+  await cluster.stop();
+});
+
+const refusal = async (work: Promise<unknown>): Promise<string> => {
+  try {
+    await work;
+  } catch (error) {
+    if (error instanceof WorkflowUpdateFailedError && error.cause instanceof ApplicationFailure)
+      return error.cause.type ?? '';
+    throw error;
+  }
+  return 'not refused';
+};
+const contents = () =>
+  new Map(cluster.donors.flatMap((shard) => shard.ids('docs').map((id) => [id, shard.get('docs', id)] as const)));
+
+async function expectGone(): Promise<void> {
+  expect(await cluster.map()).toMatchObject({ version: 2, shards: [{ id: 0 }, { id: 2 }], leaving: [] });
+  expect(leaver.collections()).toEqual([]);
+  expect(await cluster.misplaced('docs')).toEqual([]);
+}
+
+/** As before, but for the version: nothing lost, and no copy left anywhere (INV-7). */
+async function expectUndone(before: Map<string, unknown>): Promise<void> {
+  const state = await cluster.state();
+  expect(state.lock).toBeNull();
+  expect(state.map).toMatchObject({ shards: [{ id: 0 }, { id: 1 }, { id: 2 }], leaving: [], joining: [] });
+  expect(cluster.allIds('docs')).toHaveLength(before.size);
+  expect(contents()).toEqual(before);
+  expect(await cluster.misplaced('docs')).toEqual([]);
+}
+
+describe('a drain', () => {
+  it('moves what its shard owns to the new owners, byte for byte, and leaves the shard empty', async () => {
+    const before = contents();
+    const owned = leaver.ids('docs').length;
+    const announced = await cluster.announceDrain('a', LEAVER);
+    expect(announced).toMatchObject({ shardIds: [LEAVER], map: { version: 1, leaving: [LEAVER] } });
+    const outcome = (await cluster.operation('a', 'drain').result()) as { pointsMoved: number; pointsKept: number };
+    await expectGone();
+    expect(contents()).toEqual(before);
+    expect(outcome).toMatchObject({ pointsMoved: owned, pointsKept: 0 });
+    expect((await cluster.state()).operations[0]).toMatchObject({ operationId: 'drain-a', end: 'succeeded' });
+  });
+
+  it('answers a repeated call with the first answer, also after it has ended', async () => {
+    const first = await cluster.announceDrain('a', LEAVER);
+    await cluster.operation('a', 'drain').result();
+    expect(await cluster.announceDrain('a', LEAVER)).toEqual(first);
+    expect((await cluster.map()).version).toBe(2);
+  });
+
+  it('puts no id, payload or key into its history', async () => {
+    await cluster.announceDrain('a', LEAVER);
+    const handle = cluster.operation('a', 'drain');
+    await handle.result();
+    const history = JSON.stringify(await handle.fetchHistory());
+    for (const secret of ['p17', Buffer.from('"p17"').toString('base64').slice(0, 4), '9007199254740993']) {
+      expect(history.includes(`"${secret}"`)).toBe(false);
+    }
+  });
+
+  it('lets the leaver keep nothing that a client deletes or overwrites meanwhile, and loses no write', async () => {
+    leaver.faults.add({ match: { method: 'POST', path: /fetch/ }, fault: { kind: 'slow', ms: 150 } });
+    await cluster.announceDrain('a', LEAVER);
+    await cluster.inPhase('a', 'copy', 'drain');
+    // As routers do under this map: the new owner first, then the leaver.
+    const plan = new PlacementPlan({ shards: [0, 1, 2], joining: [], leaving: [LEAVER] });
+    const sides = (id: string) => [plan.ownerOf(Buffer.from(id)), plan.donorOf(Buffer.from(id))] as const;
+    const moving = leaver.ids('docs').slice(0, 60);
+    const [deleted, overwritten] = [moving.slice(0, 30), moving.slice(30)];
+    for (const id of deleted) {
+      for (const side of sides(id)) if (side !== null) cluster.donors[side]!.delete('docs', id);
+    }
+    for (const id of overwritten) {
+      for (const side of sides(id)) if (side !== null) cluster.donors[side]!.put('docs', pointJson(id, 777));
+    }
+    await cluster.operation('a', 'drain').result();
+    await expectGone();
+    const after = contents();
+    for (const id of deleted) expect(after.has(id)).toBe(false);
+    for (const id of overwritten) expect(after.get(id)).toContain('"v":777');
+    expect(after.size).toBe(POINTS - deleted.length);
+  });
+
+  it('leaves a collection alone that a client drops meanwhile, and does not bring it back', async () => {
+    cluster.fill('gone', 300, 'g');
+    leaver.faults.add({ match: { method: 'POST', path: /fetch/ }, fault: { kind: 'slow', ms: 200 } });
+    await cluster.announceDrain('a', LEAVER);
+    await cluster.inPhase('a', 'copy', 'drain');
+    for (const shard of cluster.donors) {
+      shard.drop('gone');
+      await new Promise((resolve) => setTimeout(resolve, 300));
+    }
+    await cluster.operation('a', 'drain').result();
+    for (const shard of cluster.donors) expect(shard.collections()).not.toContain('gone');
+    await expectGone();
+  });
+
+  const faults: [string, FaultMatch, Fault][] = [
+    ['the leaver refuses connections for a while', { nth: 12, times: 6 }, { kind: 'refuse' }],
+    ['the leaver fails with a 500', { method: 'POST', nth: 4, times: 4 }, { kind: 'status', status: 500 }],
+    ['the leaver cuts pages in the middle', { path: /fetch/, nth: 3, times: 2 }, { kind: 'cutBody' }],
+    ['the leaver loses the reply to a delete', { method: 'DELETE', path: /points/, nth: 2 }, { kind: 'replyLost' }],
+  ];
+  it.each(faults)('ends with every point on its owner when %s', async (_, match, fault) => {
+    const before = contents();
+    const active = leaver.faults.add({ match, fault });
+    await cluster.announceDrain('a', LEAVER);
+    await cluster.operation('a', 'drain').result();
+    await expectGone();
+    expect(contents()).toEqual(before);
+    expect(active.hits).toBeGreaterThan(0);
+  });
+});
+
+describe('a drain that cannot be', () => {
+  it('is refused for an unknown shard, beside another operation, and while a destination is down', async () => {
+    expect(await refusal(cluster.announceDrain('a', 7))).toBe('UnknownShard');
+    await cluster.donors[2]!.stop();
+    expect(await refusal(cluster.announceDrain('b', LEAVER))).toBe('DonorUnreachable');
+    const state = await cluster.state();
+    expect(state).toMatchObject({ lock: null, map: { version: 0 } });
+    expect(state.operations).toMatchObject([{ operationId: 'drain-b', end: 'refused' }]);
+  });
+
+  it('is refused where points of its slice lie on other shards, and touches none of them', async () => {
+    // A shard that was added without a move: what it owns lies where it was before.
+    const added = cluster.joiner;
+    added.create({ name: 'docs', dim: 4, metric: 'l2', index: 'hnsw' });
+    const change = { change: 'add', shard: cluster.address(added) } as const;
+    await cluster.cluster.executeUpdate(transitionUpdate, { args: [{ type: 'changeByHand', change, key: null }] });
+    const before = contents();
+    expect(await refusal(cluster.announceDrain('a', 3))).toBe('MisplacedPoints');
+    expect(contents()).toEqual(before);
+    expect(await cluster.state()).toMatchObject({ lock: null, map: { version: 1 } });
+  });
+});
+
+describe('a cancelled drain', () => {
+  it.each(['await-routers', 'copy', 'warm-up', 'reconcile'] as const)(
+    'in phase %s leaves its shard an owner, nothing lost, and no copy behind',
+    async (phase) => {
+      const before = contents();
+      const path = { 'await-routers': /./, copy: /fetch/, 'warm-up': /query/, reconcile: /fetch/ }[phase];
+      const timings = phase === 'await-routers' ? { ...FAST, graceMs: 3_000 } : FAST;
+      if (phase !== 'await-routers') {
+        const slow = phase === 'warm-up' ? cluster.donors : [leaver];
+        for (const shard of slow) shard.faults.add({ match: { path }, fault: { kind: 'slow', ms: 400 } });
+      }
+      await cluster.announceDrain('a', LEAVER, { timings });
+      await cluster.inPhase('a', phase, 'drain');
+      await cluster.operation('a', 'drain').executeUpdate(cancelUpdate, { args: [{ reason: 'a test' }] });
+      for (const shard of cluster.donors) shard.faults.clear();
+      await expect(cluster.operation('a', 'drain').result()).rejects.toThrow();
+      await expectUndone(before);
+      expect((await cluster.state()).operations[0]).toMatchObject({ end: 'cancelled' });
+    },
+  );
+
+  it('after the flip is refused, and the drain goes on to its end', async () => {
+    leaver.faults.add({ match: { method: 'DELETE' }, fault: { kind: 'slow', ms: 500 } });
+    await cluster.announceDrain('a', LEAVER);
+    await waitFor('the flip', async () => (await cluster.progress('a', 'drain')).pointOfNoReturnPassed);
+    const cancel = cluster.operation('a', 'drain').executeUpdate(cancelUpdate, { args: [{ reason: 'late' }] });
+    expect(await refusal(cancel)).toBe('PointOfNoReturnPassed');
+    await cluster.operation('a', 'drain').result();
+    await expectGone();
+  });
+});
+
+describe('a drain whose leaver dies', () => {
+  it('before the flip is undone, and keeps the copies that may be the last ones', async () => {
+    const timings = { ...FAST, patienceMs: 1_500, attemptMs: 2_500 };
+    leaver.faults.add({ match: { path: /fetch/ }, fault: { kind: 'slow', ms: 300 } });
+    await cluster.announceDrain('a', LEAVER, { timings });
+    await cluster.inPhase('a', 'reconcile', 'drain');
+    const copies = [0, 2].reduce((sum, id) => sum + cluster.donors[id]!.ids('docs').length, 0);
+    expect(copies).toBe(POINTS);
+    await leaver.stop();
+    await expect(cluster.operation('a', 'drain').result()).rejects.toThrow();
+    expect(await cluster.state()).toMatchObject({ lock: null, map: { leaving: [], shards: { length: 3 } } });
+    expect([0, 2].reduce((sum, id) => sum + cluster.donors[id]!.ids('docs').length, 0)).toBe(POINTS);
+    expect((await cluster.state()).operations[0]?.message).toMatch(/by hand/);
+  });
+
+  it('after the flip is over all the same: its points are on their owners, and the outcome says that it is not empty', async () => {
+    const timings = { ...FAST, patienceMs: 1_500, attemptMs: 2_500 };
+    leaver.faults.add({ match: { method: 'DELETE' }, fault: { kind: 'slow', ms: 1_500 } });
+    await cluster.announceDrain('a', LEAVER, { timings });
+    await waitFor('the flip', async () => (await cluster.map()).version === 2);
+    await leaver.stop();
+    const { message } = (await cluster.operation('a', 'drain').result()) as { message: string };
+    expect(message).toMatch(/could not be emptied/);
+    expect(await cluster.state()).toMatchObject({ lock: null, map: { version: 2, shards: [{ id: 0 }, { id: 2 }] } });
+    expect([0, 2].reduce((sum, id) => sum + cluster.donors[id]!.ids('docs').length, 0)).toBe(POINTS);
+  });
+});

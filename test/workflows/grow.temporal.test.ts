@@ -1,0 +1,387 @@
+import { WorkflowFailedError, WorkflowUpdateFailedError } from '@temporalio/client';
+import { ApplicationFailure } from '@temporalio/common';
+import type { Fault, FaultMatch } from '../support/shard-faults';
+import { PlacementPlan } from '../../src/domain/placement-plan';
+import { cancelUpdate, transitionUpdate } from '../../src/contract/messages';
+import { waitFor } from '../support/wait-for';
+import { ClusterFixture, FAST, pointJson, startTemporal, type TemporalForTests } from '../support/cluster-fixture';
+
+const POINTS = 3_000;
+let temporal: TemporalForTests;
+let cluster: ClusterFixture;
+let number = 0;
+
+beforeAll(async () => {
+  temporal = await startTemporal();
+});
+afterAll(async () => {
+  await temporal.stop();
+});
+beforeEach(async () => {
+  cluster = await ClusterFixture.start(temporal, `t${++number}`, POINTS);
+});
+afterEach(async () => {
+  await cluster.stop();
+});
+
+const refusal = async (work: Promise<unknown>): Promise<string> => {
+  try {
+    await work;
+  } catch (error) {
+    if (error instanceof WorkflowUpdateFailedError && error.cause instanceof ApplicationFailure)
+      return error.cause.type ?? '';
+    throw error;
+  }
+  return 'not refused';
+};
+
+/** The cluster is as before, but for the version, and the joiner holds nothing (INV-7). */
+async function expectUndone(versionAtLeast: number): Promise<void> {
+  const state = await cluster.state();
+  expect(state.lock).toBeNull();
+  expect(state.map.shards.map((shard) => shard.id)).toEqual([0, 1]);
+  expect(state.map.joining).toEqual([]);
+  expect(state.map.version).toBeGreaterThanOrEqual(versionAtLeast);
+  expect(cluster.joiner.collections()).toEqual([]);
+  expect(cluster.allIds('docs')).toHaveLength(POINTS);
+  expect(await cluster.misplaced('docs')).toEqual([]);
+}
+
+describe('a grow', () => {
+  it('moves to the joiner what it owns, byte for byte, and leaves it nowhere else', async () => {
+    const before = new Map(
+      cluster.donors.flatMap((donor) => donor.ids('docs').map((id) => [id, donor.get('docs', id)] as const)),
+    );
+    const announced = await cluster.announce('a');
+    expect(announced.map).toMatchObject({ version: 1, joining: [2] });
+    const outcome = (await cluster.operation('a').result()) as { pointsMoved: number; pointsKept: number };
+    expect(await cluster.map()).toMatchObject({ version: 2, joining: [] });
+    expect(await cluster.misplaced('docs')).toEqual([]);
+    expect(cluster.allIds('docs')).toHaveLength(POINTS);
+    expect(cluster.joiner.ids('docs').length).toBeGreaterThan(POINTS / 5);
+    for (const id of cluster.joiner.ids('docs')) expect(cluster.joiner.get('docs', id)).toBe(before.get(id));
+    expect(outcome).toMatchObject({ pointsMoved: cluster.joiner.ids('docs').length, pointsKept: 0 });
+    expect((await cluster.state()).operations[0]).toMatchObject({ operationId: 'grow-a', end: 'succeeded' });
+  });
+
+  it('answers a repeated call with the first answer, also after it has ended', async () => {
+    const first = await cluster.announce('a');
+    await cluster.operation('a').result();
+    expect(await cluster.announce('a')).toEqual(first);
+    expect((await cluster.map()).version).toBe(2);
+  });
+
+  it('is refused while another one runs, and the first goes on', async () => {
+    cluster.donors[0]?.faults.add({ match: { method: 'POST', path: /fetch/ }, fault: { kind: 'slow', ms: 300 } });
+    await cluster.announce('a');
+    expect(await refusal(cluster.announce('b'))).toBe('OperationInProgress');
+    await cluster.operation('a').result();
+    expect(await cluster.misplaced('docs')).toEqual([]);
+  });
+
+  it('puts no id, payload or key into its history', async () => {
+    await cluster.announce('a');
+    await cluster.operation('a').result();
+    const history = JSON.stringify(await cluster.operation('a').fetchHistory());
+    const decoded = history.replace(/"data":"([^"]*)"/g, (_, data: string) => Buffer.from(data, 'base64').toString());
+    expect(decoded).toContain('docs');
+    expect(decoded).not.toMatch(/p17\b|9007199254740993|shard-key/);
+  });
+
+  it('sweeps up a point that reached a donor after the drop, before it ends', async () => {
+    const late = cluster.donors[0]?.faults.add({
+      match: { method: 'DELETE', path: /points/, nth: 1 },
+      fault: {
+        kind: 'beforeReply',
+        run: () => {
+          const [id] = cluster.joiner.ids('docs');
+          if (id !== undefined) cluster.donors[0]?.put('docs', pointJson(id, 1));
+        },
+      },
+    });
+    await cluster.announce('a');
+    await cluster.operation('a').result();
+    expect(late?.hits).toBe(1);
+    expect(await cluster.misplaced('docs')).toEqual([]);
+  });
+});
+
+describe('a grow under a fault of a shard', () => {
+  const fetching: FaultMatch = { method: 'POST', path: /fetch/ };
+  const upserting: FaultMatch = { method: 'POST', path: /points/ };
+  const deleting: FaultMatch = { method: 'DELETE', path: /points/ };
+  const faults: [string, 'donor' | 'joiner', FaultMatch, Fault][] = [
+    ['a donor refuses connections for a while', 'donor', { ...fetching, nth: 1, times: 6 }, { kind: 'refuse' }],
+    ['a donor hangs once', 'donor', { ...fetching, nth: 1 }, { kind: 'hang' }],
+    ['a donor is slow', 'donor', fetching, { kind: 'slow', ms: 200 }],
+    [
+      'a donor is overloaded and says for how long',
+      'donor',
+      { ...fetching, nth: 2, times: 2 },
+      { kind: 'status', status: 429, retryAfter: '1' },
+    ],
+    [
+      'a donor is overloaded and says nothing',
+      'donor',
+      { ...fetching, nth: 2, times: 4 },
+      { kind: 'status', status: 429 },
+    ],
+    ['a donor fails with a 500', 'donor', { ...fetching, nth: 2, times: 4 }, { kind: 'status', status: 500 }],
+    ['a donor cuts pages in the middle', 'donor', { ...fetching, nth: 1, times: 4 }, { kind: 'cutBody' }],
+    ['a donor loses the reply to a delete', 'donor', { ...deleting, nth: 1, times: 2 }, { kind: 'replyLost' }],
+    ['the joiner refuses connections for a while', 'joiner', { ...upserting, nth: 1, times: 6 }, { kind: 'refuse' }],
+    [
+      'the joiner is unavailable for a while',
+      'joiner',
+      { ...upserting, nth: 1, times: 4 },
+      { kind: 'status', status: 503 },
+    ],
+    ['the joiner loses the reply to an upsert', 'joiner', { ...upserting, nth: 1, times: 2 }, { kind: 'replyLost' }],
+    ['the joiner cuts pages in the middle', 'joiner', { ...fetching, nth: 1, times: 4 }, { kind: 'cutBody' }],
+  ];
+
+  it.each(faults)(
+    'ends with every point on its owner when %s',
+    async (_title, where, match, fault) => {
+      const shard = where === 'donor' ? cluster.donors[0] : cluster.joiner;
+      const active = shard?.faults.add({ match, fault });
+      await cluster.announce('a');
+      await cluster.operation('a').result();
+      expect(active?.hits).toBeGreaterThan(0);
+      expect(await cluster.misplaced('docs')).toEqual([]);
+      expect(cluster.allIds('docs')).toHaveLength(POINTS);
+      expect((await cluster.map()).shards).toHaveLength(3);
+    },
+    120_000,
+  );
+
+  it('loses and revives nothing when rows change on the donors between pages', async () => {
+    let change = 0;
+    const [donor] = cluster.donors;
+    const gone: string[] = [];
+    donor?.faults.add({
+      match: { ...fetching, nth: 1, times: 6 },
+      fault: {
+        kind: 'beforeReply',
+        run: () => {
+          // As a client's deletes through a router: owner (the joiner) first, then the donor.
+          const ids = donor.ids('docs').slice(change * 3, change * 3 + 3);
+          change += 1;
+          if (cluster.joiner.collections().includes('docs')) cluster.joiner.delete('docs', ...ids);
+          donor.delete('docs', ...ids);
+          gone.push(...ids);
+        },
+      },
+    });
+    await cluster.announce('a');
+    await cluster.operation('a').result();
+    expect(gone.length).toBeGreaterThan(0);
+    expect(await cluster.misplaced('docs')).toEqual([]);
+    const left = new Set(cluster.allIds('docs'));
+    expect(gone.filter((id) => left.has(id))).toEqual([]);
+    expect(left.size).toBe(POINTS - gone.length);
+  });
+});
+
+describe("a client's write during a grow", () => {
+  it('is kept when its second half reaches the donor long after its first half reached the joiner', async () => {
+    const id = idOnJoiner();
+    const [donor] = cluster.donors;
+    const reconciling: FaultMatch = { method: 'POST', path: /fetch/, nth: 1 };
+    cluster.joiner.faults.add({
+      match: reconciling,
+      fault: { kind: 'before', run: () => cluster.joiner.put('docs', pointJson(id, 7)) },
+    });
+    // The first pass takes the half write for a point that the donor has deleted. Only then comes the second half.
+    const mended = cluster.joiner.faults.add({
+      match: { method: 'DELETE', path: /points/, nth: 1 },
+      fault: { kind: 'beforeReply', run: () => void setTimeout(() => donor?.put('docs', pointJson(id, 7)), 1_000) },
+    });
+    await cluster.announce('a', { timings: { ...FAST, inFlightMs: 2_500 } });
+    await cluster.operation('a').result();
+    expect(mended.hits).toBe(1);
+    expect(cluster.joiner.get('docs', id)).toContain('"v":7');
+    expect(await cluster.misplaced('docs')).toEqual([]);
+  });
+
+  it('is not undone by a page that reaches the joiner long after its attempt was given up', async () => {
+    const [donor] = cluster.donors;
+    const plan = new PlacementPlan({ shards: [0, 1, 2], joining: [2], leaving: [] });
+    const id = donor?.ids('docs').find((each) => plan.ownerOf(Buffer.from(each)) === 2) ?? '';
+    // Both donors' first bodies: carried out after 6 s, when the attempts that sent them have ended and others have copied all.
+    const late = cluster.joiner.faults.add({
+      match: { method: 'POST', path: /points/, nth: 1, times: 2 },
+      fault: { kind: 'slow', ms: 6_000 },
+    });
+    await cluster.announce('a');
+    await waitFor('both late pages under way', () => late.hits === 2);
+    cluster.joiner.put('docs', pointJson(id, 4_242));
+    donor?.put('docs', pointJson(id, 4_242));
+    await cluster.operation('a').result();
+    expect(cluster.joiner.get('docs', id)).toContain('"v":4242');
+    expect(await cluster.misplaced('docs')).toEqual([]);
+  }, 120_000);
+
+  /** An id that nobody has yet, whose donor is the first shard and whose owner will be the joiner. */
+  function idOnJoiner(): string {
+    const plan = new PlacementPlan({ shards: [0, 1, 2], joining: [2], leaving: [] });
+    for (let n = 0; ; n++) {
+      const id = `new-${n}`;
+      plan.locate(Buffer.from(id));
+      if (plan.owner === 2 && plan.donor === 0) return id;
+    }
+  }
+});
+
+describe('a grow whose lock was taken away from it', () => {
+  it('does not empty a shard that may be an owner by now', async () => {
+    const held = cluster.donors[0]?.faults.add({
+      match: { method: 'POST', path: /fetch/ },
+      fault: { kind: 'slow', ms: 1_500 },
+    });
+    await cluster.announce('a');
+    await held?.struck;
+    // What a person can do with a lock that seems stuck: give it back by hand, and promote the shard.
+    const release = {
+      type: 'release',
+      operationId: 'grow-a',
+      end: 'failed',
+      code: null,
+      pointsMoved: 0,
+      message: 'by hand',
+    } as const;
+    await cluster.cluster.executeUpdate(transitionUpdate, { args: [release] });
+    const promote = { type: 'changeByHand', change: { change: 'promote', id: 2 }, key: null } as const;
+    await cluster.cluster.executeUpdate(transitionUpdate, { args: [promote] });
+    cluster.joiner.put('docs', pointJson('written-to-the-new-owner', 1));
+    await expect(cluster.operation('a').result()).rejects.toThrow(WorkflowFailedError);
+    expect(cluster.joiner.ids('docs')).toContain('written-to-the-new-owner');
+    expect((await cluster.map()).shards).toHaveLength(3);
+  });
+});
+
+describe('a grow that cannot go on before the flip', () => {
+  it.each([
+    ['joiner', 'JoinerUnreachable', async () => cluster.joiner.stop()],
+    ['donor', 'DonorUnreachable', async () => cluster.donors[1]?.stop()],
+  ])('is refused while the %s is down, and changes nothing', async (_who, code, breakIt) => {
+    await breakIt();
+    expect(await refusal(cluster.announce('a'))).toBe(code);
+    expect((await cluster.map()).version).toBe(0);
+    expect((await cluster.state()).lock).toBeNull();
+    if (code === 'JoinerUnreachable') await cluster.joiner.restart();
+    else await cluster.donors[1]?.restart();
+    await cluster.announce('b');
+    await cluster.operation('b').result();
+    expect(await cluster.misplaced('docs')).toEqual([]);
+  });
+
+  it('is undone when the joiner stays away for longer than its patience', async () => {
+    const down = cluster.joiner.faults.add({
+      match: { method: 'POST', path: /points/ },
+      fault: { kind: 'status', status: 503 },
+    });
+    await cluster.announce('a', { timings: { ...FAST, patienceMs: 1_500 } });
+    await expect(cluster.operation('a').result()).rejects.toThrow(WorkflowFailedError);
+    expect(down.hits).toBeGreaterThan(1);
+    await expectUndone(2);
+    expect((await cluster.state()).operations[0]).toMatchObject({ end: 'failed' });
+  });
+
+  it('says what it waits for while a donor is away (INV-9), and goes on when it is back', async () => {
+    const down = cluster.donors[0]?.faults.add({
+      match: { method: 'POST', path: /fetch/ },
+      fault: { kind: 'status', status: 503 },
+    });
+    await cluster.announce('a');
+    const waiting = await waitFor('a reason that names the 503', async () => {
+      const { waiting: seen } = await cluster.progress('a');
+      return seen?.reason.includes('503') === true ? seen : null;
+    });
+    expect(waiting.sinceMs).toBeGreaterThan(0);
+    expect(waiting.endsWhen).not.toBe('');
+    down?.remove();
+    await cluster.operation('a').result();
+    expect(await cluster.misplaced('docs')).toEqual([]);
+  });
+
+  it('is undone when a person would have to act', async () => {
+    await cluster.announce('a', { timings: { ...FAST, graceMs: 1_500 } });
+    cluster.joiner.faults.add({ match: { method: 'POST', path: /points/ }, fault: { kind: 'status', status: 403 } });
+    await expect(cluster.operation('a').result()).rejects.toThrow(WorkflowFailedError);
+    await expectUndone(2);
+  });
+});
+
+describe('a cancel', () => {
+  it.each(['await-routers', 'copy', 'reconcile', 'warm-up'] as const)(
+    'in phase %s is undone completely',
+    async (phase) => {
+      const hold = holdPhase(phase);
+      await cluster.announce('a', { timings: { ...FAST, graceMs: phase === 'await-routers' ? 3_000 : 0 } });
+      await cluster.inPhase('a', phase);
+      await hold.reached();
+      await cluster.operation('a').executeUpdate(cancelUpdate, { args: [{ reason: 'a test' }] });
+      hold.release();
+      await expect(cluster.operation('a').result()).rejects.toThrow(WorkflowFailedError);
+      await expectUndone(2);
+      expect((await cluster.state()).operations[0]).toMatchObject({ end: 'cancelled' });
+    },
+    60_000,
+  );
+
+  it('from the Web UI is undone completely too, and shows as cancelled', async () => {
+    const hold = holdPhase('copy');
+    await cluster.announce('a');
+    await hold.reached();
+    await cluster.operation('a').cancel();
+    hold.release();
+    await expect(cluster.operation('a').result()).rejects.toThrow(WorkflowFailedError);
+    expect((await cluster.operation('a').describe()).status.name).toBe('CANCELLED');
+    await expectUndone(2);
+  });
+
+  it('after the flip is refused, and the grow goes on to its end', async () => {
+    cluster.donors[0]?.faults.add({ match: { method: 'DELETE', path: /points/ }, fault: { kind: 'slow', ms: 1_000 } });
+    await cluster.announce('a');
+    await cluster.inPhase('a', 'drop');
+    const cancel = cluster.operation('a').executeUpdate(cancelUpdate, { args: [{ reason: 'too late' }] });
+    expect(await refusal(cancel)).toBe('PointOfNoReturnPassed');
+    await cluster.operation('a').cancel();
+    await cluster.operation('a').result();
+    expect(await cluster.misplaced('docs')).toEqual([]);
+    expect((await cluster.map()).shards).toHaveLength(3);
+  });
+
+  /** Holds the requests of one phase back, so that a cancel surely finds it at work. */
+  function holdPhase(phase: string): { reached: () => Promise<void>; release: () => void } {
+    let release = (): void => undefined;
+    const released = new Promise<void>((resolve) => (release = resolve));
+    const fault: Fault = { kind: 'before', run: () => released };
+    const matches: Record<string, [FaultMatch, Fault]> = {
+      copy: [{ method: 'POST', path: /points/ }, fault],
+      reconcile: [{ method: 'POST', path: /fetch/ }, fault],
+      // Searches that fail build no index: the warm-up tries again for as long as it may.
+      'warm-up': [
+        { method: 'POST', path: /query/ },
+        { kind: 'status', status: 500 },
+      ],
+    };
+    const spec = matches[phase];
+    if (spec === undefined) return { reached: () => Promise.resolve(), release };
+    const active = cluster.joiner.faults.add({ match: spec[0], fault: spec[1] });
+    return { reached: () => active.struck, release };
+  }
+});
+
+describe('a worker that dies', () => {
+  it('costs a grow time and nothing else', async () => {
+    cluster.donors[0]?.faults.add({ match: { method: 'POST', path: /fetch/ }, fault: { kind: 'slow', ms: 150 } });
+    await cluster.announce('a');
+    await cluster.inPhase('a', 'copy');
+    await cluster.stopWorker();
+    await cluster.startWorker();
+    await cluster.operation('a').result();
+    expect(await cluster.misplaced('docs')).toEqual([]);
+  });
+});
