@@ -36,13 +36,14 @@ export interface OperationState {
   pass: PassState | null;
   passes: number;
   /** INV-5: collections that the clean pass compared. */
-  proven: readonly string[];
+  provenCollections: readonly string[];
   sweep: SweepState | null;
-  dropped: Record<string, number>;
-  kept: number;
+  droppedByDonor: Record<string, number>;
+  /** INV-5: points that stay on a donor, because their owner neither holds them nor is known to have deleted them. */
+  pointsKept: number;
   /** Of a check or a repair. */
   repair: RepairState | null;
-  /** Why a leaver was given up before it was empty. */
+  /** Why a leaver was abandoned before it was empty. */
   notEmptied: string | null;
   /** Of a recovery: what it took over. */
   recovers: { readonly operationId: string; readonly kind: LockingKind; readonly stage: LockStage } | null;
@@ -80,9 +81,9 @@ export interface SweepState {
   /** Points kept (drop) or left (confirm) in the collection that is walked now; begins anew when the walk does. */
   current: number;
   currentHeld: number;
-  left: number;
+  leftOnDonors: number;
   /** Points of the slice that their owners hold, counted by confirm. */
-  held: number;
+  heldByOwners: number;
   round: number;
 }
 
@@ -112,6 +113,27 @@ export interface RepairState {
   /** Over all passes. */
   mended: Mended;
   removedByHolder: Readonly<Record<Holder, number>>;
+}
+
+/** A state as release 0.2 wrote it, under the names of that release. It lives in histories, and in runs that go on under this one. */
+interface StateOf02 {
+  readonly proven?: readonly string[];
+  readonly dropped?: Record<string, number>;
+  readonly kept?: number;
+  readonly sweep: (Omit<SweepState, 'leftOnDonors' | 'heldByOwners'> & { left?: number; held?: number }) | null;
+}
+
+/** Reads a state that an earlier run has carried over, or that an operation told its recovery, of this release or of 0.2. */
+export function readCarried(carried: OperationState): OperationState {
+  const { proven, dropped, kept, sweep, ...rest } = carried as Omit<OperationState, 'sweep'> & StateOf02;
+  const { left, held, ...sweeping } = sweep ?? {};
+  return {
+    ...rest,
+    provenCollections: rest.provenCollections ?? proven,
+    droppedByDonor: rest.droppedByDonor ?? dropped,
+    pointsKept: rest.pointsKept ?? kept,
+    sweep: sweep === null ? null : { leftOnDonors: left, heldByOwners: held, ...sweeping },
+  } as OperationState;
 }
 
 export function newOperationState(kind: OperationKind, operationId: string, nowMs: number): OperationState {
@@ -155,10 +177,10 @@ export function newOperationState(kind: OperationKind, operationId: string, nowM
     copy: null,
     pass: null,
     passes: 0,
-    proven: [],
+    provenCollections: [],
     sweep: null,
-    dropped: {},
-    kept: 0,
+    droppedByDonor: {},
+    pointsKept: 0,
     repair: null,
     notEmptied: null,
     recovers: null,

@@ -1,14 +1,10 @@
 /**
- * A check reads every collection on every shard and reports what lies where the map does not have it; a repair mends it.
- *
- *  1. preflight      a repair takes the lock; a check begins, if nothing changes the map   crash: the transition recognises its repeat
- *  2. await-routers  of a repair: every router writes to the owners of this map            crash: asked again
- *  3. collections    which are missing or differ; a repair creates missing ones            crash: looked at again
- *  4. compare        one pass of a check; of a repair until a pass mended nothing          crash: from the last cursor
+ * A check reads every collection on every shard and reports what lies where the map does not have it. A repair mends it.
  *
  * Every step of a repair is whole by itself, so a failure or a cancel has nothing to undo: it waits until no write of an attempt can
- * arrive any more, and gives the lock back. A check holds no lock. What it found means nothing when the map has changed meanwhile, and then
- * it fails.
+ * arrive, and gives the lock back. After a crash a step is asked again, or goes on from its last cursor.
+ *
+ * A check holds no lock. What it found means nothing when the map has changed meanwhile, and then it fails.
  */
 import {
   allHandlersFinished,
@@ -18,56 +14,83 @@ import {
   ContinueAsNew,
   isCancellation,
 } from '@temporalio/workflow';
-import type { OperationOutcome } from '../domain/progress';
 import type { RepairInput } from '../contract/messages';
+import type { OperationOutcome } from '../domain/progress';
 import { answerRefused, end, endOf, failureType, messageOf } from './operation/ending';
-import { beginRun, cancelled, type OperationRun } from './operation/run';
-import { RepairSteps } from './repair/passes';
+import { beginRun } from './operation/run';
+import { runUntilFlip, type Script } from './operation/script';
+import { cancelled } from './operation/step-failure';
+import { awaitOwners, preflight, type RepairContext } from './repair/map';
+import { compare, inspect } from './repair/passes';
+import { doneSoFar, giveBack, outcomeOf, summaryOf } from './repair/report';
 
-export async function check(input: RepairInput): Promise<OperationOutcome> {
-  const { run, forward } = beginRun('check', input, check);
-  return conduct(run, forward, new RepairSteps(run, input, { mends: false }));
+type RepairScript = Script<RepairContext>;
+
+const INSPECT: RepairScript[number] = { phase: 'collections', does: 'look at the collections', step: inspect };
+const COMPARE: RepairScript[number] = { phase: 'compare', does: 'compare all shards', step: compare };
+
+/** One pass. Looks at the map before it and after it, in place of a lock. */
+export const CHECK: RepairScript = [
+  { phase: 'preflight', does: 'ask whether anything changes the map', step: preflight },
+  INSPECT,
+  COMPARE,
+];
+
+/** Passes, until one repaired nothing. */
+export const REPAIR: RepairScript = [
+  { phase: 'preflight', does: 'take the lock', step: preflight },
+  { phase: 'await-routers', does: 'wait until every router writes to the owners', step: awaitOwners },
+  INSPECT,
+  COMPARE,
+];
+
+export function check(input: RepairInput): Promise<OperationOutcome> {
+  return conduct('check', CHECK, input, check);
 }
 
-export async function repair(input: RepairInput): Promise<OperationOutcome> {
-  const { run, forward } = beginRun('repair', input, repair);
-  return conduct(run, forward, new RepairSteps(run, input, { mends: true }));
+export function repair(input: RepairInput): Promise<OperationOutcome> {
+  return conduct('repair', REPAIR, input, repair);
 }
 
-async function conduct(run: OperationRun, forward: CancellationScope, steps: RepairSteps): Promise<OperationOutcome> {
+async function conduct(
+  kind: 'check' | 'repair',
+  script: RepairScript,
+  input: RepairInput,
+  self: (input: RepairInput) => Promise<unknown>,
+): Promise<OperationOutcome> {
+  const { run, forward } = beginRun(kind, input, self);
+  const { routerUrls, request } = input;
+  const context: RepairContext = { run, isRepair: kind === 'repair', routerUrls, request };
   try {
-    await forward.run(async () => {
-      await run.phase('preflight', 'look at the collections', () => steps.preflight());
-      if (steps.mends) await run.phase('await-routers', 'look at the collections', () => steps.awaitRouters());
-      await run.phase('collections', 'compare all shards', () => steps.inspect());
-      await run.phase('compare', 'report', () => steps.compare());
-    });
+    await forward.run(() => runUntilFlip(script, context));
   } catch (error) {
     if (error instanceof ContinueAsNew) throw error;
-    return CancellationScope.nonCancellable(() => giveUp(run, steps, error));
+    return CancellationScope.nonCancellable(() => giveUp(context, error));
   }
-  return CancellationScope.nonCancellable(() => succeed(run, steps));
+  return CancellationScope.nonCancellable(() => succeed(context));
 }
 
-async function succeed(run: OperationRun, steps: RepairSteps): Promise<OperationOutcome> {
+async function succeed(context: RepairContext): Promise<OperationOutcome> {
+  const { run } = context;
   // A delete that is still under way must not outlive the lock: the next operation may move the points back.
-  await run.waitForLateWrites();
-  const outcome = steps.outcome(steps.summary());
-  await end(run, steps, { end: 'succeeded', code: null, outcome });
+  await run.waits.forLateWrites();
+  const outcome = outcomeOf(context, summaryOf(context));
+  await end(run, { end: 'succeeded', code: null, outcome }, giveBack(context));
   await condition(allHandlersFinished);
   return outcome;
 }
 
-async function giveUp(run: OperationRun, steps: RepairSteps, cause: unknown): Promise<never> {
+async function giveUp(context: RepairContext, cause: unknown): Promise<never> {
+  const { run } = context;
   const { state } = run;
   run.endPhase('ended by a failure or a cancel');
-  await run.waitForLateWrites();
+  await run.waits.forLateWrites();
   const why = isCancellation(cause) ? (state.cancelReason ?? 'on request') : messageOf(cause);
   const code = isCancellation(cause) ? 'OperationCancelled' : failureType(cause);
   const endAs = endOf(cause, state.announced !== null);
-  const outcome = steps.outcome(`${endAs}: ${why}${steps.doneSoFar()}`);
+  const outcome = outcomeOf(context, `${endAs}: ${why}${doneSoFar(context)}`);
   // Also when the lock was never answered: giving back what one does not hold changes nothing.
-  await end(run, steps, { end: endAs, code, outcome });
+  await end(run, { end: endAs, code, outcome }, giveBack(context));
   await answerRefused(run, cause, why);
   if (isCancellation(cause)) throw cancelled();
   throw ApplicationFailure.nonRetryable(outcome.message, failureType(cause));

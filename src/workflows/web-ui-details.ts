@@ -4,6 +4,7 @@ import type { Standby } from '../domain/autoscale-state';
 import type { Evaluation } from '../domain/autoscale-policy';
 import type { ClusterState } from '../domain/cluster-state';
 import type { OperationProgress } from '../domain/progress';
+import { count, iso } from './wording';
 
 export function clusterDetails(state: ClusterState): string {
   const { map, lock } = state;
@@ -90,18 +91,4 @@ export function evaluationDetails(evaluation: {
     '| --- | --- |',
     ...rows,
   ].join('\n');
-}
-
-/** 12345 -> "12,345", without a locale: the sandbox has none to rely on. */
-export function count(value: number): string {
-  return String(Math.round(value)).replace(/\B(?=(\d{3})+$)/g, ',');
-}
-
-/** "1 router", "12 routers". */
-export function counted(value: number, noun: string): string {
-  return `${count(value)} ${noun}${value === 1 ? '' : 's'}`;
-}
-
-function iso(ms: number): string {
-  return new Date(ms).toISOString().replace('T', ' ').slice(0, 19);
 }

@@ -1,24 +1,35 @@
 /**
- * The end of a move, after the flip: donors let go of what their owners hold, or are known to have deleted (INV-5), and what is
- * left on them is counted.
+ * The end of a move, after the flip: donors drop what their owners hold, or are known to have deleted (INV-5). What is left on the donors is
+ * counted. The undo of a move sweeps its receivers by the same rule.
  *
  * Crash: every step is an activity that may run again from its last cursor, which is in the operation's state.
  */
 import type { DropInput, DropResult, WalkCursor } from '../../contract/move';
-import { idsOf, moveOf, noteLateWrites, sum, type MoveParties } from './copy';
-import { count } from '../web-ui-details';
-import type { OperationRun } from '../operation/run';
 import type { SweepState } from '../../contract/operation-state';
+import type { OperationRun } from '../operation/run';
+import { count } from '../wording';
+import { idsOf, moveOf, partiesOf, type MoveParties } from './placement';
+import type { MoveContext } from './script';
 
 /** Rounds of drop and confirm after which what is left on the donors is reported instead of chased. */
 const SWEEP_ROUNDS_MAX = 5;
 
-/** After the flip. Returns when the donors hold nothing of the slice, or only what INV-5 says must be kept. */
-export async function sweepDonors(run: OperationRun, parties: MoveParties, step: SweepState['step']): Promise<string> {
+export function dropSlice(context: MoveContext): Promise<string> {
+  return sweepDonors(context, 'drop');
+}
+
+/** Counts what is left on the donors, and drops again what arrived there meanwhile. */
+export function confirmDrop(context: MoveContext): Promise<string> {
+  return sweepDonors(context, 'confirm');
+}
+
+/** Returns when the donors hold nothing of the slice, or only what INV-5 says must be kept. */
+async function sweepDonors({ run, kind }: MoveContext, step: SweepState['step']): Promise<string> {
   const { state } = run;
+  const parties = partiesOf(kind, state);
   for (;;) {
     if (state.sweep === null) {
-      await run.waitUntil(
+      await run.waits.until(
         state.routersAdoptedAtMs + run.timings.inFlightMs,
         'a write that a router began before the flip may still be under way',
       );
@@ -27,14 +38,15 @@ export async function sweepDonors(run: OperationRun, parties: MoveParties, step:
     const sweep = state.sweep;
     await (sweep.step === 'drop' ? walkDrop(run, sweep) : walkConfirm(run, sweep));
     const done =
-      sweep.step === step && (step === 'drop' || sweep.left <= state.kept || sweep.round >= SWEEP_ROUNDS_MAX);
+      sweep.step === step &&
+      (step === 'drop' || sweep.leftOnDonors <= state.pointsKept || sweep.round >= SWEEP_ROUNDS_MAX);
     if (done) {
       state.sweep = null;
       return sweepNote(run, sweep);
     }
     // Something arrived on a donor after the drop: drop again, then count again.
     const again = sweep.step === 'confirm' ? 'drop' : 'confirm';
-    if (again === 'drop') state.kept = 0;
+    if (again === 'drop') state.pointsKept = 0;
     state.sweep = {
       ...sweep,
       step: again,
@@ -42,8 +54,8 @@ export async function sweepDonors(run: OperationRun, parties: MoveParties, step:
       cursor: null,
       current: 0,
       currentHeld: 0,
-      left: 0,
-      held: 0,
+      leftOnDonors: 0,
+      heldByOwners: 0,
       round: sweep.round + 1,
     };
     await run.checkpoint();
@@ -56,7 +68,17 @@ async function beginSweep(run: OperationRun, parties: MoveParties, step: SweepSt
     run.activities.points('list the collections of the donors').listCollections({ shards: parties.donors }),
   );
   const names = collections.map((each) => each.name);
-  return { collections: names, step, index: 0, cursor: null, current: 0, currentHeld: 0, left: 0, held: 0, round: 0 };
+  return {
+    collections: names,
+    step,
+    index: 0,
+    cursor: null,
+    current: 0,
+    currentHeld: 0,
+    leftOnDonors: 0,
+    heldByOwners: 0,
+    round: 0,
+  };
 }
 
 /**
@@ -85,8 +107,7 @@ export async function sweepReceivers(
         from: 'receivers',
         settleMs,
       };
-      const result: DropResult = noteLateWrites(
-        run,
+      const result: DropResult = run.waits.noted(
         await run.persist(`removing the copies of ${collection}`, () =>
           run.activities
             .points(`remove the copies of ${collection} from shard ${idsOf(parties.receivers)}`)
@@ -103,12 +124,12 @@ export async function sweepReceivers(
 
 function sweepNote(run: OperationRun, sweep: SweepState): string {
   const { state } = run;
-  const dropped = count(sum(Object.values(state.dropped)));
-  if (sweep.step === 'drop') return `${dropped} points dropped, ${count(state.kept)} kept`;
-  const held = `their owners hold ${count(sweep.held)}`;
-  if (sweep.left === 0) return `no donor holds a point of the slice, ${held}`;
-  state.kept = Math.max(state.kept, sweep.left);
-  return `${count(sweep.left)} points are still on their donors, ${held}`;
+  const dropped = count(droppedBy(state.droppedByDonor));
+  if (sweep.step === 'drop') return `${dropped} points dropped, ${count(state.pointsKept)} kept`;
+  const held = `their owners hold ${count(sweep.heldByOwners)}`;
+  if (sweep.leftOnDonors === 0) return `no donor holds a point of the slice, ${held}`;
+  state.pointsKept = Math.max(state.pointsKept, sweep.leftOnDonors);
+  return `${count(sweep.leftOnDonors)} points are still on their donors, ${held}`;
 }
 
 async function walkDrop(run: OperationRun, sweep: SweepState): Promise<void> {
@@ -120,24 +141,23 @@ async function walkDrop(run: OperationRun, sweep: SweepState): Promise<void> {
       ...moveOf(run),
       collection,
       cursor: sweep.cursor,
-      absentIsDeleted: state.proven.includes(collection),
+      absentIsDeleted: state.provenCollections.includes(collection),
       settleMs: run.timings.settleMs,
     };
-    const result = noteLateWrites(
-      run,
+    const result = run.waits.noted(
       await run.persist(`dropping ${collection} from the donors`, () =>
         run.activities.points(`drop the moved part of ${collection} from its donors`).dropSegment(input),
       ),
     );
     for (const [donor, points] of Object.entries(result.droppedByDonor)) {
-      state.dropped[donor] = (state.dropped[donor] ?? 0) + points;
+      state.droppedByDonor[donor] = (state.droppedByDonor[donor] ?? 0) + points;
     }
     sweep.current = (result.restarted ? 0 : sweep.current) + result.kept;
-    const dropped = sum(Object.values(state.dropped));
+    const dropped = droppedBy(state.droppedByDonor);
     run.pace(dropped, state.progress.pointsDone, dropped);
     sweep.cursor = result.cursor;
     if (result.cursor === null) {
-      state.kept += sweep.current;
+      state.pointsKept += sweep.current;
       endCollection(sweep);
     }
     await run.checkpoint();
@@ -158,15 +178,19 @@ async function walkConfirm(run: OperationRun, sweep: SweepState): Promise<void> 
     const result = await run.persist(`counting ${collection}`, () =>
       run.activities.points(`confirm that no donor holds moved points of ${collection}`).confirmSegment(input),
     );
-    if (result.restarted) sweep.held -= sweep.currentHeld;
+    if (result.restarted) sweep.heldByOwners -= sweep.currentHeld;
     sweep.currentHeld = (result.restarted ? 0 : sweep.currentHeld) + result.heldByOwners;
-    sweep.held += result.heldByOwners;
+    sweep.heldByOwners += result.heldByOwners;
     sweep.current = (result.restarted ? 0 : sweep.current) + result.leftOnDonors;
     sweep.cursor = result.cursor;
     if (result.cursor === null) {
-      sweep.left += sweep.current;
+      sweep.leftOnDonors += sweep.current;
       endCollection(sweep);
     }
     await run.checkpoint();
   }
+}
+
+function droppedBy(byDonor: Readonly<Record<string, number>>): number {
+  return Object.values(byDonor).reduce((total, points) => total + points, 0);
 }

@@ -1,0 +1,75 @@
+/** The steps that only a grow has: what it does with the shards that join. */
+import type { PreflightReport } from '../../contract/move';
+import type { GrowRequest } from '../../contract/requests';
+import type { Shard } from '../../domain/shard-map';
+import type { OperationRun } from '../operation/run';
+import { applyTransition } from '../operation/transition';
+import { count, counted } from '../wording';
+import { prepareCollections } from './collections';
+import { planMove } from './map-changes';
+import { idsOf, moveOf, partiesOf } from './placement';
+import type { MoveContext } from './script';
+import { sweepReceivers } from './sweep';
+
+/** INV-2: the lock first, so that no other operation changes what preflight finds. */
+export async function preflightGrow(context: MoveContext): Promise<string> {
+  const { run, routerUrls } = context;
+  const { state, activities } = run;
+  const { shards, allowNonempty, fromStandby, seenLastScaleAtMs } = context.request as GrowRequest;
+  const { operationId } = state.progress;
+  const seen = seenLastScaleAtMs === undefined ? {} : { seenLastScaleAtMs };
+  const request = { kind: 'grow', shards, fromStandby: fromStandby === true, ...seen } as const;
+  const answer = await applyTransition(run, 'take the lock', { type: 'reserve', operationId, request });
+  const { map } = planMove(context, answer);
+  state.preflight = await activities.preflight(`preflight of ${shards.length} joining`).preflightGrow({
+    joiners: shards,
+    donors: map.shards,
+    routerUrls,
+    allowNonempty,
+    mapVersion: map.version,
+  });
+  return `${counted(state.preflight.collections.length, 'collection')} on ${counted(map.shards.length, 'donor')}`;
+}
+
+export async function prepareJoiners({ run, kind }: MoveContext): Promise<string> {
+  const { collections, created } = await prepareCollections(run, partiesOf(kind, run.state), {});
+  return `${counted(collections.length, 'collection')}, ${created} created on the joiner`;
+}
+
+/** INV-7: the undo of all that a grow puts on its shards. */
+export async function cleanJoiners({ run, kind }: MoveContext, left: string[]): Promise<void> {
+  const { state } = run;
+  // What came before the announcement is known from preflight, or it was not even begun.
+  if (state.move === null || (state.preflight === null && !state.wasAnnounced)) return;
+  const { preflight } = state;
+  if (preflight === null) {
+    await run.part(left, `cleaning shard ${idsOf(state.shards)}`, () => cleanWithCare({ run, kind }, left));
+    return;
+  }
+  for (const joiner of state.shards) {
+    await run.part(left, `cleaning shard ${joiner.id}`, () => cleanJoiner(run, joiner, preflight));
+  }
+}
+
+/** INV-5: a recovery that could learn nothing does not know what the joiner held before, nor whether the donors still have what it holds. */
+async function cleanWithCare({ run, kind }: Pick<MoveContext, 'run' | 'kind'>, left: string[]): Promise<void> {
+  const kept = await sweepReceivers(run, partiesOf(kind, run.state), { absentIsDeleted: false });
+  if (kept === 0) return;
+  left.push(
+    `${count(kept)} points were kept on shard ${idsOf(run.state.shards)}, because the donors do not hold them: look at them before it is used again`,
+  );
+}
+
+async function cleanJoiner(run: OperationRun, joiner: Shard, preflight: PreflightReport): Promise<void> {
+  const index = run.state.shards.indexOf(joiner);
+  const collectionsBefore = preflight.collectionsBefore[index] ?? [];
+  const nonemptyBefore = preflight.nonemptyBefore[index] ?? [];
+  const input = { ...moveOf(run), joiner, collectionsBefore, nonemptyBefore };
+  const what = `remove from shard ${joiner.id} what this operation put there`;
+  for (let done = false; !done;) {
+    const result = run.waits.noted(
+      await run.persist(`cleaning shard ${joiner.id}`, () => run.activities.points(what).cleanJoiner(input)),
+    );
+    done = result.done;
+  }
+}

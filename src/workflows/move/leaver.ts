@@ -1,0 +1,61 @@
+/** The steps that only a drain has: what it does with the shard that leaves. */
+import type { DrainRequest } from '../../contract/requests';
+import { applyTransition } from '../operation/transition';
+import { count, counted } from '../wording';
+import { planMove } from './map-changes';
+import { idsOf, partiesOf, plannedMove } from './placement';
+import type { MoveContext } from './script';
+import { sweepReceivers } from './sweep';
+
+/** INV-2: the lock first, so that no other operation changes what preflight finds. */
+export async function preflightDrain(context: MoveContext): Promise<string> {
+  const { run, routerUrls } = context;
+  const { state, activities } = run;
+  const { shardId } = context.request as DrainRequest;
+  const { operationId } = state.progress;
+  const request = { kind: 'drain', shardId } as const;
+  const answer = await applyTransition(run, 'take the lock', { type: 'reserve', operationId, request });
+  const { map } = planMove(context, answer);
+  const found = await activities
+    .preflight(`preflight of the drain of shard ${shardId}`)
+    .preflightDrain({ ...plannedMove('drain', map, state.shards), routerUrls, mapVersion: map.version });
+  const rows = `${count(found.rowsRead)} rows looked at, all where they belong`;
+  return `${counted(found.collections, 'collection')} on ${counted(map.shards.length, 'shard')}; ${rows}`;
+}
+
+/** Nothing stays that a re-added shard could bring back: copies of points that others own, and the collections themselves. */
+export async function emptyLeaver({ run }: MoveContext): Promise<string> {
+  const { state } = run;
+  const { move, shards } = state;
+  const [leaver] = shards;
+  if (move === null || leaver === undefined) return 'nothing to do';
+  let [removed, collections] = [0, 0];
+  for (;;) {
+    const result = run.waits.noted(
+      await run.persist(`emptying shard ${leaver.id}`, () =>
+        run.activities
+          .points(`empty shard ${leaver.id}`)
+          .emptyLeaver({ ...move, leaver, settleMs: run.timings.settleMs }),
+      ),
+    );
+    removed += result.removed;
+    collections += result.collectionsDropped;
+    if (result.done) {
+      state.pointsKept = result.kept;
+      state.droppedByDonor[leaver.id] = (state.droppedByDonor[leaver.id] ?? 0) + removed;
+      return `${count(removed)} copies of other shards' points removed, ${collections} collections dropped, ${count(result.kept)} points kept`;
+    }
+  }
+}
+
+/** INV-7: the undo of all that a drain puts on the other shards. */
+export async function removeCopies({ run, kind }: MoveContext, left: string[]): Promise<void> {
+  const { state } = run;
+  // Not announced: no copy of ours is anywhere, and what lies in the slice on another shard may be its last one.
+  if (state.move === null || !state.wasAnnounced) return;
+  const kept = await sweepReceivers(run, partiesOf(kind, state), { absentIsDeleted: true });
+  if (kept === 0) return;
+  left.push(
+    `${count(kept)} copies were kept on the other shards, because shard ${idsOf(state.shards)} does not hold these points: POST /cluster/check says more`,
+  );
+}

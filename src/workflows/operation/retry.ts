@@ -1,0 +1,87 @@
+/** How an operation repeats a step that fails. Temporal has retried a blip before; what comes here lasts, and has a reason. */
+import { ActivityFailure, ApplicationFailure, isCancellation, sleep } from '@temporalio/workflow';
+import type { OperationState } from '../../contract/operation-state';
+import type { Timings } from '../../domain/limits';
+import { nowMs } from '../clock';
+import { describeFailure, type StepFailure } from './step-failure';
+import type { Waits } from './waits';
+
+/** A step fails with one of these when its operation is over, or was taken over. */
+const WITHOUT_THE_LOCK: readonly string[] = ['NotLockHolder', 'OperationEnded'];
+
+/** `forever`: the step depends on the cluster workflow alone, and is tried until it succeeds. */
+export type Patience = 'limited' | 'forever';
+
+/** What a retry needs of the run that it belongs to. */
+export interface Retrying {
+  readonly state: OperationState;
+  readonly timings: Timings;
+  readonly waits: Waits;
+  /** True in a row after the flip that may be abandoned with its leaver. */
+  readonly canAbandonLeaver: boolean;
+  checkpoint(): Promise<void>;
+}
+
+/**
+ * Runs a step until it succeeds, and shows the reason while it waits.
+ * Before the flip a step ends the operation when only a person can help, or when it fails for longer than `patienceMs`; the undo follows.
+ * After the flip, and with `forever`, the step is tried until it succeeds.
+ */
+export async function persist<T>(
+  retrying: Retrying,
+  what: string,
+  step: () => Promise<T>,
+  patience: Patience,
+): Promise<T> {
+  const { timings, waits, state } = retrying;
+  let sinceMs: number | null = null;
+  let pauseMs = timings.retryFirstMs;
+  for (;;) {
+    try {
+      const result = await step();
+      waits.end(what);
+      return result;
+    } catch (error) {
+      if (!(error instanceof ActivityFailure)) throw error;
+      const failure = describeFailure(error, timings);
+      waits.expectLateWrites(failure.lateWritesUntilMs);
+      if (isCancellation(error)) throw error;
+      sinceMs ??= nowMs();
+      state.progress.failedAttempts += 1;
+      refuseIfHopeless(retrying, failure);
+      refuseIfTooLong(retrying, { what, failure, patience, sinceMs });
+      waits.begin(what, {
+        reason: `${what}: ${failure.message}`,
+        endsWhen: failure.waitingHelps
+          ? 'the next try succeeds'
+          : 'a person has mended what the message names; it is tried again by itself',
+        sinceMs,
+      });
+      await sleep(pauseMs);
+      pauseMs = Math.min(pauseMs * 2, timings.retryMaxMs);
+      // After the flip nothing else is under way, and a wait may last for days.
+      if (state.progress.pointOfNoReturnPassed) await retrying.checkpoint();
+    }
+  }
+}
+
+/** Without the lock nothing has flipped and nothing can: that ends it on either side of the flip. */
+function refuseIfHopeless({ state }: Retrying, failure: StepFailure): void {
+  if (failure.waitingHelps) return;
+  if (state.progress.pointOfNoReturnPassed && !WITHOUT_THE_LOCK.includes(failure.type)) return;
+  throw ApplicationFailure.nonRetryable(failure.message, failure.type);
+}
+
+function refuseIfTooLong(
+  { state, timings, canAbandonLeaver }: Retrying,
+  about: { what: string; failure: StepFailure; patience: Patience; sinceMs: number },
+): void {
+  const { what, failure, patience, sinceMs } = about;
+  const isBounded = patience === 'limited' && (!state.progress.pointOfNoReturnPassed || canAbandonLeaver);
+  const failedForMs = nowMs() - sinceMs;
+  if (!isBounded || failedForMs <= timings.patienceMs) return;
+  throw ApplicationFailure.nonRetryable(
+    `${what} failed for ${Math.round(failedForMs / 1000)} s, longer than this operation waits for it: ${failure.message}`,
+    'PatienceExhausted',
+  );
+}

@@ -1,0 +1,66 @@
+/**
+ * INV-9: everything that an operation waits for is shown here, so that it says for what, since when, and what would end the wait.
+ * Also knows until when a write of an attempt that is over may still reach a shard.
+ */
+import { sleep } from '@temporalio/workflow';
+import type { MayWriteLate } from '../../contract/move';
+import type { OperationState } from '../../contract/operation-state';
+import type { Waiting } from '../../domain/progress';
+import { nowMs } from '../clock';
+
+export class Waits {
+  private readonly state: OperationState;
+  private readonly show: () => void;
+  /** What waits now, by what it waits for. A wait of an earlier run begins again with its step. */
+  private readonly waits = new Map<string, Waiting>();
+
+  constructor(state: OperationState, show: () => void) {
+    this.state = state;
+    this.show = show;
+  }
+
+  /** Several lanes may wait at once, each for something of its own (`what`): the longest wait is shown. */
+  begin(what: string, waiting: Waiting): void {
+    this.waits.set(what, waiting);
+    this.showLongest();
+  }
+
+  end(what: string): void {
+    if (this.waits.delete(what)) this.showLongest();
+  }
+
+  endAll(): void {
+    this.waits.clear();
+    this.state.progress.waiting = null;
+  }
+
+  /** Waits for a moment (ms since the epoch), and says so. */
+  async until(momentMs: number, reason: string): Promise<void> {
+    const remainingMs = momentMs - nowMs();
+    if (remainingMs <= 0) return;
+    this.begin(reason, { reason, endsWhen: `${new Date(momentMs).toISOString()} has passed`, sinceMs: nowMs() });
+    await sleep(remainingMs);
+    this.end(reason);
+  }
+
+  /** A write that may still be under way must be over before a pass may allow the flip, and before the lock is given back. */
+  expectLateWrites(untilMs: number): void {
+    if (untilMs > this.state.lateWritesUntilMs) this.state.lateWritesUntilMs = untilMs;
+  }
+
+  /** The same, told by the result of an activity that writes to shards. */
+  noted<T extends MayWriteLate>(result: T): T {
+    this.expectLateWrites(result.lateWritesUntilMs);
+    return result;
+  }
+
+  async forLateWrites(): Promise<void> {
+    await this.until(this.state.lateWritesUntilMs, 'an earlier attempt of a step may still be writing to a shard');
+  }
+
+  showLongest(): void {
+    const [longest] = [...this.waits.values()].sort((a, b) => a.sinceMs - b.sinceMs);
+    this.state.progress.waiting = longest ?? null;
+    this.show();
+  }
+}
