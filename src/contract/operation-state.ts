@@ -115,6 +115,8 @@ export interface RepairState {
   removedByHolder: Readonly<Record<Holder, number>>;
 }
 
+type Renamed = 'provenCollections' | 'droppedByDonor' | 'pointsKept' | 'sweep';
+
 /** A state as release 0.2 wrote it, under the names of that release. It lives in histories, and in runs that go on under this one. */
 interface StateOf02 {
   readonly proven?: readonly string[];
@@ -125,13 +127,12 @@ interface StateOf02 {
 
 /** Reads a state that an earlier run has carried over, or that an operation told its recovery, of this release or of 0.2. */
 export function readCarried(carried: OperationState): OperationState {
-  const { proven, dropped, kept, sweep, ...rest } = carried as Omit<OperationState, 'sweep'> & StateOf02;
+  const { proven, dropped, kept, sweep, ...rest } = carried as Omit<OperationState, Renamed> & StateOf02;
+  const renamed = { provenCollections: proven, droppedByDonor: dropped, pointsKept: kept };
   const { left, held, ...sweeping } = sweep ?? {};
   return {
+    ...renamed,
     ...rest,
-    provenCollections: rest.provenCollections ?? proven,
-    droppedByDonor: rest.droppedByDonor ?? dropped,
-    pointsKept: rest.pointsKept ?? kept,
     sweep: sweep === null ? null : { leftOnDonors: left, heldByOwners: held, ...sweeping },
   } as OperationState;
 }

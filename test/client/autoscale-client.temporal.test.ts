@@ -19,7 +19,7 @@ afterAll(async () => {
   await temporal.stop();
 });
 beforeEach(async () => {
-  cluster = await ClusterFixture.start(temporal, `gateway${++number}`, 40);
+  cluster = await ClusterFixture.start(temporal, `gateway${++number}`, { points: 40 });
 });
 afterEach(async () => {
   await temporal.client.schedule

@@ -15,6 +15,7 @@ import { publishedPart } from '../../src/domain/witnessed';
 import { cancelUpdate, publishUpdate, transitionUpdate } from '../../src/contract/messages';
 import { evaluationWorkflowId, PUBLISHED_WORKFLOW, publishedWorkflowId, taskQueue } from '../../src/contract/ids';
 import { ClusterFixture, startTemporal, type TemporalForTests } from '../support/cluster-fixture';
+import { PrivateTemporal } from '../support/temporal';
 
 const RELEASE = '0.2';
 const SLOW = { kind: 'slow', ms: 1_500 } as const;
@@ -50,7 +51,7 @@ async function withCluster(
   name: string,
   work: (cluster: ClusterFixture) => Promise<void>,
 ): Promise<void> {
-  const cluster = await ClusterFixture.start(temporal, name, 300);
+  const cluster = await ClusterFixture.start(temporal, name, { points: 300 });
   try {
     await work(cluster);
   } finally {
@@ -59,7 +60,8 @@ async function withCluster(
 }
 
 async function main(): Promise<void> {
-  const temporal = await startTemporal();
+  const server = await PrivateTemporal.start();
+  const temporal = await startTemporal(server);
   await withCluster(temporal, 'succeeded', async (cluster) => {
     await cluster.announce('a');
     await ended(cluster.operation('a'));
@@ -86,7 +88,7 @@ async function main(): Promise<void> {
     const { runId } = await cluster.operation('a').describe();
     await ended(cluster.operation('a'));
     await save(cluster.operation('a'), 'grow-continued-last-run');
-    const first = temporal.client.workflow.getHandle('grow/waiting/a', runId);
+    const first = temporal.client.workflow.getHandle(cluster.operation('a').workflowId, runId);
     await save(first, 'grow-continued-first-run');
   });
   await withCluster(temporal, 'shrinking', async (cluster) => {
@@ -156,6 +158,7 @@ async function main(): Promise<void> {
     await save(handle, 'published');
   });
   await temporal.stop();
+  await server.dispose();
 }
 
 void main().then(

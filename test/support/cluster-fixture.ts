@@ -2,11 +2,15 @@
  * A cluster for workflow tests: a real Temporal dev server, a real worker with the real activities in this process, and shards in
  * this process that can be made to fail. One Temporal server and one workflow bundle serve a whole test file.
  */
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { IllegalStateError } from '@temporalio/common';
-import { Client, Connection, WithStartWorkflowOperation, type WorkflowHandle } from '@temporalio/client';
+import { randomUUID } from 'node:crypto';
+import { ApplicationFailure, IllegalStateError } from '@temporalio/common';
+import {
+  Client,
+  Connection,
+  WithStartWorkflowOperation,
+  WorkflowUpdateFailedError,
+  type WorkflowHandle,
+} from '@temporalio/client';
 import { bundleWorkflowCode, DefaultLogger, NativeConnection, Runtime, Worker } from '@temporalio/worker';
 import pino from 'pino';
 import { createActivities } from '../../src/activities';
@@ -17,9 +21,7 @@ import type { OperationProgress, Phase } from '../../src/domain/progress';
 import { placementSpec, type ShardMap } from '../../src/domain/shard-map';
 import { recoverDeadLock } from '../../src/client/abandoned-lock';
 import type { LockLook } from '../../src/contract/evaluation-activities';
-import { startDevServer, type DevServer } from '../../src/temporal/dev-server/dev-server';
 import { operationStartOptions } from '../../src/client/start-operation';
-import { locateTemporalCli } from '../../src/temporal/dev-server/temporal-cli';
 import {
   ANNOUNCED_UPDATE_ID,
   announcedUpdate,
@@ -33,6 +35,7 @@ import {
 import type { AnnouncedAnswer, OperationRequest } from '../../src/contract/requests';
 import { CLUSTER_WORKFLOW, clusterWorkflowId, operationWorkflowId, taskQueue } from '../../src/contract/ids';
 import { SHARD_KEY, startShard, type InProcessShard } from './in-process-shard';
+import { sharedTemporal, type TemporalTarget } from './temporal';
 import { waitFor } from './wait-for';
 
 /** Everything short, so that a test waits for facts and not for patience. */
@@ -50,7 +53,6 @@ export const FAST: Timings = {
 };
 
 export interface TemporalForTests {
-  readonly server: DevServer;
   readonly connection: Connection;
   readonly native: NativeConnection;
   readonly client: Client;
@@ -58,25 +60,17 @@ export interface TemporalForTests {
   stop(): Promise<void>;
 }
 
-export async function startTemporal(): Promise<TemporalForTests> {
+/** Connections to a Temporal server, by default the one that all test files share, and the workflows, bundled once per file. */
+export async function startTemporal(target: TemporalTarget | null = null): Promise<TemporalForTests> {
   Runtime.install({ logger: new DefaultLogger('ERROR') });
-  const folder = mkdtempSync(join(tmpdir(), 'coordinator-workflows-'));
-  const cli = await locateTemporalCli({ report: () => undefined });
-  const server = await startDevServer({
-    cli,
-    dbFile: join(folder, 'temporal.db'),
-    port: 0,
-    uiPort: null,
-    namespace: 'default',
-  });
-  const connection = await Connection.connect({ address: server.address });
-  const native = await NativeConnection.connect({ address: server.address });
+  const { address } = target ?? (await sharedTemporal());
+  const connection = await Connection.connect({ address });
+  const native = await NativeConnection.connect({ address });
   const bundle = await bundleWorkflowCode({
     workflowsPath: require.resolve('../../src/workflows'),
     logger: new DefaultLogger('ERROR'),
   });
   return {
-    server,
     connection,
     native,
     client: new Client({ connection }),
@@ -84,10 +78,18 @@ export async function startTemporal(): Promise<TemporalForTests> {
     stop: async () => {
       await connection.close();
       await native.close();
-      await server.stop();
-      rmSync(folder, { recursive: true, force: true });
     },
   };
+}
+
+type Activities = ReturnType<typeof createActivities>;
+
+export interface FixtureOptions {
+  readonly points: number;
+  /** How many shards the cluster begins with. */
+  readonly shards?: number;
+  /** Stands between a worker and its activities. */
+  readonly wrap?: (activities: Activities) => Activities;
 }
 
 export class ClusterFixture {
@@ -98,21 +100,26 @@ export class ClusterFixture {
   private worker: Worker | null = null;
   private running: Promise<void> | null = null;
 
-  constructor(temporal: TemporalForTests, name: string) {
+  private readonly wrap: (activities: Activities) => Activities;
+
+  constructor(temporal: TemporalForTests, label: string, wrap: FixtureOptions['wrap'] = (activities) => activities) {
     this.temporal = temporal;
-    this.name = name;
+    // The server is shared, so a name must be nobody else's.
+    this.name = `${label}-${randomUUID().slice(0, 8)}`;
+    this.wrap = wrap;
   }
 
-  /** Two donors (or more) holding `points` points of the collection `docs` where they belong, an empty joiner, a worker. */
-  static async start(temporal: TemporalForTests, name: string, points: number, shards = 2): Promise<ClusterFixture> {
-    const fixture = new ClusterFixture(temporal, name);
+  /** Two donors (or more) holding points of the collection `docs` where they belong, an empty joiner, a worker. */
+  static async start(temporal: TemporalForTests, label: string, options: FixtureOptions): Promise<ClusterFixture> {
+    const { points, shards = 2, wrap } = options;
+    const fixture = new ClusterFixture(temporal, label, wrap);
     for (let n = 0; n < shards; n++) fixture.donors.push(await startShard());
     fixture.joiner = await startShard();
     fixture.fill('docs', points);
     await temporal.client.workflow.start(CLUSTER_WORKFLOW, {
-      workflowId: clusterWorkflowId(name),
-      taskQueue: taskQueue(name),
-      args: [{ cluster: name, state: seedState(fixture.donors.map((shard) => fixture.address(shard))) }],
+      workflowId: clusterWorkflowId(fixture.name),
+      taskQueue: taskQueue(fixture.name),
+      args: [{ cluster: fixture.name, state: seedState(fixture.donors.map((shard) => fixture.address(shard))) }],
     });
     await fixture.startWorker();
     return fixture;
@@ -120,7 +127,7 @@ export class ClusterFixture {
 
   async startWorker(): Promise<void> {
     const { native, client, bundle } = this.temporal;
-    const activities = createActivities({ shardKey: SHARD_KEY, client, logger: pino({ level: 'silent' }) });
+    const activities = this.wrap(createActivities({ shardKey: SHARD_KEY, client, logger: pino({ level: 'silent' }) }));
     this.worker = await Worker.create({
       connection: native,
       taskQueue: taskQueue(this.name),
@@ -142,6 +149,14 @@ export class ClusterFixture {
       // The SDK's own bookkeeping, seen on a busy machine when activities are cut off: the worker is gone all the same.
       if (!(error instanceof IllegalStateError)) throw error;
     }
+  }
+
+  /** What a worker leaves that is killed: no task is answered, and what its activities do goes on for a moment. */
+  async killWorker(): Promise<void> {
+    const { worker, running } = this;
+    this.worker = null;
+    if (worker?.getState() === 'RUNNING') worker.shutdown();
+    await running?.catch(() => undefined);
   }
 
   async stop(): Promise<void> {
@@ -252,4 +267,16 @@ export class ClusterFixture {
 /** Numbers in it that a detour over JavaScript's would change. */
 export function pointJson(id: string, version: number): string {
   return `{"id":${JSON.stringify(id)},"vector":[${version}.5,1.0,0.1,-0.25],"payload":{"v":${version},"big":9007199254740993,"one":1.0}}`;
+}
+
+/** The type of the refusal that a start or a message is answered with. */
+export async function refusalOf(work: Promise<unknown>): Promise<string> {
+  try {
+    await work;
+  } catch (error) {
+    if (error instanceof WorkflowUpdateFailedError && error.cause instanceof ApplicationFailure)
+      return error.cause.type ?? '';
+    throw error;
+  }
+  return 'not refused';
 }

@@ -1,25 +1,15 @@
 import { WorkflowExecutionAlreadyStartedError, WorkflowFailedError } from '@temporalio/client';
 import { announcedQuery, cancelUpdate, transitionUpdate } from '../../src/contract/messages';
 import type { ClusterAnswer } from '../../src/contract/cluster';
+import { useCluster } from '../support/use-cluster';
 import { waitFor } from '../support/wait-for';
-import { ClusterFixture, startTemporal, type TemporalForTests } from '../support/cluster-fixture';
+import { type ClusterFixture } from '../support/cluster-fixture';
 
 const POINTS = 600;
-let temporal: TemporalForTests;
 let cluster: ClusterFixture;
-let number = 0;
 
-beforeAll(async () => {
-  temporal = await startTemporal();
-});
-afterAll(async () => {
-  await temporal.stop();
-});
-beforeEach(async () => {
-  cluster = await ClusterFixture.start(temporal, `c${++number}`, POINTS);
-});
-afterEach(async () => {
-  await cluster.stop();
+useCluster('continued', { points: POINTS }, (started) => {
+  cluster = started;
 });
 
 const runIdOf = async (key: string): Promise<string> => (await cluster.operation(key).describe()).runId;

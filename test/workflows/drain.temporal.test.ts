@@ -1,60 +1,28 @@
-import { WorkflowUpdateFailedError } from '@temporalio/client';
-import { ApplicationFailure } from '@temporalio/common';
 import { PlacementPlan } from '../../src/domain/placement-plan';
-import { cancelUpdate, transitionUpdate } from '../../src/contract/messages';
+import { transitionUpdate } from '../../src/contract/messages';
 import type { InProcessShard } from '../support/in-process-shard';
 import type { Fault, FaultMatch } from '../support/shard-faults';
+import { useCluster } from '../support/use-cluster';
 import { waitFor } from '../support/wait-for';
-import { ClusterFixture, FAST, pointJson, startTemporal, type TemporalForTests } from '../support/cluster-fixture';
+import { type ClusterFixture, FAST, pointJson, refusalOf } from '../support/cluster-fixture';
 
 const POINTS = 3_000;
 /** The shard that leaves, of three. */
 const LEAVER = 1;
-let temporal: TemporalForTests;
 let cluster: ClusterFixture;
 let leaver: InProcessShard;
-let number = 0;
 
-beforeAll(async () => {
-  temporal = await startTemporal();
-});
-afterAll(async () => {
-  await temporal.stop();
-});
-beforeEach(async () => {
-  cluster = await ClusterFixture.start(temporal, `d${++number}`, POINTS, 3);
+useCluster('drain', { points: POINTS, shards: 3 }, (started) => {
+  cluster = started;
   leaver = cluster.donors[LEAVER]!;
 });
-afterEach(async () => {
-  await cluster.stop();
-});
 
-const refusal = async (work: Promise<unknown>): Promise<string> => {
-  try {
-    await work;
-  } catch (error) {
-    if (error instanceof WorkflowUpdateFailedError && error.cause instanceof ApplicationFailure)
-      return error.cause.type ?? '';
-    throw error;
-  }
-  return 'not refused';
-};
 const contents = () =>
   new Map(cluster.donors.flatMap((shard) => shard.ids('docs').map((id) => [id, shard.get('docs', id)] as const)));
 
 async function expectGone(): Promise<void> {
   expect(await cluster.map()).toMatchObject({ version: 2, shards: [{ id: 0 }, { id: 2 }], leaving: [] });
   expect(leaver.collections()).toEqual([]);
-  expect(await cluster.misplaced('docs')).toEqual([]);
-}
-
-/** As before, but for the version: nothing lost, and no copy left anywhere (INV-7). */
-async function expectUndone(before: Map<string, unknown>): Promise<void> {
-  const state = await cluster.state();
-  expect(state.lock).toBeNull();
-  expect(state.map).toMatchObject({ shards: [{ id: 0 }, { id: 1 }, { id: 2 }], leaving: [], joining: [] });
-  expect(cluster.allIds('docs')).toHaveLength(before.size);
-  expect(contents()).toEqual(before);
   expect(await cluster.misplaced('docs')).toEqual([]);
 }
 
@@ -144,9 +112,9 @@ describe('a drain', () => {
 
 describe('a drain that cannot be', () => {
   it('is refused for an unknown shard, beside another operation, and while a destination is down', async () => {
-    expect(await refusal(cluster.announceDrain('a', 7))).toBe('UnknownShard');
+    expect(await refusalOf(cluster.announceDrain('a', 7))).toBe('UnknownShard');
     await cluster.donors[2]!.stop();
-    expect(await refusal(cluster.announceDrain('b', LEAVER))).toBe('DonorUnreachable');
+    expect(await refusalOf(cluster.announceDrain('b', LEAVER))).toBe('DonorUnreachable');
     const state = await cluster.state();
     expect(state).toMatchObject({ lock: null, map: { version: 0 } });
     expect(state.operations).toMatchObject([{ operationId: 'drain-b', end: 'refused' }]);
@@ -159,41 +127,9 @@ describe('a drain that cannot be', () => {
     const change = { change: 'add', shard: cluster.address(added) } as const;
     await cluster.cluster.executeUpdate(transitionUpdate, { args: [{ type: 'changeByHand', change, key: null }] });
     const before = contents();
-    expect(await refusal(cluster.announceDrain('a', 3))).toBe('MisplacedPoints');
+    expect(await refusalOf(cluster.announceDrain('a', 3))).toBe('MisplacedPoints');
     expect(contents()).toEqual(before);
     expect(await cluster.state()).toMatchObject({ lock: null, map: { version: 1 } });
-  });
-});
-
-describe('a cancelled drain', () => {
-  it.each(['await-routers', 'copy', 'warm-up', 'reconcile'] as const)(
-    'in phase %s leaves its shard an owner, nothing lost, and no copy behind',
-    async (phase) => {
-      const before = contents();
-      const path = { 'await-routers': /./, copy: /fetch/, 'warm-up': /query/, reconcile: /fetch/ }[phase];
-      const timings = phase === 'await-routers' ? { ...FAST, graceMs: 3_000 } : FAST;
-      if (phase !== 'await-routers') {
-        const slow = phase === 'warm-up' ? cluster.donors : [leaver];
-        for (const shard of slow) shard.faults.add({ match: { path }, fault: { kind: 'slow', ms: 400 } });
-      }
-      await cluster.announceDrain('a', LEAVER, { timings });
-      await cluster.inPhase('a', phase, 'drain');
-      await cluster.operation('a', 'drain').executeUpdate(cancelUpdate, { args: [{ reason: 'a test' }] });
-      for (const shard of cluster.donors) shard.faults.clear();
-      await expect(cluster.operation('a', 'drain').result()).rejects.toThrow();
-      await expectUndone(before);
-      expect((await cluster.state()).operations[0]).toMatchObject({ end: 'cancelled' });
-    },
-  );
-
-  it('after the flip is refused, and the drain goes on to its end', async () => {
-    leaver.faults.add({ match: { method: 'DELETE' }, fault: { kind: 'slow', ms: 500 } });
-    await cluster.announceDrain('a', LEAVER);
-    await waitFor('the flip', async () => (await cluster.progress('a', 'drain')).pointOfNoReturnPassed);
-    const cancel = cluster.operation('a', 'drain').executeUpdate(cancelUpdate, { args: [{ reason: 'late' }] });
-    expect(await refusal(cancel)).toBe('PointOfNoReturnPassed');
-    await cluster.operation('a', 'drain').result();
-    await expectGone();
   });
 });
 

@@ -23,7 +23,7 @@ afterAll(async () => {
   await temporal.stop();
 });
 beforeEach(async () => {
-  cluster = await ClusterFixture.start(temporal, `auto${++number}`, POINTS);
+  cluster = await ClusterFixture.start(temporal, `auto${++number}`, { points: POINTS });
 });
 afterEach(async () => {
   await cluster.stop();

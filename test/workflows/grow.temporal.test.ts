@@ -1,39 +1,17 @@
-import { WorkflowFailedError, WorkflowUpdateFailedError } from '@temporalio/client';
-import { ApplicationFailure } from '@temporalio/common';
+import { WorkflowFailedError } from '@temporalio/client';
 import type { Fault, FaultMatch } from '../support/shard-faults';
 import { PlacementPlan } from '../../src/domain/placement-plan';
-import { cancelUpdate, transitionUpdate } from '../../src/contract/messages';
+import { transitionUpdate } from '../../src/contract/messages';
+import { useCluster } from '../support/use-cluster';
 import { waitFor } from '../support/wait-for';
-import { ClusterFixture, FAST, pointJson, startTemporal, type TemporalForTests } from '../support/cluster-fixture';
+import { type ClusterFixture, FAST, pointJson, refusalOf } from '../support/cluster-fixture';
 
 const POINTS = 3_000;
-let temporal: TemporalForTests;
 let cluster: ClusterFixture;
-let number = 0;
 
-beforeAll(async () => {
-  temporal = await startTemporal();
+useCluster('grow', { points: POINTS }, (started) => {
+  cluster = started;
 });
-afterAll(async () => {
-  await temporal.stop();
-});
-beforeEach(async () => {
-  cluster = await ClusterFixture.start(temporal, `t${++number}`, POINTS);
-});
-afterEach(async () => {
-  await cluster.stop();
-});
-
-const refusal = async (work: Promise<unknown>): Promise<string> => {
-  try {
-    await work;
-  } catch (error) {
-    if (error instanceof WorkflowUpdateFailedError && error.cause instanceof ApplicationFailure)
-      return error.cause.type ?? '';
-    throw error;
-  }
-  return 'not refused';
-};
 
 /** The cluster is as before, but for the version, and the joiner holds nothing (INV-7). */
 async function expectUndone(versionAtLeast: number): Promise<void> {
@@ -74,7 +52,7 @@ describe('a grow', () => {
   it('is refused while another one runs, and the first goes on', async () => {
     cluster.donors[0]?.faults.add({ match: { method: 'POST', path: /fetch/ }, fault: { kind: 'slow', ms: 300 } });
     await cluster.announce('a');
-    expect(await refusal(cluster.announce('b'))).toBe('OperationInProgress');
+    expect(await refusalOf(cluster.announce('b'))).toBe('OperationInProgress');
     await cluster.operation('a').result();
     expect(await cluster.misplaced('docs')).toEqual([]);
   });
@@ -266,7 +244,7 @@ describe('a grow that cannot go on before the flip', () => {
     ['donor', 'DonorUnreachable', async () => cluster.donors[1]?.stop()],
   ])('is refused while the %s is down, and changes nothing', async (_who, code, breakIt) => {
     await breakIt();
-    expect(await refusal(cluster.announce('a'))).toBe(code);
+    expect(await refusalOf(cluster.announce('a'))).toBe(code);
     expect((await cluster.map()).version).toBe(0);
     expect((await cluster.state()).lock).toBeNull();
     if (code === 'JoinerUnreachable') await cluster.joiner.restart();
@@ -304,84 +282,22 @@ describe('a grow that cannot go on before the flip', () => {
     await cluster.operation('a').result();
     expect(await cluster.misplaced('docs')).toEqual([]);
   });
-
-  it('is undone when a person would have to act', async () => {
-    await cluster.announce('a', { timings: { ...FAST, graceMs: 1_500 } });
-    cluster.joiner.faults.add({ match: { method: 'POST', path: /points/ }, fault: { kind: 'status', status: 403 } });
-    await expect(cluster.operation('a').result()).rejects.toThrow(WorkflowFailedError);
-    await expectUndone(2);
-  });
 });
 
 describe('a cancel', () => {
-  it.each(['await-routers', 'copy', 'reconcile', 'warm-up'] as const)(
-    'in phase %s is undone completely',
-    async (phase) => {
-      const hold = holdPhase(phase);
-      await cluster.announce('a', { timings: { ...FAST, graceMs: phase === 'await-routers' ? 3_000 : 0 } });
-      await cluster.inPhase('a', phase);
-      await hold.reached();
-      await cluster.operation('a').executeUpdate(cancelUpdate, { args: [{ reason: 'a test' }] });
-      hold.release();
-      await expect(cluster.operation('a').result()).rejects.toThrow(WorkflowFailedError);
-      await expectUndone(2);
-      expect((await cluster.state()).operations[0]).toMatchObject({ end: 'cancelled' });
-    },
-    60_000,
-  );
-
   it('from the Web UI is undone completely too, and shows as cancelled', async () => {
-    const hold = holdPhase('copy');
+    let release = (): void => undefined;
+    const released = new Promise<void>((resolve) => (release = resolve));
+    const held = cluster.joiner.faults.add({
+      match: { method: 'POST', path: /points/ },
+      fault: { kind: 'before', run: () => released },
+    });
     await cluster.announce('a');
-    await hold.reached();
+    await held.struck;
     await cluster.operation('a').cancel();
-    hold.release();
+    release();
     await expect(cluster.operation('a').result()).rejects.toThrow(WorkflowFailedError);
     expect((await cluster.operation('a').describe()).status.name).toBe('CANCELLED');
     await expectUndone(2);
-  });
-
-  it('after the flip is refused, and the grow goes on to its end', async () => {
-    cluster.donors[0]?.faults.add({ match: { method: 'DELETE', path: /points/ }, fault: { kind: 'slow', ms: 1_000 } });
-    await cluster.announce('a');
-    await cluster.inPhase('a', 'drop');
-    const cancel = cluster.operation('a').executeUpdate(cancelUpdate, { args: [{ reason: 'too late' }] });
-    expect(await refusal(cancel)).toBe('PointOfNoReturnPassed');
-    await cluster.operation('a').cancel();
-    await cluster.operation('a').result();
-    expect(await cluster.misplaced('docs')).toEqual([]);
-    expect((await cluster.map()).shards).toHaveLength(3);
-  });
-
-  /** Holds the requests of one phase back, so that a cancel surely finds it at work. */
-  function holdPhase(phase: string): { reached: () => Promise<void>; release: () => void } {
-    let release = (): void => undefined;
-    const released = new Promise<void>((resolve) => (release = resolve));
-    const fault: Fault = { kind: 'before', run: () => released };
-    const matches: Record<string, [FaultMatch, Fault]> = {
-      copy: [{ method: 'POST', path: /points/ }, fault],
-      reconcile: [{ method: 'POST', path: /fetch/ }, fault],
-      // Searches that fail build no index: the warm-up tries again for as long as it may.
-      'warm-up': [
-        { method: 'POST', path: /query/ },
-        { kind: 'status', status: 500 },
-      ],
-    };
-    const spec = matches[phase];
-    if (spec === undefined) return { reached: () => Promise.resolve(), release };
-    const active = cluster.joiner.faults.add({ match: spec[0], fault: spec[1] });
-    return { reached: () => active.struck, release };
-  }
-});
-
-describe('a worker that dies', () => {
-  it('costs a grow time and nothing else', async () => {
-    cluster.donors[0]?.faults.add({ match: { method: 'POST', path: /fetch/ }, fault: { kind: 'slow', ms: 150 } });
-    await cluster.announce('a');
-    await cluster.inPhase('a', 'copy');
-    await cluster.stopWorker();
-    await cluster.startWorker();
-    await cluster.operation('a').result();
-    expect(await cluster.misplaced('docs')).toEqual([]);
   });
 });

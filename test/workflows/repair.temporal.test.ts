@@ -6,8 +6,9 @@ import { announcedQuery, cancelUpdate, transitionUpdate, type RepairInput } from
 import type { RepairRequest } from '../../src/contract/requests';
 import { startRouter } from '../support/in-process-router';
 import { SHARD_KEY, startShard, type InProcessShard } from '../support/in-process-shard';
+import { useCluster } from '../support/use-cluster';
 import { waitFor } from '../support/wait-for';
-import { ClusterFixture, FAST, pointJson, startTemporal, type TemporalForTests } from '../support/cluster-fixture';
+import { type ClusterFixture, FAST, pointJson } from '../support/cluster-fixture';
 
 const POINTS = 900;
 const SCHEMA = { name: 'docs', dim: 4, metric: 'l2', index: 'hnsw' };
@@ -17,22 +18,13 @@ const DELETING = { method: 'DELETE', path: /points/ };
 /** On a busy machine an attempt that is cut off is tried again, and what it has moved is then found as copies beside equal ones. */
 const PATIENT = { ...FAST, attemptMs: 30_000, heartbeatMs: 10_000 };
 
-let temporal: TemporalForTests;
 let cluster: ClusterFixture;
 let leftovers: InProcessShard[] = [];
-let number = 0;
 
-beforeAll(async () => {
-  temporal = await startTemporal();
-});
-afterAll(async () => {
-  await temporal.stop();
-});
-beforeEach(async () => {
-  cluster = await ClusterFixture.start(temporal, `r${++number}`, POINTS);
+useCluster('repair', { points: POINTS }, (started) => {
+  cluster = started;
 });
 afterEach(async () => {
-  await cluster.stop();
   await Promise.all(leftovers.map((shard) => shard.stop()));
   leftovers = [];
 });

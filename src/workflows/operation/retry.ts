@@ -50,7 +50,7 @@ export async function persist<T>(
       state.progress.failedAttempts += 1;
       refuseIfHopeless(retrying, failure);
       refuseIfTooLong(retrying, { what, failure, patience, sinceMs });
-      waits.begin(what, {
+      waits.beginFailing(what, {
         reason: `${what}: ${failure.message}`,
         endsWhen: failure.waitingHelps
           ? 'the next try succeeds'

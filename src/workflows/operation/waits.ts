@@ -8,11 +8,16 @@ import type { OperationState } from '../../contract/operation-state';
 import type { Waiting } from '../../domain/progress';
 import { nowMs } from '../clock';
 
+interface Wait {
+  readonly waiting: Waiting;
+  readonly isFailure: boolean;
+}
+
 export class Waits {
   private readonly state: OperationState;
   private readonly show: () => void;
   /** What waits now, by what it waits for. A wait of an earlier run begins again with its step. */
-  private readonly waits = new Map<string, Waiting>();
+  private readonly waits = new Map<string, Wait>();
 
   constructor(state: OperationState, show: () => void) {
     this.state = state;
@@ -21,7 +26,13 @@ export class Waits {
 
   /** Several lanes may wait at once, each for something of its own (`what`): the longest wait is shown. */
   begin(what: string, waiting: Waiting): void {
-    this.waits.set(what, waiting);
+    this.waits.set(what, { waiting, isFailure: false });
+    this.showLongest();
+  }
+
+  /** A wait for a step that fails. It is shown before a wait that was foreseen, which may have begun earlier. */
+  beginFailing(what: string, waiting: Waiting): void {
+    this.waits.set(what, { waiting, isFailure: true });
     this.showLongest();
   }
 
@@ -59,8 +70,10 @@ export class Waits {
   }
 
   showLongest(): void {
-    const [longest] = [...this.waits.values()].sort((a, b) => a.sinceMs - b.sinceMs);
-    this.state.progress.waiting = longest ?? null;
+    const [longest] = [...this.waits.values()].sort(
+      (a, b) => Number(b.isFailure) - Number(a.isFailure) || a.waiting.sinceMs - b.waiting.sinceMs,
+    );
+    this.state.progress.waiting = longest?.waiting ?? null;
     this.show();
   }
 }
