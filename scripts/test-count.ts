@@ -37,3 +37,30 @@ export function sum(counts: readonly Count[]): Count {
 export function lastLine({ passed, failed, skipped }: Count): string {
   return `${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ''}`;
 }
+
+/** One test and how long it took. */
+export interface TestTime {
+  readonly seconds: number;
+  readonly title: string;
+}
+
+interface JestResult {
+  readonly testResults?: readonly {
+    readonly assertionResults?: readonly { readonly fullName?: string; readonly duration?: number | null }[];
+  }[];
+}
+
+/** The slowest tests that `jest --json` wrote of, slowest first. Empty when it left no result. */
+export function slowest(text: string, countMax: number): readonly TestTime[] {
+  let result: JestResult;
+  try {
+    result = JSON.parse(text) as JestResult;
+  } catch {
+    return [];
+  }
+  return (result.testResults ?? [])
+    .flatMap(({ assertionResults = [] }) => assertionResults)
+    .map(({ fullName = '', duration }) => ({ title: fullName, seconds: (duration ?? 0) / 1_000 }))
+    .sort((a, b) => b.seconds - a.seconds)
+    .slice(0, countMax);
+}

@@ -1,40 +1,29 @@
 import type { OperationEnd, OperationKind } from './cluster-state';
 import type { Findings } from './findings';
 
-/** The phases of a grow in their order. */
-export const GROW_PHASES = [
-  'preflight',
-  'prepare',
-  'announce',
-  'await-routers',
-  'copy',
-  'warm-up',
-  'reconcile',
-  'promote',
-  'await-routers-after',
-  'await-index',
-  'drop',
-  'confirm',
-] as const;
-/** The phases of a drain. `warm-up` stands before the flip, because searches lose sight of the leaver with it. */
-export const DRAIN_PHASES = [
-  'preflight',
-  'announce',
-  'await-routers',
-  'copy',
-  'warm-up',
-  'reconcile',
-  'remove',
-  'await-routers-after',
-  'drop',
-  'confirm',
-  'empty',
-] as const;
-/** The phases of a check and of a repair. */
-export const REPAIR_PHASES = ['preflight', 'await-routers', 'collections', 'compare'] as const;
-/** `undo` stands outside of every order, and so does `take-over`, the first one of a recovery. */
+/**
+ * The phases of all operations. The order in which an operation runs through them is its script (workflows/grow.ts, drain.ts, repair.ts).
+ * `undo` and `take-over`, the first phase of a recovery, stand in no script.
+ */
 export type Phase =
-  (typeof GROW_PHASES)[number] | (typeof DRAIN_PHASES)[number] | (typeof REPAIR_PHASES)[number] | 'take-over' | 'undo';
+  | 'preflight'
+  | 'prepare'
+  | 'announce'
+  | 'await-routers'
+  | 'copy'
+  | 'warm-up'
+  | 'reconcile'
+  | 'promote'
+  | 'remove'
+  | 'await-routers-after'
+  | 'await-index'
+  | 'drop'
+  | 'confirm'
+  | 'empty'
+  | 'collections'
+  | 'compare'
+  | 'undo'
+  | 'take-over';
 
 /** INV-9: what an operation waits for, since when, and what would end the wait. Holds no point data and no secret. */
 export interface Waiting {

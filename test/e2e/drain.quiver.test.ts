@@ -1,10 +1,10 @@
 import { describeWithQuiver } from '../support/real-quiver';
 import { sharedTemporal } from '../support/temporal';
 import { ClusterUnderTest } from '../support/cluster-under-test';
-import { expectDrained, expectGrown, expectNothingRefused, expectNothingWrong } from '../support/expectations';
+import { expectDrained, expectNothingRefused, expectNothingWrong } from '../support/expectations';
 
 const TEST_TIMEOUT_MS = 600_000;
-const ROUNDS = 5;
+const ROUNDS = 1;
 
 describeWithQuiver('a cluster that is written to', () => {
   let cluster: ClusterUnderTest;
@@ -16,7 +16,7 @@ describeWithQuiver('a cluster that is written to', () => {
   afterAll(() => cluster.dispose());
 
   test(
-    'loses, revives and misplaces nothing while it grows and is drained ten times in turn by the same machine',
+    'loses, revives and misplaces nothing while it grows by a machine and is drained of it again',
     async () => {
       const ids = new Set<number>();
       for (let round = 0; round < ROUNDS; round++) {
@@ -42,10 +42,6 @@ describeWithQuiver('a cluster that is written to', () => {
       }
       // INV-1: one version more with every change, and none that comes twice.
       expect(cluster.map.versions).toEqual(Array.from({ length: 4 * ROUNDS + 1 }, (_, version) => version));
-      cluster.check.start();
-      await cluster.ends(cluster.grow().operationId);
-      expectNothingWrong(await cluster.verify());
-      await expectGrown(cluster);
     },
     TEST_TIMEOUT_MS,
   );

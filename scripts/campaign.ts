@@ -1,0 +1,59 @@
+/**
+ * `npm run campaign`: every fault in every phase, a soak, and other versions of Node, on real Quiver.
+ *
+ *     npm run campaign -- --seed 7              a part of each table, chosen by the seed
+ *     npm run campaign -- --seed 7 --share 0.2  how large a part (default 0.25)
+ *     npm run campaign -- --shard 1/3           the first third of the files
+ *     npm run campaign -- cancelled -t copy     files and titles, as jest takes them
+ */
+import { randomInt } from 'node:crypto';
+import { parseArguments } from './arguments';
+import { build } from './build';
+import { ROOT } from './run-command';
+import { conclude, jest, stage, tools } from './stages';
+import type { Count } from './test-count';
+
+const BOUND_SECONDS = 2_400;
+const SHARE = '0.25';
+/** What a sample leaves out, because it has no rows to choose from and takes long. */
+const NOT_SAMPLED = ['soak', 'node-versions', 'package'];
+/** Of the sample that CI runs. */
+const CI_SHARE = '0.12';
+
+/** All of it, or the part that `seed` chooses. Tools and build come before it. */
+export async function campaign(
+  sampled: { seed: string; share: string } | null,
+  options: readonly string[],
+): Promise<Count> {
+  if (sampled === null) return jest(['campaign'], options);
+  const { seed, share } = sampled;
+  process.env['CAMPAIGN_SEED'] = seed;
+  process.env['CAMPAIGN_SHARE'] = share;
+  const repeat = `npm run campaign -- --seed ${seed} --share ${share}`;
+  console.log(`The campaign's sample is repeated by: ${repeat}`);
+  const count = await jest(
+    ['campaign'],
+    [...options, ...NOT_SAMPLED.map((name) => `--testPathIgnorePatterns=test/campaign/${name}`)],
+  );
+  if (count.failed > 0) console.log(`Repeat what failed by: ${repeat}`);
+  return count;
+}
+
+/** A fresh seed, so that every run of CI tries other rows. */
+export const sampleOfCi = (): { seed: string; share: string } => ({
+  seed: String(randomInt(1_000_000)),
+  share: CI_SHARE,
+});
+
+if (require.main === module) {
+  process.chdir(ROOT);
+  const { values, jest: options } = parseArguments(process.argv.slice(2), ['seed=', 'share=', 'shard=']);
+  const { seed, share = SHARE, shard } = values;
+  const sampled = seed === undefined ? null : { seed, share };
+  const ofShard = shard === undefined ? [] : [`--shard=${shard}`];
+  conclude('campaign', BOUND_SECONDS, async () => [
+    await tools(),
+    await stage('build', build),
+    await campaign(sampled, [...ofShard, ...options]),
+  ]);
+}
