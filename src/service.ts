@@ -5,22 +5,23 @@ import type { Logger } from 'pino';
 import { createActivities } from './activities';
 import { createApi } from './api/app';
 import { Authenticator } from './api/http/auth';
-import { TemporalAutoscaleGateway } from './client/autoscale-client';
-import { TemporalGateway } from './client/cluster-client';
+import { AutoscaleClient } from './client/autoscale-client';
+import { ClusterClient } from './client/cluster-client';
 import { ClusterRestore } from './client/restore-cluster';
 import { createProbe } from './api/routes/health';
 import { Listener } from './api/http/listener';
 import { LockWatch } from './api/lock-watch';
 import { MapReader } from './api/map/reader';
-import { PublishedMap } from './api/map/witnessed-map';
+import { WitnessedMap } from './api/map/witnessed-map';
 import { ConfigError, type Config } from './config';
 import { routerMap } from './shards/http/router-client';
 import { connectClient, connectWorker, type ConnectOptions } from './temporal/connection';
 import { EmbeddedTemporal } from './temporal/dev-server/embedded';
+import { firstState, noFirstState } from './config/first-state';
 import { ensureCluster } from './client/create-cluster';
 import { ClusterTraces } from './client/survey';
-import { Published } from './client/witness';
-import { PublishedFile } from './client/witness-file';
+import { Witness } from './client/witness';
+import { WitnessFile } from './client/witness-file';
 import { ensureSearchAttributes } from './temporal/search-attributes';
 import { locateTemporalCli } from './temporal/dev-server/temporal-cli';
 import { createWorker } from './temporal/worker';
@@ -130,30 +131,31 @@ async function startApi(
   const searchAttributes = await ensureSearchAttributes({ connection, namespace, logger });
   const stopping = new AbortController();
   const temporal = { connection, namespace, cluster, stopping: stopping.signal, logger };
-  const file = config.publishedFile === null ? null : new PublishedFile(config.publishedFile, logger);
-  const published = new Published({ ...temporal, file });
+  const file = config.publishedFile === null ? null : new WitnessFile(config.publishedFile, logger);
+  const witness = new Witness({ ...temporal, file });
   const traces = new ClusterTraces({
     ...temporal,
-    published,
+    witness,
     routerUrls,
     askRouter: (url, deadlineMs) => routerMap(url, config.shardKey, { deadlineMs }),
   });
-  await ensureCluster({ connection, config, traces, logger });
+  const ensured = await ensureCluster({ ...temporal, firstState: () => firstState(config), traces });
+  if (ensured === 'unconfigured') throw noFirstState(cluster);
   if (config.apiKeys.length === 0) {
     logger.warn('running without keys (QUIVER_INSECURE): whoever reaches the address may do everything');
   }
   const settings = { routerUrls, timings, searchAttributes };
-  const gateway = new TemporalGateway({ ...temporal, traces, settings });
-  const autoscale = new TemporalAutoscaleGateway({ ...temporal, gateway, seed: config.autoscale, settings });
-  const publishedMap = new PublishedMap({ gateway, published, logger });
-  const restore = new ClusterRestore({ ...temporal, traces, published });
-  const lockWatch = new LockWatch({ look: () => gateway.lookAfterLock(), logger });
+  const client = new ClusterClient({ ...temporal, traces, recoverWith: settings });
+  const autoscale = new AutoscaleClient({ ...temporal, client, seed: config.autoscale, settings });
+  const witnessedMap = new WitnessedMap({ client, witness, logger });
+  const restore = new ClusterRestore({ ...temporal, traces, witness });
+  const lockWatch = new LockWatch({ look: () => client.lookAfterLock(settings), logger });
   const api = createApi({
     cluster,
     namespace,
-    gateway,
+    client,
     autoscale,
-    mapReader: new MapReader({ queryMap: () => publishedMap.read() }),
+    mapReader: new MapReader({ queryMap: () => witnessedMap.readMap() }),
     authenticator: new Authenticator(config.apiKeys),
     probeShard: createProbe(),
     settings,

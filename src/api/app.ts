@@ -45,7 +45,7 @@ function createExpressApp(deps: ApiDeps): Express {
   app
     .route('/readyz')
     .get(async (_request, response) => {
-      requireServable(await deps.mapReader.read());
+      requireServable(await deps.mapReader.readMap());
       response.type('text/plain').send('ok');
     })
     .all(methodNotAllowed('GET', 'HEAD'));
@@ -56,7 +56,7 @@ function createExpressApp(deps: ApiDeps): Express {
   app
     .route('/cluster/health')
     .get(reader, async (_request, response) => {
-      const reading = await deps.mapReader.read();
+      const reading = await deps.mapReader.readMap();
       if (reading.kind === 'unknown') throw reading.reason;
       response.json(await clusterHealth(reading.served.map, deps.probeShard));
     })

@@ -2,12 +2,12 @@ import { WorkflowNotFoundError } from '@temporalio/common';
 import type { WorkflowClient } from '@temporalio/client';
 import pino from 'pino';
 import { seedState, type ClusterState } from '../../src/domain/cluster-state';
-import { publishedPart, type PublishedState } from '../../src/domain/witnessed';
+import { witnessedPart, type WitnessedState } from '../../src/domain/witnessed';
 import { DEFAULT_TIMINGS } from '../../src/domain/limits';
 import { announce, flip, release, reserve } from '../../src/domain/lock-transitions';
-import { recoverDeadLock } from '../../src/client/abandoned-lock';
+import { recoverAbandonedLock } from '../../src/client/abandoned-lock';
 import type { LockLook } from '../../src/contract/evaluation-activities';
-import { clusterWorkflowId, operationWorkflowId, publishedWorkflowId } from '../../src/contract/ids';
+import { clusterWorkflowId, operationWorkflowId, witnessWorkflowId } from '../../src/contract/ids';
 
 const at = (name: string) => ({ primary_url: `http://${name}:6333`, replica_urls: [] });
 const HOLDER = 'grow-a';
@@ -30,9 +30,9 @@ const ended = release(flip(announced, HOLDER), {
 class FakeTemporal {
   readonly started: string[] = [];
   private readonly state: ClusterState;
-  private readonly published: PublishedState | null | Error;
+  private readonly published: WitnessedState | null | Error;
 
-  constructor(state: ClusterState, published: PublishedState | null | Error) {
+  constructor(state: ClusterState, published: WitnessedState | null | Error) {
     this.state = state;
     this.published = published;
   }
@@ -46,7 +46,7 @@ class FakeTemporal {
       },
     } as unknown as WorkflowClient;
     const settings = { routerUrls: [], timings: DEFAULT_TIMINGS, searchAttributes: false };
-    return recoverDeadLock({
+    return recoverAbandonedLock({
       workflows,
       records: workflows,
       cluster: 'c',
@@ -57,7 +57,7 @@ class FakeTemporal {
 
   private answer(id: string): Promise<unknown> {
     if (id === clusterWorkflowId('c')) return Promise.resolve(this.state);
-    if (id !== publishedWorkflowId('c')) return Promise.reject(new Error(`nobody asks ${id}`));
+    if (id !== witnessWorkflowId('c')) return Promise.reject(new Error(`nobody asks ${id}`));
     if (this.published instanceof Error) return Promise.reject(this.published);
     if (this.published === null) return Promise.reject(new WorkflowNotFoundError('none', id, undefined));
     return Promise.resolve({ state: this.published, lineage: 'l' });
@@ -70,9 +70,9 @@ class FakeTemporal {
 }
 
 describe('a lock whose holder has ended', () => {
-  it.each<[string, PublishedState | null]>([
-    ['what was published is the same', publishedPart(announced)],
-    ['what was published is older', publishedPart(seedState([at('s0'), at('s1')]))],
+  it.each<[string, WitnessedState | null]>([
+    ['what was published is the same', witnessedPart(announced)],
+    ['what was published is older', witnessedPart(seedState([at('s0'), at('s1')]))],
     ['nothing was published yet', null],
   ])('is recovered when %s', async (_when, published) => {
     const temporal = new FakeTemporal(announced, published);
@@ -81,7 +81,7 @@ describe('a lock whose holder has ended', () => {
   });
 
   it('is left alone in a cluster workflow that was rewound, where the undo would empty a shard that is an owner by now', async () => {
-    const temporal = new FakeTemporal(announced, publishedPart(ended));
+    const temporal = new FakeTemporal(announced, witnessedPart(ended));
     expect(await temporal.look()).toEqual({ kind: 'held', operationId: HOLDER });
     expect(temporal.started).toEqual([]);
   });

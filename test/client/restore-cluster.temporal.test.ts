@@ -8,10 +8,10 @@ import { DefaultLogger, NativeConnection, Runtime, type Worker } from '@temporal
 import { pino } from 'pino';
 import { createActivities } from '../../src/activities';
 import type { ClusterTransition } from '../../src/contract/cluster';
-import { TemporalGateway } from '../../src/client/cluster-client';
+import { ClusterClient } from '../../src/client/cluster-client';
 import { ClusterRestore } from '../../src/client/restore-cluster';
 import { MapReader } from '../../src/api/map/reader';
-import { PublishedMap } from '../../src/api/map/witnessed-map';
+import { WitnessedMap } from '../../src/api/map/witnessed-map';
 import { DEFAULT_POLICY } from '../../src/domain/autoscale-policy';
 import type { ClusterState } from '../../src/domain/cluster-state';
 import { DEFAULT_TIMINGS } from '../../src/domain/limits';
@@ -19,13 +19,14 @@ import type { ShardMap } from '../../src/domain/shard-map';
 import { routerMap } from '../../src/shards/http/router-client';
 import { startDevServer, type DevServer } from '../../src/temporal/dev-server/dev-server';
 import { ensureCluster, type EnsuredCluster } from '../../src/client/create-cluster';
+import { firstState } from '../../src/config/first-state';
 import { ClusterTraces } from '../../src/client/survey';
-import { Published } from '../../src/client/witness';
-import { PublishedFile } from '../../src/client/witness-file';
+import { Witness } from '../../src/client/witness';
+import { WitnessFile } from '../../src/client/witness-file';
 import { locateTemporalCli } from '../../src/temporal/dev-server/temporal-cli';
 import { createWorker } from '../../src/temporal/worker';
 import { restoreAnswerSchema } from '../../src/wire/restore';
-import { clusterWorkflowId, publishedWorkflowId } from '../../src/contract/ids';
+import { clusterWorkflowId, witnessWorkflowId } from '../../src/contract/ids';
 import { startRouter, type InProcessRouter } from '../support/in-process-router';
 import { waitFor } from '../support/wait-for';
 import { ApiServer, KEYS, STATE } from '../support/api-server';
@@ -81,11 +82,11 @@ const at = (name: string) => ({ primary_url: `http://${name}:6333`, replica_urls
 
 interface System {
   readonly api: ApiServer;
-  readonly gateway: TemporalGateway;
+  readonly client: ClusterClient;
   readonly ensured: EnsuredCluster;
   readonly cluster: string;
   readonly file: string;
-  readonly client: Client;
+  readonly temporal: Client;
 }
 
 interface SystemOptions {
@@ -105,34 +106,32 @@ async function serve(options: SystemOptions = {}): Promise<System> {
   if (options.worker !== false) await work(cluster, { native, client });
   const parts = { connection, namespace: 'default', cluster, stopping: stopping.signal, logger };
   const file = join(dir, `published-${cluster}.json`);
-  const published = new Published({ ...parts, file: new PublishedFile(file, logger) });
+  const witness = new Witness({ ...parts, file: new WitnessFile(file, logger) });
   const routerUrls = routers.map((router) => router.url);
   const traces = new ClusterTraces({
     ...parts,
-    published,
+    witness,
     routerUrls,
     askRouter: (url, deadlineMs) => routerMap(url, 'key-of-routers', { deadlineMs }),
   });
-  const config = {
-    cluster,
-    seedShards,
-    stateFile: null,
-    temporal: { address: on.server.address, namespace: 'default', connection: {} },
-  };
-  const ensured = await ensureCluster({ connection, config, traces, logger });
+  const ensured = await ensureCluster({
+    ...parts,
+    firstState: () => firstState({ seedShards, stateFile: null }),
+    traces,
+  });
   const settings = { routerUrls, timings: DEFAULT_TIMINGS, searchAttributes: false };
-  const gateway = new TemporalGateway({ ...parts, traces, settings });
-  const publishedMap = new PublishedMap({ gateway, published, logger });
-  const restore = new ClusterRestore({ ...parts, traces, published });
+  const clusterClient = new ClusterClient({ ...parts, traces, recoverWith: settings });
+  const witnessedMap = new WitnessedMap({ client: clusterClient, witness, logger });
+  const restore = new ClusterRestore({ ...parts, traces, witness });
   const api = await ApiServer.start({
     cluster,
-    gateway,
+    client: clusterClient,
     settings,
-    mapReader: new MapReader({ queryMap: () => publishedMap.read() }),
+    mapReader: new MapReader({ queryMap: () => witnessedMap.readMap() }),
     restoreCluster: (given) => restore.restore(given),
   });
   closing.push(() => api.close());
-  return { api, gateway, ensured, cluster, file, client };
+  return { api, client: clusterClient, ensured, cluster, file, temporal: client };
 }
 
 async function work(cluster: string, { native, client }: Pick<Temporal, 'native' | 'client'>): Promise<void> {
@@ -161,7 +160,7 @@ const restore = ({ api }: System, body: unknown, key: string = KEYS.admin) =>
   api.call('/cluster/restore', { method: 'POST', body, key });
 
 /** Until Temporal, which ends a workflow at once, has told so to whoever asks. */
-const terminate = ({ client, cluster }: System): Promise<unknown> =>
+const terminate = ({ temporal: client, cluster }: System): Promise<unknown> =>
   client.workflow.getHandle(clusterWorkflowId(cluster)).terminate('by a test');
 
 const byOperation = (operationId: string): ClusterTransition[] => [
@@ -185,9 +184,9 @@ describe('a cluster whose workflow was terminated', () => {
   it('is not begun anew by the next start, and begins again with map, ids, lock, records and policy, one version above', async () => {
     const first = await serve();
     await add(first, 's2');
-    await first.gateway.applyTransition({ type: 'replacePolicy', policy: { ...DEFAULT_POLICY, highWaterPoints: 7 } });
-    for (const transition of byOperation('grow-a')) await first.gateway.applyTransition(transition);
-    const before: ClusterState = await first.gateway.queryState();
+    await first.client.applyTransition({ type: 'replacePolicy', policy: { ...DEFAULT_POLICY, highWaterPoints: 7 } });
+    for (const transition of byOperation('grow-a')) await first.client.applyTransition(transition);
+    const before: ClusterState = await first.client.queryState();
     await terminate(first);
 
     const system = await serve({ worker: false });
@@ -203,7 +202,7 @@ describe('a cluster whose workflow was terminated', () => {
       source: expect.stringContaining('cluster workflow'),
       note: expect.stringContaining('Operation grow-a holds the lock'),
     });
-    expect(await system.gateway.queryState()).toEqual({
+    expect(await system.client.queryState()).toEqual({
       ...before,
       map: { ...before.map, version: before.map.version + 1 },
     });
@@ -252,14 +251,14 @@ describe('a cluster whose workflow was terminated', () => {
     });
     const answer = await restore(system, { last_known: true });
     expect(answer.json).toMatchObject({ map: { ...map, version: 2 }, next_id: 3 });
-    expect(answer.json['source']).toContain(publishedWorkflowId(system.cluster));
+    expect(answer.json['source']).toContain(witnessWorkflowId(system.cluster));
     expect(answer.json['note']).toContain('the autoscale policy begin anew');
   });
 });
 
 describe('a cluster workflow that was reset', () => {
   /** To its first task: everything after it is forgotten, unless Temporal is left to repeat the updates, as it does by default. */
-  async function rewind({ client, cluster }: System, { repeatsUpdates = false } = {}): Promise<void> {
+  async function rewind({ temporal: client, cluster }: System, { repeatsUpdates = false } = {}): Promise<void> {
     const workflowId = clusterWorkflowId(cluster);
     const { events = [] } = await client.workflow.getHandle(workflowId).fetchHistory();
     const first = events!.find((event) => event.workflowTaskCompletedEventAttributes != null);
@@ -283,7 +282,7 @@ describe('a cluster workflow that was reset', () => {
     expect(published.version).toBe(3);
 
     await rewind(system);
-    expect((await system.gateway.queryMap()).version).toBe(0);
+    expect((await system.client.queryMap()).version).toBe(0);
     const served = await mapOf(system);
     expect(served).toEqual({ ...published, version: 4 });
     expect((await add(system, 's4')).shards.map(({ id }) => id)).toEqual([0, 1, 3, 4]);
@@ -322,7 +321,7 @@ describe('a cluster whose namespace was wiped', () => {
   /** A router that was given `map`, and whose coordinator is gone. */
   async function routerHolding(map: ShardMap): Promise<InProcessRouter> {
     const coordinator = await ApiServer.start();
-    coordinator.gateway.state = { ...STATE, map };
+    coordinator.client.state = { ...STATE, map };
     const options = { coordinatorUrl: coordinator.url, shardUrls: [], shardKey: KEYS.read, pollMs: 60_000 };
     const router = await startRouter(options);
     await coordinator.close();
@@ -358,7 +357,7 @@ describe('a cluster whose namespace was wiped', () => {
 
   it('is noticed by the file alone, which brings next id and lock back', async () => {
     const before = await serve();
-    for (const transition of byOperation('grow-a')) await before.gateway.applyTransition(transition);
+    for (const transition of byOperation('grow-a')) await before.client.applyTransition(transition);
     const map = await mapOf(before);
     expect(JSON.parse(readFileSync(before.file, 'utf8'))).toMatchObject({ next_id: 3, map });
 
@@ -375,7 +374,7 @@ describe('a cluster whose namespace was wiped', () => {
       next_id: 3,
       source: expect.stringContaining(system.file),
     });
-    expect(await system.gateway.queryState()).toMatchObject({ lock: { operationId: 'grow-a', stage: 'announced' } });
+    expect(await system.client.queryState()).toMatchObject({ lock: { operationId: 'grow-a', stage: 'announced' } });
     expect(JSON.parse(readFileSync(system.file, 'utf8'))).toMatchObject({ map: { version: 2 } });
   });
 

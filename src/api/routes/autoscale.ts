@@ -35,7 +35,7 @@ export function autoscaleRouter(deps: ApiDeps): Router {
       // In a hurry one wants to stop it, and not to know the rest of the policy by heart.
       const policy = onlyDisables(request) ? null : readPolicy(request);
       const state = await deps.autoscale.readState();
-      await deps.gateway.applyTransition({
+      await deps.client.applyTransition({
         type: 'replacePolicy',
         policy: policy ?? { ...state.policy, enabled: false },
       });
@@ -59,13 +59,13 @@ export function autoscaleRouter(deps: ApiDeps): Router {
       readIdempotencyKey(request);
       const address = readAddress(readBody(standbyBodySchema, request));
       await deps.autoscale.readState();
-      await deps.gateway.applyTransition({ type: 'addStandby', address });
+      await deps.client.applyTransition({ type: 'addStandby', address });
       await answerState(deps, response);
     })
     .delete(admin, ...jsonBody, async (request, response) => {
       const primaryUrl = readStandbyUrl(request);
       await deps.autoscale.readState();
-      await deps.gateway.applyTransition({ type: 'removeStandby', primaryUrl });
+      await deps.client.applyTransition({ type: 'removeStandby', primaryUrl });
       await answerState(deps, response);
     })
     .all(methodNotAllowed('POST', 'DELETE'));

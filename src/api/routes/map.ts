@@ -20,7 +20,7 @@ export async function answerMap(
     writeProblem(response, error);
     return;
   }
-  writeMap(request, response, await deps.mapReader.read());
+  writeMap(request, response, await deps.mapReader.readMap());
 }
 
 function writeMap(request: IncomingMessage, response: ServerResponse, reading: MapReading): void {

@@ -4,6 +4,7 @@ import type { OperationList, OperationView } from '../../wire/coordinator-api';
 import { operationWorkflowId, parseOperationId } from '../../contract/ids';
 import type { ApiDeps } from '../deps';
 import { endedFromOutside, viewOfProgress, viewOfRecord } from '../views/operation';
+import { ClientError } from '../../client/errors';
 import { ApiError } from '../http/problem';
 import { jsonBody, readIdempotencyKey } from '../http/requests';
 import { methodNotAllowed } from '../http/routing';
@@ -32,7 +33,7 @@ export function operationsRouter(deps: ApiDeps): Router {
       readIdempotencyKey(request);
       const operationId = requireOperationId(request.params['id']);
       const { id: callerId } = authenticator.authenticate(request, 'admin');
-      const progress = await deps.gateway.cancelOperation(operationId, `cancelled over REST by ${callerId}`);
+      const progress = await deps.client.cancelOperation(operationId, `cancelled over REST by ${callerId}`);
       response.json(viewOfProgress(progress, linkTo(deps, operationId)));
     })
     .all(methodNotAllowed('POST'));
@@ -42,7 +43,7 @@ export function operationsRouter(deps: ApiDeps): Router {
 
 /** The ended ones as the cluster remembers them, the running one as it tells itself. */
 async function listOperations(deps: ApiDeps): Promise<OperationList> {
-  const { operations } = await deps.gateway.queryState();
+  const { operations } = await deps.client.queryState();
   return { operations: await Promise.all(operations.map((record) => viewOfListed(deps, record))) };
 }
 
@@ -52,7 +53,7 @@ async function viewOfListed(deps: ApiDeps, record: OperationRecord): Promise<Ope
   try {
     return await viewOfWorkflow(deps, record.operationId);
   } catch (error) {
-    if (error instanceof ApiError) return fromRecord;
+    if (error instanceof ClientError) return fromRecord;
     throw error;
   }
 }
@@ -62,7 +63,7 @@ async function showOperation(deps: ApiDeps, id: string): Promise<OperationView> 
   try {
     return await viewOfWorkflow(deps, operationId);
   } catch (error) {
-    if (!(error instanceof ApiError)) throw error;
+    if (!(error instanceof ClientError)) throw error;
     // Its workflow is gone (retention) or cannot be asked (no worker). The cluster may remember it all the same.
     const record = await recordOf(deps, operationId);
     if (record === undefined) throw error;
@@ -72,10 +73,10 @@ async function showOperation(deps: ApiDeps, id: string): Promise<OperationView> 
 
 async function recordOf(deps: ApiDeps, operationId: string): Promise<OperationRecord | undefined> {
   try {
-    const { operations } = await deps.gateway.queryState();
+    const { operations } = await deps.client.queryState();
     return operations.find((each) => each.operationId === operationId);
   } catch (error) {
-    if (error instanceof ApiError) return undefined;
+    if (error instanceof ClientError) return undefined;
     throw error;
   }
 }
@@ -83,8 +84,8 @@ async function recordOf(deps: ApiDeps, operationId: string): Promise<OperationRe
 /** A workflow that was ended from outside goes on telling that it runs: its last words are not the truth then. */
 async function viewOfWorkflow(deps: ApiDeps, operationId: string): Promise<OperationView> {
   const [progress, execution] = await Promise.all([
-    deps.gateway.queryProgress(operationId),
-    deps.gateway.describeOperation(operationId),
+    deps.client.queryProgress(operationId),
+    deps.client.describeOperation(operationId),
   ]);
   const view = viewOfProgress(progress, linkTo(deps, operationId));
   if (view.status !== 'running' || execution.isRunning) return view;

@@ -1,4 +1,5 @@
-import { ApiError, unavailable } from '../../../src/api/http/problem';
+import { unknownOperation } from '../../../src/client/calls';
+import { ClientError, RefusedError } from '../../../src/client/errors';
 import type { OperationRecord } from '../../../src/domain/cluster-state';
 import type { OperationProgress } from '../../../src/domain/progress';
 import { operationListSchema, operationViewSchema } from '../../../src/wire/coordinator-api';
@@ -55,9 +56,9 @@ const ENDED: OperationRecord = {
 let api: ApiServer;
 beforeEach(async () => {
   api = await ApiServer.start();
-  api.gateway.state = { ...STATE, operations: [RECORD, ENDED] };
-  api.gateway.queryProgress = () => Promise.resolve(PROGRESS);
-  api.gateway.describeOperation = () => Promise.resolve({ isRunning: true, temporalStatus: 'RUNNING' });
+  api.client.state = { ...STATE, operations: [RECORD, ENDED] };
+  api.client.queryProgress = () => Promise.resolve(PROGRESS);
+  api.client.describeOperation = () => Promise.resolve({ isRunning: true, temporalStatus: 'RUNNING' });
 });
 afterEach(() => api.close());
 
@@ -110,7 +111,7 @@ describe('GET /cluster/operations/{id}', () => {
       durationMs: 4_500,
     };
     const endedAtMs = START_MS + 4_500;
-    api.gateway.queryProgress = () => Promise.resolve({ ...PROGRESS, status: 'succeeded', endedAtMs, outcome });
+    api.client.queryProgress = () => Promise.resolve({ ...PROGRESS, status: 'succeeded', endedAtMs, outcome });
     expect(await show()).toMatchObject({
       status: 'succeeded',
       ended_at: '2026-01-02T03:04:09.500Z',
@@ -125,22 +126,22 @@ describe('GET /cluster/operations/{id}', () => {
   });
 
   it('shows one that was refused as failed', async () => {
-    api.gateway.queryProgress = () => Promise.resolve({ ...PROGRESS, status: 'refused' });
+    api.client.queryProgress = () => Promise.resolve({ ...PROGRESS, status: 'refused' });
     expect((await show()).status).toBe('failed');
   });
 
   it('shows one that was ended from outside as failed, although its workflow still says that it runs', async () => {
-    api.gateway.describeOperation = () => Promise.resolve({ isRunning: false, temporalStatus: 'TERMINATED' });
+    api.client.describeOperation = () => Promise.resolve({ isRunning: false, temporalStatus: 'TERMINATED' });
     const view = await show();
     expect(view).toMatchObject({ status: 'failed', waiting: null, eta_s: null });
     expect(view.outcome?.message).toMatch(/TERMINATED.*copy/);
   });
 
   it.each([
-    ['when its workflow cannot be asked', unavailable('TemporalUnreachable', 'no answer')],
-    ['when its workflow is deleted', new ApiError('UnknownOperation', 'there is no operation grow-old')],
+    ['when its workflow cannot be asked', new ClientError('TemporalUnreachable', 'no answer')],
+    ['when its workflow is deleted', unknownOperation('grow-old')],
   ])("falls back to the cluster's record %s", async (_when, trouble) => {
-    api.gateway.queryProgress = () => Promise.reject(trouble);
+    api.client.queryProgress = () => Promise.reject(trouble);
     expect(await show('/cluster/operations/grow-old')).toMatchObject({
       id: 'grow-old',
       status: 'cancelled',
@@ -151,8 +152,8 @@ describe('GET /cluster/operations/{id}', () => {
   });
 
   it('is the trouble itself when neither the workflow nor the record can be read', async () => {
-    api.gateway.queryProgress = () => Promise.reject(unavailable('TemporalUnreachable', 'no answer'));
-    api.gateway.trouble = unavailable('TemporalUnreachable', 'no answer');
+    api.client.queryProgress = () => Promise.reject(new ClientError('TemporalUnreachable', 'no answer'));
+    api.client.trouble = new ClientError('TemporalUnreachable', 'no answer');
     expect((await api.call('/cluster/operations/grow-k')).status).toBe(503);
   });
 });
@@ -160,7 +161,7 @@ describe('GET /cluster/operations/{id}', () => {
 describe('GET /cluster/operations', () => {
   it('lists the newest first: the running one as it tells itself, the ended ones as they are remembered', async () => {
     const asked: string[] = [];
-    api.gateway.queryProgress = (key) => {
+    api.client.queryProgress = (key) => {
       asked.push(key);
       return Promise.resolve(PROGRESS);
     };
@@ -171,13 +172,13 @@ describe('GET /cluster/operations', () => {
   });
 
   it('shows the record of the running one when it cannot be asked', async () => {
-    api.gateway.queryProgress = () => Promise.reject(unavailable('TemporalUnreachable', 'no answer'));
+    api.client.queryProgress = () => Promise.reject(new ClientError('TemporalUnreachable', 'no answer'));
     expect((await list())[0]).toMatchObject({ id: 'grow-k', status: 'running', phase: null });
   });
 
   it('has no links when the Web UI is not known', async () => {
     const bare = await ApiServer.start({ webUiUrl: null });
-    bare.gateway.state = { ...STATE, operations: [ENDED] };
+    bare.client.state = { ...STATE, operations: [ENDED] };
     const { json } = await bare.call('/cluster/operations');
     expect(operationListSchema.parse(json).operations[0]!.web_ui_url).toBeNull();
     await bare.close();
@@ -187,7 +188,7 @@ describe('GET /cluster/operations', () => {
 describe('POST /cluster/operations/{id}/cancel', () => {
   it('asks for the undo, names the key that asked, and answers with the operation', async () => {
     let asked: unknown;
-    api.gateway.cancelOperation = (operationId, reason) => {
+    api.client.cancelOperation = (operationId, reason) => {
       asked = { operationId, reason };
       return Promise.resolve({ ...PROGRESS, cancelRequested: true });
     };
@@ -198,7 +199,8 @@ describe('POST /cluster/operations/{id}/cancel', () => {
   });
 
   it('is 409 with the reason after the flip', async () => {
-    api.gateway.cancelOperation = () => Promise.reject(new ApiError('PointOfNoReturnPassed', 'it has flipped'));
+    api.client.cancelOperation = () =>
+      Promise.reject(new RefusedError({ type: 'PointOfNoReturnPassed', message: 'it has flipped' }));
     const { status, json } = await api.call('/cluster/operations/grow-k/cancel', { method: 'POST' });
     expect([status, json['code'], json['detail']]).toEqual([409, 'PointOfNoReturnPassed', 'it has flipped']);
   });
