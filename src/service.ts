@@ -8,7 +8,7 @@ import { Authenticator } from './api/http/auth';
 import { AutoscaleClient } from './client/autoscale-client';
 import { ClusterClient } from './client/cluster-client';
 import { ClusterRestore } from './client/restore-cluster';
-import { createProbe } from './api/routes/health';
+import { createProbe } from './api/http/shard-probe';
 import { Listener } from './api/http/listener';
 import { LockWatch } from './api/lock-watch';
 import { MapReader } from './api/map/reader';

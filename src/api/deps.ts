@@ -7,7 +7,7 @@ import type { OperationSettings } from '../contract/requests';
 import type { Authenticator } from './http/auth';
 import type { LockWatch } from './lock-watch';
 import type { MapReader } from './map/reader';
-import type { ProbeShard } from './routes/health';
+import type { ProbeShard } from './http/shard-probe';
 
 export interface ApiDeps {
   readonly cluster: string;

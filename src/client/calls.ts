@@ -13,7 +13,6 @@ import { clusterWorkflowId } from '../contract/ids';
 import type { Refusal } from '../contract/requests';
 import { bounded, CallTimedOutError, ShuttingDownError } from './bounded';
 import { ClientError, RefusedError, type UnansweredCode } from './errors';
-import type { ClusterTraces } from './survey';
 
 export interface TemporalCallsOptions {
   readonly connection: ConnectionLike;
@@ -23,7 +22,7 @@ export interface TemporalCallsOptions {
   readonly stopping?: AbortSignal;
   readonly queryMs?: number;
   /** What is left of a cluster that has no workflow, in one sentence; null when there is no sign of it. */
-  readonly traces?: Pick<ClusterTraces, 'lostDetail'>;
+  readonly traces?: { lostDetail(): Promise<string | null> };
 }
 
 export const QUERY_TIMEOUT_MS = 2_000;
