@@ -1,3 +1,4 @@
+import { OperationReader } from '../../../src/api/operation-reader';
 import { unknownOperation } from '../../../src/client/calls';
 import { ClientError, RefusedError } from '../../../src/client/errors';
 import type { OperationRecord } from '../../../src/domain/cluster-state';
@@ -51,6 +52,14 @@ const ENDED: OperationRecord = {
   endedAtMs: START_MS + 4_000,
   end: 'cancelled',
   message: 'cancelled: on request',
+};
+
+const ENDED_PROGRESS: OperationProgress = {
+  ...PROGRESS,
+  operationId: 'grow-old',
+  status: 'cancelled',
+  waiting: null,
+  endedAtMs: START_MS + 4_000,
 };
 
 let api: ApiServer;
@@ -159,16 +168,90 @@ describe('GET /cluster/operations/{id}', () => {
 });
 
 describe('GET /cluster/operations', () => {
-  it('lists the newest first: the running one as it tells itself, the ended ones as they are remembered', async () => {
-    const asked: string[] = [];
-    api.client.queryProgress = (key) => {
-      asked.push(key);
-      return Promise.resolve(PROGRESS);
-    };
+  it('lists the newest first, each as its own workflow tells it, with phases and times', async () => {
+    api.client.queryProgress = (id) => Promise.resolve(id === 'grow-old' ? ENDED_PROGRESS : PROGRESS);
     const [running, ended] = await list();
     expect(running).toMatchObject({ id: 'grow-k', status: 'running', phase: 'copy', points_done: 10 });
-    expect(ended).toMatchObject({ id: 'grow-old', status: 'cancelled', phase: null });
-    expect(asked).toEqual(['grow-k']);
+    expect(ended).toMatchObject({
+      id: 'grow-old',
+      status: 'cancelled',
+      attempts: 3,
+      phases: [{ phase: 'prepare' }, { phase: 'copy' }],
+      updated_at: '2026-01-02T03:04:07.000Z',
+      ended_at: '2026-01-02T03:04:09.000Z',
+    });
+  });
+
+  it('shows an ended one that was terminated as failed, with the phases that it had', async () => {
+    api.client.describeOperation = (id) =>
+      Promise.resolve({ isRunning: id === 'grow-k', temporalStatus: id === 'grow-k' ? 'RUNNING' : 'TERMINATED' });
+    expect((await list())[1]).toMatchObject({
+      status: 'failed',
+      phase: 'copy',
+      outcome: { message: 'in phase copy: cancelled: on request' },
+    });
+  });
+
+  it('shows the record of one whose workflow has not heard of its end yet', async () => {
+    expect((await list())[1]).toMatchObject({ id: 'grow-old', status: 'cancelled', phase: null });
+  });
+
+  describe('with a hundred ended operations', () => {
+    const RECORDS = Array.from({ length: 100 }, (_, n) => ({ ...ENDED, operationId: `grow-${n}` }));
+    beforeEach(() => {
+      api.client.state = { ...STATE, operations: RECORDS };
+    });
+
+    it('asks few of them at once, and each one only once', async () => {
+      let [asking, most, asked] = [0, 0, 0];
+      api.client.queryProgress = async (id) => {
+        asked += 1;
+        most = Math.max(most, ++asking);
+        await new Promise((resolve) => setImmediate(resolve));
+        asking -= 1;
+        return { ...ENDED_PROGRESS, operationId: id };
+      };
+      const views = await list();
+      expect(views.map(({ id, phases }) => [id, phases.length])).toEqual(RECORDS.map((each) => [each.operationId, 2]));
+      expect(await list()).toEqual(views);
+      expect([asked, most <= 4]).toEqual([100, true]);
+    });
+
+    it('gives each a short deadline, and shows the records of those that do not answer', async () => {
+      const deadlines: (number | undefined)[] = [];
+      api.client.queryProgress = (_id, timeoutMs) => {
+        deadlines.push(timeoutMs);
+        return Promise.reject(new ClientError('TemporalUnreachable', 'no answer'));
+      };
+      expect((await list()).every(({ phase, status }) => phase === null && status === 'cancelled')).toBe(true);
+      expect(Math.max(...deadlines.map((each) => each ?? Infinity))).toBeLessThanOrEqual(500);
+    });
+
+    it('asks no more of them once its time is up', async () => {
+      let nowMs = 0;
+      let asked = 0;
+      const slow = async (): Promise<OperationProgress> => {
+        asked += 1;
+        nowMs += 500;
+        return ENDED_PROGRESS;
+      };
+      const client = { ...api.client, queryProgress: slow };
+      const reader = new OperationReader({ client, cluster: 'c', namespace: 'n', webUiUrl: null }, () => nowMs);
+      const { operations } = await reader.listOperations();
+      expect(operations).toHaveLength(100);
+      expect(asked).toBeLessThanOrEqual(8);
+    });
+
+    it('does not ask again for a workflow that Temporal has deleted', async () => {
+      let asked = 0;
+      api.client.queryProgress = (id) => {
+        asked += 1;
+        return Promise.reject(unknownOperation(id));
+      };
+      await list();
+      await list();
+      expect(asked).toBe(100);
+    });
   });
 
   it('shows the record of the running one when it cannot be asked', async () => {
