@@ -1,4 +1,4 @@
-/** The composition root: wires the parts up for one role, starts them in order and stops them in the reverse one. */
+/** The composition root: wires the parts up for one role, starts them in order and stops them in reverse order. */
 import { Client, type Connection } from '@temporalio/client';
 import type { NativeConnection, Worker } from '@temporalio/worker';
 import type { Logger } from 'pino';
@@ -35,13 +35,13 @@ export interface Service {
   /** Where the API listens; null without one. */
   readonly url: string | null;
   readonly temporal: { readonly address: string; readonly webUiUrl: string | null };
-  /** Settles when the service cannot go on: rejects with the reason. Resolves after a stop. */
+  /** Rejects with the reason when the service cannot go on. Resolves after a stop. */
   readonly ended: Promise<void>;
-  /** In order: no new requests, those under way answered, the worker drained, the embedded Temporal stopped. */
+  /** In order: refuses new requests, answers those under way, drains the worker, stops the embedded Temporal. */
   stop(): Promise<void>;
 }
 
-/** Requests under way get this long; then those that wait for Temporal are answered with a 503 that says so. */
+/** Requests under way get this long. Then those that wait for Temporal are answered with a 503 that says so. */
 const REQUESTS_PATIENCE_MS = 2_000;
 
 /** @throws ConfigError, TemporalUnreachableError, ToolMissingError, DevServerError */
@@ -100,7 +100,7 @@ async function findTemporal(
   return { address: embedded.address, webUiUrl: config.webUiUrl ?? embedded.uiUrl };
 }
 
-/** Returns when it works. `running` rejects when the worker ends for a reason of its own. */
+/** Returns when the worker works. `running` rejects when the worker fails. */
 async function startWorker(
   config: Config,
   context: { connection: Connection; connect: ConnectOptions; logger: Logger; parts: Parts },
@@ -142,7 +142,7 @@ async function startApi(
   const ensured = await ensureCluster({ ...temporal, firstState: () => firstState(config), traces });
   if (ensured === 'unconfigured') throw noFirstState(cluster);
   if (config.apiKeys.length === 0) {
-    logger.warn('running without keys (QUIVER_INSECURE): whoever reaches the address may do everything');
+    logger.warn('running without keys (QUIVER_INSECURE): every caller may do everything');
   }
   const settings = { routerUrls, timings, searchAttributes };
   const client = new ClusterClient({ ...temporal, traces, recoverWith: settings });
@@ -172,7 +172,7 @@ async function startApi(
   return listener.url;
 }
 
-/** What was started, to be stopped in the reverse order; each part is, even when another one fails. */
+/** The parts that were started. They stop in reverse order, each one even when another one fails to. */
 class Parts {
   readonly stopped: Promise<void>;
   private readonly logger: Logger;

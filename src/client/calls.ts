@@ -29,7 +29,7 @@ export const QUERY_TIMEOUT_MS = 2_000;
 
 export class TemporalCalls {
   readonly workflows: WorkflowClient;
-  /** For the cluster itself: a closed workflow still answers queries, with a state that nobody keeps. */
+  /** For the cluster itself: a closed workflow still answers queries, with a state that is out of date. */
   readonly openWorkflows: WorkflowClient;
   readonly queryMs: number;
   private readonly options: TemporalCallsOptions;

@@ -130,7 +130,7 @@ export class ClusterClient {
 
   // ---- Operations ----
 
-  /** Starts an operation, or finds the one that the same key has started, and returns what the first call was answered. */
+  /** Starts an operation, or finds the operation of the same key, and returns the answer to the first call. */
   async startOperation(kind: OperationKind, input: OperationInput<OperationRequest>): Promise<AnnouncedAnswer> {
     const operation = new WithStartWorkflowOperation(kind, operationStartOptions(kind, input));
     try {
@@ -173,7 +173,7 @@ export class ClusterClient {
       );
     } catch (error) {
       if (error instanceof WorkflowNotFoundError) {
-        // Temporal says "not found" of a workflow that has ended as well; describing it tells the two apart.
+        // Temporal answers "not found" for an ended workflow too: only a description tells the two apart.
         await this.describeOperation(operationId);
         const message = `operation ${operationId} has ended: there is nothing to cancel`;
         throw new RefusedError({ type: 'OperationEnded', message }, error);

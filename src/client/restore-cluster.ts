@@ -1,7 +1,7 @@
 /**
  * Begins a lost cluster again: its workflow was terminated, or is gone with its namespace.
  *
- * 1. Asks everybody who may know it: the ended workflow, which still answers queries, the witness, and the routers.
+ * 1. Asks all that may know it: the ended workflow, which still answers queries, the witness, and the routers.
  * 2. Begins one version above the highest of all, with ids above all (INV-1), whichever state was asked for.
  * 3. Starts the workflow, which only one of several restores at once can do, and has the witness remember the state.
  */
@@ -33,7 +33,7 @@ export interface RestoredCluster {
   readonly note: string;
 }
 
-/** `given`: a state that a person gives, or null for the last one that anybody knows. @throws ClientError, DomainError */
+/** `given`: a state from the request, or null for the last known one. @throws ClientError, DomainError */
 export type RestoreCluster = (given: StateFile | null) => Promise<RestoredCluster>;
 
 const START_TIMEOUT_MS = 10_000;
@@ -146,7 +146,7 @@ function asRequest(given: StateFile): RequestedState {
 function requireWitness({ unread }: Survey): void {
   const record = unread.find(({ source }) => source === 'published workflow');
   if (record === undefined) return;
-  const message = `${record.where} has what was last published and cannot be read (${record.reason})`;
+  const message = `${record.where} remembers the highest version and cannot be read (${record.reason})`;
   throw new ClientError('WitnessUnread', message);
 }
 
@@ -160,7 +160,7 @@ function requireNewest(known: readonly KnownState[], ended: Ended): KnownState {
   if (newest !== null) return newest;
   throw new ClientError(
     'NothingKnown',
-    'nobody knows a state of this cluster: neither its workflow, nor what was published, nor a router of COORDINATOR_ROUTER_URLS',
+    'no state of this cluster is known: not from its workflow, not from the witness, and not from a router of COORDINATOR_ROUTER_URLS',
   );
 }
 
@@ -172,23 +172,22 @@ function notesOn(
   const moving = [...map.joining, ...map.leaving];
   const notes: (string | false)[] = [
     request.nextId === null &&
-      `A router does not know the next id: it is ${nextId}, ${IDS_LEFT_OUT} above the highest that could be found, because ids must not come again.`,
+      `A router does not know the next id: it is ${nextId}, ${IDS_LEFT_OUT} above the highest that was found, because an id must never be given out twice.`,
     moving.length > 0 &&
       lock === null &&
       `No operation is known for the joining or leaving shards (${moving.join(', ')}): promote or remove them by hand.`,
     lock !== null &&
       `Operation ${lock.operationId} holds the lock; if it has ended, its change is undone or finished by a recovery.`,
     ended.reason !== null &&
-      `The ended workflow did not tell its state (${ended.reason}): records of operations and the autoscale policy begin anew.`,
+      `The ended workflow did not tell its state (${ended.reason}): records of operations are lost, and the autoscale policy comes from the settings again.`,
     ended.reason === null &&
       ended.state === null &&
-      'Nothing is left of the workflow that kept the map: records of operations and the autoscale policy begin anew.',
+      'Nothing is left of the workflow that kept the map: records of operations are lost, and the autoscale policy comes from the settings again.',
     ...[...survey.unread, ...survey.silentRouters].map(
-      ({ where, reason }) => `${where} was not asked with success (${reason}): compare its version with this one.`,
+      ({ where, reason }) => `${where} did not answer (${reason}): compare its version with this one.`,
     ),
     ...survey.unusable.map(({ where, version }) => `${where} holds version ${version} of a map that was not used.`),
-    !isRemembered &&
-      'The state could not be recorded outside of its workflow yet: the next read of the map tries it again.',
+    !isRemembered && 'The witness does not remember the state yet: the next read of the map tries it again.',
   ];
   return notes.filter((note) => note !== false);
 }

@@ -19,7 +19,7 @@ export class Semaphore {
     try {
       return await task();
     } finally {
-      // A place is handed on rather than given back, so that nobody can slip in before those who wait.
+      // The place goes to the next task that waits, so that no later one can slip in before it.
       const next = this.waiting.shift();
       if (next === undefined) this.running -= 1;
       else next();

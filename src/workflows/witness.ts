@@ -1,7 +1,7 @@
 /**
  * The witness: it remembers the highest version of the cluster's state that was served. It stands outside of the cluster workflow's history.
- * So a reset of that workflow rewinds its map and not the witness, and after its end the witness still knows the last version. Its workflow
- * type and its messages keep the names of version 0.1: `published` and `publish`.
+ * So a reset of that workflow rewinds its map and not the witness, and after its end the witness still knows the last version. The workflow
+ * is registered as `published`, which running clusters know.
  *
  * 1. The Update `publish` keeps the later of two states and answers with it. It is synchronous and refuses nothing, so an update that
  *    arrives late, or twice, or from two processes at once, never lowers the record.

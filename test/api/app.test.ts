@@ -261,7 +261,7 @@ describe('POST /cluster/shards/grow', () => {
       ],
       allowNonempty: false,
     });
-    // Who names several is never understood as naming one.
+    // A body with `shards` is never understood as one shard.
     for (const body of [{ shards: [] }, { shards: [], ...SHARD }, { shards: [{}], ...SHARD }]) {
       await expectProblem('/cluster/shards/grow', { method: 'POST', body }, { status: 400, code: 'MalformedBody' });
     }
@@ -308,7 +308,7 @@ describe('PATCH /cluster/shards/{id}', () => {
 });
 
 describe('any request', () => {
-  it('lets a lock be looked at whose holder may be dead, but not once per request', async () => {
+  it('has an abandoned lock looked for, but not once per request', async () => {
     for (let n = 0; n < 5; n++) await api.call('/cluster/map');
     expect(api.looks).toBe(1);
   });

@@ -26,15 +26,15 @@ const ended = release(flip(announced, HOLDER), {
   nowMs: 2,
 });
 
-/** A Temporal in which the holder of the lock has ended. `published`: null when nothing is; an Error when the record does not answer. */
+/** A Temporal in which the holder of the lock has ended. `witnessed`: null without a witness, an Error when it does not answer. */
 class FakeTemporal {
   readonly started: string[] = [];
   private readonly state: ClusterState;
-  private readonly published: WitnessedState | null | Error;
+  private readonly witnessed: WitnessedState | null | Error;
 
-  constructor(state: ClusterState, published: WitnessedState | null | Error) {
+  constructor(state: ClusterState, witnessed: WitnessedState | null | Error) {
     this.state = state;
-    this.published = published;
+    this.witnessed = witnessed;
   }
 
   look(): Promise<LockLook> {
@@ -58,9 +58,9 @@ class FakeTemporal {
   private answer(id: string): Promise<unknown> {
     if (id === clusterWorkflowId('c')) return Promise.resolve(this.state);
     if (id !== witnessWorkflowId('c')) return Promise.reject(new Error(`nobody asks ${id}`));
-    if (this.published instanceof Error) return Promise.reject(this.published);
-    if (this.published === null) return Promise.reject(new WorkflowNotFoundError('none', id, undefined));
-    return Promise.resolve({ state: this.published, lineage: 'l' });
+    if (this.witnessed instanceof Error) return Promise.reject(this.witnessed);
+    if (this.witnessed === null) return Promise.reject(new WorkflowNotFoundError('none', id, undefined));
+    return Promise.resolve({ state: this.witnessed, lineage: 'l' });
   }
 
   private describe(id: string): Promise<unknown> {
@@ -71,11 +71,11 @@ class FakeTemporal {
 
 describe('a lock whose holder has ended', () => {
   it.each<[string, WitnessedState | null]>([
-    ['what was published is the same', witnessedPart(announced)],
-    ['what was published is older', witnessedPart(seedState([at('s0'), at('s1')]))],
-    ['nothing was published yet', null],
-  ])('is recovered when %s', async (_when, published) => {
-    const temporal = new FakeTemporal(announced, published);
+    ['the witness remembers the same state', witnessedPart(announced)],
+    ['the witness remembers an older state', witnessedPart(seedState([at('s0'), at('s1')]))],
+    ['there is no witness yet', null],
+  ])('is recovered when %s', async (_when, witnessed) => {
+    const temporal = new FakeTemporal(announced, witnessed);
     expect((await temporal.look()).kind).toBe('recovering');
     expect(temporal.started).toHaveLength(1);
   });
@@ -86,7 +86,7 @@ describe('a lock whose holder has ended', () => {
     expect(temporal.started).toEqual([]);
   });
 
-  it('is left alone while nobody can say what was published', async () => {
+  it('is left alone while the witness does not answer', async () => {
     const temporal = new FakeTemporal(announced, new Error('no worker answers'));
     await expect(temporal.look()).rejects.toThrow('no worker answers');
     expect(temporal.started).toEqual([]);

@@ -61,7 +61,7 @@ describe('the start of an API', () => {
     expect((await schedule()).state.paused).toBe(false);
   });
 
-  it('leaves a policy alone that the cluster has, and brings only its own settings to the evaluations', async () => {
+  it('leaves an existing policy alone, and brings its own settings to the evaluations', async () => {
     await start();
     const changed = { routerUrls: ['http://r9'], timings: FAST, searchAttributes: false };
     await start({ seed: { policy: DEFAULT_POLICY, standbys: [] }, settings: changed });
@@ -69,7 +69,7 @@ describe('the start of an API', () => {
     expect((await schedule()).action.args).toMatchObject([{ settings: { routerUrls: ['http://r9'] } }]);
   });
 
-  it('seeds as soon as the cluster answers, when it does not yet', async () => {
+  it('seeds the policy as soon as the cluster answers', async () => {
     let fails = 1;
     await start({
       client: {
@@ -84,7 +84,7 @@ describe('the start of an API', () => {
     expect((await schedule()).state.paused).toBe(false);
   });
 
-  it('has the policy evaluated by the Schedule from then on, without a hand', async () => {
+  it('has the Schedule evaluate the policy from then on', async () => {
     await start({ seed: { policy: { ...ENABLED, intervalSecs: 1 }, standbys: [] } });
     await waitFor('two evaluations', async () => (await cluster.state()).autoscale.evaluations.length >= 2);
     expect((await cluster.state()).autoscale.evaluations[0]?.reason).toBe('below_mark');
@@ -103,7 +103,7 @@ describe('the Schedule', () => {
     expect((await schedule()).spec.intervals).toMatchObject([{ every: 7_200_000 }]);
   });
 
-  it('follows the policy that the cluster has, and not an older one that this process still knew', async () => {
+  it('follows the policy of the cluster, and not an older one of this process', async () => {
     const api = autoscaleClient();
     await api.start(new AbortController().signal);
     const policy = { ...ENABLED, intervalSecs: 3_600 };
@@ -120,7 +120,7 @@ describe('the Schedule', () => {
     expect((await schedule()).state.paused).toBe(false);
   });
 
-  it('is told as a problem, and nothing fails, when it cannot be reached', async () => {
+  it('is shown as a problem, without a failure, when it cannot be reached', async () => {
     const api = autoscaleClient({ namespace: 'no-such-namespace' });
     const { nextEvaluationAtMs, problem } = await api.syncSchedule(ENABLED);
     expect({ nextEvaluationAtMs, problem }).toEqual({ nextEvaluationAtMs: null, problem: expect.any(String) });

@@ -212,7 +212,7 @@ describe('the map and changes by hand', () => {
     );
   });
 
-  it('says that Temporal or its worker is out of reach when no worker runs, and that a change may have been made', async () => {
+  it('fails as unreachable when no worker runs, and a change fails with an unknown outcome', async () => {
     const { cluster } = await newCluster({}, { worker: false });
     const client = clientOf(cluster, { timeouts: { queryMs: 300, updateMs: 300 } });
     await expectCode(client.queryMap(), 'TemporalUnreachable');
@@ -236,7 +236,7 @@ describe('a cluster that is gone', () => {
     await expectCode(client.applyTransition(promote), 'ClusterMissing');
   });
 
-  it('is reported as closed when its workflow was terminated, and is not begun anew at version 0', async () => {
+  it('is reported as closed when its workflow was terminated, and is not begun again at version 0', async () => {
     const { cluster, client, ensure } = await newCluster();
     await client.queryMap();
     await temporal.workflow.getHandle(clusterWorkflowId(cluster)).terminate('by a test');
@@ -248,7 +248,7 @@ describe('a cluster that is gone', () => {
     await expectCode(client.queryMap(), 'ClusterClosed');
   });
 
-  it('is not begun anew when a router holds a map of it: it is reported as lost', async () => {
+  it('is not created when a router holds a map of it: it is reported as lost', async () => {
     const { client, ensure } = await newCluster({ routerVersion: 1 }, { worker: false });
     expect(await ensure()).toBe('lost');
     const error = await expectCode(client.queryMap(), 'ClusterLost');
@@ -338,7 +338,7 @@ describe('a grow', () => {
     await untilEnded(client, 'first');
   });
 
-  it('that gets no answer in time may still run: the refusal says how to find it, and the same key does', async () => {
+  it('that does not answer in time may still run: the error says how to find it, and the same key does', async () => {
     const gate = new Gate();
     const { cluster, client } = await newCluster({ beforePrepare: gate });
     const hasty = clientOf(cluster, { timeouts: { startAnswerMs: 1_000 } });
@@ -385,7 +385,7 @@ describe('a cancel', () => {
     expect((await client.queryState()).operations).toMatchObject([{ end: 'cancelled' }]);
   });
 
-  it('while a grow is still waited for answers that grow with OperationCancelled', async () => {
+  it('answers the caller that waits for the grow with OperationCancelled', async () => {
     const gate = new Gate();
     const { cluster, client } = await newCluster({ beforePrepare: gate });
     const answer = expectCode(client.startOperation('grow', growInput(cluster, 'k')), 'OperationCancelled');

@@ -1,4 +1,4 @@
-/** Lost, terminated and rewound clusters: the API as it is put together in service.ts, on a real Temporal with the real workflows. */
+/** Lost, terminated and rewound clusters: the API, put together as in service.ts, on a real Temporal with the real workflows. */
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -159,7 +159,6 @@ const add = async ({ api }: System, name: string): Promise<ShardMap> => {
 const restore = ({ api }: System, body: unknown, key: string = KEYS.admin) =>
   api.call('/cluster/restore', { method: 'POST', body, key });
 
-/** Until Temporal, which ends a workflow at once, has told so to whoever asks. */
 const terminate = ({ temporal: client, cluster }: System): Promise<unknown> =>
   client.workflow.getHandle(clusterWorkflowId(cluster)).terminate('by a test');
 
@@ -181,7 +180,7 @@ describe('a cluster whose workflow was terminated', () => {
     expect(stale.headers.get('coordinator-map-stale')).toMatch(/reason=ClusterClosed/);
   });
 
-  it('is not begun anew by the next start, and begins again with map, ids, lock, records and policy, one version above', async () => {
+  it('is not begun at version 0 by the next start, and a restore brings map, ids, lock, records and policy back, one version above', async () => {
     const first = await serve();
     await add(first, 's2');
     await first.client.applyTransition({ type: 'replacePolicy', policy: { ...DEFAULT_POLICY, highWaterPoints: 7 } });
@@ -210,7 +209,7 @@ describe('a cluster whose workflow was terminated', () => {
     expect(await mapOf(system)).toEqual(answer.json['map']);
   });
 
-  it('is begun again by one of several restores at once, and by none while it runs', async () => {
+  it('is restored by one of several restores at once, and by none while it runs', async () => {
     const system = await serve();
     await mapOf(system);
     expect(await restore(system, { last_known: true })).toMatchObject({ status: 409, json: { code: 'ClusterExists' } });
@@ -222,7 +221,7 @@ describe('a cluster whose workflow was terminated', () => {
     expect((await mapOf(system)).version).toBe(1);
   });
 
-  it('begins again with a state given by hand, above every version and id that is known', async () => {
+  it('takes a state from the request, above every version and id that is known', async () => {
     const system = await serve();
     await add(system, 's2');
     await mapOf(system);
@@ -238,7 +237,7 @@ describe('a cluster whose workflow was terminated', () => {
     expect((await mapOf(system)).version).toBe(3);
   });
 
-  it('begins again from what was published when its own history is gone', async () => {
+  it('is restored from the witness when its own history is gone', async () => {
     const system = await serve();
     await add(system, 's2');
     const map = await mapOf(system);
@@ -252,7 +251,7 @@ describe('a cluster whose workflow was terminated', () => {
     const answer = await restore(system, { last_known: true });
     expect(answer.json).toMatchObject({ map: { ...map, version: 2 }, next_id: 3 });
     expect(answer.json['source']).toContain(witnessWorkflowId(system.cluster));
-    expect(answer.json['note']).toContain('the autoscale policy begin anew');
+    expect(answer.json['note']).toContain('the autoscale policy comes from the settings again');
   });
 });
 
@@ -272,19 +271,19 @@ describe('a cluster workflow that was reset', () => {
     });
   }
 
-  it('is noticed by the next read of the map and pushed past what was published, with no id given out again', async () => {
+  it('is noticed by the next read of the map and pushed past the witness, with no id given out again', async () => {
     const system = await serve();
     await mapOf(system);
     await add(system, 's2');
     await system.api.call('/cluster/shards/2', { method: 'DELETE' });
-    const published = await add(system, 's3');
+    const changed = await add(system, 's3');
     await mapOf(system);
-    expect(published.version).toBe(3);
+    expect(changed.version).toBe(3);
 
     await rewind(system);
     expect((await system.client.queryMap()).version).toBe(0);
     const served = await mapOf(system);
-    expect(served).toEqual({ ...published, version: 4 });
+    expect(served).toEqual({ ...changed, version: 4 });
     expect((await add(system, 's4')).shards.map(({ id }) => id)).toEqual([0, 1, 3, 4]);
   });
 
@@ -292,11 +291,11 @@ describe('a cluster workflow that was reset', () => {
     const system = await serve();
     await add(system, 's2');
     await system.api.call('/cluster/shards/2', { method: 'DELETE' });
-    const published = await add(system, 's3');
+    const changed = await add(system, 's3');
     await mapOf(system);
     await rewind(system, { repeatsUpdates: true });
-    expect(await mapOf(system)).toEqual(published);
-    expect((await add(system, 's4')).version).toBe(published.version + 1);
+    expect(await mapOf(system)).toEqual(changed);
+    expect((await add(system, 's4')).version).toBe(changed.version + 1);
   });
 
   it('is noticed before a change is made on top of it', async () => {
@@ -339,7 +338,7 @@ describe('a cluster whose namespace was wiped', () => {
     leaving: [],
   };
 
-  it('is not created from the settings when a router holds a later map, and begins again from that, one version above', async () => {
+  it('is not created from the settings when a router holds a later map, and is restored from that, one version above', async () => {
     const system = await serve({ on: wiped, routers: [await routerHolding(MAP_7)] });
     expect(system.ensured).toBe('lost');
     const ready = await system.api.call('/readyz');
@@ -355,7 +354,7 @@ describe('a cluster whose namespace was wiped', () => {
     expect((await add(system, 's5')).shards.map(({ id }) => id)).toEqual([0, 4, 1_005]);
   });
 
-  it('is noticed by the file alone, which brings next id and lock back', async () => {
+  it('is noticed by the witness’s file alone, which brings next id and lock back', async () => {
     const before = await serve();
     for (const transition of byOperation('grow-a')) await before.client.applyTransition(transition);
     const map = await mapOf(before);
@@ -378,7 +377,7 @@ describe('a cluster whose namespace was wiped', () => {
     expect(JSON.parse(readFileSync(system.file, 'utf8'))).toMatchObject({ map: { version: 2 } });
   });
 
-  it('is not taken for a new one when its file is damaged, nor when no settings are given', async () => {
+  it('is not taken for a new one when its file is damaged, or when no settings are given', async () => {
     writeFileSync(join(dir, `published-restore-${clusters}.json`), '{');
     const damaged = await serve({ on: wiped });
     expect(damaged.ensured).toBe('lost');

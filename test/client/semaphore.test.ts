@@ -8,7 +8,7 @@ function tasks() {
 }
 
 describe('Semaphore', () => {
-  it('lets so many run at once, the others in their order, and turns away who finds the waiting full', async () => {
+  it('runs a few tasks at once, the others in their order, and turns the next one away when the queue is full', async () => {
     const semaphore = new Semaphore({ runningMax: 2, waitingMax: 1 });
     const { ends, task } = tasks();
     const running = [semaphore.runInTurn(task), semaphore.runInTurn(task), semaphore.runInTurn(task)];

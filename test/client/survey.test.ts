@@ -44,7 +44,7 @@ function traces({ record = null, exists = false, file = { kind: 'absent' }, rout
 }
 
 describe('a cluster about to be created', () => {
-  it('is not lost when nobody knows of it, or only what it would begin with', async () => {
+  it('is not lost when it is unknown, or known only as it would begin', async () => {
     expect(await traces({}).lostSince(version(3))).toBeNull();
     const known: FileReading = { kind: 'known', state: version(3), lineage: 'l' };
     expect(await traces({ file: known, routers: [0, 3] }).lostSince(version(3))).toBeNull();

@@ -1,4 +1,4 @@
-/** The record of what was published, on a real Temporal with the real workflow, and its copy in a file. */
+/** The witness on a real Temporal with the real workflow, and its copy in a file. */
 import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -26,7 +26,7 @@ let dir: string;
 let logged: Record<string, unknown>[];
 const logger = pino({}, { write: (line: string) => void logged.push(JSON.parse(line) as Record<string, unknown>) });
 beforeEach(() => {
-  dir = mkdtempSync(join(tmpdir(), 'published-'));
+  dir = mkdtempSync(join(tmpdir(), 'witness-'));
   logged = [];
 });
 afterEach(() => {
@@ -44,7 +44,7 @@ describe('the file', () => {
     expect(readdirSync(dir)).toEqual(['p.json']);
   });
 
-  it('makes its folder, and is not lowered by a publish that comes late', async () => {
+  it('makes its folder, and is not lowered by a state that comes late', async () => {
     const file = inFile('deep/er/p.json');
     await file.writeCopy(version(5), 'l');
     await file.writeCopy(version(4), 'l');
@@ -98,7 +98,7 @@ describe('the record', () => {
   let clusters = 0;
   let cluster: string;
   const never = new AbortController().signal;
-  const QUEUE = 'published-test';
+  const QUEUE = 'witness-test';
 
   beforeAll(async () => {
     Runtime.install({ logger: new DefaultLogger('ERROR'), shutdownSignals: [] });
@@ -128,25 +128,25 @@ describe('the record', () => {
   const witness = (file: WitnessFile | null = null): Witness =>
     new Witness({ connection, namespace: 'default', cluster, file, stopping: never, timeouts: { queryMs: 5_000 } });
 
-  it('is null before the first publish, and begun by it, whoever comes first', async () => {
+  it('remembers nothing at first, and begins with the first state, whichever comes first', async () => {
     expect(await witness().lastRemembered()).toBeNull();
     await Promise.all([witness().remember(LOCKED), witness().remember(version(4, 3))]);
     expect(await witness().lastRemembered()).toEqual(version(4, 3));
   });
 
-  it('keeps the lock as it was published', async () => {
+  it('keeps the lock of the state that it was given', async () => {
     await witness().remember(LOCKED);
     expect(await witness().lastRemembered()).toEqual(LOCKED);
   });
 
-  it('is not lowered by publishes that arrive late, in a file neither', async () => {
+  it('is not lowered by states that arrive late, nor is its file', async () => {
     const file = inFile('p.json');
     for (const n of [3, 7, 5, 1]) await witness(file).remember(version(n));
     expect(await witness(file).lastRemembered()).toEqual(version(7));
     expect(await file.readCopy()).toMatchObject({ state: version(7) });
   });
 
-  it('survives continue-as-new, with every publish that comes meanwhile', async () => {
+  it('survives continue-as-new, with every state that comes meanwhile', async () => {
     const input: WitnessInput = { kept: null, historyEventsMax: 20 };
     const started = await client.workflow.start(WITNESS_WORKFLOW, {
       workflowId: witnessWorkflowId(cluster),
@@ -162,7 +162,7 @@ describe('the record', () => {
     expect(await witness().readRecord()).toEqual({ state: version(12), lineage });
   });
 
-  it('that was terminated is still known, and goes on with what it held when a lower version is published', async () => {
+  it('that was terminated is still known, and goes on with what it held when it is given a lower version', async () => {
     const mine = witness();
     await mine.remember(version(6));
     await client.workflow.getHandle(witnessWorkflowId(cluster)).terminate('by a test');
@@ -182,7 +182,7 @@ describe('the record', () => {
     expect(await witness(file).lastRemembered()).toEqual(version(3));
   });
 
-  it('that no worker tells is a failure, not an absent one', async () => {
+  it('fails without a worker, and is not taken for absent', async () => {
     await witness().remember(version(3));
     worker.shutdown();
     await run;

@@ -16,7 +16,7 @@ const growing = (state: ClusterState, name: string): ClusterState => {
   return announce(reserve(state, { operationId: 'grow-a', request, nowMs: 1 }), 'grow-a');
 };
 
-describe('a state beside what was published', () => {
+describe('a state beside the witnessed one', () => {
   it('is not behind while it goes forward, whatever changes', () => {
     const states = [two(), added(two(), 's2'), growing(added(two(), 's2'), 's3')];
     states.push(flip(states[2]!, 'grow-a'));
@@ -27,10 +27,10 @@ describe('a state beside what was published', () => {
   });
 
   it('is behind when the same version means another map, but not when only the order of JSON fields differs', () => {
-    const published = witnessedPart(added(two(), 's2'));
-    expect(isBehind(removed(two(), 1), published)).toBe(true);
-    const shards = published.map.shards.map(({ id, primary_url, replica_urls }) => ({ replica_urls, primary_url, id }));
-    expect(isBehind({ ...published, map: { ...published.map, shards } }, published)).toBe(false);
+    const witnessed = witnessedPart(added(two(), 's2'));
+    expect(isBehind(removed(two(), 1), witnessed)).toBe(true);
+    const shards = witnessed.map.shards.map(({ id, primary_url, replica_urls }) => ({ replica_urls, primary_url, id }));
+    expect(isBehind({ ...witnessed, map: { ...witnessed.map, shards } }, witnessed)).toBe(false);
   });
 
   it.each<[string, (map: WitnessedState['map']) => WitnessedState['map']]>([
@@ -44,24 +44,24 @@ describe('a state beside what was published', () => {
   });
 
   it('is behind when it has given out fewer ids, although changes since the rewind have brought its version above', () => {
-    const published = witnessedPart(added(two(), 's2'));
+    const witnessed = witnessedPart(added(two(), 's2'));
     let forked = two();
     for (let n = 0; n < 3; n++)
       forked = changeByHand(forked, { change: 'replaceAddress', id: 0, address: at(`m${n}`) }, null);
-    expect(forked.map.version).toBeGreaterThan(published.map.version);
-    expect(isBehind(forked, published)).toBe(true);
-    expect(catchUp(forked, published).map.version).toBe(forked.map.version + 1);
+    expect(forked.map.version).toBeGreaterThan(witnessed.map.version);
+    expect(isBehind(forked, witnessed)).toBe(true);
+    expect(catchUp(forked, witnessed).map.version).toBe(forked.map.version + 1);
   });
 });
 
 describe('catchUp', () => {
-  it('puts back map, ids and lock as they were published, one version above, and keeps the rest', () => {
+  it('puts back map, ids and lock as they were witnessed, one version above, and keeps the rest', () => {
     const before = { ...two(), autoscale: { ...two().autoscale, streak: 3 } };
-    const published = witnessedPart(growing(before, 's2'));
-    const caught = catchUp(before, published);
-    expect(caught.map).toEqual({ ...published.map, version: published.map.version + 1 });
-    expect(caught).toMatchObject({ nextId: 3, lock: published.lock, autoscale: { streak: 3 } });
-    expect(isBehind(caught, published)).toBe(false);
+    const witnessed = witnessedPart(growing(before, 's2'));
+    const caught = catchUp(before, witnessed);
+    expect(caught.map).toEqual({ ...witnessed.map, version: witnessed.map.version + 1 });
+    expect(caught).toMatchObject({ nextId: 3, lock: witnessed.lock, autoscale: { streak: 3 } });
+    expect(isBehind(caught, witnessed)).toBe(false);
   });
 
   describe('of a standby', () => {
@@ -78,17 +78,17 @@ describe('catchUp', () => {
       nowMs: 2,
     });
 
-    it('gives it back when the grow that had taken it is not in what was published any more', () => {
+    it('gives it back when the grow that had taken it is no longer in the witnessed state', () => {
       const caught = catchUp(taken, witnessedPart(undone));
       expect(caught.lock).toBeNull();
       expect(caught.autoscale.standbys).toEqual([standby]);
     });
 
-    it('does not give it back when it is in the map that was published', () => {
+    it('does not give it back when it is in the witnessed map', () => {
       expect(catchUp(taken, witnessedPart(flip(taken, 'grow-a'))).autoscale.standbys).toEqual([]);
     });
 
-    it('takes it out of the pool again when the published lock has it', () => {
+    it('takes it out of the pool again when the witnessed lock has it', () => {
       const caught = catchUp(pooled, witnessedPart(taken));
       expect(caught.lock?.standby?.standby).toEqual(standby);
       expect(caught.autoscale.standbys).toEqual([]);
@@ -101,10 +101,10 @@ describe('catchUp', () => {
     });
   });
 
-  it('takes the lock from whoever got it on the rewound state', () => {
+  it('takes the lock from an operation that got it on the rewound state', () => {
     const usurped = growing(two(), 's2');
-    const published = witnessedPart(added(added(two(), 's3'), 's4'));
-    expect(catchUp(usurped, published).lock).toBeNull();
+    const witnessed = witnessedPart(added(added(two(), 's3'), 's4'));
+    expect(catchUp(usurped, witnessed).lock).toBeNull();
   });
 
   it('changes nothing in a state that is not behind, so that a repeat is harmless', () => {
@@ -118,7 +118,7 @@ describe('catchUp', () => {
 describe('laterWitnessed', () => {
   const versions = fc.array(fc.record({ version: fc.nat(5), nextId: fc.nat(5) }), { minLength: 1, maxLength: 12 });
 
-  it('never lowers version or next id, in whatever order publishes arrive', () => {
+  it('never lowers version or next id, in whatever order states arrive', () => {
     fc.assert(
       fc.property(versions, (offers) => {
         let kept: WitnessedState | null = null;
@@ -147,21 +147,21 @@ describe('a restored state', () => {
   });
   const ofRouter = (state: ClusterState): KnownState => ({ ...own(state, 'router'), nextId: null, lock: null });
 
-  it('is taken from the latest version, and from whoever knows more when two are equally late', () => {
+  it('is taken from the latest version, and from the source that knows more when two are equally late', () => {
     const [older, later] = [own(two()), ofRouter(added(two(), 's2'))];
     expect(newestKnown([older, later])).toBe(later);
-    const published = own(added(two(), 's2'), 'published workflow');
-    expect(newestKnown([later, published, older])).toBe(published);
+    const witnessed = own(added(two(), 's2'), 'published workflow');
+    expect(newestKnown([later, witnessed, older])).toBe(witnessed);
     expect(newestKnown([])).toBeNull();
   });
 
-  it('is taken from what was published when the ended workflow had been rewound and gone its own way', () => {
-    const published = own(added(two(), 's2'), 'published workflow');
+  it('is taken from the witness when the ended workflow had been rewound and gone its own way', () => {
+    const witnessed = own(added(two(), 's2'), 'published workflow');
     const sameVersion = own(added(two(), 's3'));
     const laterVersion = own(removed(removed(added(two(), 's3'), 0), 1));
-    expect(newestKnown([sameVersion, published])).toBe(published);
-    expect(newestKnown([{ ...laterVersion, nextId: 2 }, published])).toBe(published);
-    expect(newestKnown([own(added(two(), 's2')), published])?.source).toBe('cluster workflow');
+    expect(newestKnown([sameVersion, witnessed])).toBe(witnessed);
+    expect(newestKnown([{ ...laterVersion, nextId: 2 }, witnessed])).toBe(witnessed);
+    expect(newestKnown([own(added(two(), 's2')), witnessed])?.source).toBe('cluster workflow');
   });
 
   it('keeps map, ids, lock, records and policy of the ended workflow, one version above', () => {
@@ -170,7 +170,7 @@ describe('a restored state', () => {
     expect(restored).toEqual({ ...ended, map: { ...ended.map, version: ended.map.version + 1 } });
   });
 
-  it('is above the version of everybody, also of those whose map was not taken', () => {
+  it('is above every known version, also of maps that were not taken', () => {
     const state = two();
     const later = ofRouter({ ...state, map: { ...state.map, version: 6 } });
     const given = own(state);
@@ -181,7 +181,7 @@ describe('a restored state', () => {
     ).toBe(2);
   });
 
-  it('never gives out an id again that anybody knows to be taken (INV-1)', () => {
+  it('never gives out an id again that is known to be taken (INV-1)', () => {
     const many = added(added(two(), 's2'), 's3');
     const request = own(two());
     expect(restoredState({ request, known: [own(many)], versionSeen: 0, ended: null }).nextId).toBe(4);
@@ -189,7 +189,7 @@ describe('a restored state', () => {
     expect(restoredState({ request, known: [], versionSeen: 0, ended: removed(many, 3) }).nextId).toBe(4);
   });
 
-  it('leaves ids out when its map is a router’s, because that does not show which ones were removed', () => {
+  it('leaves ids out when its map is a router’s, because a map does not show removed ids', () => {
     const map = ofRouter(added(two(), 's2'));
     expect(restoredState({ request: map, known: [map], versionSeen: 0, ended: null }).nextId).toBe(3 + IDS_LEFT_OUT);
     const older = own({ ...two(), nextId: 40 });

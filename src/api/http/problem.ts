@@ -35,7 +35,7 @@ const RETRY_AFTER_SECONDS = 2;
 
 /**
  * Total on purpose: a new code must say what it is to an HTTP client. 400: this request can never succeed. 409: it could, in another
- * state of the cluster. 422: it is sound, but what it names is not usable. 503: the same request may succeed later.
+ * state of the cluster. 422: the request is sound, but a shard or key that it names is not usable. 503: the same request may succeed later.
  */
 export const PROBLEM_STATUS: Record<ProblemCode, number> = {
   InvalidRequest: 400,
@@ -195,7 +195,7 @@ const OF_CLIENT: Record<Exclude<ClientErrorCode, 'Refused'>, Translation> = {
   NothingKnown: { code: 'NoKnownState', next: '. Give {"state":{"next_id":…,"map":…}}' },
 };
 
-/** The one translation of what the client, the domain or a route has thrown. Null: nobody foresaw it. */
+/** The one translation of an error of the client, the domain or a route. Null: the error is unforeseen. */
 export function asApiError(error: unknown): ApiError | null {
   if (error instanceof ApiError) return error;
   if (error instanceof DomainError) return new ApiError(error.code, error.message, { cause: error });
@@ -263,7 +263,7 @@ export function problemHandler(logger: Logger): ErrorRequestHandler {
   };
 }
 
-/** Errors of the body parser and of path decoding carry a status and a type; their messages quote the request, so ours replace them. */
+/** Errors of the body parser and of path decoding carry a status and a type. Their messages quote the request, so ours replace them. */
 function fromHttpError(error: unknown): ApiError | null {
   if (typeof error !== 'object' || error === null) return null;
   const { status, type, limit } = error as { status?: unknown; type?: unknown; limit?: unknown };

@@ -91,7 +91,7 @@ export class MapReader {
   private async ask(query: number): Promise<MapReading> {
     try {
       const served = this.serve(await this.queryMap());
-      // Queries may end out of order: the one that began last knows best.
+      // Queries may end out of order: the one that began last has the newest map.
       if (this.known === null || query > this.known.query) this.known = { served, atMs: this.nowMs(), query };
       return { kind: 'fresh', served };
     } catch (error) {

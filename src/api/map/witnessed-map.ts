@@ -130,7 +130,7 @@ export class WitnessedMap {
     const [seen, known] = [state.map.version, witnessed.map.version];
     this.rewound = new ApiError(
       'TemporalUnreachable',
-      `the cluster workflow was rewound to map version ${seen}, while version ${known} is published, and could not be brought forward yet`,
+      `the cluster workflow was rewound to map version ${seen}, while version ${known} was served already, and it could not be brought forward yet`,
     );
     logger.warn(
       { version: seen, witnessedVersion: known, nextId: state.nextId, witnessedNextId: witnessed.nextId },

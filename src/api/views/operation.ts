@@ -55,7 +55,7 @@ export function viewOfProgress(progress: OperationProgress, webUiUrl: string | n
   };
 }
 
-/** From the cluster's own record: what is left when the operation's workflow cannot be asked. */
+/** From the cluster's own record: all that is left when the operation's workflow does not answer. */
 export function viewOfRecord(record: OperationRecord, webUiUrl: string | null): OperationView {
   const ended = record.endedAtMs !== null;
   return {
@@ -109,7 +109,7 @@ export function endedFromOutside(
     eta_s: null,
     rate_points_per_s: 0,
     waiting: null,
-    next: 'nothing: it is not running any more',
+    next: 'nothing: it no longer runs',
     ended_at: isRecovered ? isoOrNull(record.endedAtMs) : null,
     outcome: { message, points_moved: 0, dropped_by_donor: {}, points_kept: 0, duration_s: 0 },
   };

@@ -68,7 +68,7 @@ describe('MapReader', () => {
     expect(versionOf(await late)).toBe(2);
   });
 
-  it('begins the query for those who wait beside one that hangs', async () => {
+  it('begins a query for waiting readers beside one that hangs', async () => {
     const { reader, queries } = underTest();
     void reader.readMap();
     await jest.advanceTimersByTimeAsync(2);

@@ -86,7 +86,7 @@ describe('a map', () => {
     expect(world.record).toEqual(witnessedPart(state(2)));
   });
 
-  it('is looked into once for all who read it at once', async () => {
+  it('is looked into once for all readers at once', async () => {
     const map = world.reader();
     await Promise.all(Array.from({ length: 20 }, () => map.readMap()));
     expect(world.calls).toEqual(['record', 'state', 'remember']);
@@ -112,7 +112,7 @@ describe('a map', () => {
 });
 
 describe('a cluster that was rewound', () => {
-  it('is put past what was published before its map is served, with a warning', async () => {
+  it('is put past the witness before its map is served, with a warning', async () => {
     const map = world.reader();
     world.cluster = state(5);
     await map.readMap();
@@ -129,7 +129,7 @@ describe('a cluster that was rewound', () => {
     expect((await world.reader().readMap()).version).toBe(6);
   });
 
-  it('is found when it means another map under the published version', async () => {
+  it('is found when it means another map under the witnessed version', async () => {
     world.record = witnessedPart(added(state(1), 'other'));
     world.cluster = state(2);
     expect((await world.reader().readMap()).version).toBe(3);
@@ -146,7 +146,7 @@ describe('a cluster that was rewound', () => {
     await waitFor('it is found', async () => (await map.readMap()).version === 5);
   });
 
-  it('to the very map that this process served last is not served any more once that is known, until it is brought forward', async () => {
+  it('to the very map that this process served last is no longer served once that is known, until it is brought forward', async () => {
     const map = world.reader({ lookIntervalMs: 10_000, pauseMs: 100 });
     await map.readMap();
     world.record = witnessedPart(state(4));

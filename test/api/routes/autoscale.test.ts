@@ -150,7 +150,7 @@ describe('PUT /cluster/autoscale', () => {
     expect((await put({ enabled: false, high_water_points: 0 })).status).toBe(200);
   });
 
-  it('is an admin matter', async () => {
+  it('needs an admin', async () => {
     expect((await put(POLICY, KEYS.write)).status).toBe(403);
   });
 });
@@ -165,19 +165,19 @@ describe('POST /cluster/autoscale/evaluate', () => {
     [{ dryRun: true }, true],
     [{ dry_run: true }, true],
     [{ dryRun: false }, false],
-  ])('with %j answers what an evaluation came to, with dry_run %s', async (body, dryRun) => {
+  ])('with %j answers with the evaluation, with dry_run %s', async (body, dryRun) => {
     const { status, json } = await evaluate(body);
     expect(status).toBe(200);
     expect(evaluateAnswerSchema.strict().parse(json)).toMatchObject({ reason: 'below_mark', dry_run: dryRun });
     expect(api.autoscale.asked).toContain(`evaluate ${dryRun}`);
   });
 
-  it('refuses a mistyped name, which would evaluate in earnest', async () => {
+  it('refuses a mistyped name, which would start a real evaluation', async () => {
     expect((await evaluate({ dryrun: true })).status).toBe(400);
     expect(api.autoscale.asked).toEqual([]);
   });
 
-  it('is an admin matter, also as a dry run', async () => {
+  it('needs an admin, also as a dry run', async () => {
     expect((await evaluate({ dryRun: true }, KEYS.read)).status).toBe(403);
   });
 });
@@ -196,7 +196,7 @@ describe('/cluster/standbys', () => {
   it.each([
     ['the query', `?primary_url=${encodeURIComponent('http://S2:6333/')}`, undefined],
     ['the body', '', { primary_url: 'http://S2:6333/' }],
-  ])('lets one go that %s names', async (_where, query, body) => {
+  ])('removes the standby that %s names', async (_where, query, body) => {
     const { status } = await api.call(`/cluster/standbys${query}`, { method: 'DELETE', body });
     expect(status).toBe(200);
     expect(api.client.transitions).toEqual([{ type: 'removeStandby', primaryUrl: 'http://s2:6333' }]);
@@ -214,7 +214,7 @@ describe('/cluster/standbys', () => {
     expect(api.client.transitions).toEqual([]);
   });
 
-  it('is an admin matter', async () => {
+  it('needs an admin', async () => {
     expect((await api.call('/cluster/standbys', { method: 'POST', key: KEYS.write, body: {} })).status).toBe(403);
     expect((await api.call('/cluster/standbys', { method: 'DELETE', key: KEYS.write })).status).toBe(403);
   });

@@ -192,7 +192,7 @@ describe('GET /cluster/operations', () => {
     });
   });
 
-  it('shows the record of one whose workflow has not heard of its end yet', async () => {
+  it('shows the record of one whose workflow does not know its end yet', async () => {
     expect((await list())[1]).toMatchObject({ id: 'grow-old', status: 'cancelled', phase: null });
   });
 
@@ -235,8 +235,11 @@ describe('GET /cluster/operations', () => {
         nowMs += 500;
         return ENDED_PROGRESS;
       };
-      const client = { ...api.client, queryProgress: slow };
-      const reader = new OperationReader({ client, cluster: 'c', namespace: 'n', webUiUrl: null }, () => nowMs);
+      api.client.queryProgress = slow;
+      const reader = new OperationReader(
+        { client: api.client, cluster: 'c', namespace: 'n', webUiUrl: null },
+        () => nowMs,
+      );
       const { operations } = await reader.listOperations();
       expect(operations).toHaveLength(100);
       expect(asked).toBeLessThanOrEqual(8);
