@@ -1,21 +1,16 @@
 import type { AutoscaleActivities } from '../../contract/evaluation-activities';
-import { clientFailure, clusterClients, type ClusterClientDeps } from '../frame/cluster-clients';
+import { clusterActivity, type ClusterClientDeps } from '../frame/cluster-clients';
 
 /** Only what a decision is made of, so that the history of an evaluation does not grow with what the cluster remembers. */
 export function createObserveCluster(deps: ClusterClientDeps): AutoscaleActivities['observeCluster'] {
-  const clientOf = clusterClients(deps);
-  return async ({ cluster }) => {
-    try {
-      const { state, isRewound } = await clientOf(cluster).observe();
-      const { policy, standbys, lastScaleAtMs, streak } = state.autoscale;
-      return {
-        map: state.map,
-        autoscale: { policy, standbys, lastScaleAtMs, streak },
-        lockedBy: state.lock?.operationId ?? null,
-        isRewound,
-      };
-    } catch (error) {
-      throw clientFailure(error, cluster, 'fail');
-    }
-  };
+  return clusterActivity(deps, 'fail', async (client) => {
+    const { state, isRewound } = await client.observe();
+    const { policy, standbys, lastScaleAtMs, streak } = state.autoscale;
+    return {
+      map: state.map,
+      autoscale: { policy, standbys, lastScaleAtMs, streak },
+      lockedBy: state.lock?.operationId ?? null,
+      isRewound,
+    };
+  });
 }

@@ -1,7 +1,7 @@
 import { Context } from '@temporalio/activity';
 import type { CoordinatorActivities } from '../../contract/activities';
 import { ClientError, type ClientErrorCode } from '../../client/errors';
-import { clientFailure, clusterClients, type ClusterClientDeps } from '../frame/cluster-clients';
+import { clusterActivity, type ClusterClientDeps } from '../frame/cluster-clients';
 
 /** Its workflow is gone, or of a version that does not know the query: no attempt can change that. */
 const CANNOT_TELL: readonly ClientErrorCode[] = ['UnknownOperation', 'QueryUnknown'];
@@ -10,14 +10,13 @@ const ATTEMPTS_MAX = 3;
 
 /** A closed workflow answers queries for as long as Temporal keeps its history: a worker replays it and asks it there. */
 export function createRecallOperation(deps: ClusterClientDeps): CoordinatorActivities['recallOperation'] {
-  const clientOf = clusterClients(deps);
-  return async ({ cluster, operationId }) => {
+  return clusterActivity(deps, 'retry', async (client, { operationId }) => {
     try {
-      return await clientOf(cluster).recallOperation(operationId);
+      return await client.recallOperation(operationId);
     } catch (error) {
       if (error instanceof ClientError && CANNOT_TELL.includes(error.code)) return null;
       if (Context.current().info.attempt >= ATTEMPTS_MAX) return null;
-      throw clientFailure(error, cluster, 'retry');
+      throw error;
     }
-  };
+  });
 }

@@ -63,11 +63,10 @@ const IS_CLUSTER_GONE: Record<Exclude<ClientErrorCode, 'Refused'>, boolean> = {
  */
 export function clientFailure(error: unknown, cluster: string, whenGone: 'retry' | 'fail'): unknown {
   if (!(error instanceof ClientError)) return error;
-  if (error instanceof RefusedError || error.code === 'Refused') {
-    const type = error instanceof RefusedError ? error.refusal.type : error.code;
-    return ApplicationFailure.create({ message: error.message, type, nonRetryable: true });
+  if (error instanceof RefusedError) {
+    return ApplicationFailure.create({ message: error.message, type: error.refusal.type, nonRetryable: true });
   }
-  if (!IS_CLUSTER_GONE[error.code]) {
+  if (error.code === 'Refused' || !IS_CLUSTER_GONE[error.code]) {
     return ApplicationFailure.create({ message: error.message, type: error.code, cause: error });
   }
   return ApplicationFailure.create({
@@ -76,4 +75,20 @@ export function clientFailure(error: unknown, cluster: string, whenGone: 'retry'
     nonRetryable: whenGone === 'fail',
     cause: error,
   });
+}
+
+/** An activity that is one call of the cluster's client, with its errors translated. */
+export function clusterActivity<I extends { readonly cluster: string }, R>(
+  deps: ClusterClientDeps,
+  whenGone: 'retry' | 'fail',
+  call: (client: ClusterClient, input: I) => Promise<R>,
+): (input: I) => Promise<R> {
+  const clientOf = clusterClients(deps);
+  return async (input) => {
+    try {
+      return await call(clientOf(input.cluster), input);
+    } catch (error) {
+      throw clientFailure(error, input.cluster, whenGone);
+    }
+  };
 }
