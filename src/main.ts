@@ -45,7 +45,7 @@ async function run(role: ServiceRole, config: Config): Promise<void> {
   process.exit(failure === null ? 0 : EXIT_FAILED);
 }
 
-/** The first one asks for an orderly stop, the second one ends the process at once. */
+/** The first signal asks for an orderly stop, the second one ends the process at once. */
 function nextSignal(): Promise<NodeJS.Signals> {
   return new Promise((resolve) => {
     let isStopping = false;

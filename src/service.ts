@@ -1,26 +1,27 @@
-/** The composition root: wires the parts up for one role, starts them in order and stops them in the reverse one. */
+/** The composition root: wires the parts up for one role, starts them in order and stops them in reverse order. */
 import { Client, type Connection } from '@temporalio/client';
 import type { NativeConnection, Worker } from '@temporalio/worker';
 import type { Logger } from 'pino';
 import { createActivities } from './activities';
 import { createApi } from './api/app';
 import { Authenticator } from './api/http/auth';
-import { TemporalAutoscaleGateway } from './client/autoscale-client';
-import { TemporalGateway } from './client/cluster-client';
+import { AutoscaleClient } from './client/autoscale-client';
+import { ClusterClient } from './client/cluster-client';
 import { ClusterRestore } from './client/restore-cluster';
-import { createProbe } from './api/routes/health';
+import { createProbe } from './api/http/shard-probe';
 import { Listener } from './api/http/listener';
 import { LockWatch } from './api/lock-watch';
 import { MapReader } from './api/map/reader';
-import { PublishedMap } from './api/map/witnessed-map';
+import { WitnessedMap } from './api/map/witnessed-map';
 import { ConfigError, type Config } from './config';
 import { routerMap } from './shards/http/router-client';
 import { connectClient, connectWorker, type ConnectOptions } from './temporal/connection';
 import { EmbeddedTemporal } from './temporal/dev-server/embedded';
+import { firstState, noFirstState } from './config/first-state';
 import { ensureCluster } from './client/create-cluster';
 import { ClusterTraces } from './client/survey';
-import { Published } from './client/witness';
-import { PublishedFile } from './client/witness-file';
+import { Witness } from './client/witness';
+import { WitnessFile } from './client/witness-file';
 import { ensureSearchAttributes } from './temporal/search-attributes';
 import { locateTemporalCli } from './temporal/dev-server/temporal-cli';
 import { createWorker } from './temporal/worker';
@@ -34,13 +35,13 @@ export interface Service {
   /** Where the API listens; null without one. */
   readonly url: string | null;
   readonly temporal: { readonly address: string; readonly webUiUrl: string | null };
-  /** Settles when the service cannot go on: rejects with the reason. Resolves after a stop. */
+  /** Rejects with the reason when the service cannot go on. Resolves after a stop. */
   readonly ended: Promise<void>;
-  /** In order: no new requests, those under way answered, the worker drained, the embedded Temporal stopped. */
+  /** In order: refuses new requests, answers those under way, drains the worker, stops the embedded Temporal. */
   stop(): Promise<void>;
 }
 
-/** Requests under way get this long; then those that wait for Temporal are answered with a 503 that says so. */
+/** Requests under way get this long. Then those that wait for Temporal are answered with a 503 that says so. */
 const REQUESTS_PATIENCE_MS = 2_000;
 
 /** @throws ConfigError, TemporalUnreachableError, ToolMissingError, DevServerError */
@@ -99,7 +100,7 @@ async function findTemporal(
   return { address: embedded.address, webUiUrl: config.webUiUrl ?? embedded.uiUrl };
 }
 
-/** Returns when it works. `running` rejects when the worker ends for a reason of its own. */
+/** Returns when the worker works. `running` rejects when the worker fails. */
 async function startWorker(
   config: Config,
   context: { connection: Connection; connect: ConnectOptions; logger: Logger; parts: Parts },
@@ -130,30 +131,31 @@ async function startApi(
   const searchAttributes = await ensureSearchAttributes({ connection, namespace, logger });
   const stopping = new AbortController();
   const temporal = { connection, namespace, cluster, stopping: stopping.signal, logger };
-  const file = config.publishedFile === null ? null : new PublishedFile(config.publishedFile, logger);
-  const published = new Published({ ...temporal, file });
+  const file = config.publishedFile === null ? null : new WitnessFile(config.publishedFile, logger);
+  const witness = new Witness({ ...temporal, file });
   const traces = new ClusterTraces({
     ...temporal,
-    published,
+    witness,
     routerUrls,
     askRouter: (url, deadlineMs) => routerMap(url, config.shardKey, { deadlineMs }),
   });
-  await ensureCluster({ connection, config, traces, logger });
+  const ensured = await ensureCluster({ ...temporal, firstState: () => firstState(config), traces });
+  if (ensured === 'unconfigured') throw noFirstState(cluster);
   if (config.apiKeys.length === 0) {
-    logger.warn('running without keys (QUIVER_INSECURE): whoever reaches the address may do everything');
+    logger.warn('running without keys (QUIVER_INSECURE): every caller may do everything');
   }
   const settings = { routerUrls, timings, searchAttributes };
-  const gateway = new TemporalGateway({ ...temporal, traces, settings });
-  const autoscale = new TemporalAutoscaleGateway({ ...temporal, gateway, seed: config.autoscale, settings });
-  const publishedMap = new PublishedMap({ gateway, published, logger });
-  const restore = new ClusterRestore({ ...temporal, traces, published });
-  const lockWatch = new LockWatch({ look: () => gateway.lookAfterLock(), logger });
+  const client = new ClusterClient({ ...temporal, traces, recoverWith: settings });
+  const autoscale = new AutoscaleClient({ ...temporal, client, seed: config.autoscale, settings });
+  const witnessedMap = new WitnessedMap({ client, witness, logger });
+  const restore = new ClusterRestore({ ...temporal, traces, witness });
+  const lockWatch = new LockWatch({ look: () => client.lookAfterLock(settings), logger });
   const api = createApi({
     cluster,
     namespace,
-    gateway,
+    client,
     autoscale,
-    mapReader: new MapReader({ queryMap: () => publishedMap.read() }),
+    mapReader: new MapReader({ queryMap: () => witnessedMap.readMap() }),
     authenticator: new Authenticator(config.apiKeys),
     probeShard: createProbe(),
     settings,
@@ -170,7 +172,7 @@ async function startApi(
   return listener.url;
 }
 
-/** What was started, to be stopped in the reverse order; each part is, even when another one fails. */
+/** The parts that were started. They stop in reverse order, each one even when another one fails to. */
 class Parts {
   readonly stopped: Promise<void>;
   private readonly logger: Logger;

@@ -1,25 +1,34 @@
 /** What the API needs of the process that it runs in. */
 import type { Logger } from 'pino';
-import type { AutoscaleGateway } from '../client/autoscale-client';
-import type { ClusterGateway } from '../client/cluster-client';
+import type { AutoscaleClient } from '../client/autoscale-client';
+import type { ClusterClient } from '../client/cluster-client';
 import type { RestoreCluster } from '../client/restore-cluster';
 import type { OperationSettings } from '../contract/requests';
 import type { Authenticator } from './http/auth';
 import type { LockWatch } from './lock-watch';
 import type { MapReader } from './map/reader';
-import type { ProbeShard } from './routes/health';
+import type { ProbeShard } from './http/shard-probe';
 
 export interface ApiDeps {
   readonly cluster: string;
   readonly namespace: string;
-  readonly gateway: ClusterGateway;
-  readonly autoscale: AutoscaleGateway;
+  readonly client: Pick<
+    ClusterClient,
+    | 'queryMap'
+    | 'queryState'
+    | 'applyTransition'
+    | 'startOperation'
+    | 'queryProgress'
+    | 'describeOperation'
+    | 'cancelOperation'
+  >;
+  readonly autoscale: Pick<AutoscaleClient, 'readState' | 'syncSchedule' | 'evaluate'>;
   readonly mapReader: MapReader;
   readonly authenticator: Authenticator;
   readonly probeShard: ProbeShard;
-  /** What operations that are started here are told. */
+  /** For the operations that start here. */
   readonly settings: OperationSettings;
-  /** Glances at the lock on every request. */
+  /** Every request has it glance at the lock. */
   readonly lockWatch: LockWatch;
   readonly restoreCluster: RestoreCluster;
   /** Base address of the Temporal Web UI for links, or null. */

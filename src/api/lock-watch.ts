@@ -1,12 +1,12 @@
 import type { Logger } from 'pino';
 import type { LockLook } from '../contract/evaluation-activities';
 
-/** Looks, at most so often, and only while requests come. */
+/** It looks at most this often, and only while requests come. */
 const LOOK_INTERVAL_MS = 10_000;
 
 /**
- * Lets the requests that come anyway, a router's poll for instance, find a lock whose holder was ended from outside. No request waits for
- * it, and none fails because of it.
+ * Uses the requests that come anyway, a router's poll for instance, to find an abandoned lock: its holder was ended from outside. No request
+ * waits for that, and none fails because of it.
  */
 export class LockWatch {
   private readonly look: () => Promise<LockLook>;

@@ -1,28 +1,28 @@
 /**
- * Finds a lock whose holder was ended from outside (terminated, timed out, or gone with its history) and starts the recovery. Asked by
- * every evaluation of the autoscale policy and by the requests that come to the API, so nobody has to know.
+ * Finds a lock whose holder was ended from outside (terminated, timed out, or gone with its history) and starts the recovery. Every
+ * evaluation of the autoscale policy and the API's requests look for it, so no operator has to notice.
  */
 import { WorkflowNotFoundError } from '@temporalio/common';
 import type { WorkflowClient } from '@temporalio/client';
 import type { Logger } from 'pino';
 import type { ClusterState } from '../domain/cluster-state';
-import { isBehind, type PublishedState } from '../domain/witnessed';
+import { isBehind, type WitnessedState } from '../domain/witnessed';
 import { recoveryKey } from '../domain/lock-transitions';
 import type { LockLook } from '../contract/evaluation-activities';
-import { publishedQuery, stateQuery, type RecoverInput } from '../contract/messages';
+import { witnessQuery, stateQuery, type RecoverInput } from '../contract/messages';
 import type { OperationSettings } from '../contract/requests';
 import {
   clusterWorkflowId,
   operationIdOf,
   operationWorkflowId,
   parseOperationId,
-  publishedWorkflowId,
+  witnessWorkflowId,
 } from '../contract/ids';
 import { operationStartOptions } from './start-operation';
 
-export interface DeadLockOptions {
+export interface AbandonedLockOptions {
   readonly workflows: WorkflowClient;
-  /** Asks closed workflows too: the record of what was published tells what it knows also when it was terminated. */
+  /** Asks closed workflows too: a terminated witness still answers. */
   readonly records: WorkflowClient;
   readonly cluster: string;
   readonly settings: OperationSettings;
@@ -30,24 +30,25 @@ export interface DeadLockOptions {
 }
 
 /**
- * Harmless to call at any time, by any number of callers: the recovery of one lock has one id. A cluster workflow that was rewound shows locks of
- * operations that have long ended well, and to undo one of those would empty an owner: so it is left to whoever puts back what was published.
+ * Harmless to call at any time, by any number of callers: the recovery of one lock has one id. A cluster workflow that was rewound shows
+ * locks of operations that have ended well. To undo one of these would empty an owner, so such a lock waits until the cluster has caught
+ * up with the witness.
  */
-export async function recoverDeadLock(options: DeadLockOptions): Promise<LockLook> {
+export async function recoverAbandonedLock(options: AbandonedLockOptions): Promise<LockLook> {
   const { workflows, cluster, logger } = options;
   const { lock } = await stateOf(options);
   if (lock === null) return { kind: 'free' };
   const { operationId } = lock;
   const diedAtMs = await deathOf(options, operationId);
   if (diedAtMs === null) return { kind: 'held', operationId };
-  const published = await publishedOf(options.records, cluster);
-  // Read last. An operation lets go of its lock before it ends: only one that still has it after its end is dead.
+  const witnessed = await witnessedBy(options.records, cluster);
+  // Read last. An operation releases its lock before it ends: a lock that is still held after that is abandoned.
   const state = await stateOf(options);
   if (state.lock?.operationId !== operationId) return { kind: 'held', operationId };
-  if (published !== null && isBehind(state, published)) {
+  if (witnessed !== null && isBehind(state, witnessed)) {
     logger.warn(
-      { operationId, version: state.map.version, publishedVersion: published.map.version },
-      'the lock is held by an operation that has ended, but the cluster workflow was rewound: the lock is not recovered before what was published is put back',
+      { operationId, version: state.map.version, witnessedVersion: witnessed.map.version },
+      'the lock is held by an operation that has ended, but the cluster workflow was rewound: the lock is recovered after the state of the witness is put back',
     );
     return { kind: 'held', operationId };
   }
@@ -59,14 +60,14 @@ export async function recoverDeadLock(options: DeadLockOptions): Promise<LockLoo
   return { kind: 'recovering', operationId, recovery };
 }
 
-function stateOf({ workflows, cluster }: DeadLockOptions): Promise<ClusterState> {
+function stateOf({ workflows, cluster }: AbandonedLockOptions): Promise<ClusterState> {
   return workflows.getHandle(clusterWorkflowId(cluster)).query(stateQuery);
 }
 
-/** Null when nothing was published yet. Rejects when the record does not answer: what is unknown is not behind nothing (INV-8). */
-export async function publishedOf(records: WorkflowClient, cluster: string): Promise<PublishedState | null> {
+/** Null when there is no witness yet. Rejects when it does not answer: unknown is not the same as none (INV-8). */
+export async function witnessedBy(records: WorkflowClient, cluster: string): Promise<WitnessedState | null> {
   try {
-    return (await records.getHandle(publishedWorkflowId(cluster)).query(publishedQuery)).state;
+    return (await records.getHandle(witnessWorkflowId(cluster)).query(witnessQuery)).state;
   } catch (error) {
     if (error instanceof WorkflowNotFoundError) return null;
     throw error;
@@ -77,7 +78,7 @@ export async function publishedOf(records: WorkflowClient, cluster: string): Pro
 const ENDED: readonly string[] = ['COMPLETED', 'FAILED', 'CANCELLED', 'TERMINATED', 'TIMED_OUT'];
 
 /** When the operation's workflow ended (ms since the epoch), or null while it runs. */
-async function deathOf({ workflows, cluster }: DeadLockOptions, operationId: string): Promise<number | null> {
+async function deathOf({ workflows, cluster }: AbandonedLockOptions, operationId: string): Promise<number | null> {
   const parsed = parseOperationId(operationId);
   if (parsed === null) return Date.now();
   try {

@@ -1,4 +1,4 @@
-/** All that the API asks of Temporal about the autoscale policy, beside what it asks of the cluster workflow. */
+/** The autoscale policy as the API sees it: its state, its Schedule and its evaluations. */
 import { randomUUID } from 'node:crypto';
 import { isDeepStrictEqual } from 'node:util';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -12,48 +12,40 @@ import { ensureAutoscaleSchedule, evaluationTexts } from './schedule';
 import type { AutoscaleInput, EvaluationResult } from '../contract/messages';
 import type { OperationSettings } from '../contract/requests';
 import { AUTOSCALE_WORKFLOW, EVALUATION_LIFE_MS, evaluationWorkflowId, taskQueue } from '../contract/ids';
-import type { ClusterGateway } from './cluster-client';
-import { unavailable, type ApiError } from '../api/http/problem';
-import { TemporalCalls, updateTrouble, type TemporalCallsOptions } from './calls';
+import type { ClusterClient } from './cluster-client';
+import { TemporalCalls, updateError, type TemporalCallsOptions } from './calls';
+import { ClientError } from './errors';
 
-/** What is known of the Schedule after it was put in step with the policy. `problem`: it could not be, and why. */
+/** What is known of the Schedule after it was put in step with the policy. `problem`: why that was not possible. */
 export interface ScheduleLook {
   readonly nextEvaluationAtMs: number | null;
   readonly problem: string | null;
 }
 
-/** Every method throws ApiError only. */
-export interface AutoscaleGateway {
-  /** Seeds the policy from the settings of this process when the cluster has none yet. */
-  readState(): Promise<AutoscaleState>;
-  /** Makes, pauses, resumes or changes the Schedule, as the policy asks for. Never throws: what could not be done is told. */
-  syncSchedule(policy: AutoscalePolicy): Promise<ScheduleLook>;
-  evaluate(request: { dryRun: boolean }): Promise<EvaluationResult>;
-}
-
 /** An evaluation asks shards and waits for the preflight of a grow; the caller's own HTTP client gives up after about this. */
 const EVALUATION_ANSWER_MS = 25_000;
 const SCHEDULE_TIMEOUT_MS = 5_000;
-/** A policy that changes while the Schedule is put in step is followed so often; after that whoever changed it has done it. */
+/** A policy may change while the Schedule is put in step. It is followed so often; after that its next reader puts it in step. */
 const ROUNDS_MAX = 3;
 const START_PAUSE_FIRST_MS = 1_000;
 const START_PAUSE_MAX_MS = 30_000;
 
-export interface TemporalAutoscaleOptions extends TemporalCallsOptions {
-  readonly gateway: Pick<ClusterGateway, 'queryState' | 'applyTransition'>;
+export interface AutoscaleClientOptions extends TemporalCallsOptions {
+  readonly client: Pick<ClusterClient, 'queryState' | 'applyTransition'>;
   readonly seed: { readonly policy: AutoscalePolicy; readonly standbys: readonly ShardAddress[] };
-  /** What evaluations are told, and by them the grows. */
+  /** For evaluations, and for the grows that they start. */
   readonly settings: OperationSettings;
   readonly logger: Logger;
   readonly evaluationAnswerMs?: number;
 }
 
-export class TemporalAutoscaleGateway implements AutoscaleGateway {
-  private readonly options: TemporalAutoscaleOptions;
+/** Every method throws ClientError only. */
+export class AutoscaleClient {
+  private readonly options: AutoscaleClientOptions;
   private readonly calls: TemporalCalls;
   private readonly schedules: ScheduleClient;
 
-  constructor(options: TemporalAutoscaleOptions) {
+  constructor(options: AutoscaleClientOptions) {
     this.options = options;
     this.calls = new TemporalCalls(options);
     const { connection, namespace } = options;
@@ -61,8 +53,8 @@ export class TemporalAutoscaleGateway implements AutoscaleGateway {
   }
 
   /**
-   * At the start of an API: the policy is seeded and the Schedule in step, with the settings of this process, as soon as Temporal and a worker
-   * answer. Returns then, or when `stopping` fires; never throws. The API serves meanwhile.
+   * For the start of an API. Seeds the policy and puts the Schedule in step, with the settings of this process, as soon as Temporal and a
+   * worker answer. Returns then, or when `stopping` fires; never throws. The API serves meanwhile.
    */
   async start(stopping: AbortSignal): Promise<void> {
     for (let pauseMs = START_PAUSE_FIRST_MS; ; pauseMs = Math.min(2 * pauseMs, START_PAUSE_MAX_MS)) {
@@ -73,14 +65,16 @@ export class TemporalAutoscaleGateway implements AutoscaleGateway {
     }
   }
 
+  /** Seeds the policy from the settings of this process when the cluster has none yet. */
   async readState(): Promise<AutoscaleState> {
-    const { gateway, seed } = this.options;
-    const { autoscale } = await gateway.queryState();
+    const { client, seed } = this.options;
+    const { autoscale } = await client.queryState();
     if (autoscale.seeded) return autoscale;
-    await gateway.applyTransition({ type: 'seedAutoscale', ...seed });
-    return (await gateway.queryState()).autoscale;
+    await client.applyTransition({ type: 'seedAutoscale', ...seed });
+    return (await client.queryState()).autoscale;
   }
 
+  /** Makes, pauses, resumes or changes the Schedule to match the policy. Never throws: the answer holds the problem. */
   syncSchedule(policy: AutoscalePolicy): Promise<ScheduleLook> {
     return this.sync(policy, { keepSettings: true });
   }
@@ -91,7 +85,7 @@ export class TemporalAutoscaleGateway implements AutoscaleGateway {
     const input: AutoscaleInput = { cluster, settings, dryRun };
     const answerMs = this.options.evaluationAnswerMs ?? EVALUATION_ANSWER_MS;
     try {
-      return await this.calls.call(answerMs, async () => {
+      return await this.calls.withinMs(answerMs, async () => {
         const handle = await this.calls.workflows.start(AUTOSCALE_WORKFLOW, {
           workflowId,
           taskQueue: taskQueue(cluster),
@@ -103,10 +97,7 @@ export class TemporalAutoscaleGateway implements AutoscaleGateway {
       });
     } catch (error) {
       if (error instanceof WorkflowFailedError) throw evaluationFailed(workflowId, error);
-      throw updateTrouble(
-        error,
-        `evaluation ${workflowId} may still run: look at GET /cluster/autoscale, which shows what came of it`,
-      );
+      throw updateError(error, { code: 'EvaluationUnanswered', about: workflowId });
     }
   }
 
@@ -119,15 +110,15 @@ export class TemporalAutoscaleGateway implements AutoscaleGateway {
     }
   }
 
-  /** Another process may change the policy in between, and put the Schedule in step before this one puts it back: so it is read again. */
+  /** Another process may change the policy meanwhile and put the Schedule in step before this one does: so the policy is read again. */
   private async sync(first: AutoscalePolicy, { keepSettings }: { keepSettings: boolean }): Promise<ScheduleLook> {
     const { cluster, settings, logger } = this.options;
     try {
       let policy = first;
       for (let round = 1; ; round += 1) {
-        const wanted = { schedules: this.schedules, cluster, policy, settings, keepSettings };
-        const { did, nextEvaluationAtMs } = await this.calls.call(SCHEDULE_TIMEOUT_MS, () =>
-          ensureAutoscaleSchedule(wanted),
+        const request = { schedules: this.schedules, cluster, policy, settings, keepSettings };
+        const { did, nextEvaluationAtMs } = await this.calls.withinMs(SCHEDULE_TIMEOUT_MS, () =>
+          ensureAutoscaleSchedule(request),
         );
         if (did === 'nothing') return { nextEvaluationAtMs, problem: null };
         logger.info({ did, policy }, 'the Schedule of the autoscale policy is in step with it');
@@ -143,14 +134,11 @@ export class TemporalAutoscaleGateway implements AutoscaleGateway {
   }
 }
 
-function evaluationFailed(workflowId: string, error: WorkflowFailedError): ApiError {
+function evaluationFailed(workflowId: string, error: WorkflowFailedError): ClientError {
   let reason: Error = error;
   while (!(reason instanceof ApplicationFailure) && reason.cause instanceof Error) reason = reason.cause;
-  return unavailable(
-    'EvaluationFailed',
-    `evaluation ${workflowId} failed and decided nothing: ${messageOf(reason)}`,
-    error,
-  );
+  const message = `evaluation ${workflowId} failed and decided nothing: ${messageOf(reason)}`;
+  return new ClientError('EvaluationFailed', message, { about: workflowId, cause: error });
 }
 
 function messageOf(error: unknown): string {

@@ -6,7 +6,7 @@ export class CallTimedOutError extends Error {
   }
 }
 
-/** A call that was given up because this process stops. */
+/** A call that ended because this process stops. */
 export class ShuttingDownError extends Error {
   constructor() {
     super('this process is shutting down');
@@ -15,8 +15,8 @@ export class ShuttingDownError extends Error {
 }
 
 /**
- * Ends `call` after `timeoutMs`, and at once when `signal` fires. gRPC deadlines alone do not: measured, a call with a deadline of
- * 2 s to a server that is gone ends after 3 s, because its retries are not bound by it.
+ * Ends `call` after `timeoutMs`, and at once when `signal` fires. A gRPC deadline alone does not bound the retries: a call with a deadline
+ * of 2 s to a server that is gone was measured to end after 3 s.
  */
 export async function bounded<T>(timeoutMs: number, signal: AbortSignal, call: () => Promise<T>): Promise<T> {
   if (signal.aborted) throw new ShuttingDownError();

@@ -1,4 +1,4 @@
-/** How this API calls Temporal: every call with a deadline of its own, and every failure as an answer of this API. */
+/** How this process calls Temporal: every call has a deadline, and every failure leaves as a ClientError. */
 import {
   QueryNotRegisteredError,
   QueryRejectCondition,
@@ -6,33 +6,34 @@ import {
   WorkflowClient,
   WorkflowUpdateFailedError,
   isGrpcServiceError,
-  type Connection,
+  type ConnectionLike,
 } from '@temporalio/client';
 import { ApplicationFailure, CancelledFailure, WorkflowNotFoundError } from '@temporalio/common';
-import { bounded, CallTimedOutError, ShuttingDownError } from './bounded';
-import type { ClusterTraces } from './survey';
 import { clusterWorkflowId } from '../contract/ids';
-import { ApiError, isProblemCode, unavailable } from '../api/http/problem';
+import type { Refusal } from '../contract/requests';
+import { bounded, CallTimedOutError, ShuttingDownError } from './bounded';
+import { ClientError, RefusedError, type UnansweredCode } from './errors';
 
 export interface TemporalCallsOptions {
-  readonly connection: Connection;
+  readonly connection: ConnectionLike;
   readonly namespace: string;
   readonly cluster: string;
-  /** Fires when this process stops: calls under way end with an answer that says so. */
-  readonly stopping: AbortSignal;
+  /** Fires when this process stops: calls under way end at once. Absent: nothing ends them before their deadline. */
+  readonly stopping?: AbortSignal;
   readonly queryMs?: number;
-  /** What is left of a cluster that has no workflow, in one sentence; null when nothing speaks for it having existed. */
-  readonly traces?: Pick<ClusterTraces, 'detail'>;
+  /** What is left of a cluster that has no workflow, in one sentence; null when there is no sign of it. */
+  readonly traces?: { lostDetail(): Promise<string | null> };
 }
 
 export const QUERY_TIMEOUT_MS = 2_000;
 
 export class TemporalCalls {
   readonly workflows: WorkflowClient;
+  /** For the cluster itself: a closed workflow still answers queries, with a state that is out of date. */
+  readonly openWorkflows: WorkflowClient;
   readonly queryMs: number;
-  /** For the cluster itself: a closed workflow still answers queries, with a map that nobody keeps any more. */
-  private readonly openWorkflows: WorkflowClient;
   private readonly options: TemporalCallsOptions;
+  private readonly stopping: AbortSignal;
 
   constructor(options: TemporalCallsOptions) {
     this.options = options;
@@ -43,6 +44,7 @@ export class TemporalCalls {
       namespace,
       queryRejectCondition: QueryRejectCondition.NOT_OPEN,
     });
+    this.stopping = options.stopping ?? new AbortController().signal;
     this.queryMs = options.queryMs ?? QUERY_TIMEOUT_MS;
   }
 
@@ -50,105 +52,104 @@ export class TemporalCalls {
     return this.openWorkflows.getHandle(clusterWorkflowId(this.options.cluster));
   }
 
-  call<T>(timeoutMs: number, call: () => Promise<T>): Promise<T> {
-    const { connection, stopping } = this.options;
-    return bounded(timeoutMs, stopping, () => connection.withDeadline(Date.now() + timeoutMs, call));
+  /** Rejects as Temporal does, or with CallTimedOutError or ShuttingDownError. */
+  withinMs<T>(timeoutMs: number, call: () => Promise<T>): Promise<T> {
+    const { connection } = this.options;
+    return bounded(timeoutMs, this.stopping, () => connection.withDeadline(Date.now() + timeoutMs, call));
   }
 
-  /** @throws ApiError */
-  async askCluster<T>(call: () => Promise<T>): Promise<T> {
+  /** @throws ClientError */
+  async askCluster<T>(call: () => Promise<T>, timeoutMs = this.queryMs): Promise<T> {
     try {
-      return await this.call(this.queryMs, call);
+      return await this.withinMs(timeoutMs, call);
     } catch (error) {
-      if (error instanceof WorkflowNotFoundError || error instanceof QueryRejectedError) {
-        throw await this.clusterTrouble(error);
-      }
-      throw queryTrouble(error);
+      throw isNotRunning(error) ? await this.notRunning(error) : queryError(error);
     }
   }
 
-  /** @throws ApiError, UnknownOperation when there is no such workflow */
-  async askOperation<T>(operationId: string, call: () => Promise<T>): Promise<T> {
+  /** @throws ClientError, UnknownOperation when there is no such workflow */
+  async askOperation<T>(operationId: string, call: () => Promise<T>, timeoutMs = this.queryMs): Promise<T> {
     try {
-      return await this.call(this.queryMs, call);
+      return await this.withinMs(timeoutMs, call);
     } catch (error) {
-      if (error instanceof WorkflowNotFoundError) {
-        throw new ApiError('UnknownOperation', `there is no operation ${operationId}`, { cause: error });
-      }
-      throw queryTrouble(error);
+      throw error instanceof WorkflowNotFoundError ? unknownOperation(operationId, error) : queryError(error);
     }
   }
 
-  /** The cluster workflow is absent or closed. A state that was lost is reported, never replaced by a fresh version 0. */
-  async clusterTrouble(cause: Error): Promise<ApiError> {
-    const id = clusterWorkflowId(this.options.cluster);
-    if (cause instanceof QueryRejectedError) return clusterClosed(id, cause);
+  /** Has the cluster workflow change something. @throws ClientError */
+  async changeCluster<T>(call: () => Promise<T>, timeoutMs: number): Promise<T> {
     try {
-      await this.call(this.queryMs, () => this.clusterHandle().describe());
+      return await this.withinMs(timeoutMs, call);
     } catch (error) {
-      if (!(error instanceof WorkflowNotFoundError)) return queryTrouble(error);
-      return this.missingOrLost(error);
+      if (isNotRunning(error)) throw await this.notRunning(error);
+      throw updateError(error, { code: 'TransitionUnanswered' });
     }
-    return clusterClosed(id, cause);
   }
 
-  private async missingOrLost(cause: Error): Promise<ApiError> {
+  /** The cluster workflow is absent or closed. A lost state is reported, and never replaced by a fresh version 0. */
+  private async notRunning(cause: Error): Promise<ClientError> {
     const { cluster, namespace, traces } = this.options;
+    const id = clusterWorkflowId(cluster);
+    const closed = new ClientError('ClusterClosed', `workflow ${id}, which keeps the map, is closed`, { cause });
+    if (cause instanceof QueryRejectedError) return closed;
     try {
-      const lost = (await traces?.detail()) ?? null;
-      if (lost !== null) return unavailable('ClusterLost', lost, cause);
+      await this.withinMs(this.queryMs, () => this.clusterHandle().describe());
+      return closed;
     } catch (error) {
-      return queryTrouble(error);
+      if (!(error instanceof WorkflowNotFoundError)) return queryError(error);
     }
-    const detail =
-      `workflow ${clusterWorkflowId(cluster)} does not exist in namespace ${namespace}: ` +
-      'start the API with QUIVER_CLUSTER_SHARDS or QUIVER_COORDINATOR_STATE, or point TEMPORAL_* at the Temporal that has it';
-    return unavailable('ClusterMissing', detail, cause);
+    try {
+      const lost = (await traces?.lostDetail()) ?? null;
+      if (lost !== null) return new ClientError('ClusterLost', lost, { cause });
+    } catch (error) {
+      return queryError(error);
+    }
+    return new ClientError('ClusterMissing', `workflow ${id} does not exist in namespace ${namespace}`, { cause });
   }
 }
 
-function clusterClosed(workflowId: string, cause: Error): ApiError {
-  const detail =
-    `workflow ${workflowId}, which keeps the map, is closed (terminated or failed) and is not replaced by itself: ` +
-    'POST /cluster/restore {"last_known":true} begins it again with its last state, one version above';
-  return unavailable('ClusterClosed', detail, cause);
+function isNotRunning(error: unknown): error is Error {
+  return error instanceof WorkflowNotFoundError || error instanceof QueryRejectedError;
 }
 
-export function queryTrouble(error: unknown): ApiError {
-  if (error instanceof ApiError) return error;
+export function unknownOperation(operationId: string, cause?: unknown): ClientError {
+  return new ClientError('UnknownOperation', `there is no operation ${operationId}`, { about: operationId, cause });
+}
+
+/** What a failed read means. */
+export function queryError(error: unknown): ClientError {
+  if (error instanceof ClientError) return error;
   if (error instanceof QueryNotRegisteredError) {
-    return unavailable(
-      'TemporalUnreachable',
-      'the worker does not know this query: run workers of this version',
-      error,
-    );
+    return new ClientError('QueryUnknown', 'the worker does not know this query: run workers of this version', {
+      cause: error,
+    });
   }
-  return unavailable('TemporalUnreachable', `Temporal or its worker did not answer: ${transportReason(error)}`, error);
+  const message = `Temporal or its worker did not answer: ${transportReason(error)}`;
+  return new ClientError('TemporalUnreachable', message, { cause: error });
 }
 
-/** What a failed update means. `whenUnknown` tells the caller how to find out whether it had an effect. */
-export function updateTrouble(error: unknown, whenUnknown: string): ApiError {
-  if (error instanceof ApiError) return error;
-  if (error instanceof WorkflowUpdateFailedError && error.cause instanceof ApplicationFailure) {
-    const { type, message } = error.cause;
-    if (type === 'AcceptedUpdateCompletedWorkflow') {
-      return new ApiError('OperationEnded', 'the operation was ended from outside before it could answer', {
-        cause: error,
-      });
-    }
-    return refused({ type: type ?? 'none', message }, error);
-  }
-  // Its workflow was cancelled in Temporal's own way while the caller waited.
-  if (error instanceof WorkflowUpdateFailedError && error.cause instanceof CancelledFailure) {
-    return new ApiError('OperationCancelled', 'the operation was cancelled before it could answer', { cause: error });
-  }
-  return unavailable('OutcomeUnknown', `no answer (${transportReason(error)}); ${whenUnknown}`, error);
+/** What a failed update or start means. `unanswered` is the code for a call that may have had its effect, and what it is about. */
+export function updateError(error: unknown, unanswered: { code: UnansweredCode; about?: string }): ClientError {
+  if (error instanceof ClientError) return error;
+  const refusal = refusalOf(error);
+  if (refusal !== null) return new RefusedError(refusal, error);
+  const { code, about = '' } = unanswered;
+  return new ClientError(code, `no answer (${transportReason(error)})`, { about, cause: error });
 }
 
-export function refused(refusal: { type: string; message: string }, cause?: unknown): ApiError {
-  if (isProblemCode(refusal.type)) return new ApiError(refusal.type, refusal.message, { cause });
-  const detail = `the workflow refused for a reason (${refusal.type}) that this version does not know: ${refusal.message}`;
-  return new ApiError('Internal', detail, { cause });
+/** Why the workflow refused an update; null when it did not answer. */
+function refusalOf(error: unknown): Refusal | null {
+  if (!(error instanceof WorkflowUpdateFailedError)) return null;
+  const { cause } = error;
+  // The workflow was cancelled in Temporal's own way while the caller waited.
+  if (cause instanceof CancelledFailure) {
+    return { type: 'OperationCancelled', message: 'the operation was cancelled before it could answer' };
+  }
+  if (!(cause instanceof ApplicationFailure)) return null;
+  if (cause.type === 'AcceptedUpdateCompletedWorkflow') {
+    return { type: 'OperationEnded', message: 'the operation was ended from outside before it could answer' };
+  }
+  return { type: cause.type ?? 'none', message: cause.message };
 }
 
 function transportReason(error: unknown): string {

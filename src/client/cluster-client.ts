@@ -1,30 +1,34 @@
-/** All that the API asks of Temporal about the cluster and its operations. */
+/** All that the API and activities ask of one cluster's workflows. Every method throws ClientError only. */
 import { WithStartWorkflowOperation, WorkflowExecutionAlreadyStartedError } from '@temporalio/client';
-import { WorkflowNotFoundError } from '@temporalio/common';
+import { WorkflowNotFoundError, type QueryDefinition } from '@temporalio/common';
 import type { Logger } from 'pino';
 import type { ClusterAnswer, ClusterTransition } from '../contract/cluster';
-import type { ClusterState, OperationKind } from '../domain/cluster-state';
+import type { ClusterState, OperationKind, OperationLock } from '../domain/cluster-state';
+import { isBehind } from '../domain/witnessed';
 import type { OperationProgress } from '../domain/progress';
 import type { ShardMap } from '../domain/shard-map';
 import type { LockLook } from '../contract/evaluation-activities';
-import { recoverDeadLock } from './abandoned-lock';
+import { recoverAbandonedLock, witnessedBy } from './abandoned-lock';
 import { operationStartOptions } from './start-operation';
 import {
   ANNOUNCED_UPDATE_ID,
   announcedQuery,
   announcedUpdate,
   cancelUpdate,
+  lockQuery,
   mapQuery,
+  operationStateQuery,
   progressQuery,
   stateQuery,
   transitionUpdate,
   type OperationInput,
 } from '../contract/messages';
+import type { OperationState } from '../contract/operation-state';
 import type { AnnouncedAnswer, OperationRequest, OperationSettings } from '../contract/requests';
 import { operationIdOf, operationWorkflowId, parseOperationId } from '../contract/ids';
-import { ApiError } from '../api/http/problem';
+import { ClientError, RefusedError } from './errors';
 import { Semaphore } from './semaphore';
-import { refused, TemporalCalls, updateTrouble, type TemporalCallsOptions } from './calls';
+import { TemporalCalls, unknownOperation, updateError, type TemporalCallsOptions } from './calls';
 
 /** An operation's workflow as Temporal itself sees it. */
 export interface OperationExecution {
@@ -33,50 +37,51 @@ export interface OperationExecution {
   readonly temporalStatus: string;
 }
 
-/** What the API needs to know of and to do to one cluster. Every method throws ApiError only. */
-export interface ClusterGateway {
-  queryMap(): Promise<ShardMap>;
-  queryState(): Promise<ClusterState>;
-  applyTransition(transition: ClusterTransition): Promise<ClusterAnswer>;
-  /** Starts an operation, or finds the one that the same key has started, and returns what the first call was answered. */
-  startOperation(kind: OperationKind, input: OperationInput<OperationRequest>): Promise<AnnouncedAnswer>;
-  /** @throws ApiError UnknownOperation */
-  queryProgress(operationId: string): Promise<OperationProgress>;
-  /** @throws ApiError UnknownOperation */
-  describeOperation(operationId: string): Promise<OperationExecution>;
-  /** @throws ApiError UnknownOperation, PointOfNoReturnPassed, OperationEnded */
-  cancelOperation(operationId: string, reason: string): Promise<OperationProgress>;
-  /** Starts the recovery of an operation that was ended from outside, when one such holds the lock. */
-  lookAfterLock(): Promise<LockLook>;
-}
-
 const UPDATE_TIMEOUT_MS = 10_000;
-/** A preflight looks at every shard and may wait for a slow one; the caller's own HTTP client gives up after about this. */
+/** A preflight looks at every shard and may wait for a slow one. The caller's own HTTP client gives up after about this. */
 const START_ANSWER_TIMEOUT_MS = 25_000;
 const UPDATES_IN_FLIGHT_MAX = 8;
 const UPDATES_WAITING_MAX = 256;
 
-export interface TemporalGatewayOptions extends Omit<TemporalCallsOptions, 'queryMs'> {
-  /** For the recoveries that it starts. */
-  readonly settings: OperationSettings;
+export interface ClusterClientOptions extends Omit<TemporalCallsOptions, 'queryMs'> {
   readonly logger: Logger;
-  readonly timeouts?: { readonly queryMs?: number; readonly updateMs?: number; readonly startAnswerMs?: number };
+  /**
+   * For the recovery that a refused change starts when the lock that it met is abandoned. Null: a refusal is only passed on.
+   */
+  readonly recoverWith: OperationSettings | null;
+  /** `lookMs` is for one whole look at the lock, `recallMs` for the whole state of an operation. Both default to `queryMs`. */
+  readonly timeouts?: {
+    readonly queryMs?: number;
+    readonly updateMs?: number;
+    readonly startAnswerMs?: number;
+    readonly lookMs?: number;
+    readonly recallMs?: number;
+  };
 }
 
-export class TemporalGateway implements ClusterGateway {
-  private readonly options: TemporalGatewayOptions;
+export class ClusterClient {
+  private readonly options: ClusterClientOptions;
   private readonly calls: TemporalCalls;
   private readonly updates = new Semaphore({ runningMax: UPDATES_IN_FLIGHT_MAX, waitingMax: UPDATES_WAITING_MAX });
-  private readonly timeouts: { updateMs: number; startAnswerMs: number };
+  private readonly timeouts: { updateMs: number; startAnswerMs: number; lookMs: number; recallMs: number };
 
-  constructor(options: TemporalGatewayOptions) {
+  constructor(options: ClusterClientOptions) {
     this.options = options;
     const { timeouts = {} } = options;
     this.calls = new TemporalCalls(
       timeouts.queryMs === undefined ? options : { ...options, queryMs: timeouts.queryMs },
     );
-    this.timeouts = { updateMs: UPDATE_TIMEOUT_MS, startAnswerMs: START_ANSWER_TIMEOUT_MS, ...timeouts };
+    const { queryMs } = this.calls;
+    this.timeouts = {
+      updateMs: UPDATE_TIMEOUT_MS,
+      startAnswerMs: START_ANSWER_TIMEOUT_MS,
+      lookMs: queryMs,
+      recallMs: queryMs,
+      ...timeouts,
+    };
   }
+
+  // ---- The cluster ----
 
   queryMap(): Promise<ShardMap> {
     return this.calls.askCluster(() => this.calls.clusterHandle().query(mapQuery));
@@ -86,25 +91,50 @@ export class TemporalGateway implements ClusterGateway {
     return this.calls.askCluster(() => this.calls.clusterHandle().query(stateQuery));
   }
 
+  queryLock(): Promise<OperationLock | null> {
+    return this.calls.askCluster(() => this.calls.clusterHandle().query(lockQuery));
+  }
+
+  /** The state, and whether it is older than what the witness remembers. */
+  observe(): Promise<{ state: ClusterState; isRewound: boolean }> {
+    return this.calls.askCluster(async () => {
+      // The witness first: a state that was read after it is behind it only when it was rewound.
+      const witnessed = await witnessedBy(this.calls.workflows, this.options.cluster);
+      const state = await this.calls.clusterHandle().query(stateQuery);
+      return { state, isRewound: witnessed !== null && isBehind(state, witnessed) };
+    });
+  }
+
   applyTransition(transition: ClusterTransition): Promise<ClusterAnswer> {
-    return this.updates.run(async () => {
+    return this.updates.runInTurn(async () => {
       try {
-        return await this.calls.call(this.timeouts.updateMs, () =>
-          this.calls.clusterHandle().executeUpdate(transitionUpdate, { args: [transition] }),
+        return await this.calls.changeCluster(
+          () => this.calls.clusterHandle().executeUpdate(transitionUpdate, { args: [transition] }),
+          this.timeouts.updateMs,
         );
       } catch (error) {
-        if (error instanceof WorkflowNotFoundError) throw await this.calls.clusterTrouble(error);
-        throw await this.orRecovering(
-          updateTrouble(error, 'the change may or may not have been made: look at GET /cluster/map'),
-        );
+        throw await this.orRecovering(error);
       }
     });
   }
 
+  /** Starts the recovery of an operation that was ended from outside, when one of these holds the lock. */
+  lookAfterLock(settings: OperationSettings): Promise<LockLook> {
+    const { cluster, logger } = this.options;
+    const { openWorkflows, workflows } = this.calls;
+    return this.calls.askCluster(
+      () => recoverAbandonedLock({ workflows: openWorkflows, records: workflows, cluster, settings, logger }),
+      this.timeouts.lookMs,
+    );
+  }
+
+  // ---- Operations ----
+
+  /** Starts an operation, or finds the operation of the same key, and returns the answer to the first call. */
   async startOperation(kind: OperationKind, input: OperationInput<OperationRequest>): Promise<AnnouncedAnswer> {
     const operation = new WithStartWorkflowOperation(kind, operationStartOptions(kind, input));
     try {
-      return await this.calls.call(this.timeouts.startAnswerMs, () =>
+      return await this.calls.withinMs(this.timeouts.startAnswerMs, () =>
         this.calls.workflows.executeUpdateWithStart(announcedUpdate, {
           updateId: ANNOUNCED_UPDATE_ID,
           startWorkflowOperation: operation,
@@ -113,94 +143,88 @@ export class TemporalGateway implements ClusterGateway {
     } catch (error) {
       const id = operationIdOf(kind, input.key);
       if (error instanceof WorkflowExecutionAlreadyStartedError) return this.firstAnswer(id);
-      throw await this.orRecovering(
-        updateTrouble(
-          error,
-          `operation ${id} may have started and may still run: ` +
-            `repeat the call with Idempotency-Key: ${input.key}, which finds it, or look at GET /cluster/operations/${id}`,
-        ),
-      );
+      throw await this.orRecovering(updateError(error, { code: 'StartUnanswered', about: id }));
     }
   }
 
-  queryProgress(operationId: string): Promise<OperationProgress> {
-    return this.calls.askOperation(operationId, () => this.operationHandle(operationId).query(progressQuery));
+  /** @throws ClientError UnknownOperation */
+  queryProgress(operationId: string, timeoutMs?: number): Promise<OperationProgress> {
+    return this.askOperation(operationId, progressQuery, timeoutMs);
   }
 
-  async describeOperation(operationId: string): Promise<OperationExecution> {
-    const { status } = await this.calls.askOperation(operationId, () => this.operationHandle(operationId).describe());
+  /** All that an operation knows, for its recovery. @throws ClientError UnknownOperation */
+  recallOperation(operationId: string): Promise<OperationState> {
+    return this.askOperation(operationId, operationStateQuery, this.timeouts.recallMs);
+  }
+
+  /** @throws ClientError UnknownOperation */
+  async describeOperation(operationId: string, timeoutMs?: number): Promise<OperationExecution> {
+    const handle = this.operationHandle(operationId);
+    const { status } = await this.calls.askOperation(operationId, () => handle.describe(), timeoutMs);
     return { isRunning: status.name === 'RUNNING', temporalStatus: status.name };
   }
 
+  /** @throws ClientError UnknownOperation, or refused as PointOfNoReturnPassed or OperationEnded */
   async cancelOperation(operationId: string, reason: string): Promise<OperationProgress> {
     let progress: OperationProgress;
     try {
-      progress = await this.calls.call(this.timeouts.updateMs, () =>
+      progress = await this.calls.withinMs(this.timeouts.updateMs, () =>
         this.operationHandle(operationId).executeUpdate(cancelUpdate, { args: [{ reason }] }),
       );
     } catch (error) {
       if (error instanceof WorkflowNotFoundError) {
-        // Temporal says "not found" of a workflow that has ended as well; describing it tells the two apart.
+        // Temporal answers "not found" for an ended workflow too: only a description tells the two apart.
         await this.describeOperation(operationId);
-        throw new ApiError('OperationEnded', `operation ${operationId} has ended: there is nothing to cancel`);
+        const message = `operation ${operationId} has ended: there is nothing to cancel`;
+        throw new RefusedError({ type: 'OperationEnded', message }, error);
       }
-      throw updateTrouble(
-        error,
-        'the cancel may or may not have been taken: look at the operation, and repeat the call',
-      );
+      throw updateError(error, { code: 'CancelUnanswered', about: operationId });
     }
     await this.markCancelled(operationId);
     return progress;
   }
 
-  async lookAfterLock(): Promise<LockLook> {
-    const { cluster, settings, logger } = this.options;
-    const { workflows } = this.calls;
-    return this.calls.askCluster(() => recoverDeadLock({ workflows, records: workflows, cluster, settings, logger }));
-  }
-
   /** The update alone cancels the operation. Temporal shows it as Canceled, and not as Failed, only when asked to cancel it as well. */
   private async markCancelled(operationId: string): Promise<void> {
     try {
-      await this.calls.call(this.calls.queryMs, () => this.operationHandle(operationId).cancel());
+      await this.calls.withinMs(this.calls.queryMs, () => this.operationHandle(operationId).cancel());
     } catch (error) {
-      this.options.logger.debug({ err: error, operationId }, 'Temporal will not show this cancel as one');
+      this.options.logger.debug({ err: error, operationId }, 'Temporal does not show this operation as Canceled');
     }
   }
 
-  /** Who is told that an operation runs hears the truth when that one is dead, and its recovery begins. */
-  private async orRecovering(error: ApiError): Promise<ApiError> {
-    if (error.code !== 'OperationInProgress') return error;
+  /** If the holder of the lock that refused a change has ended, say so and start its recovery. */
+  private async orRecovering(error: unknown): Promise<unknown> {
+    const { recoverWith } = this.options;
+    const isLocked = error instanceof RefusedError && error.refusal.type === 'OperationInProgress';
+    if (!isLocked || recoverWith === null) return error;
     try {
-      const look = await this.lookAfterLock();
+      const look = await this.lookAfterLock(recoverWith);
       if (look.kind !== 'recovering') return error;
-      return new ApiError(
-        'OperationInProgress',
-        `operation ${look.operationId} was ended from outside while it held the lock, and ${look.recovery} now undoes or finishes it: ` +
-          `wait for its end (GET /cluster/operations/${look.recovery}), then repeat this call`,
-        { cause: error },
-      );
+      const message = `operation ${look.operationId} was ended from outside while it held the lock, and ${look.recovery} now undoes or finishes it`;
+      return new ClientError('LockRecovering', message, { about: look.recovery, cause: error });
     } catch {
       return error;
     }
   }
 
-  /** An update is remembered with its run, and a long operation has several: so its workflow tells the answer by a query too. */
+  /** Temporal keeps an update's answer with its run, and a long operation has several: so its workflow answers a query too. */
   private async firstAnswer(operationId: string): Promise<AnnouncedAnswer> {
-    const { answer, refusal } = await this.calls.askOperation(operationId, () =>
-      this.operationHandle(operationId).query(announcedQuery),
-    );
+    const { answer, refusal } = await this.askOperation(operationId, announcedQuery);
     if (answer !== null) return answer;
-    if (refusal !== null) throw refused(refusal);
-    throw new ApiError(
-      'OperationEnded',
-      `operation ${operationId} has ended: start another one with a fresh Idempotency-Key`,
-    );
+    if (refusal !== null) throw new RefusedError(refusal);
+    throw new ClientError('EndedUnannounced', `operation ${operationId} has ended`, { about: operationId });
+  }
+
+  /** Closed workflows are asked too: a worker replays their history for as long as Temporal keeps it. */
+  private async askOperation<T>(operationId: string, query: QueryDefinition<T>, timeoutMs?: number): Promise<T> {
+    const handle = this.operationHandle(operationId);
+    return this.calls.askOperation(operationId, () => handle.query(query), timeoutMs);
   }
 
   private operationHandle(operationId: string) {
     const parsed = parseOperationId(operationId);
-    if (parsed === null) throw new ApiError('UnknownOperation', `there is no operation ${operationId}`);
+    if (parsed === null) throw unknownOperation(operationId);
     return this.calls.workflows.getHandle(operationWorkflowId(this.options.cluster, parsed.kind, parsed.key));
   }
 }

@@ -1,6 +1,6 @@
 /**
- * The Temporal Schedule that starts the evaluations of the autoscale policy. The policy is the truth, and the Schedule is kept in step with
- * it by whoever starts or looks: made when it is missing, paused and resumed with `enabled`, changed only where it differs.
+ * The Temporal Schedule that starts the evaluations of the autoscale policy. The policy is the truth. Every start of an API and every look
+ * puts the Schedule in step with it: makes it when it is missing, pauses and resumes it with `enabled`, changes it only where it differs.
  */
 import { isDeepStrictEqual } from 'node:util';
 import {
@@ -21,9 +21,9 @@ export interface AutoscaleScheduleOptions {
   readonly schedules: ScheduleClient;
   readonly cluster: string;
   readonly policy: AutoscalePolicy;
-  /** What evaluations are told that start from now on. */
+  /** For the evaluations that start from now on. */
   readonly settings: OperationSettings;
-  /** An existing Schedule keeps the settings that it has: only who starts an API brings new ones, or two with different ones would take turns. */
+  /** An existing Schedule keeps its settings: only the start of an API brings new ones, or two APIs with different ones would take turns. */
   readonly keepSettings: boolean;
 }
 
@@ -33,7 +33,7 @@ export interface EnsuredSchedule {
   readonly nextEvaluationAtMs: number | null;
 }
 
-/** After this long an evaluation that could not be started is not made up for: the next one comes soon. */
+/** An evaluation that could not be started for this long is skipped: the next one comes soon. */
 const CATCH_UP_WINDOW_MS = 60_000;
 
 export async function ensureAutoscaleSchedule(options: AutoscaleScheduleOptions): Promise<EnsuredSchedule> {
@@ -42,9 +42,9 @@ export async function ensureAutoscaleSchedule(options: AutoscaleScheduleOptions)
   const before = await describeOrCreate(options);
   let did: EnsuredSchedule['did'] = 'created';
   if (before !== null) {
-    const wanted = definition(options, before);
-    did = isInStep(before, wanted) ? 'nothing' : 'updated';
-    if (did === 'updated') await handle.update(() => wanted);
+    const target = definition(options, before);
+    did = isInStep(before, target) ? 'nothing' : 'updated';
+    if (did === 'updated') await handle.update(() => target);
   }
   const now = did === 'nothing' && before !== null ? before : await handle.describe();
   const [next] = now.info.nextActionTimes;
@@ -116,9 +116,9 @@ function settingsOf(existing: ScheduleDescription): OperationSettings | null {
   return input?.settings ?? null;
 }
 
-function isInStep(existing: ScheduleDescription, wanted: Definition): boolean {
+function isInStep(existing: ScheduleDescription, target: Definition): boolean {
   const { spec, policies, action, state } = existing;
-  const has = {
+  const actual = {
     intervals: (spec.intervals ?? []).map(({ every }) => ({ every })),
     policies: {
       overlap: policies.overlap,
@@ -131,14 +131,14 @@ function isInStep(existing: ScheduleDescription, wanted: Definition): boolean {
     args: action.args,
     paused: state.paused,
   };
-  const wants = {
-    intervals: wanted.spec.intervals,
-    policies: wanted.policies,
-    workflowType: wanted.action.workflowType,
-    workflowId: wanted.action.workflowId,
-    taskQueue: wanted.action.taskQueue,
-    args: JSON.parse(JSON.stringify(wanted.action.args)) as unknown,
-    paused: wanted.state.paused,
+  const expected = {
+    intervals: target.spec.intervals,
+    policies: target.policies,
+    workflowType: target.action.workflowType,
+    workflowId: target.action.workflowId,
+    taskQueue: target.action.taskQueue,
+    args: JSON.parse(JSON.stringify(target.action.args)) as unknown,
+    paused: target.state.paused,
   };
-  return isDeepStrictEqual(has, wants);
+  return isDeepStrictEqual(actual, expected);
 }

@@ -1,6 +1,6 @@
-import { unavailable } from '../api/http/problem';
+import { ClientError } from './errors';
 
-/** Lets a few through at once, has some more wait, and turns the rest away: nothing here may grow without a bound. */
+/** Lets a few tasks run at once, has some more wait, and turns the rest away: nothing here may grow without a bound. */
 export class Semaphore {
   private readonly runningMax: number;
   private readonly waitingMax: number;
@@ -12,14 +12,14 @@ export class Semaphore {
     this.waitingMax = bounds.waitingMax;
   }
 
-  /** @throws ApiError Busy */
-  async run<T>(task: () => Promise<T>): Promise<T> {
+  /** @throws ClientError Busy */
+  async runInTurn<T>(task: () => Promise<T>): Promise<T> {
     if (this.running < this.runningMax) this.running += 1;
     else await this.turn();
     try {
       return await task();
     } finally {
-      // A place is handed on rather than given back, so that nobody can slip in before those who wait.
+      // The place goes to the next task that waits, so that no later one can slip in before it.
       const next = this.waiting.shift();
       if (next === undefined) this.running -= 1;
       else next();
@@ -28,7 +28,7 @@ export class Semaphore {
 
   private turn(): Promise<void> {
     if (this.waiting.length >= this.waitingMax) {
-      throw unavailable('Busy', `${this.waitingMax} changes wait already: try again in a moment`);
+      throw new ClientError('Busy', `${this.waitingMax} changes wait already: try again in a moment`);
     }
     return new Promise((resolve) => this.waiting.push(resolve));
   }

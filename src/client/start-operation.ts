@@ -1,4 +1,4 @@
-/** How an operation's workflow is started, whoever starts it: the API, the autoscale policy, or whoever finds a dead lock. */
+/** How an operation's workflow is started, by the API, by the autoscale policy, or as the recovery of an abandoned lock. */
 import type { OperationKind } from '../domain/cluster-state';
 import type { OperationInput } from '../contract/messages';
 import type { DrainRequest, GrowRequest, OperationRequest, RecoverRequest, RepairRequest } from '../contract/requests';
@@ -12,8 +12,8 @@ interface Description {
 }
 
 /**
- * A repeated start finds the operation that the key has started; one that has ended is not begun again. A recovery may be: it is started for as
- * long as the lock of the operation is held by a dead one.
+ * A repeated start finds the operation that the key has started, and never starts one again that has ended. A recovery is the exception: it
+ * starts again as long as the lock is abandoned.
  */
 export function operationStartOptions(kind: OperationKind, input: OperationInput<OperationRequest>) {
   const { cluster, key, searchAttributes } = input;

@@ -1,11 +1,11 @@
 /** What is left of a cluster whose workflow is gone: others remember what a lost Temporal does not. */
 import type { Logger } from 'pino';
-import { isBehind, type PublishedState } from '../domain/witnessed';
+import { isBehind, type WitnessedState } from '../domain/witnessed';
 import type { KnownState } from '../domain/restored-state';
 import type { ShardMap } from '../domain/shard-map';
 import { clusterWorkflowId } from '../contract/ids';
 import { CallTimedOutError } from './bounded';
-import type { Published } from './witness';
+import type { Witness } from './witness';
 
 /** What the router at this URL holds. `map` is null when only its version can be read. Gives up at the deadline (ms since the epoch). */
 export type AskRouter = (url: string, deadlineMs: number) => Promise<{ version: number; map: ShardMap | null }>;
@@ -13,7 +13,7 @@ export type AskRouter = (url: string, deadlineMs: number) => Promise<{ version: 
 export interface ClusterTracesOptions {
   readonly namespace: string;
   readonly cluster: string;
-  readonly published: Pick<Published, 'workflowId' | 'file' | 'record' | 'exists' | 'fileReading'>;
+  readonly witness: Pick<Witness, 'workflowId' | 'file' | 'readRecord' | 'exists' | 'readFile'>;
   readonly routerUrls: readonly string[];
   readonly askRouter: AskRouter;
   readonly logger: Logger;
@@ -30,14 +30,14 @@ export interface Survey {
   readonly known: readonly KnownState[];
   /** Versions whose map cannot be used: of routers, and of a file that belongs to another cluster of the same name. */
   readonly unusable: readonly { readonly where: string; readonly version: number }[];
-  /** There, and not to be read: it may know a later version than anybody else (INV-8). */
+  /** They exist and cannot be read: each may know a later version than all others (INV-8). */
   readonly unread: readonly Unread[];
   /** Routers that did not answer. They are no sign of a cluster, since a router needs none to be configured. */
   readonly silentRouters: readonly { readonly where: string; readonly reason: string }[];
 }
 
 const ROUTER_PATIENCE_MS = 3_000;
-/** Every reader of a lost cluster's map asks, so what was found is good for this long. */
+/** Every reader of a lost cluster's map asks, so one finding is good for this long. */
 const FINDING_LIFE_MS = 5_000;
 
 export class ClusterTraces {
@@ -48,8 +48,8 @@ export class ClusterTraces {
     this.options = options;
   }
 
-  /** Says that the cluster was lost, and what of it was found where; null when nothing speaks for it. Remembered for some seconds. */
-  detail(): Promise<string | null> {
+  /** Says that the cluster was lost, and what of it was found where; null when there is no sign of it. Remembered for some seconds. */
+  lostDetail(): Promise<string | null> {
     if (this.finding === null || this.finding.untilMs < Date.now()) {
       const detail = this.lostSince(null);
       detail.catch(() => (this.finding = null));
@@ -59,10 +59,10 @@ export class ClusterTraces {
   }
 
   /**
-   * The same for a cluster that would begin with `first`: lost is what goes beyond that. INV-1: routers would ignore a cluster that begins
-   * below the version they hold, and then misread it, because the same versions would mean other maps.
+   * The same for a cluster that would begin with `first`: it was lost when something knows more than that. INV-1: routers would ignore a
+   * cluster that begins below the version they hold, and then misread it, because the same versions would mean other maps.
    */
-  async lostSince(first: PublishedState | null): Promise<string | null> {
+  async lostSince(first: WitnessedState | null): Promise<string | null> {
     const { cluster, namespace, logger } = this.options;
     const survey = await this.survey();
     for (const { where, reason } of survey.silentRouters) {
@@ -78,16 +78,12 @@ export class ClusterTraces {
       ...survey.unread.map(({ where, reason }) => `${where} exists and cannot be read (${reason})`),
     ];
     if (traces.length === 0) return null;
-    return (
-      `workflow ${clusterWorkflowId(cluster)} does not exist in namespace ${namespace}, but the cluster did: ${traces.join(', ')}. ` +
-      'Go back to the Temporal that has it (TEMPORAL_*, COORDINATOR_CLUSTER, COORDINATOR_DATA_DIR), or begin again one version above with ' +
-      'POST /cluster/restore {"last_known":true} or {"state":{"next_id":…,"map":…}}'
-    );
+    return `workflow ${clusterWorkflowId(cluster)} does not exist in namespace ${namespace}, but the cluster did: ${traces.join(', ')}`;
   }
 
-  /** Everybody is asked side by side, within a few seconds. Rejects when Temporal does not answer. */
+  /** Asks the witness and the routers side by side, within a few seconds. Rejects when Temporal does not answer. */
   async survey(): Promise<Survey> {
-    const [ofTemporal, ofRouters] = await Promise.all([this.surveyPublished(), this.surveyRouters()]);
+    const [ofTemporal, ofRouters] = await Promise.all([this.surveyWitness(), this.surveyRouters()]);
     return {
       known: [...ofTemporal.known, ...ofRouters.known],
       unusable: [...ofTemporal.unusable, ...ofRouters.unusable],
@@ -96,18 +92,18 @@ export class ClusterTraces {
     };
   }
 
-  private async surveyPublished(): Promise<Omit<Survey, 'silentRouters'>> {
-    const { published } = this.options;
+  private async surveyWitness(): Promise<Omit<Survey, 'silentRouters'>> {
+    const { witness } = this.options;
     const known: KnownState[] = [];
     const unusable: { where: string; version: number }[] = [];
     const unread: Unread[] = [];
-    const where = `workflow ${published.workflowId}`;
+    const where = `workflow ${witness.workflowId}`;
     const record = await this.recordOrReason();
     if (record instanceof Error) unread.push({ source: 'published workflow', where, reason: record.message });
     else if (record?.state != null) known.push({ source: 'published workflow', where, ...record.state });
 
-    const file = await published.fileReading();
-    const path = `file ${published.file?.path ?? ''}`;
+    const file = await witness.readFile();
+    const path = `file ${witness.file?.path ?? ''}`;
     if (file.kind === 'unreadable') unread.push({ source: 'published file', where: path, reason: file.reason });
     if (file.kind === 'known') {
       const isForeign = record !== null && !(record instanceof Error) && record.lineage !== file.lineage;
@@ -117,13 +113,13 @@ export class ClusterTraces {
     return { known, unusable, unread };
   }
 
-  /** Reading the record needs a worker. One that exists and is not told is a trace of the cluster as well. */
+  /** Reading the record needs a worker. A record that exists and cannot be read is a trace of the cluster as well. */
   private async recordOrReason() {
-    const { published } = this.options;
+    const { witness } = this.options;
     try {
-      return await published.record();
+      return await witness.readRecord();
     } catch (error) {
-      if (!(await published.exists())) return null;
+      if (!(await witness.exists())) return null;
       if (error instanceof CallTimedOutError) return new Error('no worker answers');
       return error instanceof Error ? error : new Error(String(error));
     }
@@ -151,8 +147,8 @@ export class ClusterTraces {
   }
 }
 
-/** A router that was never told a map holds its own settings as version 0, worded in its own way: only a later version says something. */
-function isLater(known: KnownState, first: PublishedState | null): boolean {
+/** A router that never read a map holds its own settings as version 0, in its own form: only a later version is a sign. */
+function isLater(known: KnownState, first: WitnessedState | null): boolean {
   const { source, map, nextId, lock } = known;
   if (source === 'router' || nextId === null) return map.version > (first?.map.version ?? 0);
   return first === null || isBehind(first, { map, nextId, lock });

@@ -1,20 +1,20 @@
-/** The file beside the workflow that keeps what was last published: what is left of a cluster when its namespace was wiped. */
+/** The witness's copy in a file: what is left of a cluster when its namespace was wiped. */
 import { mkdir, open, readFile, rename, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { Logger } from 'pino';
-import { laterPublished, type PublishedState } from '../domain/witnessed';
+import { laterWitnessed, type WitnessedState } from '../domain/witnessed';
 import { DomainError } from '../domain/errors';
 import { normalizeMap } from '../domain/shard-map';
 import { describeIssues } from '../wire/problem';
-import { publishedFileSchema } from '../wire/published-file';
+import { witnessFileSchema } from '../wire/witness-file';
 
 /** A file that is there and cannot be read is not the same as none: the cluster may have existed (INV-8). */
 export type FileReading =
   | { readonly kind: 'absent' }
   | { readonly kind: 'unreadable'; readonly reason: string }
-  | { readonly kind: 'known'; readonly state: PublishedState; readonly lineage: string | null };
+  | { readonly kind: 'known'; readonly state: WitnessedState; readonly lineage: string | null };
 
-export class PublishedFile {
+export class WitnessFile {
   readonly path: string;
   private readonly logger: Logger;
   private isTroubled = false;
@@ -25,9 +25,9 @@ export class PublishedFile {
     this.logger = logger;
   }
 
-  async read(): Promise<FileReading> {
+  async readCopy(): Promise<FileReading> {
     try {
-      const parsed = publishedFileSchema.safeParse(JSON.parse(await readFile(this.path, 'utf8')));
+      const parsed = witnessFileSchema.safeParse(JSON.parse(await readFile(this.path, 'utf8')));
       if (!parsed.success) return { kind: 'unreadable', reason: describeIssues(parsed.error) };
       const { next_id: nextId, map, lock, lineage } = parsed.data;
       return { kind: 'known', state: { map: normalizeMap(map), nextId, lock }, lineage };
@@ -40,14 +40,14 @@ export class PublishedFile {
   }
 
   /**
-   * Never lowers what the same record has written. Never fails: the file is the second copy, and a folder that cannot be written (a read-only
-   * container) is no reason to stop, so it is logged once. Two processes that write the same file in the same moment may leave the older
-   * of two versions in it; the next look of the one that did so puts it right.
+   * Never lowers what the same record has written. Never fails: the file is the second copy, so a folder that cannot be written (a read-only
+   * container) is logged once and is no reason to stop. Two processes that write the file in the same moment may leave the older of two
+   * versions in it; the next write puts it right.
    */
-  async write(state: PublishedState, lineage: string): Promise<void> {
+  async writeCopy(state: WitnessedState, lineage: string): Promise<void> {
     try {
-      const before = await this.read();
-      if (before.kind === 'known' && before.lineage === lineage && laterPublished(before.state, state) !== state)
+      const before = await this.readCopy();
+      if (before.kind === 'known' && before.lineage === lineage && laterWitnessed(before.state, state) !== state)
         return;
       await this.replace({ next_id: state.nextId, map: state.map, lock: state.lock, lineage });
       this.isTroubled = false;
@@ -55,7 +55,7 @@ export class PublishedFile {
       if (!this.isTroubled) {
         this.logger.warn(
           { file: this.path, reason: error instanceof Error ? error.message : String(error) },
-          'the last published map cannot be kept in a file, only in Temporal: a wiped namespace would be noticed by routers alone',
+          'the witness cannot keep its copy in a file, only in Temporal: only the routers would show that a namespace was wiped',
         );
       }
       this.isTroubled = true;

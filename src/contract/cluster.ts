@@ -1,7 +1,7 @@
 /** What the cluster workflow is asked to do, and what it answers. */
 import type { AutoscalePolicy, Evaluation } from '../domain/autoscale-policy';
 import type { LockStage, OperationLock } from '../domain/cluster-state';
-import type { PublishedState } from '../domain/witnessed';
+import type { WitnessedState } from '../domain/witnessed';
 import type { LockRequest, OperationResult } from '../domain/lock-transitions';
 import type { ManualChange } from '../domain/manual-changes';
 import type { ShardAddress, ShardMap } from '../domain/shard-map';
@@ -28,7 +28,7 @@ export type ClusterTransition =
       readonly findings: readonly { readonly primaryUrl: string; readonly problem: string | null }[];
     }
   | { readonly type: 'recordEvaluation'; readonly evaluation: Omit<Evaluation, 'atMs'>; readonly streak: number }
-  | { readonly type: 'catchUp'; readonly published: PublishedState };
+  | { readonly type: 'catchUp'; readonly published: WitnessedState };
 
 /** What the cluster workflow answers to a transition: the map after it, and the lock with its holder's shards. */
 export interface ClusterAnswer {

@@ -24,8 +24,8 @@ export function parseOperationId(operationId: string): { kind: OperationKind; ke
 }
 // ---- published ----
 
-export const PUBLISHED_WORKFLOW = 'published';
-export const publishedWorkflowId = (cluster: string): string => `published/${cluster}`;
+export const WITNESS_WORKFLOW = 'published';
+export const witnessWorkflowId = (cluster: string): string => `published/${cluster}`;
 // ---- autoscale ----
 
 export const AUTOSCALE_WORKFLOW = 'autoscale';

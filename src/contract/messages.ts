@@ -3,7 +3,7 @@ import { defineQuery, defineUpdate } from '@temporalio/workflow';
 import type { ClusterAnswer, ClusterTransition } from './cluster';
 import type { Evaluation } from '../domain/autoscale-policy';
 import type { OperationLock, ClusterState } from '../domain/cluster-state';
-import type { PublishedState } from '../domain/witnessed';
+import type { WitnessedState } from '../domain/witnessed';
 import type { OperationProgress } from '../domain/progress';
 import type { ShardMap } from '../domain/shard-map';
 import type { OperationState } from './operation-state';
@@ -32,19 +32,19 @@ export const transitionUpdate = defineUpdate<ClusterAnswer, [ClusterTransition]>
 
 // ---- witness ----
 
-export interface PublishedInput {
+export interface WitnessInput {
   /** What is known of the cluster when this record begins; null when nothing is. */
-  readonly kept: PublishedState | null;
+  readonly kept: WitnessedState | null;
   /** After how many events of history a run hands over to the next one. Default HISTORY_EVENTS_MAX. */
   readonly historyEventsMax?: number;
 }
-export interface PublishedRecord {
-  readonly state: PublishedState | null;
+export interface WitnessRecord {
+  readonly state: WitnessedState | null;
   /** Names this record: what was kept elsewhere under another one is not of this cluster in this namespace. */
   readonly lineage: string;
 }
-export const publishedQuery = defineQuery<PublishedRecord>('published');
-export const publishUpdate = defineUpdate<PublishedRecord, [PublishedState]>('publish');
+export const witnessQuery = defineQuery<WitnessRecord>('published');
+export const witnessUpdate = defineUpdate<WitnessRecord, [WitnessedState]>('publish');
 
 // ---- operations ----
 

@@ -1,26 +1,26 @@
-/** What a cluster that was lost begins again with: everything that is left of it, and which part of that counts. */
+/** What a lost cluster begins again with: everything that is left of it, and which part of that counts. */
 import { adoptState, type ClusterState } from './cluster-state';
-import { isBehind, type PublishedState, replacePublishedPart } from './witnessed';
+import { isBehind, type WitnessedState, replaceWitnessedPart } from './witnessed';
 import type { ShardMap } from './shard-map';
 
-/** Where a last known state comes from; when two are equally new, the one that stands first here knows more. */
+/** Where a last known state comes from. Of two that are equally new, the earlier one in this list knows more. */
 export const RESTORE_SOURCES = ['cluster workflow', 'published workflow', 'published file', 'router'] as const;
 export type RestoreSource = (typeof RESTORE_SOURCES)[number];
 
-/** A state that somebody still knows. A router knows neither the next id nor the lock. */
+/** A state that is still known. A router knows neither the next id nor the lock. */
 export interface KnownState {
   readonly source: RestoreSource;
   /** The workflow id, the path or the URL. */
   readonly where: string;
   readonly map: ShardMap;
   readonly nextId: number | null;
-  readonly lock: PublishedState['lock'];
+  readonly lock: WitnessedState['lock'];
 }
 
-/** INV-1: ids that were given out and removed again are seen nowhere in a map, so this many are left out after one without a next id. */
+/** INV-1: a map does not show ids that were given out and removed again, so this many are left out after a map without a next id. */
 export const IDS_LEFT_OUT = 1_000;
 
-/** The latest of what is known, or null when nothing is. A state that was rewound, and has gone its own way since, does not count. */
+/** The latest known state, or null when there is none. A state that was rewound, and has gone its own way since, does not count. */
 export function newestKnown(known: readonly KnownState[]): KnownState | null {
   const rank = ({ source }: KnownState): number => RESTORE_SOURCES.indexOf(source);
   const records = known.filter(({ source }) => source === 'published workflow');
@@ -33,24 +33,24 @@ export function newestKnown(known: readonly KnownState[]): KnownState | null {
 }
 
 export interface RestoreRequest {
-  /** What the cluster is to be: the newest known state, or what a person gave. */
-  readonly wanted: Omit<PublishedState, 'nextId'> & { readonly nextId: number | null };
-  /** All that is known, wanted or not: version and ids begin above it. */
+  /** The state to restore: the newest known one, or the one in the request. */
+  readonly request: Omit<WitnessedState, 'nextId'> & { readonly nextId: number | null };
+  /** All that is known, asked for or not: version and ids begin above it. */
   readonly known: readonly KnownState[];
-  /** The highest version that anybody holds, also one who does not tell the map to it. */
+  /** The highest version of all whose map cannot be used. */
   readonly versionSeen: number;
-  /** The state of the ended cluster workflow, when it still tells it: records, answered keys and the autoscale policy are only there. */
+  /** The state of the ended cluster workflow, if it still answers: only it has records, answered keys and the autoscale policy. */
   readonly ended: ClusterState | null;
 }
 
-/** INV-1: one version above everything that anybody may hold, and no id that anybody was given. */
-export function restoredState({ wanted, known, versionSeen, ended }: RestoreRequest): ClusterState {
-  const version = Math.max(versionSeen, wanted.map.version, ...known.map(({ map }) => map.version));
+/** INV-1: one version above every version that anybody may hold, and only ids that were never given out. */
+export function restoredState({ request, known, versionSeen, ended }: RestoreRequest): ClusterState {
+  const version = Math.max(versionSeen, request.map.version, ...known.map(({ map }) => map.version));
   const nextIds = known.map((each) => Math.max(each.nextId ?? 0, nextIdAfter(each.map)));
-  const leastNextId = Math.max(nextIdAfter(wanted.map), ended?.nextId ?? 0, ...nextIds);
-  const nextId = wanted.nextId === null ? leastNextId + IDS_LEFT_OUT : Math.max(wanted.nextId, leastNextId);
-  const base = ended ?? adoptState({ next_id: 0, map: wanted.map });
-  return replacePublishedPart(base, { map: { ...wanted.map, version: version + 1 }, nextId, lock: wanted.lock });
+  const leastNextId = Math.max(nextIdAfter(request.map), ended?.nextId ?? 0, ...nextIds);
+  const nextId = request.nextId === null ? leastNextId + IDS_LEFT_OUT : Math.max(request.nextId, leastNextId);
+  const base = ended ?? adoptState({ next_id: 0, map: request.map });
+  return replaceWitnessedPart(base, { map: { ...request.map, version: version + 1 }, nextId, lock: request.lock });
 }
 
 function nextIdAfter(map: ShardMap): number {

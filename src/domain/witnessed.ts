@@ -3,47 +3,47 @@ import { returnStandby, sharesUrl } from './autoscale-state';
 import type { ClusterState, OperationLock } from './cluster-state';
 import { isSameMap, shardAtAddress, type ShardMap } from './shard-map';
 
-/** The part of the state that routers and operations act on, as it was last published (see temporal/published.ts). */
-export interface PublishedState {
+/** The part of the state that routers and operations act on, as the witness remembers it (see client/witness.ts). */
+export interface WitnessedState {
   readonly map: ShardMap;
   readonly nextId: number;
   readonly lock: OperationLock | null;
 }
 
-export function publishedPart({ map, nextId, lock }: PublishedState): PublishedState {
+export function witnessedPart({ map, nextId, lock }: WitnessedState): WitnessedState {
   return { map, nextId, lock };
 }
 
 /**
- * Has this state been rewound (a workflow reset, an old backup)? It has when what was published is of a later version, is another map under the
- * same version, or has given out more ids. `state` must have been read *after* `published` was: an earlier reading may simply be older.
+ * Has this state been rewound (a workflow reset, an old backup)? It has when the witnessed state is of a later version, is another map under
+ * the same version, or has given out more ids. `state` must have been read *after* `witnessed` was: an earlier reading may simply be older.
  */
-export function isBehind(state: Pick<PublishedState, 'map' | 'nextId'>, published: PublishedState): boolean {
-  if (state.nextId < published.nextId || state.map.version < published.map.version) return true;
-  return state.map.version === published.map.version && !isSameMap(state.map, published.map);
+export function isBehind(state: Pick<WitnessedState, 'map' | 'nextId'>, witnessed: WitnessedState): boolean {
+  if (state.nextId < witnessed.nextId || state.map.version < witnessed.map.version) return true;
+  return state.map.version === witnessed.map.version && !isSameMap(state.map, witnessed.map);
 }
 
-/** Of two records the one that is kept: a publish that arrives late never lowers it. */
-export function laterPublished(kept: PublishedState | null, offered: PublishedState): PublishedState {
+/** The state that the witness keeps of two: an offer that arrives late never lowers it. */
+export function laterWitnessed(kept: WitnessedState | null, offered: WitnessedState): WitnessedState {
   return kept === null || !isBehind(offered, kept) ? offered : kept;
 }
 
 /**
- * INV-1: routers ignore a version that is not higher, so what was rewound is put back as it was published, one version above both. The lock comes
- * with it: when its holder has ended meanwhile, it is found as every dead lock is. A state that is not behind stays as it is.
+ * INV-1: routers ignore a version that is not higher, so a rewound state is put back as it was witnessed, one version above both. The lock
+ * comes with it: when its holder has ended meanwhile, it is found as every abandoned lock is. A state that is not behind stays as it is.
  */
-export function catchUp(state: ClusterState, published: PublishedState): ClusterState {
-  if (!isBehind(state, published)) return state;
-  const version = Math.max(state.map.version, published.map.version) + 1;
-  const nextId = Math.max(state.nextId, published.nextId);
-  return replacePublishedPart(state, { map: { ...published.map, version }, nextId, lock: published.lock });
+export function catchUp(state: ClusterState, witnessed: WitnessedState): ClusterState {
+  if (!isBehind(state, witnessed)) return state;
+  const version = Math.max(state.map.version, witnessed.map.version) + 1;
+  const nextId = Math.max(state.nextId, witnessed.nextId);
+  return replaceWitnessedPart(state, { map: { ...witnessed.map, version }, nextId, lock: witnessed.lock });
 }
 
 /**
- * Another map and another lock under the same records and policy. A standby is in the pool, with the lock of the grow that took it, or in the map:
- * a lock that comes has its own with it, and one that goes leaves it to the pool (INV-7).
+ * Another map and another lock under the same records and policy. A standby is in the pool, with the lock of the grow that took it, or in
+ * the map: a new lock brings its own standby, and a lock that goes gives its standby back to the pool (INV-7).
  */
-export function replacePublishedPart(state: ClusterState, { map, nextId, lock }: PublishedState): ClusterState {
+export function replaceWitnessedPart(state: ClusterState, { map, nextId, lock }: WitnessedState): ClusterState {
   const before = state.lock?.standby?.standby ?? null;
   const now = lock?.standby?.standby ?? null;
   const standbys = state.autoscale.standbys.filter((each) => now === null || !sharesUrl(each, now));

@@ -52,8 +52,8 @@ const outcomeSchema = z.object({
 });
 
 /**
- * One operation as `GET /cluster/operations` and `GET /cluster/operations/{id}` show it. The facts of an ended operation that
- * can only be read from its record (see `OperationRecord`) are null.
+ * One operation as `GET /cluster/operations` and `GET /cluster/operations/{id}` show it. Facts that only its workflow knows are null
+ * when only its record (see `OperationRecord`) could be read.
  */
 export const operationViewSchema = z.object({
   id: z.string(),

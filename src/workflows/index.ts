@@ -3,6 +3,6 @@ export { autoscale } from './evaluation';
 export { cluster } from './cluster';
 export { drain } from './drain';
 export { grow } from './grow';
-export { published } from './witness';
+export { witness as published } from './witness';
 export { recover } from './recover';
 export { check, repair } from './repair';

@@ -1,35 +1,36 @@
 /**
- * What the cluster workflow has last made public, kept outside of its history: a reset of that workflow rewinds its map and not this one, and
- * when it was terminated this one still knows the last version.
+ * The witness: it remembers the highest version of the cluster's state that was served. It stands outside of the cluster workflow's history.
+ * So a reset of that workflow rewinds its map and not the witness, and after its end the witness still knows the last version. The workflow
+ * is registered as `published`, which running clusters know.
  *
- * 1. The Update `publish` keeps the later of two states and answers with it. It is synchronous and refuses nothing, so a publish
- *    that arrives late, or twice, or from two processes at once, never lowers the record.
+ * 1. The Update `publish` keeps the later of two states and answers with it. It is synchronous and refuses nothing, so an update that
+ *    arrives late, or twice, or from two processes at once, never lowers the record.
  * 2. The Query `published` answers the record, and which record it is (`lineage`).
  * 3. It runs no activity and waits for nothing. Before its history gets long it continues as new with the record.
  *
- * What survives a crash: everything that a publish was answered for.
+ * What survives a crash: every state for which an update was answered.
  */
 import { allHandlersFinished, condition, continueAsNew, setHandler, workflowInfo } from '@temporalio/workflow';
-import { laterPublished, type PublishedState } from '../domain/witnessed';
+import { laterWitnessed, type WitnessedState } from '../domain/witnessed';
 import { HISTORY_EVENTS_MAX } from '../domain/limits';
-import { publishedQuery, publishUpdate, type PublishedInput, type PublishedRecord } from '../contract/messages';
+import { witnessQuery, witnessUpdate, type WitnessInput, type WitnessRecord } from '../contract/messages';
 
-export async function published(input: PublishedInput): Promise<void> {
-  let kept: PublishedState | null = input.kept;
-  // The same in every run that follows the first one, and another one after a namespace was wiped.
+export async function witness(input: WitnessInput): Promise<void> {
+  let kept: WitnessedState | null = input.kept;
+  // The same in all runs of one chain, and another one after a namespace was wiped.
   const lineage = workflowInfo().firstExecutionRunId;
-  const record = (): PublishedRecord => ({ state: kept, lineage });
-  setHandler(publishedQuery, record);
-  setHandler(publishUpdate, (offered) => {
-    kept = laterPublished(kept, offered);
+  const record = (): WitnessRecord => ({ state: kept, lineage });
+  setHandler(witnessQuery, record);
+  setHandler(witnessUpdate, (offered) => {
+    kept = laterWitnessed(kept, offered);
     return record();
   });
 
   await condition(() => historyIsLong(input) && allHandlersFinished());
-  await continueAsNew<typeof published>({ ...input, kept });
+  await continueAsNew<typeof witness>({ ...input, kept });
 }
 
-function historyIsLong({ historyEventsMax = HISTORY_EVENTS_MAX }: PublishedInput): boolean {
+function historyIsLong({ historyEventsMax = HISTORY_EVENTS_MAX }: WitnessInput): boolean {
   const info = workflowInfo();
   return info.continueAsNewSuggested || info.historyLength > historyEventsMax;
 }

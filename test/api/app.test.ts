@@ -1,6 +1,5 @@
-import { ApiError, unavailable } from '../../src/api/http/problem';
+import { ClientError, RefusedError } from '../../src/client/errors';
 import { Authenticator } from '../../src/api/http/auth';
-import { DomainError } from '../../src/domain/errors';
 import { REQUEST_BODY_BYTES_MAX } from '../../src/domain/limits';
 import { problemSchema } from '../../src/wire/problem';
 import { ApiServer, KEYS, STATE, type Call } from '../support/api-server';
@@ -83,18 +82,18 @@ describe('the probes', () => {
   });
 
   it('/readyz is 503 until a map could be read once, and stays 200 on the last known map', async () => {
-    api.gateway.trouble = unavailable('TemporalUnreachable', 'no answer');
+    api.client.trouble = new ClientError('TemporalUnreachable', 'no answer');
     await expectProblem('/readyz', {}, { status: 503, code: 'TemporalUnreachable' });
     expect((await api.call('/healthz')).status).toBe(200);
-    api.gateway.trouble = null;
+    api.client.trouble = null;
     expect((await api.call('/readyz')).status).toBe(200);
-    api.gateway.trouble = unavailable('TemporalUnreachable', 'no answer');
+    api.client.trouble = new ClientError('TemporalUnreachable', 'no answer');
     expect((await api.call('/readyz')).status).toBe(200);
   });
 
   it('/readyz is 503 and says why when the workflow that keeps the map is closed, also when a map was known', async () => {
     await api.call('/readyz');
-    api.gateway.trouble = unavailable('ClusterClosed', 'workflow cluster/test is closed');
+    api.client.trouble = new ClientError('ClusterClosed', 'workflow cluster/test is closed');
     const { json } = await expectProblem('/readyz', {}, { status: 503, code: 'ClusterClosed' });
     expect(json['detail']).toContain('cluster/test');
   });
@@ -117,14 +116,14 @@ describe('GET /cluster/map', () => {
         const { status, text, headers } = await api.call(path, { headers: { 'If-None-Match': held } });
         expect([status, text, headers.get('etag')]).toEqual([304, '', etag]);
       }
-      api.gateway.state = { ...STATE, map: { ...STATE.map, version: 1 } };
+      api.client.state = { ...STATE, map: { ...STATE.map, version: 1 } };
       expect((await api.call(path, { headers: { 'If-None-Match': etag } })).status).toBe(200);
     },
   );
 
   it('is the last known map, marked as stale, while Temporal is out of reach', async () => {
     await api.call('/cluster/map');
-    api.gateway.trouble = unavailable('TemporalUnreachable', 'no answer');
+    api.client.trouble = new ClientError('TemporalUnreachable', 'no answer');
     const { status, json, headers } = await api.call('/cluster/map');
     expect([status, json]).toEqual([200, STATE.map]);
     expect(headers.get('coordinator-map-stale')).toMatch(/^\d+; reason=TemporalUnreachable$/);
@@ -132,7 +131,7 @@ describe('GET /cluster/map', () => {
   });
 
   it('is 503 with Retry-After when no map was ever known', async () => {
-    api.gateway.trouble = unavailable('TemporalUnreachable', 'no answer');
+    api.client.trouble = new ClientError('TemporalUnreachable', 'no answer');
     const { headers } = await expectProblem('/cluster/map', {}, { status: 503, code: 'TemporalUnreachable' });
     expect(Number(headers.get('retry-after'))).toBeGreaterThan(0);
   });
@@ -145,7 +144,7 @@ describe('GET /cluster/map', () => {
   it('asks the workflow again for every later reader', async () => {
     await api.call('/cluster/map');
     await api.call('/cluster/map');
-    expect(api.gateway.mapQueries).toBe(2);
+    expect(api.client.mapQueries).toBe(2);
   });
 });
 
@@ -157,7 +156,7 @@ describe('GET /cluster/health', () => {
   });
 
   it('is 503 when the shards are not known', async () => {
-    api.gateway.trouble = unavailable('ClusterMissing', 'there is no cluster');
+    api.client.trouble = new ClientError('ClusterMissing', 'there is no cluster');
     await expectProblem('/cluster/health', {}, { status: 503, code: 'ClusterMissing' });
   });
 });
@@ -171,18 +170,18 @@ describe('a change by hand', () => {
   ])('%s %s becomes one transition and answers with the map', async (method, path, body, change) => {
     const { json } = await api.call(path, { method, body });
     expect(json).toEqual(STATE.map);
-    expect(api.gateway.transitions).toEqual([{ type: 'changeByHand', change, key: null }]);
+    expect(api.client.transitions).toEqual([{ type: 'changeByHand', change, key: null }]);
   });
 
   it('carries the Idempotency-Key of a POST', async () => {
     await api.call('/cluster/shards', { method: 'POST', body: SHARD, headers: { 'Idempotency-Key': 'a.b:c_-' } });
-    expect(api.gateway.transitions).toMatchObject([{ key: 'a.b:c_-' }]);
+    expect(api.client.transitions).toMatchObject([{ key: 'a.b:c_-' }]);
   });
 
   it('brings URLs into normal form', async () => {
     const body = { primary_url: ' HTTP://S2:80/ ', replica_urls: ['https://s2b:443'] };
     await api.call('/cluster/shards', { method: 'POST', body });
-    expect(api.gateway.transitions).toMatchObject([
+    expect(api.client.transitions).toMatchObject([
       { change: { shard: { primary_url: 'http://s2', replica_urls: ['https://s2b'] } } },
     ]);
   });
@@ -193,7 +192,8 @@ describe('a change by hand', () => {
   });
 
   it('that the domain refuses is a problem with its code and its sentence', async () => {
-    api.gateway.applyTransition = () => Promise.reject(new DomainError('LastShard', 'it is the last one'));
+    api.client.applyTransition = () =>
+      Promise.reject(new RefusedError({ type: 'LastShard', message: 'it is the last one' }));
     const { json } = await expectProblem('/cluster/shards/0', { method: 'DELETE' }, { status: 400, code: 'LastShard' });
     expect(json['detail']).toBe('it is the last one');
   });
@@ -206,7 +206,7 @@ describe('POST /cluster/shards/grow', () => {
   it('starts a grow with the settings of this process and answers with the map and the operation', async () => {
     const { status, json, headers } = await grow({ ...SHARD, allow_nonempty: true }, { 'Idempotency-Key': 'k' });
     expect([status, json, headers.get('location')]).toEqual([200, STATE.map, '/cluster/operations/grow-k']);
-    expect(api.gateway.started).toMatchObject([
+    expect(api.client.started).toMatchObject([
       {
         kind: 'grow',
         input: {
@@ -223,28 +223,29 @@ describe('POST /cluster/shards/grow', () => {
   it('takes a fresh key for every call without an Idempotency-Key', async () => {
     await grow(SHARD);
     await grow(SHARD);
-    const [first, second] = api.gateway.started;
+    const [first, second] = api.client.started;
     expect(first!.input.key).toMatch(/^[A-Za-z0-9-]{20,}$/);
     expect(second!.input.key).not.toBe(first!.input.key);
   });
 
   it('is 422 when the Idempotency-Key belongs to a grow by another shard', async () => {
     const other = { shards: [{ primary_url: 'http://other', replica_urls: [] }], allowNonempty: false };
-    api.gateway.startOperation = () => Promise.resolve({ map: STATE.map, shardIds: [2], request: other });
+    api.client.startOperation = () => Promise.resolve({ map: STATE.map, shardIds: [2], request: other });
     const call = { method: 'POST', body: SHARD, headers: { 'Idempotency-Key': 'k' } };
     await expectProblem('/cluster/shards/grow', call, { status: 422, code: 'IdempotencyKeyReused' });
   });
 
   it('starts nothing while the cluster does not answer', async () => {
     await api.call('/cluster/map');
-    api.gateway.trouble = unavailable('TemporalUnreachable', 'no answer');
+    api.client.trouble = new ClientError('TemporalUnreachable', 'no answer');
     const call = { method: 'POST', body: SHARD };
     await expectProblem('/cluster/shards/grow', call, { status: 503, code: 'TemporalUnreachable' });
-    expect(api.gateway.started).toEqual([]);
+    expect(api.client.started).toEqual([]);
   });
 
   it('is the refusal when preflight refuses', async () => {
-    api.gateway.startOperation = () => Promise.reject(new ApiError('JoinerNotEmpty', 'it holds 3 points'));
+    api.client.startOperation = () =>
+      Promise.reject(new RefusedError({ type: 'JoinerNotEmpty', message: 'it holds 3 points' }));
     const call = { method: 'POST', body: SHARD };
     await expectProblem('/cluster/shards/grow', call, { status: 409, code: 'JoinerNotEmpty' });
   });
@@ -253,14 +254,14 @@ describe('POST /cluster/shards/grow', () => {
     const shards = [SHARD, { primary_url: 'http://s10:6333/', replica_urls: ['http://s10b:6333'] }];
     const { status } = await grow({ shards }, { 'Idempotency-Key': 'k' });
     expect(status).toBe(200);
-    expect(api.gateway.started[0]?.input.request).toEqual({
+    expect(api.client.started[0]?.input.request).toEqual({
       shards: [
         { ...SHARD, replica_urls: [] },
         { primary_url: 'http://s10:6333', replica_urls: ['http://s10b:6333'] },
       ],
       allowNonempty: false,
     });
-    // Who names several is never understood as naming one.
+    // A body with `shards` is never understood as one shard.
     for (const body of [{ shards: [] }, { shards: [], ...SHARD }, { shards: [{}], ...SHARD }]) {
       await expectProblem('/cluster/shards/grow', { method: 'POST', body }, { status: 400, code: 'MalformedBody' });
     }
@@ -272,13 +273,13 @@ describe('POST /cluster/shards/{id}/drain', () => {
     const call = { method: 'POST', headers: { 'Idempotency-Key': 'k' } };
     const { status, json, headers } = await api.call('/cluster/shards/1/drain', call);
     expect([status, json, headers.get('location')]).toEqual([200, STATE.map, '/cluster/operations/drain-k']);
-    expect(api.gateway.started).toMatchObject([{ kind: 'drain', input: { key: 'k', request: { shardId: 1 } } }]);
+    expect(api.client.started).toMatchObject([{ kind: 'drain', input: { key: 'k', request: { shardId: 1 } } }]);
   });
 
   it('is for admins', async () => {
     const call = { method: 'POST', key: KEYS.write };
     await expectProblem('/cluster/shards/1/drain', call, { status: 403, code: 'Forbidden' });
-    expect(api.gateway.started).toEqual([]);
+    expect(api.client.started).toEqual([]);
   });
 });
 
@@ -288,7 +289,7 @@ describe('PATCH /cluster/shards/{id}', () => {
   it('replaces what it names and leaves the rest', async () => {
     expect((await patch({ primary_url: ' http://New:6333/ ' })).status).toBe(200);
     expect((await patch({ replica_urls: [] })).status).toBe(200);
-    expect(api.gateway.transitions).toEqual([
+    expect(api.client.transitions).toEqual([
       {
         type: 'changeByHand',
         change: { change: 'replaceAddress', id: 1, address: { primary_url: 'http://new:6333' } },
@@ -307,9 +308,9 @@ describe('PATCH /cluster/shards/{id}', () => {
 });
 
 describe('any request', () => {
-  it('lets a lock be looked at whose holder may be dead, but not once per request', async () => {
+  it('has an abandoned lock looked for, but not once per request', async () => {
     for (let n = 0; n < 5; n++) await api.call('/cluster/map');
-    expect(api.gateway.looks).toBe(1);
+    expect(api.looks).toBe(1);
   });
 });
 
@@ -415,14 +416,14 @@ describe('everything else', () => {
   });
 
   it('that fails unforeseen is 500 without its details, which are logged', async () => {
-    api.gateway.queryState = () => Promise.reject(new TypeError('inner workings'));
+    api.client.queryState = () => Promise.reject(new TypeError('inner workings'));
     const { text } = await expectProblem('/cluster/operations', {}, { status: 500, code: 'Internal' });
     expect(text).not.toContain('inner workings');
     expect(api.logged.join('')).toContain('inner workings');
   });
 
   it('never writes a key into the log', async () => {
-    api.gateway.queryState = () => Promise.reject(new TypeError('inner workings'));
+    api.client.queryState = () => Promise.reject(new TypeError('inner workings'));
     await api.call('/cluster/operations');
     await api.call('/cluster/map', { key: 'an-unknown-one' });
     expect(api.logged.join('')).not.toMatch(/key-of-admin|an-unknown-one/);

@@ -2,12 +2,12 @@ import { WorkflowNotFoundError } from '@temporalio/common';
 import type { WorkflowClient } from '@temporalio/client';
 import pino from 'pino';
 import { seedState, type ClusterState } from '../../src/domain/cluster-state';
-import { publishedPart, type PublishedState } from '../../src/domain/witnessed';
+import { witnessedPart, type WitnessedState } from '../../src/domain/witnessed';
 import { DEFAULT_TIMINGS } from '../../src/domain/limits';
 import { announce, flip, release, reserve } from '../../src/domain/lock-transitions';
-import { recoverDeadLock } from '../../src/client/abandoned-lock';
+import { recoverAbandonedLock } from '../../src/client/abandoned-lock';
 import type { LockLook } from '../../src/contract/evaluation-activities';
-import { clusterWorkflowId, operationWorkflowId, publishedWorkflowId } from '../../src/contract/ids';
+import { clusterWorkflowId, operationWorkflowId, witnessWorkflowId } from '../../src/contract/ids';
 
 const at = (name: string) => ({ primary_url: `http://${name}:6333`, replica_urls: [] });
 const HOLDER = 'grow-a';
@@ -26,15 +26,15 @@ const ended = release(flip(announced, HOLDER), {
   nowMs: 2,
 });
 
-/** A Temporal in which the holder of the lock has ended. `published`: null when nothing is; an Error when the record does not answer. */
+/** A Temporal in which the holder of the lock has ended. `witnessed`: null without a witness, an Error when it does not answer. */
 class FakeTemporal {
   readonly started: string[] = [];
   private readonly state: ClusterState;
-  private readonly published: PublishedState | null | Error;
+  private readonly witnessed: WitnessedState | null | Error;
 
-  constructor(state: ClusterState, published: PublishedState | null | Error) {
+  constructor(state: ClusterState, witnessed: WitnessedState | null | Error) {
     this.state = state;
-    this.published = published;
+    this.witnessed = witnessed;
   }
 
   look(): Promise<LockLook> {
@@ -46,7 +46,7 @@ class FakeTemporal {
       },
     } as unknown as WorkflowClient;
     const settings = { routerUrls: [], timings: DEFAULT_TIMINGS, searchAttributes: false };
-    return recoverDeadLock({
+    return recoverAbandonedLock({
       workflows,
       records: workflows,
       cluster: 'c',
@@ -57,10 +57,10 @@ class FakeTemporal {
 
   private answer(id: string): Promise<unknown> {
     if (id === clusterWorkflowId('c')) return Promise.resolve(this.state);
-    if (id !== publishedWorkflowId('c')) return Promise.reject(new Error(`nobody asks ${id}`));
-    if (this.published instanceof Error) return Promise.reject(this.published);
-    if (this.published === null) return Promise.reject(new WorkflowNotFoundError('none', id, undefined));
-    return Promise.resolve({ state: this.published, lineage: 'l' });
+    if (id !== witnessWorkflowId('c')) return Promise.reject(new Error(`nobody asks ${id}`));
+    if (this.witnessed instanceof Error) return Promise.reject(this.witnessed);
+    if (this.witnessed === null) return Promise.reject(new WorkflowNotFoundError('none', id, undefined));
+    return Promise.resolve({ state: this.witnessed, lineage: 'l' });
   }
 
   private describe(id: string): Promise<unknown> {
@@ -70,23 +70,23 @@ class FakeTemporal {
 }
 
 describe('a lock whose holder has ended', () => {
-  it.each<[string, PublishedState | null]>([
-    ['what was published is the same', publishedPart(announced)],
-    ['what was published is older', publishedPart(seedState([at('s0'), at('s1')]))],
-    ['nothing was published yet', null],
-  ])('is recovered when %s', async (_when, published) => {
-    const temporal = new FakeTemporal(announced, published);
+  it.each<[string, WitnessedState | null]>([
+    ['the witness remembers the same state', witnessedPart(announced)],
+    ['the witness remembers an older state', witnessedPart(seedState([at('s0'), at('s1')]))],
+    ['there is no witness yet', null],
+  ])('is recovered when %s', async (_when, witnessed) => {
+    const temporal = new FakeTemporal(announced, witnessed);
     expect((await temporal.look()).kind).toBe('recovering');
     expect(temporal.started).toHaveLength(1);
   });
 
   it('is left alone in a cluster workflow that was rewound, where the undo would empty a shard that is an owner by now', async () => {
-    const temporal = new FakeTemporal(announced, publishedPart(ended));
+    const temporal = new FakeTemporal(announced, witnessedPart(ended));
     expect(await temporal.look()).toEqual({ kind: 'held', operationId: HOLDER });
     expect(temporal.started).toEqual([]);
   });
 
-  it('is left alone while nobody can say what was published', async () => {
+  it('is left alone while the witness does not answer', async () => {
     const temporal = new FakeTemporal(announced, new Error('no worker answers'));
     await expect(temporal.look()).rejects.toThrow('no worker answers');
     expect(temporal.started).toEqual([]);

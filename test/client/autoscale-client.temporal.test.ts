@@ -1,44 +1,37 @@
 /** The policy, its Schedule and its evaluations on a real Temporal, asked as the API asks. */
 import { pino } from 'pino';
-import { TemporalAutoscaleGateway, type TemporalAutoscaleOptions } from '../../src/client/autoscale-client';
-import { ApiError } from '../../src/api/http/problem';
+import { AutoscaleClient, type AutoscaleClientOptions } from '../../src/client/autoscale-client';
+import { ClientError } from '../../src/client/errors';
 import { type AutoscalePolicy, DEFAULT_POLICY } from '../../src/domain/autoscale-policy';
 import { stateQuery, transitionUpdate } from '../../src/contract/messages';
 import { autoscaleScheduleId, evaluationWorkflowId } from '../../src/contract/ids';
 import { waitFor } from '../support/wait-for';
-import { ClusterFixture, FAST, startTemporal, type TemporalForTests } from '../support/cluster-fixture';
+import type { ClusterFixture, FAST, TemporalForTests } from '../support/cluster-fixture';
+import { useCluster } from '../support/use-cluster';
 
 let temporal: TemporalForTests;
 let cluster: ClusterFixture;
-let number = 0;
-
-beforeAll(async () => {
-  temporal = await startTemporal();
-});
-afterAll(async () => {
-  await temporal.stop();
-});
-beforeEach(async () => {
-  cluster = await ClusterFixture.start(temporal, `gateway${++number}`, { points: 40 });
+useCluster('autoscale-client', { points: 40 }, (started, on) => {
+  cluster = started;
+  temporal = on;
 });
 afterEach(async () => {
   await temporal.client.schedule
     .getHandle(autoscaleScheduleId(cluster.name))
     .delete()
     .catch(() => undefined);
-  await cluster.stop();
 });
 
 const ENABLED: AutoscalePolicy = { ...DEFAULT_POLICY, enabled: true, highWaterPoints: 1_000, intervalSecs: 86_400 };
 const STANDBY = { primary_url: 'http://standby:6333', replica_urls: [] };
 
-function gateway(change: Partial<TemporalAutoscaleOptions> = {}): TemporalAutoscaleGateway {
-  return new TemporalAutoscaleGateway({
+function autoscaleClient(change: Partial<AutoscaleClientOptions> = {}): AutoscaleClient {
+  return new AutoscaleClient({
     connection: temporal.connection,
     namespace: 'default',
     cluster: cluster.name,
     stopping: new AbortController().signal,
-    gateway: {
+    client: {
       queryState: () => cluster.cluster.query(stateQuery),
       applyTransition: (transition) => cluster.cluster.executeUpdate(transitionUpdate, { args: [transition] }),
     },
@@ -50,8 +43,8 @@ function gateway(change: Partial<TemporalAutoscaleOptions> = {}): TemporalAutosc
 }
 
 const schedule = () => temporal.client.schedule.getHandle(autoscaleScheduleId(cluster.name)).describe();
-const start = (change: Partial<TemporalAutoscaleOptions> = {}): Promise<void> =>
-  gateway(change).start(new AbortController().signal);
+const start = (change: Partial<AutoscaleClientOptions> = {}): Promise<void> =>
+  autoscaleClient(change).start(new AbortController().signal);
 
 describe('the start of an API', () => {
   it('seeds the policy from its settings and makes the Schedule', async () => {
@@ -61,7 +54,7 @@ describe('the start of an API', () => {
     expect((await schedule()).state.paused).toBe(false);
   });
 
-  it('leaves a policy alone that the cluster has, and brings only its own settings to the evaluations', async () => {
+  it('leaves an existing policy alone, and brings its own settings to the evaluations', async () => {
     await start();
     const changed = { routerUrls: ['http://r9'], timings: FAST, searchAttributes: false };
     await start({ seed: { policy: DEFAULT_POLICY, standbys: [] }, settings: changed });
@@ -69,13 +62,13 @@ describe('the start of an API', () => {
     expect((await schedule()).action.args).toMatchObject([{ settings: { routerUrls: ['http://r9'] } }]);
   });
 
-  it('seeds as soon as the cluster answers, when it does not yet', async () => {
+  it('seeds the policy as soon as the cluster answers', async () => {
     let fails = 1;
     await start({
-      gateway: {
+      client: {
         queryState: () =>
           fails-- > 0
-            ? Promise.reject(new ApiError('TemporalUnreachable', 'there is no worker'))
+            ? Promise.reject(new ClientError('TemporalUnreachable', 'there is no worker'))
             : cluster.cluster.query(stateQuery),
         applyTransition: (transition) => cluster.cluster.executeUpdate(transitionUpdate, { args: [transition] }),
       },
@@ -84,7 +77,7 @@ describe('the start of an API', () => {
     expect((await schedule()).state.paused).toBe(false);
   });
 
-  it('has the policy evaluated by the Schedule from then on, without a hand', async () => {
+  it('has the Schedule evaluate the policy from then on', async () => {
     await start({ seed: { policy: { ...ENABLED, intervalSecs: 1 }, standbys: [] } });
     await waitFor('two evaluations', async () => (await cluster.state()).autoscale.evaluations.length >= 2);
     expect((await cluster.state()).autoscale.evaluations[0]?.reason).toBe('below_mark');
@@ -93,7 +86,7 @@ describe('the start of an API', () => {
 
 describe('the Schedule', () => {
   it('is put in step with a policy that changed, and tells when the next evaluation is', async () => {
-    const api = gateway();
+    const api = autoscaleClient();
     await api.start(new AbortController().signal);
     const policy = { ...ENABLED, intervalSecs: 7_200 };
     await cluster.cluster.executeUpdate(transitionUpdate, { args: [{ type: 'replacePolicy', policy }] });
@@ -103,8 +96,8 @@ describe('the Schedule', () => {
     expect((await schedule()).spec.intervals).toMatchObject([{ every: 7_200_000 }]);
   });
 
-  it('follows the policy that the cluster has, and not an older one that this process still knew', async () => {
-    const api = gateway();
+  it('follows the policy of the cluster, and not an older one of this process', async () => {
+    const api = autoscaleClient();
     await api.start(new AbortController().signal);
     const policy = { ...ENABLED, intervalSecs: 3_600 };
     await cluster.cluster.executeUpdate(transitionUpdate, { args: [{ type: 'replacePolicy', policy }] });
@@ -113,15 +106,15 @@ describe('the Schedule', () => {
   });
 
   it('is made again when somebody deleted it', async () => {
-    const api = gateway();
+    const api = autoscaleClient();
     await api.start(new AbortController().signal);
     await temporal.client.schedule.getHandle(autoscaleScheduleId(cluster.name)).delete();
     expect((await api.syncSchedule(ENABLED)).problem).toBeNull();
     expect((await schedule()).state.paused).toBe(false);
   });
 
-  it('is told as a problem, and nothing fails, when it cannot be reached', async () => {
-    const api = gateway({ namespace: 'no-such-namespace' });
+  it('is shown as a problem, without a failure, when it cannot be reached', async () => {
+    const api = autoscaleClient({ namespace: 'no-such-namespace' });
     const { nextEvaluationAtMs, problem } = await api.syncSchedule(ENABLED);
     expect({ nextEvaluationAtMs, problem }).toEqual({ nextEvaluationAtMs: null, problem: expect.any(String) });
   });
@@ -129,7 +122,7 @@ describe('the Schedule', () => {
 
 describe('an evaluation that is asked for', () => {
   it('answers what it came to', async () => {
-    const api = gateway();
+    const api = autoscaleClient();
     await api.start(new AbortController().signal);
     expect(await api.evaluate({ dryRun: false })).toMatchObject({ reason: 'below_mark', dryRun: false });
     expect((await cluster.state()).autoscale.evaluations).toHaveLength(1);
@@ -137,17 +130,17 @@ describe('an evaluation that is asked for', () => {
 
   it('names its workflow when it takes too long, because it may still act', async () => {
     await cluster.stopWorker();
-    const refused = gateway({ evaluationAnswerMs: 500 }).evaluate({ dryRun: false });
+    const refused = autoscaleClient({ evaluationAnswerMs: 500 }).evaluate({ dryRun: false });
     await expect(refused).rejects.toMatchObject({
-      code: 'OutcomeUnknown',
-      message: expect.stringContaining(evaluationWorkflowId(cluster.name, '')),
+      code: 'EvaluationUnanswered',
+      about: expect.stringContaining(evaluationWorkflowId(cluster.name, '')),
     });
     await cluster.startWorker();
   });
 
   it('says why it failed when the workflow of the cluster is closed', async () => {
     await cluster.cluster.terminate('test');
-    await expect(gateway().evaluate({ dryRun: true })).rejects.toMatchObject({
+    await expect(autoscaleClient().evaluate({ dryRun: true })).rejects.toMatchObject({
       code: 'EvaluationFailed',
       message: expect.stringContaining(`expected the running workflow cluster/${cluster.name}`),
     });

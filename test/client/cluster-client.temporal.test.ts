@@ -1,17 +1,18 @@
-/** The gateway on a real Temporal, with the real workflows and activities that a test can hold up. */
+/** The client on a real Temporal, with the real workflows and with activities that a test can hold up. */
 import { Client, Connection } from '@temporalio/client';
 import { ApplicationFailure } from '@temporalio/common';
 import { DefaultLogger, NativeConnection, Runtime, Worker } from '@temporalio/worker';
 import { createChangeCluster } from '../../src/activities/cluster/change-cluster';
 import type { CoordinatorActivities } from '../../src/contract/activities';
-import { TemporalGateway } from '../../src/client/cluster-client';
-import { ApiError, toProblem, type ProblemCode } from '../../src/api/http/problem';
+import { ClusterClient, type ClusterClientOptions } from '../../src/client/cluster-client';
+import { asApiError, toProblem, type ApiError, type ProblemCode } from '../../src/api/http/problem';
+import { seedState } from '../../src/domain/cluster-state';
 import { DEFAULT_TIMINGS } from '../../src/domain/limits';
 import type { OperationProgress } from '../../src/domain/progress';
 import { startDevServer, type DevServer } from '../../src/temporal/dev-server/dev-server';
 import { ensureCluster } from '../../src/client/create-cluster';
 import { ClusterTraces } from '../../src/client/survey';
-import { Published } from '../../src/client/witness';
+import { Witness } from '../../src/client/witness';
 import { locateTemporalCli } from '../../src/temporal/dev-server/temporal-cli';
 import { createWorker } from '../../src/temporal/worker';
 import type { GrowInput } from '../../src/contract/messages';
@@ -22,7 +23,7 @@ import { waitFor } from '../support/wait-for';
 let server: DevServer;
 let connection: Connection;
 let native: NativeConnection;
-let client: Client;
+let temporal: Client;
 const running: { worker: Worker; run: Promise<void> }[] = [];
 
 beforeAll(async () => {
@@ -31,7 +32,7 @@ beforeAll(async () => {
   server = await startDevServer({ cli, dbFile: null, port: 0, uiPort: null, namespace: 'default' });
   connection = await Connection.connect({ address: server.address });
   native = await NativeConnection.connect({ address: server.address });
-  client = new Client({ connection });
+  temporal = new Client({ connection });
 });
 afterAll(async () => {
   await connection.close();
@@ -45,7 +46,7 @@ afterEach(async () => {
   }
 });
 
-/** Where a test holds a grow up, and lets it go on. */
+/** Where a test holds a grow up until it is released. */
 class Gate {
   private open: () => void = () => undefined;
   readonly passed = new Promise<void>((resolve) => {
@@ -67,9 +68,9 @@ interface Held {
 
 function activitiesOf(held: Held): CoordinatorActivities {
   const nothing = (): Promise<never> => Promise.reject(new Error('there is no collection, so nothing asks for this'));
-  // What these operations never ask for is not there to be called.
+  // Only what these operations call is there.
   const asked: Partial<CoordinatorActivities> = {
-    changeCluster: createChangeCluster({ client }),
+    changeCluster: createChangeCluster({ client: temporal }),
     preflightGrow: ({ joiners }) => {
       if (held.refusal !== undefined) return Promise.reject(held.refusal);
       return Promise.resolve({
@@ -102,40 +103,34 @@ const logger = pino({ level: 'silent' });
 const SETTINGS = { routerUrls: ['http://r0'], timings: DEFAULT_TIMINGS, searchAttributes: false };
 let clusters = 0;
 
+const firstState = () => ({ state: seedState([{ primary_url: 'http://s0', replica_urls: [] }]), source: 'a test' });
+
+const clientOf = (cluster: string, options: Partial<ClusterClientOptions> = {}): ClusterClient =>
+  new ClusterClient({ connection, namespace: 'default', cluster, recoverWith: SETTINGS, logger, ...options });
+
 /** A cluster of its own per test: nothing that one leaves behind is seen by another. */
 async function newCluster(held: Held = {}, options: { worker?: boolean } = {}) {
-  const cluster = `gateway-${++clusters}`;
+  const cluster = `cluster-client-${++clusters}`;
   const stopping = new AbortController();
-  const config = {
-    cluster,
-    seedShards: [{ primary_url: 'http://s0', replica_urls: [] }],
-    stateFile: null,
-    temporal: { address: server.address, namespace: 'default', connection: {} },
-  };
-  const published = new Published({ connection, namespace: 'default', cluster, file: null, stopping: stopping.signal });
+  const witness = new Witness({ connection, namespace: 'default', cluster, file: null, stopping: stopping.signal });
   const map = { version: held.routerVersion ?? 0, shards: [], joining: [], leaving: [] };
   const traces = new ClusterTraces({
     namespace: 'default',
     cluster,
-    published,
+    witness,
     routerUrls: ['http://r0'],
     askRouter: () => Promise.resolve({ version: map.version, map }),
     logger,
   });
-  const gateway = new TemporalGateway({
-    connection,
-    namespace: 'default',
-    cluster,
+  const client = clientOf(cluster, {
     stopping: stopping.signal,
-    settings: SETTINGS,
     traces,
-    logger,
     timeouts: { queryMs: 5_000, startAnswerMs: 15_000 },
   });
-  const ensure = () => ensureCluster({ connection, config, traces, logger });
+  const ensure = () => ensureCluster({ connection, namespace: 'default', cluster, firstState, traces, logger });
   await ensure();
   if (options.worker !== false) await startWorker(cluster, held);
-  return { cluster, gateway, stopping, ensure };
+  return { cluster, client, stopping, ensure };
 }
 
 async function startWorker(cluster: string, held: Held): Promise<void> {
@@ -159,55 +154,54 @@ function growInput(cluster: string, key: string, url = 'http://s1'): GrowInput {
   };
 }
 
+/** The call fails, and the API answers that with `code`. */
 async function expectCode(call: Promise<unknown>, code: ProblemCode): Promise<ApiError> {
-  const error: unknown = await call.then(
+  const thrown: unknown = await call.then(
     (value) => {
       throw new Error(`expected ${code}, got ${JSON.stringify(value)}`);
     },
     (reason: unknown) => reason,
   );
-  expect(error).toBeInstanceOf(ApiError);
-  expect((error as ApiError).code).toBe(code);
-  return error as ApiError;
+  const error = asApiError(thrown);
+  expect(error?.code).toBe(code);
+  return error!;
 }
 
-const untilEnded = (gateway: TemporalGateway, key: string): Promise<OperationProgress> =>
+const untilEnded = (client: ClusterClient, key: string): Promise<OperationProgress> =>
   waitFor(`operation ${key} has ended`, async () => {
-    const progress = await gateway.queryProgress(`grow-${key}`);
+    const progress = await client.queryProgress(`grow-${key}`);
     return progress.endedAtMs !== null && progress;
   });
 
-const progressOf = (key: string, gateway: TemporalGateway, phase: string): Promise<OperationProgress> =>
+const progressOf = (key: string, client: ClusterClient, phase: string): Promise<OperationProgress> =>
   waitFor(`operation ${key} is in phase ${phase}`, async () => {
-    const progress = await gateway.queryProgress(`grow-${key}`);
+    const progress = await client.queryProgress(`grow-${key}`);
     return progress.phase === phase && progress;
   });
 
 describe('the map and changes by hand', () => {
   it('shows each change in the next map', async () => {
-    const { gateway } = await newCluster();
+    const { client } = await newCluster();
     const shard = { primary_url: 'http://s1', replica_urls: [] };
-    const { map } = await gateway.applyTransition({
+    const { map } = await client.applyTransition({
       type: 'changeByHand',
       change: { change: 'add', shard },
       key: null,
     });
     expect(map).toMatchObject({ version: 1, shards: [{ id: 0 }, { id: 1 }] });
-    expect(await gateway.queryMap()).toEqual(map);
+    expect(await client.queryMap()).toEqual(map);
   });
 
   it('refuses with the code and the sentence of the domain', async () => {
-    const { gateway } = await newCluster();
+    const { client } = await newCluster();
     const remove = { type: 'changeByHand', change: { change: 'remove', id: 0 }, key: null } as const;
-    expect((await expectCode(gateway.applyTransition(remove), 'LastShard')).message).toMatch(
-      /keeps at least one shard/,
-    );
+    expect((await expectCode(client.applyTransition(remove), 'LastShard')).message).toMatch(/keeps at least one shard/);
   });
 
   it('carries out twenty changes that come at once, one after the other', async () => {
-    const { gateway } = await newCluster();
+    const { client } = await newCluster();
     const add = (index: number) =>
-      gateway.applyTransition({
+      client.applyTransition({
         type: 'changeByHand',
         change: { change: 'add', shard: { primary_url: `http://n${index}`, replica_urls: [] } },
         key: `k${index}`,
@@ -218,27 +212,17 @@ describe('the map and changes by hand', () => {
     );
   });
 
-  it('says that Temporal or its worker is out of reach when no worker runs, and that a change may have been made', async () => {
+  it('fails as unreachable when no worker runs, and a change fails with an unknown outcome', async () => {
     const { cluster } = await newCluster({}, { worker: false });
-    const stopping = new AbortController().signal;
-    const timeouts = { queryMs: 300, updateMs: 300 };
-    const gateway = new TemporalGateway({
-      connection,
-      namespace: 'default',
-      cluster,
-      stopping,
-      settings: SETTINGS,
-      logger,
-      timeouts,
-    });
-    await expectCode(gateway.queryMap(), 'TemporalUnreachable');
+    const client = clientOf(cluster, { timeouts: { queryMs: 300, updateMs: 300 } });
+    await expectCode(client.queryMap(), 'TemporalUnreachable');
     const promote = { type: 'changeByHand', change: { change: 'promote', id: 0 }, key: null } as const;
-    await expectCode(gateway.applyTransition(promote), 'OutcomeUnknown');
+    await expectCode(client.applyTransition(promote), 'OutcomeUnknown');
   });
 
   it('ends calls under way when the process stops', async () => {
-    const { gateway, stopping } = await newCluster({}, { worker: false });
-    const query = gateway.queryMap();
+    const { client, stopping } = await newCluster({}, { worker: false });
+    const query = client.queryMap();
     stopping.abort();
     expect((await expectCode(query, 'TemporalUnreachable')).message).toMatch(/shutting down/);
   });
@@ -246,36 +230,28 @@ describe('the map and changes by hand', () => {
 
 describe('a cluster that is gone', () => {
   it('is reported as missing when its workflow never existed', async () => {
-    const stopping = new AbortController().signal;
-    const gateway = new TemporalGateway({
-      connection,
-      namespace: 'default',
-      cluster: 'never-was',
-      stopping,
-      settings: SETTINGS,
-      logger,
-    });
-    await expectCode(gateway.queryMap(), 'ClusterMissing');
+    const client = clientOf('never-was');
+    await expectCode(client.queryMap(), 'ClusterMissing');
     const promote = { type: 'changeByHand', change: { change: 'promote', id: 0 }, key: null } as const;
-    await expectCode(gateway.applyTransition(promote), 'ClusterMissing');
+    await expectCode(client.applyTransition(promote), 'ClusterMissing');
   });
 
-  it('is reported as closed when its workflow was terminated, and is not begun anew at version 0', async () => {
-    const { cluster, gateway, ensure } = await newCluster();
-    await gateway.queryMap();
-    await client.workflow.getHandle(clusterWorkflowId(cluster)).terminate('by a test');
-    await expectCode(gateway.queryMap(), 'ClusterClosed');
-    await expectCode(gateway.queryState(), 'ClusterClosed');
+  it('is reported as closed when its workflow was terminated, and is not begun again at version 0', async () => {
+    const { cluster, client, ensure } = await newCluster();
+    await client.queryMap();
+    await temporal.workflow.getHandle(clusterWorkflowId(cluster)).terminate('by a test');
+    await expectCode(client.queryMap(), 'ClusterClosed');
+    await expectCode(client.queryState(), 'ClusterClosed');
     const promote = { type: 'changeByHand', change: { change: 'promote', id: 0 }, key: null } as const;
-    await expectCode(gateway.applyTransition(promote), 'ClusterClosed');
+    await expectCode(client.applyTransition(promote), 'ClusterClosed');
     expect(await ensure()).toBe('closed');
-    await expectCode(gateway.queryMap(), 'ClusterClosed');
+    await expectCode(client.queryMap(), 'ClusterClosed');
   });
 
-  it('is not begun anew when a router holds a map of it: it is reported as lost', async () => {
-    const { gateway, ensure } = await newCluster({ routerVersion: 1 }, { worker: false });
+  it('is not created when a router holds a map of it: it is reported as lost', async () => {
+    const { client, ensure } = await newCluster({ routerVersion: 1 }, { worker: false });
     expect(await ensure()).toBe('lost');
-    const error = await expectCode(gateway.queryMap(), 'ClusterLost');
+    const error = await expectCode(client.queryMap(), 'ClusterLost');
     expect(error.message).toMatch(/router http:\/\/r0 holds version 1\. .*POST \/cluster\/restore/);
   });
 
@@ -288,108 +264,99 @@ describe('a cluster that is gone', () => {
 describe('a grow', () => {
   it('answers with the map in which the shard is joining, and runs on to its end', async () => {
     const gate = new Gate();
-    const { cluster, gateway } = await newCluster({ beforeAwaitRouters: gate });
-    const answer = await gateway.startOperation('grow', growInput(cluster, 'k'));
+    const { cluster, client } = await newCluster({ beforeAwaitRouters: gate });
+    const answer = await client.startOperation('grow', growInput(cluster, 'k'));
     expect(answer.map).toMatchObject({ version: 1, joining: [1] });
-    expect(await gateway.describeOperation('grow-k')).toMatchObject({ isRunning: true });
+    expect(await client.describeOperation('grow-k')).toMatchObject({ isRunning: true });
     gate.release();
-    expect((await untilEnded(gateway, 'k')).status).toBe('succeeded');
-    expect((await gateway.queryMap()).joining).toEqual([]);
+    expect((await untilEnded(client, 'k')).status).toBe('succeeded');
+    expect((await client.queryMap()).joining).toEqual([]);
   });
 
   it('repeated with the same key gets the first answer, while it runs and after its end', async () => {
     const gate = new Gate();
-    const { cluster, gateway } = await newCluster({ beforeAwaitRouters: gate });
-    const first = await gateway.startOperation('grow', growInput(cluster, 'k'));
-    expect(await gateway.startOperation('grow', growInput(cluster, 'k'))).toEqual(first);
+    const { cluster, client } = await newCluster({ beforeAwaitRouters: gate });
+    const first = await client.startOperation('grow', growInput(cluster, 'k'));
+    expect(await client.startOperation('grow', growInput(cluster, 'k'))).toEqual(first);
     gate.release();
-    await untilEnded(gateway, 'k');
-    await client.workflow.getHandle(operationWorkflowId(cluster, 'grow', 'k')).result();
-    expect(await gateway.startOperation('grow', growInput(cluster, 'k'))).toEqual(first);
-    expect((await gateway.queryState()).operations).toHaveLength(1);
+    await untilEnded(client, 'k');
+    await temporal.workflow.getHandle(operationWorkflowId(cluster, 'grow', 'k')).result();
+    expect(await client.startOperation('grow', growInput(cluster, 'k'))).toEqual(first);
+    expect((await client.queryState()).operations).toHaveLength(1);
   });
 
   it('repeated after its end gets the first answer also when it has continued as new since', async () => {
-    const { cluster, gateway } = await newCluster({}, { worker: false });
+    const { cluster, client } = await newCluster({}, { worker: false });
     const workflowsPath = require.resolve('../support/continued-grow');
     const worker = await Worker.create({ connection: native, taskQueue: taskQueue(cluster), workflowsPath });
     running.push({ worker, run: worker.run() });
-    const first = await gateway.startOperation('grow', growInput(cluster, 'k'));
-    const handle = client.workflow.getHandle(operationWorkflowId(cluster, 'grow', 'k'));
+    const first = await client.startOperation('grow', growInput(cluster, 'k'));
+    const handle = temporal.workflow.getHandle(operationWorkflowId(cluster, 'grow', 'k'));
     await handle.result();
     const { raw, runId } = await handle.describe();
     expect(raw.workflowExecutionInfo?.firstRunId).not.toBe(runId);
-    expect(await gateway.startOperation('grow', growInput(cluster, 'k'))).toEqual(first);
+    expect(await client.startOperation('grow', growInput(cluster, 'k'))).toEqual(first);
   });
 
   it('repeated with the same key for another shard gets the first answer, which names the first shard', async () => {
-    const { cluster, gateway } = await newCluster();
-    await gateway.startOperation('grow', growInput(cluster, 'k'));
-    const { request } = await gateway.startOperation('grow', growInput(cluster, 'k', 'http://s2'));
+    const { cluster, client } = await newCluster();
+    await client.startOperation('grow', growInput(cluster, 'k'));
+    const { request } = await client.startOperation('grow', growInput(cluster, 'k', 'http://s2'));
     expect(request).toMatchObject({ shards: [{ primary_url: 'http://s1', replica_urls: [] }] });
   });
 
   it('is refused with the code that preflight found, repeated too, and changes nothing', async () => {
     const refusal = ApplicationFailure.nonRetryable('it holds 3 points', 'JoinerNotEmpty');
-    const { cluster, gateway } = await newCluster({ refusal });
-    const error = await expectCode(gateway.startOperation('grow', growInput(cluster, 'k')), 'JoinerNotEmpty');
+    const { cluster, client } = await newCluster({ refusal });
+    const error = await expectCode(client.startOperation('grow', growInput(cluster, 'k')), 'JoinerNotEmpty');
     expect(error.message).toBe('it holds 3 points');
-    await waitFor('the refused grow has ended', async () => !(await gateway.describeOperation('grow-k')).isRunning);
-    await expectCode(gateway.startOperation('grow', growInput(cluster, 'k')), 'JoinerNotEmpty');
-    expect(await gateway.queryState()).toMatchObject({ lock: null, map: { version: 0 } });
+    await waitFor('the refused grow has ended', async () => !(await client.describeOperation('grow-k')).isRunning);
+    await expectCode(client.startOperation('grow', growInput(cluster, 'k')), 'JoinerNotEmpty');
+    expect(await client.queryState()).toMatchObject({ lock: null, map: { version: 0 } });
   });
 
   it('is refused with 409 when its workflow says that a person must act', async () => {
     const refusal = ApplicationFailure.nonRetryable('shard http://s1 refuses', 'NeedsOperator');
-    const { cluster, gateway } = await newCluster({ refusal });
-    const error = await expectCode(gateway.startOperation('grow', growInput(cluster, 'k')), 'NeedsOperator');
+    const { cluster, client } = await newCluster({ refusal });
+    const error = await expectCode(client.startOperation('grow', growInput(cluster, 'k')), 'NeedsOperator');
     expect(toProblem(error).status).toBe(409);
   });
 
   it('is refused while another one runs, naming that one', async () => {
     const gate = new Gate();
-    const { cluster, gateway } = await newCluster({ beforeAwaitRouters: gate });
-    await gateway.startOperation('grow', growInput(cluster, 'first'));
+    const { cluster, client } = await newCluster({ beforeAwaitRouters: gate });
+    await client.startOperation('grow', growInput(cluster, 'first'));
     const error = await expectCode(
-      gateway.startOperation('grow', growInput(cluster, 'second', 'http://s2')),
+      client.startOperation('grow', growInput(cluster, 'second', 'http://s2')),
       'OperationInProgress',
     );
     expect(error.message).toContain('grow-first');
     const change = { change: 'remove', id: 1 } as const;
-    const byHand = gateway.applyTransition({ type: 'changeByHand', change, key: null });
+    const byHand = client.applyTransition({ type: 'changeByHand', change, key: null });
     expect((await expectCode(byHand, 'OperationInProgress')).message).toContain('grow-first');
     gate.release();
-    await untilEnded(gateway, 'first');
+    await untilEnded(client, 'first');
   });
 
-  it('that gets no answer in time may still run: the refusal says how to find it, and the same key does', async () => {
+  it('that does not answer in time may still run: the error says how to find it, and the same key does', async () => {
     const gate = new Gate();
-    const { cluster, gateway } = await newCluster({ beforePrepare: gate });
-    const stopping = new AbortController().signal;
-    const hasty = new TemporalGateway({
-      connection,
-      namespace: 'default',
-      cluster,
-      stopping,
-      settings: SETTINGS,
-      logger,
-      timeouts: { startAnswerMs: 1_000 },
-    });
+    const { cluster, client } = await newCluster({ beforePrepare: gate });
+    const hasty = clientOf(cluster, { timeouts: { startAnswerMs: 1_000 } });
     const error = await expectCode(hasty.startOperation('grow', growInput(cluster, 'k')), 'OutcomeUnknown');
     expect(error.message).toMatch(/Idempotency-Key: k.*\/cluster\/operations\/grow-k/);
     expect(error.headers['Retry-After']).toBeDefined();
     gate.release();
-    expect((await gateway.startOperation('grow', growInput(cluster, 'k'))).map.joining).toEqual([1]);
-    await untilEnded(gateway, 'k');
+    expect((await client.startOperation('grow', growInput(cluster, 'k'))).map.joining).toEqual([1]);
+    await untilEnded(client, 'k');
   });
 
   it('that was terminated from outside is seen to have ended', async () => {
     const gate = new Gate();
-    const { cluster, gateway } = await newCluster({ beforeAwaitRouters: gate });
-    await gateway.startOperation('grow', growInput(cluster, 'k'));
-    await client.workflow.getHandle(operationWorkflowId(cluster, 'grow', 'k')).terminate('by a test');
-    expect(await gateway.describeOperation('grow-k')).toEqual({ isRunning: false, temporalStatus: 'TERMINATED' });
-    expect((await gateway.queryProgress('grow-k')).status).toBe('running');
+    const { cluster, client } = await newCluster({ beforeAwaitRouters: gate });
+    await client.startOperation('grow', growInput(cluster, 'k'));
+    await temporal.workflow.getHandle(operationWorkflowId(cluster, 'grow', 'k')).terminate('by a test');
+    expect(await client.describeOperation('grow-k')).toEqual({ isRunning: false, temporalStatus: 'TERMINATED' });
+    expect((await client.queryProgress('grow-k')).status).toBe('running');
     gate.release();
   });
 });
@@ -397,45 +364,45 @@ describe('a grow', () => {
 describe('a cancel', () => {
   it('has the operation undone before the flip', async () => {
     const gate = new Gate();
-    const { cluster, gateway } = await newCluster({ beforeAwaitRouters: gate });
-    await gateway.startOperation('grow', growInput(cluster, 'k'));
-    await progressOf('k', gateway, 'await-routers');
-    expect((await gateway.cancelOperation('grow-k', 'by a test')).cancelRequested).toBe(true);
+    const { cluster, client } = await newCluster({ beforeAwaitRouters: gate });
+    await client.startOperation('grow', growInput(cluster, 'k'));
+    await progressOf('k', client, 'await-routers');
+    expect((await client.cancelOperation('grow-k', 'by a test')).cancelRequested).toBe(true);
     gate.release();
-    expect((await untilEnded(gateway, 'k')).status).toBe('cancelled');
-    expect((await gateway.queryMap()).shards).toHaveLength(1);
+    expect((await untilEnded(client, 'k')).status).toBe('cancelled');
+    expect((await client.queryMap()).shards).toHaveLength(1);
   });
 
   it('is seen in Temporal as one, not as a failure', async () => {
     const gate = new Gate();
-    const { cluster, gateway } = await newCluster({ beforeAwaitRouters: gate });
-    await gateway.startOperation('grow', growInput(cluster, 'k'));
-    await gateway.cancelOperation('grow-k', 'by a test');
+    const { cluster, client } = await newCluster({ beforeAwaitRouters: gate });
+    await client.startOperation('grow', growInput(cluster, 'k'));
+    await client.cancelOperation('grow-k', 'by a test');
     gate.release();
-    const handle = client.workflow.getHandle(operationWorkflowId(cluster, 'grow', 'k'));
+    const handle = temporal.workflow.getHandle(operationWorkflowId(cluster, 'grow', 'k'));
     await expect(handle.result()).rejects.toThrow();
     expect((await handle.describe()).status.name).toBe('CANCELLED');
-    expect((await gateway.queryState()).operations).toMatchObject([{ end: 'cancelled' }]);
+    expect((await client.queryState()).operations).toMatchObject([{ end: 'cancelled' }]);
   });
 
-  it('while a grow is still waited for answers that grow with OperationCancelled', async () => {
+  it('answers the caller that waits for the grow with OperationCancelled', async () => {
     const gate = new Gate();
-    const { cluster, gateway } = await newCluster({ beforePrepare: gate });
-    const answer = expectCode(gateway.startOperation('grow', growInput(cluster, 'k')), 'OperationCancelled');
-    await progressOf('k', gateway, 'prepare');
-    await gateway.cancelOperation('grow-k', 'by a test');
+    const { cluster, client } = await newCluster({ beforePrepare: gate });
+    const answer = expectCode(client.startOperation('grow', growInput(cluster, 'k')), 'OperationCancelled');
+    await progressOf('k', client, 'prepare');
+    await client.cancelOperation('grow-k', 'by a test');
     gate.release();
     await answer;
   });
 
   it('is refused after the end, and for an operation that never was', async () => {
-    const { cluster, gateway } = await newCluster();
-    await gateway.startOperation('grow', growInput(cluster, 'k'));
-    await untilEnded(gateway, 'k');
-    await client.workflow.getHandle(operationWorkflowId(cluster, 'grow', 'k')).result();
-    await expectCode(gateway.cancelOperation('grow-k', 'by a test'), 'OperationEnded');
-    await expectCode(gateway.cancelOperation('grow-never', 'by a test'), 'UnknownOperation');
-    await expectCode(gateway.queryProgress('grow-never'), 'UnknownOperation');
-    await expectCode(gateway.describeOperation('grow-never'), 'UnknownOperation');
+    const { cluster, client } = await newCluster();
+    await client.startOperation('grow', growInput(cluster, 'k'));
+    await untilEnded(client, 'k');
+    await temporal.workflow.getHandle(operationWorkflowId(cluster, 'grow', 'k')).result();
+    await expectCode(client.cancelOperation('grow-k', 'by a test'), 'OperationEnded');
+    await expectCode(client.cancelOperation('grow-never', 'by a test'), 'UnknownOperation');
+    await expectCode(client.queryProgress('grow-never'), 'UnknownOperation');
+    await expectCode(client.describeOperation('grow-never'), 'UnknownOperation');
   });
 });

@@ -1,4 +1,4 @@
-/** Lost, terminated and rewound clusters: the API as it is put together in service.ts, on a real Temporal with the real workflows. */
+/** Lost, terminated and rewound clusters: the API, put together as in service.ts, on a real Temporal with the real workflows. */
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -8,10 +8,10 @@ import { DefaultLogger, NativeConnection, Runtime, type Worker } from '@temporal
 import { pino } from 'pino';
 import { createActivities } from '../../src/activities';
 import type { ClusterTransition } from '../../src/contract/cluster';
-import { TemporalGateway } from '../../src/client/cluster-client';
+import { ClusterClient } from '../../src/client/cluster-client';
 import { ClusterRestore } from '../../src/client/restore-cluster';
 import { MapReader } from '../../src/api/map/reader';
-import { PublishedMap } from '../../src/api/map/witnessed-map';
+import { WitnessedMap } from '../../src/api/map/witnessed-map';
 import { DEFAULT_POLICY } from '../../src/domain/autoscale-policy';
 import type { ClusterState } from '../../src/domain/cluster-state';
 import { DEFAULT_TIMINGS } from '../../src/domain/limits';
@@ -19,13 +19,14 @@ import type { ShardMap } from '../../src/domain/shard-map';
 import { routerMap } from '../../src/shards/http/router-client';
 import { startDevServer, type DevServer } from '../../src/temporal/dev-server/dev-server';
 import { ensureCluster, type EnsuredCluster } from '../../src/client/create-cluster';
+import { firstState } from '../../src/config/first-state';
 import { ClusterTraces } from '../../src/client/survey';
-import { Published } from '../../src/client/witness';
-import { PublishedFile } from '../../src/client/witness-file';
+import { Witness } from '../../src/client/witness';
+import { WitnessFile } from '../../src/client/witness-file';
 import { locateTemporalCli } from '../../src/temporal/dev-server/temporal-cli';
 import { createWorker } from '../../src/temporal/worker';
 import { restoreAnswerSchema } from '../../src/wire/restore';
-import { clusterWorkflowId, publishedWorkflowId } from '../../src/contract/ids';
+import { clusterWorkflowId, witnessWorkflowId } from '../../src/contract/ids';
 import { startRouter, type InProcessRouter } from '../support/in-process-router';
 import { waitFor } from '../support/wait-for';
 import { ApiServer, KEYS, STATE } from '../support/api-server';
@@ -81,11 +82,11 @@ const at = (name: string) => ({ primary_url: `http://${name}:6333`, replica_urls
 
 interface System {
   readonly api: ApiServer;
-  readonly gateway: TemporalGateway;
+  readonly client: ClusterClient;
   readonly ensured: EnsuredCluster;
   readonly cluster: string;
   readonly file: string;
-  readonly client: Client;
+  readonly temporal: Client;
 }
 
 interface SystemOptions {
@@ -105,34 +106,32 @@ async function serve(options: SystemOptions = {}): Promise<System> {
   if (options.worker !== false) await work(cluster, { native, client });
   const parts = { connection, namespace: 'default', cluster, stopping: stopping.signal, logger };
   const file = join(dir, `published-${cluster}.json`);
-  const published = new Published({ ...parts, file: new PublishedFile(file, logger) });
+  const witness = new Witness({ ...parts, file: new WitnessFile(file, logger) });
   const routerUrls = routers.map((router) => router.url);
   const traces = new ClusterTraces({
     ...parts,
-    published,
+    witness,
     routerUrls,
     askRouter: (url, deadlineMs) => routerMap(url, 'key-of-routers', { deadlineMs }),
   });
-  const config = {
-    cluster,
-    seedShards,
-    stateFile: null,
-    temporal: { address: on.server.address, namespace: 'default', connection: {} },
-  };
-  const ensured = await ensureCluster({ connection, config, traces, logger });
+  const ensured = await ensureCluster({
+    ...parts,
+    firstState: () => firstState({ seedShards, stateFile: null }),
+    traces,
+  });
   const settings = { routerUrls, timings: DEFAULT_TIMINGS, searchAttributes: false };
-  const gateway = new TemporalGateway({ ...parts, traces, settings });
-  const publishedMap = new PublishedMap({ gateway, published, logger });
-  const restore = new ClusterRestore({ ...parts, traces, published });
+  const clusterClient = new ClusterClient({ ...parts, traces, recoverWith: settings });
+  const witnessedMap = new WitnessedMap({ client: clusterClient, witness, logger });
+  const restore = new ClusterRestore({ ...parts, traces, witness });
   const api = await ApiServer.start({
     cluster,
-    gateway,
+    client: clusterClient,
     settings,
-    mapReader: new MapReader({ queryMap: () => publishedMap.read() }),
+    mapReader: new MapReader({ queryMap: () => witnessedMap.readMap() }),
     restoreCluster: (given) => restore.restore(given),
   });
   closing.push(() => api.close());
-  return { api, gateway, ensured, cluster, file, client };
+  return { api, client: clusterClient, ensured, cluster, file, temporal: client };
 }
 
 async function work(cluster: string, { native, client }: Pick<Temporal, 'native' | 'client'>): Promise<void> {
@@ -160,8 +159,7 @@ const add = async ({ api }: System, name: string): Promise<ShardMap> => {
 const restore = ({ api }: System, body: unknown, key: string = KEYS.admin) =>
   api.call('/cluster/restore', { method: 'POST', body, key });
 
-/** Until Temporal, which ends a workflow at once, has told so to whoever asks. */
-const terminate = ({ client, cluster }: System): Promise<unknown> =>
+const terminate = ({ temporal: client, cluster }: System): Promise<unknown> =>
   client.workflow.getHandle(clusterWorkflowId(cluster)).terminate('by a test');
 
 const byOperation = (operationId: string): ClusterTransition[] => [
@@ -182,12 +180,12 @@ describe('a cluster whose workflow was terminated', () => {
     expect(stale.headers.get('coordinator-map-stale')).toMatch(/reason=ClusterClosed/);
   });
 
-  it('is not begun anew by the next start, and begins again with map, ids, lock, records and policy, one version above', async () => {
+  it('is not begun at version 0 by the next start, and a restore brings map, ids, lock, records and policy back, one version above', async () => {
     const first = await serve();
     await add(first, 's2');
-    await first.gateway.applyTransition({ type: 'replacePolicy', policy: { ...DEFAULT_POLICY, highWaterPoints: 7 } });
-    for (const transition of byOperation('grow-a')) await first.gateway.applyTransition(transition);
-    const before: ClusterState = await first.gateway.queryState();
+    await first.client.applyTransition({ type: 'replacePolicy', policy: { ...DEFAULT_POLICY, highWaterPoints: 7 } });
+    for (const transition of byOperation('grow-a')) await first.client.applyTransition(transition);
+    const before: ClusterState = await first.client.queryState();
     await terminate(first);
 
     const system = await serve({ worker: false });
@@ -203,7 +201,7 @@ describe('a cluster whose workflow was terminated', () => {
       source: expect.stringContaining('cluster workflow'),
       note: expect.stringContaining('Operation grow-a holds the lock'),
     });
-    expect(await system.gateway.queryState()).toEqual({
+    expect(await system.client.queryState()).toEqual({
       ...before,
       map: { ...before.map, version: before.map.version + 1 },
     });
@@ -211,7 +209,7 @@ describe('a cluster whose workflow was terminated', () => {
     expect(await mapOf(system)).toEqual(answer.json['map']);
   });
 
-  it('is begun again by one of several restores at once, and by none while it runs', async () => {
+  it('is restored by one of several restores at once, and by none while it runs', async () => {
     const system = await serve();
     await mapOf(system);
     expect(await restore(system, { last_known: true })).toMatchObject({ status: 409, json: { code: 'ClusterExists' } });
@@ -223,7 +221,7 @@ describe('a cluster whose workflow was terminated', () => {
     expect((await mapOf(system)).version).toBe(1);
   });
 
-  it('begins again with a state given by hand, above every version and id that is known', async () => {
+  it('takes a state from the request, above every version and id that is known', async () => {
     const system = await serve();
     await add(system, 's2');
     await mapOf(system);
@@ -239,7 +237,7 @@ describe('a cluster whose workflow was terminated', () => {
     expect((await mapOf(system)).version).toBe(3);
   });
 
-  it('begins again from what was published when its own history is gone', async () => {
+  it('is restored from the witness when its own history is gone', async () => {
     const system = await serve();
     await add(system, 's2');
     const map = await mapOf(system);
@@ -252,14 +250,14 @@ describe('a cluster whose workflow was terminated', () => {
     });
     const answer = await restore(system, { last_known: true });
     expect(answer.json).toMatchObject({ map: { ...map, version: 2 }, next_id: 3 });
-    expect(answer.json['source']).toContain(publishedWorkflowId(system.cluster));
-    expect(answer.json['note']).toContain('the autoscale policy begin anew');
+    expect(answer.json['source']).toContain(witnessWorkflowId(system.cluster));
+    expect(answer.json['note']).toContain('the autoscale policy comes from the settings again');
   });
 });
 
 describe('a cluster workflow that was reset', () => {
   /** To its first task: everything after it is forgotten, unless Temporal is left to repeat the updates, as it does by default. */
-  async function rewind({ client, cluster }: System, { repeatsUpdates = false } = {}): Promise<void> {
+  async function rewind({ temporal: client, cluster }: System, { repeatsUpdates = false } = {}): Promise<void> {
     const workflowId = clusterWorkflowId(cluster);
     const { events = [] } = await client.workflow.getHandle(workflowId).fetchHistory();
     const first = events!.find((event) => event.workflowTaskCompletedEventAttributes != null);
@@ -273,19 +271,19 @@ describe('a cluster workflow that was reset', () => {
     });
   }
 
-  it('is noticed by the next read of the map and pushed past what was published, with no id given out again', async () => {
+  it('is noticed by the next read of the map and pushed past the witness, with no id given out again', async () => {
     const system = await serve();
     await mapOf(system);
     await add(system, 's2');
     await system.api.call('/cluster/shards/2', { method: 'DELETE' });
-    const published = await add(system, 's3');
+    const changed = await add(system, 's3');
     await mapOf(system);
-    expect(published.version).toBe(3);
+    expect(changed.version).toBe(3);
 
     await rewind(system);
-    expect((await system.gateway.queryMap()).version).toBe(0);
+    expect((await system.client.queryMap()).version).toBe(0);
     const served = await mapOf(system);
-    expect(served).toEqual({ ...published, version: 4 });
+    expect(served).toEqual({ ...changed, version: 4 });
     expect((await add(system, 's4')).shards.map(({ id }) => id)).toEqual([0, 1, 3, 4]);
   });
 
@@ -293,11 +291,11 @@ describe('a cluster workflow that was reset', () => {
     const system = await serve();
     await add(system, 's2');
     await system.api.call('/cluster/shards/2', { method: 'DELETE' });
-    const published = await add(system, 's3');
+    const changed = await add(system, 's3');
     await mapOf(system);
     await rewind(system, { repeatsUpdates: true });
-    expect(await mapOf(system)).toEqual(published);
-    expect((await add(system, 's4')).version).toBe(published.version + 1);
+    expect(await mapOf(system)).toEqual(changed);
+    expect((await add(system, 's4')).version).toBe(changed.version + 1);
   });
 
   it('is noticed before a change is made on top of it', async () => {
@@ -322,7 +320,7 @@ describe('a cluster whose namespace was wiped', () => {
   /** A router that was given `map`, and whose coordinator is gone. */
   async function routerHolding(map: ShardMap): Promise<InProcessRouter> {
     const coordinator = await ApiServer.start();
-    coordinator.gateway.state = { ...STATE, map };
+    coordinator.client.state = { ...STATE, map };
     const options = { coordinatorUrl: coordinator.url, shardUrls: [], shardKey: KEYS.read, pollMs: 60_000 };
     const router = await startRouter(options);
     await coordinator.close();
@@ -340,7 +338,7 @@ describe('a cluster whose namespace was wiped', () => {
     leaving: [],
   };
 
-  it('is not created from the settings when a router holds a later map, and begins again from that, one version above', async () => {
+  it('is not created from the settings when a router holds a later map, and is restored from that, one version above', async () => {
     const system = await serve({ on: wiped, routers: [await routerHolding(MAP_7)] });
     expect(system.ensured).toBe('lost');
     const ready = await system.api.call('/readyz');
@@ -356,9 +354,9 @@ describe('a cluster whose namespace was wiped', () => {
     expect((await add(system, 's5')).shards.map(({ id }) => id)).toEqual([0, 4, 1_005]);
   });
 
-  it('is noticed by the file alone, which brings next id and lock back', async () => {
+  it('is noticed by the witness’s file alone, which brings next id and lock back', async () => {
     const before = await serve();
-    for (const transition of byOperation('grow-a')) await before.gateway.applyTransition(transition);
+    for (const transition of byOperation('grow-a')) await before.client.applyTransition(transition);
     const map = await mapOf(before);
     expect(JSON.parse(readFileSync(before.file, 'utf8'))).toMatchObject({ next_id: 3, map });
 
@@ -375,11 +373,11 @@ describe('a cluster whose namespace was wiped', () => {
       next_id: 3,
       source: expect.stringContaining(system.file),
     });
-    expect(await system.gateway.queryState()).toMatchObject({ lock: { operationId: 'grow-a', stage: 'announced' } });
+    expect(await system.client.queryState()).toMatchObject({ lock: { operationId: 'grow-a', stage: 'announced' } });
     expect(JSON.parse(readFileSync(system.file, 'utf8'))).toMatchObject({ map: { version: 2 } });
   });
 
-  it('is not taken for a new one when its file is damaged, nor when no settings are given', async () => {
+  it('is not taken for a new one when its file is damaged, or when no settings are given', async () => {
     writeFileSync(join(dir, `published-restore-${clusters}.json`), '{');
     const damaged = await serve({ on: wiped });
     expect(damaged.ensured).toBe('lost');

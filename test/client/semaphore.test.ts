@@ -8,13 +8,13 @@ function tasks() {
 }
 
 describe('Semaphore', () => {
-  it('lets so many run at once, the others in their order, and turns away who finds the waiting full', async () => {
+  it('runs a few tasks at once, the others in their order, and turns the next one away when the queue is full', async () => {
     const semaphore = new Semaphore({ runningMax: 2, waitingMax: 1 });
     const { ends, task } = tasks();
-    const running = [semaphore.run(task), semaphore.run(task), semaphore.run(task)];
+    const running = [semaphore.runInTurn(task), semaphore.runInTurn(task), semaphore.runInTurn(task)];
     await Promise.resolve();
     expect(ends).toHaveLength(2);
-    await expect(semaphore.run(task)).rejects.toMatchObject({ code: 'Busy' });
+    await expect(semaphore.runInTurn(task)).rejects.toMatchObject({ code: 'Busy' });
     ends[0]!();
     await running[0];
     expect(ends).toHaveLength(3);
@@ -25,7 +25,7 @@ describe('Semaphore', () => {
 
   it('gives the place back when a task fails', async () => {
     const semaphore = new Semaphore({ runningMax: 1, waitingMax: 0 });
-    await expect(semaphore.run(() => Promise.reject(new Error('no')))).rejects.toThrow('no');
-    await expect(semaphore.run(() => Promise.resolve(7))).resolves.toBe(7);
+    await expect(semaphore.runInTurn(() => Promise.reject(new Error('no')))).rejects.toThrow('no');
+    await expect(semaphore.runInTurn(() => Promise.resolve(7))).resolves.toBe(7);
   });
 });

@@ -1,4 +1,4 @@
-/** The record of what was published, on a real Temporal with the real workflow, and its copy in a file. */
+/** The witness on a real Temporal with the real workflow, and its copy in a file. */
 import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -6,63 +6,63 @@ import { Client, Connection } from '@temporalio/client';
 import { bundleWorkflowCode, DefaultLogger, NativeConnection, Runtime, Worker } from '@temporalio/worker';
 import { pino } from 'pino';
 import { seedState } from '../../src/domain/cluster-state';
-import { publishedPart, type PublishedState } from '../../src/domain/witnessed';
+import { witnessedPart, type WitnessedState } from '../../src/domain/witnessed';
 import { announce, reserve } from '../../src/domain/lock-transitions';
-import { readStateFile } from '../../src/client/create-cluster';
-import { Published } from '../../src/client/witness';
-import { PublishedFile } from '../../src/client/witness-file';
-import type { PublishedInput } from '../../src/contract/messages';
-import { PUBLISHED_WORKFLOW, publishedWorkflowId, taskQueue } from '../../src/contract/ids';
+import { readStateFile } from '../../src/config/first-state';
+import { Witness } from '../../src/client/witness';
+import { WitnessFile } from '../../src/client/witness-file';
+import type { WitnessInput } from '../../src/contract/messages';
+import { WITNESS_WORKFLOW, witnessWorkflowId, taskQueue } from '../../src/contract/ids';
 import { sharedTemporal } from '../support/temporal';
 import { waitFor } from '../support/wait-for';
 
 const at = (name: string) => ({ primary_url: `http://${name}:6333`, replica_urls: [] });
 const SEED = seedState([at('s0'), at('s1')]);
-const version = (n: number, nextId = 2): PublishedState => ({ map: { ...SEED.map, version: n }, nextId, lock: null });
+const version = (n: number, nextId = 2): WitnessedState => ({ map: { ...SEED.map, version: n }, nextId, lock: null });
 const request = { kind: 'grow', shards: [at('s2')], fromStandby: false } as const;
-const LOCKED = publishedPart(announce(reserve(SEED, { operationId: 'grow-a', request, nowMs: 1 }), 'grow-a'));
+const LOCKED = witnessedPart(announce(reserve(SEED, { operationId: 'grow-a', request, nowMs: 1 }), 'grow-a'));
 
 let dir: string;
 let logged: Record<string, unknown>[];
 const logger = pino({}, { write: (line: string) => void logged.push(JSON.parse(line) as Record<string, unknown>) });
 beforeEach(() => {
-  dir = mkdtempSync(join(tmpdir(), 'published-'));
+  dir = mkdtempSync(join(tmpdir(), 'witness-'));
   logged = [];
 });
 afterEach(() => {
   chmodSync(dir, 0o700);
   rmSync(dir, { recursive: true, force: true });
 });
-const inFile = (name: string): PublishedFile => new PublishedFile(join(dir, name), logger);
+const inFile = (name: string): WitnessFile => new WitnessFile(join(dir, name), logger);
 
 describe('the file', () => {
   it('keeps map, next id and lock whole, and is a state file that QUIVER_COORDINATOR_STATE reads', async () => {
     const file = inFile('p.json');
-    await file.write(LOCKED, 'l');
-    expect(await file.read()).toEqual({ kind: 'known', state: LOCKED, lineage: 'l' });
+    await file.writeCopy(LOCKED, 'l');
+    expect(await file.readCopy()).toEqual({ kind: 'known', state: LOCKED, lineage: 'l' });
     expect(readStateFile(file.path)).toMatchObject({ map: LOCKED.map, nextId: 3 });
     expect(readdirSync(dir)).toEqual(['p.json']);
   });
 
-  it('makes its folder, and is not lowered by a publish that comes late', async () => {
+  it('makes its folder, and is not lowered by a state that comes late', async () => {
     const file = inFile('deep/er/p.json');
-    await file.write(version(5), 'l');
-    await file.write(version(4), 'l');
-    expect(await file.read()).toMatchObject({ state: { map: { version: 5 } } });
+    await file.writeCopy(version(5), 'l');
+    await file.writeCopy(version(4), 'l');
+    expect(await file.readCopy()).toMatchObject({ state: { map: { version: 5 } } });
   });
 
   it('is replaced by a lower version of another record, because it then is of another cluster', async () => {
     const file = inFile('p.json');
-    await file.write(version(5), 'of another');
-    await file.write(version(1), 'l');
-    expect(await file.read()).toMatchObject({ state: { map: { version: 1 } }, lineage: 'l' });
+    await file.writeCopy(version(5), 'of another');
+    await file.writeCopy(version(1), 'l');
+    expect(await file.readCopy()).toMatchObject({ state: { map: { version: 1 } }, lineage: 'l' });
   });
 
   it('that cannot be written fails nothing and is logged once', async () => {
     mkdirSync(join(dir, 'p.json'));
     const file = inFile('p.json');
-    await file.write(version(1), 'l');
-    await file.write(version(2), 'l');
+    await file.writeCopy(version(1), 'l');
+    await file.writeCopy(version(2), 'l');
     expect(logged).toMatchObject([{ level: 40, file: file.path }]);
     expect(readdirSync(dir)).toEqual(['p.json']);
   });
@@ -76,15 +76,15 @@ describe('the file', () => {
     ],
   ])('that %s is unreadable, which is not the same as absent', async (_what, text) => {
     const file = inFile('p.json');
-    expect(await file.read()).toEqual({ kind: 'absent' });
+    expect(await file.readCopy()).toEqual({ kind: 'absent' });
     writeFileSync(file.path, text);
-    expect((await file.read()).kind).toBe('unreadable');
+    expect((await file.readCopy()).kind).toBe('unreadable');
   });
 
   it('with a lock that this version does not know still tells its map', async () => {
     const file = inFile('p.json');
     writeFileSync(file.path, JSON.stringify({ next_id: 2, map: SEED.map, lock: { kind: 'merge' } }));
-    expect(await file.read()).toEqual({ kind: 'known', state: version(0), lineage: null });
+    expect(await file.readCopy()).toEqual({ kind: 'known', state: version(0), lineage: null });
   });
 });
 
@@ -98,7 +98,7 @@ describe('the record', () => {
   let clusters = 0;
   let cluster: string;
   const never = new AbortController().signal;
-  const QUEUE = 'published-test';
+  const QUEUE = 'witness-test';
 
   beforeAll(async () => {
     Runtime.install({ logger: new DefaultLogger('ERROR'), shutdownSignals: [] });
@@ -106,7 +106,7 @@ describe('the record', () => {
     connection = await Connection.connect({ address });
     native = await NativeConnection.connect({ address });
     client = new Client({ connection });
-    const workflowsPath = require.resolve('../../src/workflows/witness');
+    const workflowsPath = require.resolve('../../src/workflows');
     workflowBundle = await bundleWorkflowCode({ workflowsPath, logger: new DefaultLogger('ERROR') });
   });
   afterAll(async () => {
@@ -121,72 +121,72 @@ describe('the record', () => {
   afterEach(async () => {
     if (worker.getState() === 'RUNNING') worker.shutdown();
     await run;
-    const handle = client.workflow.getHandle(publishedWorkflowId(cluster));
+    const handle = client.workflow.getHandle(witnessWorkflowId(cluster));
     await handle.terminate().catch(() => undefined);
   });
 
-  const published = (file: PublishedFile | null = null): Published =>
-    new Published({ connection, namespace: 'default', cluster, file, stopping: never, timeouts: { queryMs: 5_000 } });
+  const witness = (file: WitnessFile | null = null): Witness =>
+    new Witness({ connection, namespace: 'default', cluster, file, stopping: never, timeouts: { queryMs: 5_000 } });
 
-  it('is null before the first publish, and begun by it, whoever comes first', async () => {
-    expect(await published().lastPublished()).toBeNull();
-    await Promise.all([published().publish(LOCKED), published().publish(version(4, 3))]);
-    expect(await published().lastPublished()).toEqual(version(4, 3));
+  it('remembers nothing at first, and begins with the first state, whichever comes first', async () => {
+    expect(await witness().lastRemembered()).toBeNull();
+    await Promise.all([witness().remember(LOCKED), witness().remember(version(4, 3))]);
+    expect(await witness().lastRemembered()).toEqual(version(4, 3));
   });
 
-  it('keeps the lock as it was published', async () => {
-    await published().publish(LOCKED);
-    expect(await published().lastPublished()).toEqual(LOCKED);
+  it('keeps the lock of the state that it was given', async () => {
+    await witness().remember(LOCKED);
+    expect(await witness().lastRemembered()).toEqual(LOCKED);
   });
 
-  it('is not lowered by publishes that arrive late, in a file neither', async () => {
+  it('is not lowered by states that arrive late, nor is its file', async () => {
     const file = inFile('p.json');
-    for (const n of [3, 7, 5, 1]) await published(file).publish(version(n));
-    expect(await published(file).lastPublished()).toEqual(version(7));
-    expect(await file.read()).toMatchObject({ state: version(7) });
+    for (const n of [3, 7, 5, 1]) await witness(file).remember(version(n));
+    expect(await witness(file).lastRemembered()).toEqual(version(7));
+    expect(await file.readCopy()).toMatchObject({ state: version(7) });
   });
 
-  it('survives continue-as-new, with every publish that comes meanwhile', async () => {
-    const input: PublishedInput = { kept: null, historyEventsMax: 20 };
-    const started = await client.workflow.start(PUBLISHED_WORKFLOW, {
-      workflowId: publishedWorkflowId(cluster),
+  it('survives continue-as-new, with every state that comes meanwhile', async () => {
+    const input: WitnessInput = { kept: null, historyEventsMax: 20 };
+    const started = await client.workflow.start(WITNESS_WORKFLOW, {
+      workflowId: witnessWorkflowId(cluster),
       taskQueue: taskQueue(cluster),
       args: [input],
     });
-    const { lineage } = (await published().record())!;
-    for (let n = 1; n <= 12; n++) await published().publish(version(n));
+    const { lineage } = (await witness().readRecord())!;
+    for (let n = 1; n <= 12; n++) await witness().remember(version(n));
     await waitFor('a second run', async () => {
-      const { runId } = await client.workflow.getHandle(publishedWorkflowId(cluster)).describe();
+      const { runId } = await client.workflow.getHandle(witnessWorkflowId(cluster)).describe();
       return runId !== started.firstExecutionRunId;
     });
-    expect(await published().record()).toEqual({ state: version(12), lineage });
+    expect(await witness().readRecord()).toEqual({ state: version(12), lineage });
   });
 
-  it('that was terminated is still known, and goes on with what it held when a lower version is published', async () => {
-    const mine = published();
-    await mine.publish(version(6));
-    await client.workflow.getHandle(publishedWorkflowId(cluster)).terminate('by a test');
-    expect(await mine.lastPublished()).toEqual(version(6));
-    await mine.publish(version(2));
-    expect(await mine.lastPublished()).toEqual(version(6));
+  it('that was terminated is still known, and goes on with what it held when it is given a lower version', async () => {
+    const mine = witness();
+    await mine.remember(version(6));
+    await client.workflow.getHandle(witnessWorkflowId(cluster)).terminate('by a test');
+    expect(await mine.lastRemembered()).toEqual(version(6));
+    await mine.remember(version(2));
+    expect(await mine.lastRemembered()).toEqual(version(6));
   });
 
   it('is overtaken by its own file, as after an old backup of Temporal, but not by one of another cluster', async () => {
     const file = inFile('p.json');
-    await published(file).publish(version(3));
-    const { lineage } = (await published().record())!;
-    await file.write(version(8), lineage);
-    expect(await published(file).lastPublished()).toEqual(version(8));
-    await file.write(version(9), 'of another');
+    await witness(file).remember(version(3));
+    const { lineage } = (await witness().readRecord())!;
+    await file.writeCopy(version(8), lineage);
+    expect(await witness(file).lastRemembered()).toEqual(version(8));
+    await file.writeCopy(version(9), 'of another');
     expect(JSON.parse(readFileSync(file.path, 'utf8'))).toMatchObject({ map: { version: 9 } });
-    expect(await published(file).lastPublished()).toEqual(version(3));
+    expect(await witness(file).lastRemembered()).toEqual(version(3));
   });
 
-  it('that no worker tells is a failure, not an absent one', async () => {
-    await published().publish(version(3));
+  it('fails without a worker, and is not taken for absent', async () => {
+    await witness().remember(version(3));
     worker.shutdown();
     await run;
-    const hasty = new Published({
+    const hasty = new Witness({
       connection,
       namespace: 'default',
       cluster,
@@ -194,6 +194,6 @@ describe('the record', () => {
       stopping: never,
       timeouts: { queryMs: 500 },
     });
-    await expect(hasty.lastPublished()).rejects.toThrow();
+    await expect(hasty.lastRemembered()).rejects.toThrow();
   });
 });

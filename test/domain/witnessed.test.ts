@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { seedState, type ClusterState } from '../../src/domain/cluster-state';
-import { catchUp, isBehind, laterPublished, publishedPart, type PublishedState } from '../../src/domain/witnessed';
+import { catchUp, isBehind, laterWitnessed, witnessedPart, type WitnessedState } from '../../src/domain/witnessed';
 import { announce, flip, release, reserve, withdraw } from '../../src/domain/lock-transitions';
 import { changeByHand } from '../../src/domain/manual-changes';
 import { IDS_LEFT_OUT, newestKnown, restoredState, type KnownState } from '../../src/domain/restored-state';
@@ -16,52 +16,52 @@ const growing = (state: ClusterState, name: string): ClusterState => {
   return announce(reserve(state, { operationId: 'grow-a', request, nowMs: 1 }), 'grow-a');
 };
 
-describe('a state beside what was published', () => {
+describe('a state beside the witnessed one', () => {
   it('is not behind while it goes forward, whatever changes', () => {
     const states = [two(), added(two(), 's2'), growing(added(two(), 's2'), 's3')];
     states.push(flip(states[2]!, 'grow-a'));
     for (const [index, state] of states.entries()) {
-      for (const earlier of states.slice(0, index + 1)) expect(isBehind(state, publishedPart(earlier))).toBe(false);
-      for (const later of states.slice(index + 1)) expect(isBehind(state, publishedPart(later))).toBe(true);
+      for (const earlier of states.slice(0, index + 1)) expect(isBehind(state, witnessedPart(earlier))).toBe(false);
+      for (const later of states.slice(index + 1)) expect(isBehind(state, witnessedPart(later))).toBe(true);
     }
   });
 
   it('is behind when the same version means another map, but not when only the order of JSON fields differs', () => {
-    const published = publishedPart(added(two(), 's2'));
-    expect(isBehind(removed(two(), 1), published)).toBe(true);
-    const shards = published.map.shards.map(({ id, primary_url, replica_urls }) => ({ replica_urls, primary_url, id }));
-    expect(isBehind({ ...published, map: { ...published.map, shards } }, published)).toBe(false);
+    const witnessed = witnessedPart(added(two(), 's2'));
+    expect(isBehind(removed(two(), 1), witnessed)).toBe(true);
+    const shards = witnessed.map.shards.map(({ id, primary_url, replica_urls }) => ({ replica_urls, primary_url, id }));
+    expect(isBehind({ ...witnessed, map: { ...witnessed.map, shards } }, witnessed)).toBe(false);
   });
 
-  it.each<[string, (map: PublishedState['map']) => PublishedState['map']]>([
+  it.each<[string, (map: WitnessedState['map']) => WitnessedState['map']]>([
     ['address', (map) => ({ ...map, shards: [{ ...map.shards[0]!, primary_url: 'http://x' }, map.shards[1]!] })],
     ['replica', (map) => ({ ...map, shards: [{ ...map.shards[0]!, replica_urls: ['http://x'] }, map.shards[1]!] })],
     ['order of its shards', (map) => ({ ...map, shards: [...map.shards].reverse() })],
     ['joining shard', (map) => ({ ...map, joining: [1] })],
     ['leaving shard', (map) => ({ ...map, leaving: [1] })],
   ])('is behind when under the same version it has another %s', (_what, change) => {
-    expect(isBehind({ ...two(), map: change(two().map) }, publishedPart(two()))).toBe(true);
+    expect(isBehind({ ...two(), map: change(two().map) }, witnessedPart(two()))).toBe(true);
   });
 
   it('is behind when it has given out fewer ids, although changes since the rewind have brought its version above', () => {
-    const published = publishedPart(added(two(), 's2'));
+    const witnessed = witnessedPart(added(two(), 's2'));
     let forked = two();
     for (let n = 0; n < 3; n++)
       forked = changeByHand(forked, { change: 'replaceAddress', id: 0, address: at(`m${n}`) }, null);
-    expect(forked.map.version).toBeGreaterThan(published.map.version);
-    expect(isBehind(forked, published)).toBe(true);
-    expect(catchUp(forked, published).map.version).toBe(forked.map.version + 1);
+    expect(forked.map.version).toBeGreaterThan(witnessed.map.version);
+    expect(isBehind(forked, witnessed)).toBe(true);
+    expect(catchUp(forked, witnessed).map.version).toBe(forked.map.version + 1);
   });
 });
 
 describe('catchUp', () => {
-  it('puts back map, ids and lock as they were published, one version above, and keeps the rest', () => {
+  it('puts back map, ids and lock as they were witnessed, one version above, and keeps the rest', () => {
     const before = { ...two(), autoscale: { ...two().autoscale, streak: 3 } };
-    const published = publishedPart(growing(before, 's2'));
-    const caught = catchUp(before, published);
-    expect(caught.map).toEqual({ ...published.map, version: published.map.version + 1 });
-    expect(caught).toMatchObject({ nextId: 3, lock: published.lock, autoscale: { streak: 3 } });
-    expect(isBehind(caught, published)).toBe(false);
+    const witnessed = witnessedPart(growing(before, 's2'));
+    const caught = catchUp(before, witnessed);
+    expect(caught.map).toEqual({ ...witnessed.map, version: witnessed.map.version + 1 });
+    expect(caught).toMatchObject({ nextId: 3, lock: witnessed.lock, autoscale: { streak: 3 } });
+    expect(isBehind(caught, witnessed)).toBe(false);
   });
 
   describe('of a standby', () => {
@@ -78,53 +78,53 @@ describe('catchUp', () => {
       nowMs: 2,
     });
 
-    it('gives it back when the grow that had taken it is not in what was published any more', () => {
-      const caught = catchUp(taken, publishedPart(undone));
+    it('gives it back when the grow that had taken it is no longer in the witnessed state', () => {
+      const caught = catchUp(taken, witnessedPart(undone));
       expect(caught.lock).toBeNull();
       expect(caught.autoscale.standbys).toEqual([standby]);
     });
 
-    it('does not give it back when it is in the map that was published', () => {
-      expect(catchUp(taken, publishedPart(flip(taken, 'grow-a'))).autoscale.standbys).toEqual([]);
+    it('does not give it back when it is in the witnessed map', () => {
+      expect(catchUp(taken, witnessedPart(flip(taken, 'grow-a'))).autoscale.standbys).toEqual([]);
     });
 
-    it('takes it out of the pool again when the published lock has it', () => {
-      const caught = catchUp(pooled, publishedPart(taken));
+    it('takes it out of the pool again when the witnessed lock has it', () => {
+      const caught = catchUp(pooled, witnessedPart(taken));
       expect(caught.lock?.standby?.standby).toEqual(standby);
       expect(caught.autoscale.standbys).toEqual([]);
     });
 
     it('gives it back when a state without the grow is restored', () => {
-      const { map, nextId } = publishedPart(undone);
-      const restored = restoredState({ wanted: { map, nextId, lock: null }, known: [], versionSeen: 0, ended: taken });
+      const { map, nextId } = witnessedPart(undone);
+      const restored = restoredState({ request: { map, nextId, lock: null }, known: [], versionSeen: 0, ended: taken });
       expect(restored.autoscale.standbys).toEqual([standby]);
     });
   });
 
-  it('takes the lock from whoever got it on the rewound state', () => {
+  it('takes the lock from an operation that got it on the rewound state', () => {
     const usurped = growing(two(), 's2');
-    const published = publishedPart(added(added(two(), 's3'), 's4'));
-    expect(catchUp(usurped, published).lock).toBeNull();
+    const witnessed = witnessedPart(added(added(two(), 's3'), 's4'));
+    expect(catchUp(usurped, witnessed).lock).toBeNull();
   });
 
   it('changes nothing in a state that is not behind, so that a repeat is harmless', () => {
     const state = added(two(), 's2');
-    expect(catchUp(state, publishedPart(two()))).toBe(state);
-    const caught = catchUp(two(), publishedPart(state));
-    expect(catchUp(caught, publishedPart(state))).toBe(caught);
+    expect(catchUp(state, witnessedPart(two()))).toBe(state);
+    const caught = catchUp(two(), witnessedPart(state));
+    expect(catchUp(caught, witnessedPart(state))).toBe(caught);
   });
 });
 
-describe('laterPublished', () => {
+describe('laterWitnessed', () => {
   const versions = fc.array(fc.record({ version: fc.nat(5), nextId: fc.nat(5) }), { minLength: 1, maxLength: 12 });
 
-  it('never lowers version or next id, in whatever order publishes arrive', () => {
+  it('never lowers version or next id, in whatever order states arrive', () => {
     fc.assert(
       fc.property(versions, (offers) => {
-        let kept: PublishedState | null = null;
+        let kept: WitnessedState | null = null;
         for (const { version, nextId } of offers) {
-          const before: PublishedState | null = kept;
-          kept = laterPublished(kept, { map: { ...two().map, version }, nextId, lock: null });
+          const before: WitnessedState | null = kept;
+          kept = laterWitnessed(kept, { map: { ...two().map, version }, nextId, lock: null });
           if (before === null) continue;
           expect(kept.map.version).toBeGreaterThanOrEqual(before.map.version);
           expect(kept.nextId).toBeGreaterThanOrEqual(before.nextId);
@@ -134,8 +134,8 @@ describe('laterPublished', () => {
   });
 
   it('keeps the first of two maps under one version', () => {
-    const first = publishedPart(added(two(), 's2'));
-    expect(laterPublished(first, publishedPart(added(two(), 's3')))).toBe(first);
+    const first = witnessedPart(added(two(), 's2'));
+    expect(laterWitnessed(first, witnessedPart(added(two(), 's3')))).toBe(first);
   });
 });
 
@@ -143,57 +143,57 @@ describe('a restored state', () => {
   const own = (state: ClusterState, source: KnownState['source'] = 'cluster workflow'): KnownState => ({
     source,
     where: 'w',
-    ...publishedPart(state),
+    ...witnessedPart(state),
   });
   const ofRouter = (state: ClusterState): KnownState => ({ ...own(state, 'router'), nextId: null, lock: null });
 
-  it('is taken from the latest version, and from whoever knows more when two are equally late', () => {
+  it('is taken from the latest version, and from the source that knows more when two are equally late', () => {
     const [older, later] = [own(two()), ofRouter(added(two(), 's2'))];
     expect(newestKnown([older, later])).toBe(later);
-    const published = own(added(two(), 's2'), 'published workflow');
-    expect(newestKnown([later, published, older])).toBe(published);
+    const witnessed = own(added(two(), 's2'), 'published workflow');
+    expect(newestKnown([later, witnessed, older])).toBe(witnessed);
     expect(newestKnown([])).toBeNull();
   });
 
-  it('is taken from what was published when the ended workflow had been rewound and gone its own way', () => {
-    const published = own(added(two(), 's2'), 'published workflow');
+  it('is taken from the witness when the ended workflow had been rewound and gone its own way', () => {
+    const witnessed = own(added(two(), 's2'), 'published workflow');
     const sameVersion = own(added(two(), 's3'));
     const laterVersion = own(removed(removed(added(two(), 's3'), 0), 1));
-    expect(newestKnown([sameVersion, published])).toBe(published);
-    expect(newestKnown([{ ...laterVersion, nextId: 2 }, published])).toBe(published);
-    expect(newestKnown([own(added(two(), 's2')), published])?.source).toBe('cluster workflow');
+    expect(newestKnown([sameVersion, witnessed])).toBe(witnessed);
+    expect(newestKnown([{ ...laterVersion, nextId: 2 }, witnessed])).toBe(witnessed);
+    expect(newestKnown([own(added(two(), 's2')), witnessed])?.source).toBe('cluster workflow');
   });
 
   it('keeps map, ids, lock, records and policy of the ended workflow, one version above', () => {
     const ended = growing(two(), 's2');
-    const restored = restoredState({ wanted: own(ended), known: [own(ended)], versionSeen: 0, ended });
+    const restored = restoredState({ request: own(ended), known: [own(ended)], versionSeen: 0, ended });
     expect(restored).toEqual({ ...ended, map: { ...ended.map, version: ended.map.version + 1 } });
   });
 
-  it('is above the version of everybody, also of those whose map was not taken', () => {
+  it('is above every known version, also of maps that were not taken', () => {
     const state = two();
     const later = ofRouter({ ...state, map: { ...state.map, version: 6 } });
     const given = own(state);
-    expect(restoredState({ wanted: given, known: [later], versionSeen: 2, ended: null }).map.version).toBe(7);
-    expect(restoredState({ wanted: given, known: [later], versionSeen: 9, ended: null }).map.version).toBe(10);
-    expect(restoredState({ wanted: own(added(state, 's2')), known: [], versionSeen: 0, ended: null }).map.version).toBe(
-      2,
-    );
+    expect(restoredState({ request: given, known: [later], versionSeen: 2, ended: null }).map.version).toBe(7);
+    expect(restoredState({ request: given, known: [later], versionSeen: 9, ended: null }).map.version).toBe(10);
+    expect(
+      restoredState({ request: own(added(state, 's2')), known: [], versionSeen: 0, ended: null }).map.version,
+    ).toBe(2);
   });
 
-  it('never gives out an id again that anybody knows to be taken (INV-1)', () => {
+  it('never gives out an id again that is known to be taken (INV-1)', () => {
     const many = added(added(two(), 's2'), 's3');
-    const wanted = own(two());
-    expect(restoredState({ wanted, known: [own(many)], versionSeen: 0, ended: null }).nextId).toBe(4);
-    expect(restoredState({ wanted, known: [ofRouter(many)], versionSeen: 0, ended: null }).nextId).toBe(4);
-    expect(restoredState({ wanted, known: [], versionSeen: 0, ended: removed(many, 3) }).nextId).toBe(4);
+    const request = own(two());
+    expect(restoredState({ request, known: [own(many)], versionSeen: 0, ended: null }).nextId).toBe(4);
+    expect(restoredState({ request, known: [ofRouter(many)], versionSeen: 0, ended: null }).nextId).toBe(4);
+    expect(restoredState({ request, known: [], versionSeen: 0, ended: removed(many, 3) }).nextId).toBe(4);
   });
 
-  it('leaves ids out when its map is a router’s, because that does not show which ones were removed', () => {
+  it('leaves ids out when its map is a router’s, because a map does not show removed ids', () => {
     const map = ofRouter(added(two(), 's2'));
-    expect(restoredState({ wanted: map, known: [map], versionSeen: 0, ended: null }).nextId).toBe(3 + IDS_LEFT_OUT);
+    expect(restoredState({ request: map, known: [map], versionSeen: 0, ended: null }).nextId).toBe(3 + IDS_LEFT_OUT);
     const older = own({ ...two(), nextId: 40 });
-    expect(restoredState({ wanted: map, known: [map, older], versionSeen: 0, ended: null }).nextId).toBe(
+    expect(restoredState({ request: map, known: [map, older], versionSeen: 0, ended: null }).nextId).toBe(
       40 + IDS_LEFT_OUT,
     );
   });

@@ -11,9 +11,9 @@ import type { WorkflowHandle } from '@temporalio/client';
 import { temporal as proto } from '@temporalio/proto';
 import type { ClusterTransition } from '../../src/contract/cluster';
 import { DEFAULT_POLICY } from '../../src/domain/autoscale-policy';
-import { publishedPart } from '../../src/domain/witnessed';
-import { cancelUpdate, publishUpdate, transitionUpdate } from '../../src/contract/messages';
-import { evaluationWorkflowId, PUBLISHED_WORKFLOW, publishedWorkflowId, taskQueue } from '../../src/contract/ids';
+import { witnessedPart } from '../../src/domain/witnessed';
+import { cancelUpdate, witnessUpdate, transitionUpdate } from '../../src/contract/messages';
+import { evaluationWorkflowId, WITNESS_WORKFLOW, witnessWorkflowId, taskQueue } from '../../src/contract/ids';
 import { ClusterFixture, startTemporal, type TemporalForTests } from '../support/cluster-fixture';
 import { PrivateTemporal } from '../support/temporal';
 
@@ -149,12 +149,12 @@ async function main(): Promise<void> {
     await save(handle, 'autoscale');
   });
   await withCluster(temporal, 'published', async (cluster) => {
-    const handle = await temporal.client.workflow.start(PUBLISHED_WORKFLOW, {
+    const handle = await temporal.client.workflow.start(WITNESS_WORKFLOW, {
       taskQueue: taskQueue(cluster.name),
-      workflowId: publishedWorkflowId(cluster.name),
+      workflowId: witnessWorkflowId(cluster.name),
       args: [{ kept: null }],
     });
-    await handle.executeUpdate(publishUpdate, { args: [publishedPart(await cluster.state())] });
+    await handle.executeUpdate(witnessUpdate, { args: [witnessedPart(await cluster.state())] });
     await save(handle, 'published');
   });
   await temporal.stop();

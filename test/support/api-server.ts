@@ -5,18 +5,20 @@ import { pino } from 'pino';
 import { createApi } from '../../src/api/app';
 import type { ApiDeps } from '../../src/api/deps';
 import { Authenticator } from '../../src/api/http/auth';
-import type { AutoscaleGateway } from '../../src/client/autoscale-client';
-import type { ClusterGateway } from '../../src/client/cluster-client';
 import type { RestoreCluster } from '../../src/client/restore-cluster';
 import { LockWatch } from '../../src/api/lock-watch';
 import { MapReader } from '../../src/api/map/reader';
-import { ApiError } from '../../src/api/http/problem';
+import { unknownOperation } from '../../src/client/calls';
 import { keyDigest } from '../../src/config';
 import { seedState, type ClusterState, type OperationKind } from '../../src/domain/cluster-state';
 import { DEFAULT_TIMINGS } from '../../src/domain/limits';
 import type { EvaluationResult, OperationInput } from '../../src/contract/messages';
 import type { OperationRequest } from '../../src/contract/requests';
+import type { LockLook } from '../../src/contract/evaluation-activities';
 import type { ClusterTransition } from '../../src/contract/cluster';
+
+type ApiClient = ApiDeps['client'];
+type ApiAutoscale = ApiDeps['autoscale'];
 
 export const KEYS = { read: 'key-of-read', write: 'key-of-write', admin: 'key-of-admin' } as const;
 
@@ -25,43 +27,38 @@ export const STATE: ClusterState = seedState([
   { primary_url: 'http://s1:6333', replica_urls: [] },
 ]);
 
-/** A gateway that tells what it was asked and answers from STATE. */
-export class FakeGateway implements ClusterGateway {
+/** Answers from STATE, and remembers what it was asked. */
+export class FakeClusterClient implements ApiClient {
   state: ClusterState = STATE;
   mapQueries = 0;
   /** When set, what every question about the cluster fails with. */
-  trouble: ApiError | null = null;
+  trouble: Error | null = null;
   readonly transitions: ClusterTransition[] = [];
   readonly started: { kind: OperationKind; input: OperationInput<OperationRequest> }[] = [];
 
-  queryMap: ClusterGateway['queryMap'] = async () => {
+  queryMap: ApiClient['queryMap'] = async () => {
     this.mapQueries += 1;
     return (await this.queryState()).map;
   };
-  queryState: ClusterGateway['queryState'] = () =>
+  queryState: ApiClient['queryState'] = () =>
     this.trouble === null ? Promise.resolve(this.state) : Promise.reject(this.trouble);
-  applyTransition: ClusterGateway['applyTransition'] = (transition) => {
+  applyTransition: ApiClient['applyTransition'] = (transition) => {
     this.transitions.push(transition);
     return Promise.resolve({ map: this.state.map, lock: this.state.lock });
   };
-  startOperation: ClusterGateway['startOperation'] = (kind, input) => {
+  startOperation: ApiClient['startOperation'] = (kind, input) => {
     this.started.push({ kind, input });
     return Promise.resolve({ map: this.state.map, shardIds: [2], request: input.request });
   };
-  queryProgress: ClusterGateway['queryProgress'] = unknownOperation;
-  describeOperation: ClusterGateway['describeOperation'] = unknownOperation;
-  cancelOperation: ClusterGateway['cancelOperation'] = unknownOperation;
-  looks = 0;
-  lookAfterLock: ClusterGateway['lookAfterLock'] = () => {
-    this.looks += 1;
-    return Promise.resolve({ kind: 'free' });
-  };
+  queryProgress: ApiClient['queryProgress'] = noOperation;
+  describeOperation: ApiClient['describeOperation'] = noOperation;
+  cancelOperation: ApiClient['cancelOperation'] = noOperation;
 }
 
-/** Answers from the state of the gateway, and tells what it was asked. */
-export class FakeAutoscale implements AutoscaleGateway {
+/** Answers from the state of the cluster's client, and remembers what it was asked. */
+export class FakeAutoscaleClient implements ApiAutoscale {
   readonly asked: string[] = [];
-  schedule: Awaited<ReturnType<AutoscaleGateway['syncSchedule']>> = { nextEvaluationAtMs: null, problem: null };
+  schedule: Awaited<ReturnType<ApiAutoscale['syncSchedule']>> = { nextEvaluationAtMs: null, problem: null };
   evaluation: EvaluationResult = {
     atMs: 0,
     reason: 'below_mark',
@@ -72,28 +69,27 @@ export class FakeAutoscale implements AutoscaleGateway {
     refusal: null,
     dryRun: false,
   };
-  private readonly gateway: FakeGateway;
+  private readonly client: FakeClusterClient;
 
-  constructor(gateway: FakeGateway) {
-    this.gateway = gateway;
+  constructor(client: FakeClusterClient) {
+    this.client = client;
   }
 
-  readState: AutoscaleGateway['readState'] = async () => {
+  readState: ApiAutoscale['readState'] = async () => {
     this.asked.push('readState');
-    return (await this.gateway.queryState()).autoscale;
+    return (await this.client.queryState()).autoscale;
   };
-  syncSchedule: AutoscaleGateway['syncSchedule'] = () => {
+  syncSchedule: ApiAutoscale['syncSchedule'] = () => {
     this.asked.push('syncSchedule');
     return Promise.resolve(this.schedule);
   };
-  evaluate: AutoscaleGateway['evaluate'] = ({ dryRun }) => {
+  evaluate: ApiAutoscale['evaluate'] = ({ dryRun }) => {
     this.asked.push(`evaluate ${dryRun}`);
     return Promise.resolve({ ...this.evaluation, dryRun });
   };
 }
 
-const unknownOperation = (operationId: string): Promise<never> =>
-  Promise.reject(new ApiError('UnknownOperation', `there is no operation ${operationId}`));
+const noOperation = (operationId: string): Promise<never> => Promise.reject(unknownOperation(operationId));
 
 export interface Call {
   method?: string;
@@ -104,9 +100,11 @@ export interface Call {
 }
 
 export class ApiServer {
-  readonly gateway = new FakeGateway();
-  readonly autoscale = new FakeAutoscale(this.gateway);
+  readonly client = new FakeClusterClient();
+  readonly autoscale = new FakeAutoscaleClient(this.client);
   readonly logged: string[] = [];
+  /** How often the lock was looked at. */
+  looks = 0;
   /** What POST /cluster/restore does; a test may put its own in its place. */
   restoreCluster: RestoreCluster = () => Promise.resolve({ state: STATE, source: 'request', note: '' });
   private readonly server: Server;
@@ -122,21 +120,26 @@ export class ApiServer {
     const deps: ApiDeps = {
       cluster: 'test',
       namespace: 'default',
-      gateway: this.gateway,
+      client: this.client,
       autoscale: this.autoscale,
-      mapReader: new MapReader({ queryMap: () => this.gateway.queryMap() }),
+      mapReader: new MapReader({ queryMap: () => this.client.queryMap() }),
       authenticator: new Authenticator(
         (['read', 'write', 'admin'] as const).map((role) => ({ id: role, role, digest: keyDigest(KEYS[role]) })),
       ),
       probeShard: () => Promise.resolve(true),
       settings: { routerUrls: ['http://r0'], timings: DEFAULT_TIMINGS, searchAttributes: false },
-      lockWatch: new LockWatch({ look: () => this.gateway.lookAfterLock(), logger }),
+      lockWatch: new LockWatch({ look: () => this.lookAtLock(), logger }),
       restoreCluster: (given) => this.restoreCluster(given),
       webUiUrl: 'http://ui',
       logger,
       ...overrides,
     };
     this.server = createServer(createApi(deps));
+  }
+
+  private lookAtLock(): Promise<LockLook> {
+    this.looks += 1;
+    return Promise.resolve({ kind: 'free' });
   }
 
   get url(): string {

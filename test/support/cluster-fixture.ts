@@ -19,7 +19,7 @@ import { DEFAULT_TIMINGS, type Timings } from '../../src/domain/limits';
 import { PlacementPlan } from '../../src/domain/placement-plan';
 import type { OperationProgress, Phase } from '../../src/domain/progress';
 import { placementSpec, type ShardMap } from '../../src/domain/shard-map';
-import { recoverDeadLock } from '../../src/client/abandoned-lock';
+import { recoverAbandonedLock } from '../../src/client/abandoned-lock';
 import type { LockLook } from '../../src/contract/evaluation-activities';
 import { operationStartOptions } from '../../src/client/start-operation';
 import {
@@ -214,7 +214,7 @@ export class ClusterFixture {
   /** Has the lock looked at as every request of the API does. */
   lookAfterLock(): Promise<LockLook> {
     const { routerUrls, timings, searchAttributes } = this.input('');
-    return recoverDeadLock({
+    return recoverAbandonedLock({
       workflows: this.temporal.client.workflow,
       records: this.temporal.client.workflow,
       cluster: this.name,

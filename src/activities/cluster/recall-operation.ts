@@ -1,25 +1,22 @@
 import { Context } from '@temporalio/activity';
-import { QueryNotRegisteredError, WorkflowNotFoundError, type Client } from '@temporalio/client';
-import { operationStateQuery } from '../../contract/messages';
-import { operationWorkflowId, parseOperationId } from '../../contract/ids';
 import type { CoordinatorActivities } from '../../contract/activities';
+import { ClientError, type ClientErrorCode } from '../../client/errors';
+import { clusterActivity, type ClusterClientDeps } from '../frame/cluster-clients';
 
-const QUERY_TIMEOUT_MS = 8_000;
-/** Attempts after which an operation that exists but does not answer is taken for one that cannot be asked any more. */
+/** Its workflow is gone, or of a version that does not know the query: no attempt can change that. */
+const CANNOT_TELL: readonly ClientErrorCode[] = ['UnknownOperation', 'QueryUnknown'];
+/** After so many attempts, an operation that exists but does not answer counts as unable to. */
 const ATTEMPTS_MAX = 3;
 
 /** A closed workflow answers queries for as long as Temporal keeps its history: a worker replays it and asks it there. */
-export function createRecallOperation(deps: { client: Client }): CoordinatorActivities['recallOperation'] {
-  return async ({ cluster, operationId }) => {
-    const parsed = parseOperationId(operationId);
-    if (parsed === null) return null;
-    const handle = deps.client.workflow.getHandle(operationWorkflowId(cluster, parsed.kind, parsed.key));
+export function createRecallOperation(deps: ClusterClientDeps): CoordinatorActivities['recallOperation'] {
+  return clusterActivity(deps, 'retry', async (client, { operationId }) => {
     try {
-      return await deps.client.withDeadline(Date.now() + QUERY_TIMEOUT_MS, () => handle.query(operationStateQuery));
+      return await client.recallOperation(operationId);
     } catch (error) {
-      const isGone = error instanceof WorkflowNotFoundError || error instanceof QueryNotRegisteredError;
-      if (isGone || Context.current().info.attempt >= ATTEMPTS_MAX) return null;
+      if (error instanceof ClientError && CANNOT_TELL.includes(error.code)) return null;
+      if (Context.current().info.attempt >= ATTEMPTS_MAX) return null;
       throw error;
     }
-  };
+  });
 }

@@ -1,26 +1,22 @@
 import { ApplicationFailure } from '@temporalio/activity';
-import type { Client } from '@temporalio/client';
-import { lockQuery } from '../../contract/messages';
-import { clusterWorkflowId } from '../../contract/ids';
 import type { LockGuard } from '../../contract/cluster';
+import { clusterWorkflowId } from '../../contract/ids';
+import { clusterClients, type ClusterClientDeps } from './cluster-clients';
 import type { ActivityErrorCode } from './failures';
-import { openWorkflows } from '../../client/open-workflows';
-
-const QUERY_TIMEOUT_MS = 5_000;
 
 /** Fails unless the lock is as the operation believes. */
 export type ConfirmLock = (guard: LockGuard) => Promise<void>;
 
 /**
- * INV-2, INV-3. An operation knows the lock from its own history, and a workflow that somebody resets begins again in the middle of one that
- * may be over: its copy would overwrite, and its undo would empty, shards that are owners by now. So whatever touches points asks first.
+ * INV-2, INV-3. An operation knows the lock from its own history. After a reset, a workflow may stand in the middle of an operation that is
+ * over. Its copy would overwrite shards that are owners by now, and its undo would empty them. So every activity that touches points asks
+ * for the lock first.
  */
-export function createConfirmLock({ client }: { client: Client }): ConfirmLock {
-  const workflows = openWorkflows(client);
+export function createConfirmLock(deps: ClusterClientDeps): ConfirmLock {
+  const clientOf = clusterClients(deps);
   return async ({ cluster, operationId, stage }) => {
-    const handle = workflows().getHandle(clusterWorkflowId(cluster));
-    const lock = await client
-      .withDeadline(Date.now() + QUERY_TIMEOUT_MS, () => handle.query(lockQuery))
+    const lock = await clientOf(cluster)
+      .queryLock()
       .catch((error: unknown) => {
         throw lockUnknown(cluster, error);
       });

@@ -4,10 +4,10 @@ import type { RequestHandler } from 'express';
 import { keyDigest, type ApiKey, type Role } from '../../config';
 import { ApiError } from './problem';
 
-/** What a role may do: everything that one with a lower rank may. */
+/** A role may do everything that a role with a lower rank may. */
 const RANK: Record<Role, number> = { read: 0, write: 1, admin: 2 };
 
-/** Who makes a request. Without keys everybody is `anonymous` and may do everything: that was asked for (`QUIVER_INSECURE`). */
+/** The maker of a request. Without keys every caller is `anonymous` and may do everything, as `QUIVER_INSECURE` says. */
 export interface Caller {
   readonly id: string;
   readonly role: Role;
@@ -29,7 +29,7 @@ export class Authenticator {
   authenticate(request: IncomingMessage, role: Role): Caller {
     const caller = this.keys.length === 0 ? ANONYMOUS : this.identify(request.headers.authorization);
     if (RANK[caller.role] < RANK[role]) {
-      throw new ApiError('Forbidden', `this needs a key with the role ${role}, the one given has ${caller.role}`);
+      throw new ApiError('Forbidden', `this needs a key with the role ${role}, this key has the role ${caller.role}`);
     }
     return caller;
   }
@@ -49,7 +49,7 @@ export class Authenticator {
     }
     const secret = /^Bearer +(\S+) *$/i.exec(authorization)?.[1] ?? '';
     const digest = keyDigest(secret);
-    // All keys are compared, whichever matches: the time taken tells nothing about them.
+    // Every key is compared, also after a match, so that the time taken tells nothing about them.
     let found: ApiKey | null = null;
     for (const key of this.keys) {
       if (timingSafeEqual(key.digest, digest)) found = key;

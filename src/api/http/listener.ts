@@ -2,7 +2,7 @@ import { createServer, type RequestListener, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { ConfigError, type Config } from '../../config';
 
-/** A caller that is slower than this with its request holds a connection for nothing. */
+/** A caller that sends its request more slowly than this only holds a connection. */
 const REQUEST_TIMEOUT_MS = 30_000;
 const HEADERS_TIMEOUT_MS = 10_000;
 /** Longer than the pause between two polls of a router, so that it keeps its connection. */
@@ -22,7 +22,7 @@ export class Listener {
         keepAliveTimeout: KEEP_ALIVE_TIMEOUT_MS,
       },
       (request, response) => {
-        // While it closes, the answer to a request that was under way is the last one on its connection.
+        // While the server closes, each answer is the last one on its connection.
         if (!server.listening) response.setHeader('Connection', 'close');
         api(request, response);
       },
@@ -48,8 +48,8 @@ export class Listener {
   }
 
   /**
-   * Takes no new request, and ends when those under way are answered. After `patienceMs` it calls `hurry`, which has them
-   * answered at once, and a moment later cuts what is left.
+   * Takes no new request, and ends when those under way are answered. After `patienceMs` it calls `hurry`, which ends their calls to
+   * Temporal. A moment later it cuts what is left.
    */
   async close(patienceMs: number, hurry: () => void): Promise<void> {
     const closed = new Promise<void>((resolve) => this.server.close(() => resolve()));

@@ -3,9 +3,11 @@ import type { ServerResponse } from 'node:http';
 import type { Logger } from 'pino';
 import { DomainError, type DomainErrorCode } from '../../domain/errors';
 import { REQUEST_BODY_BYTES_MAX } from '../../domain/limits';
+import { ClientError, RefusedError, type ClientErrorCode } from '../../client/errors';
+import { parseOperationId } from '../../contract/ids';
 import { PROBLEM_MEDIA_TYPE, type Problem } from '../../wire/problem';
 
-/** What the API itself refuses, beside what the domain does. */
+/** What the API itself refuses, or cannot do, beside what the domain refuses. */
 export type ApiErrorCode =
   | 'MalformedBody'
   | 'BodyTooLarge'
@@ -29,9 +31,11 @@ export type ApiErrorCode =
 
 export type ProblemCode = DomainErrorCode | ApiErrorCode;
 
+const RETRY_AFTER_SECONDS = 2;
+
 /**
  * Total on purpose: a new code must say what it is to an HTTP client. 400: this request can never succeed. 409: it could, in another
- * state of the cluster. 422: it is sound, but what it names is not usable. 503: the same request may succeed later.
+ * state of the cluster. 422: the request is sound, but a shard or key that it names is not usable. 503: the same request may succeed later.
  */
 export const PROBLEM_STATUS: Record<ProblemCode, number> = {
   InvalidRequest: 400,
@@ -99,11 +103,11 @@ const STATUS_TITLE: Record<number, string> = {
   503: 'Service Unavailable',
 };
 
-export function isProblemCode(text: unknown): text is ProblemCode {
+function isProblemCode(text: unknown): text is ProblemCode {
   return typeof text === 'string' && Object.hasOwn(PROBLEM_STATUS, text);
 }
 
-/** An answer that is an error. `detail` is read by a person: what was expected, what was seen, what to do. */
+/** An answer that is an error. `detail` is for a person: what was expected, what was seen, what to do. A 503 says when to come back. */
 export class ApiError extends Error {
   readonly code: ProblemCode;
   readonly headers: Readonly<Record<string, string>>;
@@ -116,26 +120,97 @@ export class ApiError extends Error {
     super(detail, { cause: options.cause });
     this.name = 'ApiError';
     this.code = code;
-    this.headers = options.headers ?? {};
+    const retry = PROBLEM_STATUS[code] === 503 ? { 'Retry-After': String(RETRY_AFTER_SECONDS) } : {};
+    this.headers = { ...retry, ...options.headers };
   }
 }
 
-export const RETRY_AFTER_SECONDS = 2;
+interface Translation {
+  readonly code: ProblemCode;
+  /** What the caller can do over this API, as the end of the sentence. `about` is the id that the error is about. */
+  readonly next?: string | ((about: string) => string);
+}
 
-/** A 503 tells when to come back. */
-export function unavailable(
-  code:
-    | 'TemporalUnreachable'
-    | 'OutcomeUnknown'
-    | 'ClusterMissing'
-    | 'ClusterClosed'
-    | 'ClusterLost'
-    | 'EvaluationFailed'
-    | 'Busy',
-  detail: string,
-  cause?: unknown,
-): ApiError {
-  return new ApiError(code, detail, { headers: { 'Retry-After': String(RETRY_AFTER_SECONDS) }, cause });
+/** Total on purpose: a new code of the client must say what it is to a caller of this API. */
+const OF_CLIENT: Record<Exclude<ClientErrorCode, 'Refused'>, Translation> = {
+  Busy: { code: 'Busy' },
+  TemporalUnreachable: { code: 'TemporalUnreachable' },
+  QueryUnknown: { code: 'TemporalUnreachable' },
+  UnknownOperation: { code: 'UnknownOperation' },
+  EndedUnannounced: { code: 'OperationEnded', next: ': start another one with a fresh Idempotency-Key' },
+  LockRecovering: {
+    code: 'OperationInProgress',
+    next: (recovery) => `: wait for its end (GET /cluster/operations/${recovery}), then repeat this call`,
+  },
+  EvaluationFailed: { code: 'EvaluationFailed' },
+  TransitionUnanswered: {
+    code: 'OutcomeUnknown',
+    next: '; the change may or may not have been made: look at GET /cluster/map',
+  },
+  StartUnanswered: {
+    code: 'OutcomeUnknown',
+    next: (id) =>
+      `; operation ${id} may have started and may still run: repeat the call with Idempotency-Key: ${parseOperationId(id)?.key ?? ''}, ` +
+      `which finds it, or look at GET /cluster/operations/${id}`,
+  },
+  CancelUnanswered: {
+    code: 'OutcomeUnknown',
+    next: '; the cancel may or may not have been taken: look at the operation, and repeat the call',
+  },
+  EvaluationUnanswered: {
+    code: 'OutcomeUnknown',
+    next: (id) => `; evaluation ${id} may still run: look at GET /cluster/autoscale, which shows what came of it`,
+  },
+  RestoreUnanswered: {
+    code: 'OutcomeUnknown',
+    next: '; the cluster may or may not have been begun again: look at GET /readyz',
+  },
+  ClusterMissing: {
+    code: 'ClusterMissing',
+    next:
+      ': start the API with QUIVER_CLUSTER_SHARDS or QUIVER_COORDINATOR_STATE, ' +
+      'or point TEMPORAL_* at the Temporal that has it',
+  },
+  ClusterClosed: {
+    code: 'ClusterClosed',
+    next:
+      ' (terminated or failed) and is not replaced by itself: ' +
+      'POST /cluster/restore {"last_known":true} begins it again with its last state, one version above',
+  },
+  ClusterLost: {
+    code: 'ClusterLost',
+    next:
+      '. Go back to the Temporal that has it (TEMPORAL_*, COORDINATOR_CLUSTER, COORDINATOR_DATA_DIR), or begin again one version above ' +
+      'with POST /cluster/restore {"last_known":true} or {"state":{"next_id":…,"map":…}}',
+  },
+  ClusterRuns: {
+    code: 'ClusterExists',
+    next: ': look at GET /cluster/map. To replace its state by another one, terminate it first',
+  },
+  WitnessUnread: { code: 'TemporalUnreachable', next: ': run a worker of this cluster, then repeat this call' },
+  EndedStateUnread: {
+    code: 'TemporalUnreachable',
+    next: ': run a worker of this cluster and repeat this call, or give {"state":{"next_id":…,"map":…}}',
+  },
+  NothingKnown: { code: 'NoKnownState', next: '. Give {"state":{"next_id":…,"map":…}}' },
+};
+
+/** The one translation of an error of the client, the domain or a route. Null: the error is unforeseen. */
+export function asApiError(error: unknown): ApiError | null {
+  if (error instanceof ApiError) return error;
+  if (error instanceof DomainError) return new ApiError(error.code, error.message, { cause: error });
+  if (error instanceof RefusedError) return asRefusal(error);
+  if (!(error instanceof ClientError) || error.code === 'Refused') return null;
+  const { code, next = '' } = OF_CLIENT[error.code];
+  const detail = `${error.message}${typeof next === 'string' ? next : next(error.about)}`;
+  return new ApiError(code, detail, { cause: error });
+}
+
+function asRefusal(error: RefusedError): ApiError {
+  const { type, message } = error.refusal;
+  if (isProblemCode(type)) return new ApiError(type, message, { cause: error });
+  const detail = `the workflow refused for a reason (${type}) that this version does not know: ${message}`;
+  return new ApiError('Internal', detail, { cause: error });
 }
 
 export function toProblem(error: ApiError): Problem {
@@ -162,14 +237,14 @@ export function writeProblem(response: ServerResponse, error: ApiError): void {
   response.end(body);
 }
 
-/** Turns whatever a route threw into a problem. What nobody foresaw is logged and answered without its details. */
+/** Turns whatever a route threw into a problem. An unforeseen error is logged and answered without its details. */
 export function problemHandler(logger: Logger): ErrorRequestHandler {
   return (error: unknown, request, response: Response, next) => {
     if (response.headersSent) {
       next(error);
       return;
     }
-    const known = toApiError(error);
+    const known = asApiError(error) ?? fromHttpError(error);
     if (known === null) {
       logger.error(
         { err: error, method: request.method, path: request.path },
@@ -188,13 +263,7 @@ export function problemHandler(logger: Logger): ErrorRequestHandler {
   };
 }
 
-function toApiError(error: unknown): ApiError | null {
-  if (error instanceof ApiError) return error;
-  if (error instanceof DomainError) return new ApiError(error.code, error.message, { cause: error });
-  return fromHttpError(error);
-}
-
-/** Errors of the body parser and of path decoding carry a status and a type; their messages quote the request, so ours replace them. */
+/** Errors of the body parser and of path decoding carry a status and a type. Their messages quote the request, so ours replace them. */
 function fromHttpError(error: unknown): ApiError | null {
   if (typeof error !== 'object' || error === null) return null;
   const { status, type, limit } = error as { status?: unknown; type?: unknown; limit?: unknown };

@@ -1,4 +1,4 @@
-/** What the routes read out of a request, checked before anything is done with it. */
+/** What the routes read out of a request. Everything is checked before it is used. */
 import { json, type Request, type RequestHandler } from 'express';
 import type { z } from 'zod';
 import { DomainError } from '../../domain/errors';
@@ -8,7 +8,7 @@ import { idempotencyKeySchema, type AddShardBody, type ReplaceAddressBody } from
 import { describeIssues } from '../../wire/problem';
 import { ApiError } from './problem';
 
-/** Reads a JSON body. A request without a body passes: the routes that need one miss it by their schema. */
+/** Reads a JSON body. A request without a body passes: the schemas of the routes that need one refuse it. */
 export const jsonBodyUpTo = (bytesMax: number): readonly RequestHandler[] => [
   (request, _response, next) => {
     const length = Number(request.headers['content-length'] ?? 0);
@@ -62,7 +62,7 @@ export function readShardId(request: Request): number {
   throw new ApiError('InvalidRequest', 'the shard id in the path must be a whole number from 0 to 2^53 - 1');
 }
 
-/** The caller's key, or null. Checked on every POST, used or not. @throws ApiError InvalidIdempotencyKey */
+/** The caller's key, or null. Every POST checks it, also where it has no use. @throws ApiError InvalidIdempotencyKey */
 export function readIdempotencyKey(request: Request): string | null {
   const header = request.headers['idempotency-key'];
   if (header === undefined) return null;

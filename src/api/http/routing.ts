@@ -1,7 +1,7 @@
 import type { RequestHandler } from 'express';
 import { ApiError } from './problem';
 
-/** The last handler of every path: whatever came here used a method that the path does not have. */
+/** The last handler of every path: a request that comes here used a method that the path does not have. */
 export function methodNotAllowed(...allowed: readonly string[]): RequestHandler {
   const allow = allowed.join(', ');
   return (request) => {

@@ -3,14 +3,14 @@
  *
  * 1. Every answer comes from a workflow query that began after the reader asked: it is as fresh as its own request.
  * 2. All readers that wait when a query begins share it, so the cost is per batch, not per reader.
- * 3. A query begins a moment after the first of its readers came, so that all who come in one burst share it. One query is under
- *    way at a time, unless it is slow: a query that hangs holds up nobody but its own batch.
+ * 3. A query begins a moment after its first reader came, so that all readers of one burst share it. One query is under way at a
+ *    time, unless it is slow: a query that hangs holds up only its own batch.
  * 4. When Temporal does not answer in time, the last known map is the answer, marked as stale: a router may always hold an
- *    older map. A map that was never known is no answer.
+ *    older map. Before the first map is known, there is no answer.
  */
 import { createHash } from 'node:crypto';
 import type { ShardMap } from '../../domain/shard-map';
-import { ApiError, unavailable } from '../http/problem';
+import { ApiError, asApiError } from '../http/problem';
 
 /** A map as it goes over the wire, made once per version. */
 export interface ServedMap {
@@ -25,7 +25,7 @@ export type MapReading =
   | { readonly kind: 'unknown'; readonly reason: ApiError };
 
 export interface MapReaderOptions {
-  /** Asks the cluster workflow. Must settle within its own deadline; it rejects with an ApiError that says why there is no map. */
+  /** Asks the cluster workflow. Must settle within its own deadline; its error says why there is no map. */
   readonly queryMap: () => Promise<ShardMap>;
   readonly nowMs?: () => number;
   /** How long the first reader of a batch waits for others to share its query. */
@@ -62,7 +62,7 @@ export class MapReader {
   }
 
   /** Never rejects. */
-  read(): Promise<MapReading> {
+  readMap(): Promise<MapReading> {
     return new Promise((resolve) => {
       this.waiting.push(resolve);
       if (this.waiting.length === 1) this.beginIn(this.queriesInFlight === 0 ? this.gatherMs : this.slowQueryMs);
@@ -74,7 +74,7 @@ export class MapReader {
     this.nextBegin = setTimeout(() => this.begin(), delayMs);
   }
 
-  /** Begins a query for all who wait now. Whoever comes later waits for a later one. */
+  /** Begins a query for all readers that wait now. Later readers wait for a later query. */
   private begin(): void {
     this.nextBegin = null;
     const batch = this.waiting;
@@ -91,12 +91,12 @@ export class MapReader {
   private async ask(query: number): Promise<MapReading> {
     try {
       const served = this.serve(await this.queryMap());
-      // Queries may end out of order: the one that began last knows best.
+      // Queries may end out of order: the one that began last has the newest map.
       if (this.known === null || query > this.known.query) this.known = { served, atMs: this.nowMs(), query };
       return { kind: 'fresh', served };
     } catch (error) {
       const reason =
-        error instanceof ApiError ? error : unavailable('TemporalUnreachable', 'the map could not be read', error);
+        asApiError(error) ?? new ApiError('TemporalUnreachable', 'the map could not be read', { cause: error });
       if (this.known === null) return { kind: 'unknown', reason };
       return { kind: 'stale', served: this.known.served, ageMs: this.nowMs() - this.known.atMs, reason };
     }

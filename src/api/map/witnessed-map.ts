@@ -1,28 +1,28 @@
 /**
- * The map as it is served: no version leaves this process before it is recorded outside of the cluster workflow's history (temporal/published.ts).
+ * The map as it is served: no version leaves this process before the witness remembers it (client/witness.ts).
  *
- * 1. A map that this process has recorded already is served at once: a look costs once per version, not per read.
- * 2. Another one is looked into: what is recorded is read first, and the cluster's state after it, so a state that is behind the record
- *    was rewound (a workflow reset, an old backup) and is not merely older. It is pushed past the record and never served (INV-1).
- * 3. When recording takes long or fails, the map is served all the same, and recording is tried again with a later read.
- * 4. While reads come, there is a look every few seconds that no read waits for: another process may have recorded more than this one served.
+ * 1. A map that the witness remembers from this process is served at once: a look costs once per version, not per read.
+ * 2. For another map, the witness is read first and the cluster's state after it. So a state that is behind the witness was rewound (a
+ *    workflow reset, an old backup) and is not merely older. It is pushed past the witness and never served (INV-1).
+ * 3. When the witness takes long or fails, the map is served all the same, and a later read tries the witness again.
+ * 4. While reads come, there is a look every few seconds that no read waits for: another process may have told the witness more.
  */
 import type { Logger } from 'pino';
 import type { ClusterState } from '../../domain/cluster-state';
-import { isBehind, publishedPart, type PublishedState } from '../../domain/witnessed';
+import { isBehind, witnessedPart, type WitnessedState } from '../../domain/witnessed';
 import { isSameMap, type ShardMap } from '../../domain/shard-map';
-import type { Published } from '../../client/witness';
-import type { ClusterGateway } from '../../client/cluster-client';
-import { unavailable, type ApiError } from '../http/problem';
+import type { Witness } from '../../client/witness';
+import type { ClusterClient } from '../../client/cluster-client';
+import { ApiError } from '../http/problem';
 
-export interface PublishedMapOptions {
-  readonly gateway: Pick<ClusterGateway, 'queryMap' | 'queryState' | 'applyTransition'>;
-  readonly published: Pick<Published, 'lastPublished' | 'publish'>;
+export interface WitnessedMapOptions {
+  readonly client: Pick<ClusterClient, 'queryMap' | 'queryState' | 'applyTransition'>;
+  readonly witness: Pick<Witness, 'lastRemembered' | 'remember'>;
   readonly logger: Logger;
   readonly nowMs?: () => number;
-  /** How long a read waits for a map to be recorded. */
+  /** How long a read waits for the witness. */
   readonly patienceMs?: number;
-  /** After a look that failed or took longer, none is begun for this long. */
+  /** After a look that failed or took longer, the next one begins no sooner than this. */
   readonly pauseMs?: number;
   readonly lookIntervalMs?: number;
 }
@@ -31,27 +31,27 @@ const PATIENCE_MS = 1_000;
 const PAUSE_MS = 1_000;
 const LOOK_INTERVAL_MS = 10_000;
 
-export class PublishedMap {
-  private readonly options: PublishedMapOptions;
+export class WitnessedMap {
+  private readonly options: WitnessedMapOptions;
   private readonly nowMs: () => number;
-  /** The last map that is known not to be rewound, and the last one that is recorded. */
+  /** The last map that is known not to be rewound, and the last one that the witness remembers. */
   private vouched: ShardMap | null = null;
-  private recorded: ShardMap | null = null;
-  /** Why the present map of the cluster may not be served: it is known to be behind, and is not pushed past the record yet. */
+  private witnessed: ShardMap | null = null;
+  /** Why the present map of the cluster may not be served: it is behind the witness, and is not pushed past it yet. */
   private rewound: ApiError | null = null;
   private turn: Promise<unknown> = Promise.resolve();
   private lookedAtMs = Number.NEGATIVE_INFINITY;
   private pausedUntilMs = Number.NEGATIVE_INFINITY;
   private isTroubled = false;
 
-  constructor(options: PublishedMapOptions) {
+  constructor(options: WitnessedMapOptions) {
     this.options = options;
     this.nowMs = options.nowMs ?? Date.now;
   }
 
-  /** @throws ApiError */
-  async read(): Promise<ShardMap> {
-    const map = await this.options.gateway.queryMap();
+  /** @throws ClientError, ApiError */
+  async readMap(): Promise<ShardMap> {
+    const map = await this.options.client.queryMap();
     if (this.isServable(map)) {
       this.lookNowAndThen();
       return map;
@@ -63,12 +63,12 @@ export class PublishedMap {
       await this.withinPatience(looked);
     }
     if (this.rewound !== null) throw this.rewound;
-    // A look asks for the state after `map` was read, and what was recorded once is never older than what is.
+    // A look asks for the state after `map` was read, and a state that was witnessed once is never older.
     return this.vouched !== null && this.vouched.version >= map.version ? this.vouched : map;
   }
 
   private isServable(map: ShardMap): boolean {
-    return this.rewound === null && this.recorded !== null && isSameMap(this.recorded, map);
+    return this.rewound === null && this.witnessed !== null && isSameMap(this.witnessed, map);
   }
 
   private lookNowAndThen(): void {
@@ -78,18 +78,18 @@ export class PublishedMap {
     void this.inTurn(() => this.look());
   }
 
-  /** One look at a time, and none fails: what went wrong is logged when it begins and when it is over. */
+  /** One look at a time, and none fails: trouble is logged when it begins and when it is over. */
   private inTurn(look: () => Promise<void>): Promise<void> {
     this.lookedAtMs = this.nowMs();
     const mine = this.turn.then(async () => {
       try {
         await look();
-        if (this.isTroubled) this.options.logger.info('published maps are recorded again');
+        if (this.isTroubled) this.options.logger.info('the witness remembers served maps again');
         this.isTroubled = false;
       } catch (error) {
         this.pause();
         if (!this.isTroubled) {
-          this.options.logger.warn({ err: error }, 'the map is served without being recorded outside of its workflow');
+          this.options.logger.warn({ err: error }, 'the map is served although the witness does not remember it');
         }
         this.isTroubled = true;
       }
@@ -115,33 +115,33 @@ export class PublishedMap {
   }
 
   private async look(): Promise<void> {
-    const { gateway, published } = this.options;
-    const recorded = await published.lastPublished();
-    let state = await gateway.queryState();
-    if (recorded !== null && isBehind(state, recorded)) state = await this.catchUp(state, recorded);
+    const { client, witness } = this.options;
+    const witnessed = await witness.lastRemembered();
+    let state = await client.queryState();
+    if (witnessed !== null && isBehind(state, witnessed)) state = await this.catchUp(state, witnessed);
     this.rewound = null;
     this.vouched = state.map;
-    if (recorded === null || !isSameRecord(state, recorded)) await published.publish(publishedPart(state));
-    this.recorded = state.map;
+    if (witnessed === null || !isRemembered(state, witnessed)) await witness.remember(witnessedPart(state));
+    this.witnessed = state.map;
   }
 
-  private async catchUp(state: ClusterState, recorded: PublishedState): Promise<ClusterState> {
-    const { gateway, logger } = this.options;
-    const [seen, known] = [state.map.version, recorded.map.version];
-    this.rewound = unavailable(
+  private async catchUp(state: ClusterState, witnessed: WitnessedState): Promise<ClusterState> {
+    const { client, logger } = this.options;
+    const [seen, known] = [state.map.version, witnessed.map.version];
+    this.rewound = new ApiError(
       'TemporalUnreachable',
-      `the cluster workflow was rewound to map version ${seen}, while version ${known} is published, and could not be brought forward yet`,
+      `the cluster workflow was rewound to map version ${seen}, while version ${known} was served already, and it could not be brought forward yet`,
     );
     logger.warn(
-      { version: seen, publishedVersion: known, nextId: state.nextId, publishedNextId: recorded.nextId },
-      'the cluster workflow was rewound (reset, or an old backup): what was published is put back, one version above',
+      { version: seen, witnessedVersion: known, nextId: state.nextId, witnessedNextId: witnessed.nextId },
+      'the cluster workflow was rewound (reset, or an old backup): the state of the witness is put back, one version above',
     );
-    await gateway.applyTransition({ type: 'catchUp', published: recorded });
-    return gateway.queryState();
+    await client.applyTransition({ type: 'catchUp', published: witnessed });
+    return client.queryState();
   }
 }
 
-function isSameRecord(state: PublishedState, recorded: PublishedState): boolean {
-  const isSameLock = JSON.stringify(state.lock) === JSON.stringify(recorded.lock);
-  return isSameLock && state.nextId === recorded.nextId && isSameMap(state.map, recorded.map);
+function isRemembered(state: WitnessedState, witnessed: WitnessedState): boolean {
+  const isSameLock = JSON.stringify(state.lock) === JSON.stringify(witnessed.lock);
+  return isSameLock && state.nextId === witnessed.nextId && isSameMap(state.map, witnessed.map);
 }

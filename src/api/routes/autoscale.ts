@@ -1,8 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
 import { Router, type Request, type Response } from 'express';
-import { cooldownLeftMs } from '../../domain/autoscale-decision';
-import type { AutoscaleState } from '../../domain/autoscale-state';
-import type { AutoscalePolicy, Evaluation } from '../../domain/autoscale-policy';
+import type { AutoscalePolicy } from '../../domain/autoscale-policy';
 import { DomainError } from '../../domain/errors';
 import { normalizeShardUrl } from '../../domain/shard-map';
 import {
@@ -10,17 +8,14 @@ import {
   policyBodySchema,
   removeStandbySchema,
   standbyBodySchema,
-  type AutoscaleView,
-  type EvaluateAnswer,
   type PolicyBody,
 } from '../../wire/autoscale';
 import { describeIssues } from '../../wire/problem';
-import type { EvaluationResult } from '../../contract/messages';
 import type { ApiDeps } from '../deps';
-import type { ScheduleLook } from '../../client/autoscale-client';
 import { ApiError } from '../http/problem';
 import { jsonBody, readAddress, readBody, readIdempotencyKey } from '../http/requests';
 import { methodNotAllowed } from '../http/routing';
+import { viewOfAutoscale, viewOfEvaluated } from '../views/autoscale';
 
 /** The autoscale policy and its standbys. Every change answers with what `GET /cluster/autoscale` shows. */
 export function autoscaleRouter(deps: ApiDeps): Router {
@@ -32,10 +27,10 @@ export function autoscaleRouter(deps: ApiDeps): Router {
     .route('/cluster/autoscale')
     .get(reader, (_request, response) => answerState(deps, response))
     .put(admin, ...jsonBody, async (request, response) => {
-      // In a hurry one wants to stop it, and not to know the rest of the policy by heart.
+      // To stop it in a hurry, nobody has to know the rest of the policy.
       const policy = onlyDisables(request) ? null : readPolicy(request);
       const state = await deps.autoscale.readState();
-      await deps.gateway.applyTransition({
+      await deps.client.applyTransition({
         type: 'replacePolicy',
         policy: policy ?? { ...state.policy, enabled: false },
       });
@@ -49,7 +44,7 @@ export function autoscaleRouter(deps: ApiDeps): Router {
       readIdempotencyKey(request);
       const { dryRun, dry_run } = readBody(evaluateBodySchema, request);
       await deps.autoscale.readState();
-      response.json(evaluateAnswer(await deps.autoscale.evaluate({ dryRun: dryRun ?? dry_run ?? false })));
+      response.json(viewOfEvaluated(await deps.autoscale.evaluate({ dryRun: dryRun ?? dry_run ?? false })));
     })
     .all(methodNotAllowed('POST'));
 
@@ -59,13 +54,13 @@ export function autoscaleRouter(deps: ApiDeps): Router {
       readIdempotencyKey(request);
       const address = readAddress(readBody(standbyBodySchema, request));
       await deps.autoscale.readState();
-      await deps.gateway.applyTransition({ type: 'addStandby', address });
+      await deps.client.applyTransition({ type: 'addStandby', address });
       await answerState(deps, response);
     })
     .delete(admin, ...jsonBody, async (request, response) => {
       const primaryUrl = readStandbyUrl(request);
       await deps.autoscale.readState();
-      await deps.gateway.applyTransition({ type: 'removeStandby', primaryUrl });
+      await deps.client.applyTransition({ type: 'removeStandby', primaryUrl });
       await answerState(deps, response);
     })
     .all(methodNotAllowed('POST', 'DELETE'));
@@ -76,10 +71,8 @@ export function autoscaleRouter(deps: ApiDeps): Router {
 async function answerState(deps: ApiDeps, response: Response): Promise<void> {
   const state = await deps.autoscale.readState();
   const schedule = await deps.autoscale.syncSchedule(state.policy);
-  response.set('Cache-Control', 'no-store').json(autoscaleView(state, schedule, Date.now()));
+  response.set('Cache-Control', 'no-store').json(viewOfAutoscale(state, schedule, Date.now()));
 }
-
-// ---- Requests ----
 
 /** The body `{"enabled":false}`, and nothing else. */
 function onlyDisables(request: Request): boolean {
@@ -114,63 +107,4 @@ function readStandbyUrl(request: Request): string {
     'InvalidRequest',
     `expected one primary_url, in the query or in the body: ${describeIssues(parsed.error)}`,
   );
-}
-
-// ---- Answers ----
-
-function autoscaleView(state: AutoscaleState, schedule: ScheduleLook, nowMs: number): AutoscaleView {
-  const { policy, standbys, lastScaleAtMs, evaluations, notices } = state;
-  const outOfStep = {
-    code: 'ScheduleOutOfStep',
-    message: `the Temporal Schedule that starts the evaluations could not be looked at or changed: ${schedule.problem ?? ''}`,
-    since: isoOf(nowMs),
-  };
-  return {
-    policy: {
-      enabled: policy.enabled,
-      high_water_points: policy.highWaterPoints,
-      interval_secs: policy.intervalSecs,
-      cooldown_secs: policy.cooldownSecs,
-      max_shards: policy.maxShards,
-      sustain_evaluations: policy.sustainEvaluations,
-    },
-    standbys: standbys.map(({ primary_url, replica_urls, addedAtMs, unusable }) => ({
-      primary_url,
-      replica_urls: [...replica_urls],
-      added_at: isoOf(addedAtMs),
-      unusable:
-        unusable === null
-          ? null
-          : { reason: unusable.reason, since: isoOf(unusable.sinceMs), tried_at: isoOf(unusable.triedAtMs) },
-    })),
-    last_scale_at: lastScaleAtMs === null ? null : isoOf(lastScaleAtMs),
-    cooldown_left_secs: Math.ceil(cooldownLeftMs(policy, lastScaleAtMs, nowMs) / 1_000),
-    next_evaluation_at: schedule.nextEvaluationAtMs === null ? null : isoOf(schedule.nextEvaluationAtMs),
-    evaluations: evaluations.map(evaluationView),
-    notices: [
-      ...notices.map(({ code, message, sinceMs }) => ({ code, message, since: isoOf(sinceMs) })),
-      ...(schedule.problem === null ? [] : [outOfStep]),
-    ],
-  };
-}
-
-function evaluationView(evaluation: Evaluation): AutoscaleView['evaluations'][number] {
-  const { atMs, reason, message, pointsMax, unreadable, operationId, refusal } = evaluation;
-  return {
-    at: isoOf(atMs),
-    reason,
-    message,
-    points_max: pointsMax,
-    unreadable: [...unreadable],
-    operation_id: operationId,
-    refusal,
-  };
-}
-
-function evaluateAnswer(result: EvaluationResult): EvaluateAnswer {
-  return { ...evaluationView(result), dry_run: result.dryRun };
-}
-
-function isoOf(ms: number): string {
-  return new Date(ms).toISOString();
 }

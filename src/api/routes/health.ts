@@ -1,29 +1,41 @@
-import { request, type Dispatcher } from 'undici';
-import type { ShardMap } from '../../domain/shard-map';
+import { Router } from 'express';
+import type { ApiDeps } from '../deps';
+import { methodNotAllowed } from '../http/routing';
+import { clusterHealth } from '../http/shard-probe';
+import type { MapReading } from '../map/reader';
 
-const PROBE_TIMEOUT_MS = 2_000;
+/** `GET /healthz`, `/readyz` and `/cluster/health`: does the process run, can it serve the map, do the shards answer? */
+export function healthRouter(deps: ApiDeps): Router {
+  const router = Router({ strict: true, caseSensitive: true });
 
-/** Says whether a shard's primary answers `GET /healthz` with 200. Unreachable is an answer here: `false`. */
-export type ProbeShard = (primaryUrl: string) => Promise<boolean>;
+  router
+    .route('/healthz')
+    .get((_request, response) => void response.type('text/plain').send('ok'))
+    .all(methodNotAllowed('GET', 'HEAD'));
 
-export function createProbe(options: { dispatcher?: Dispatcher; timeoutMs?: number } = {}): ProbeShard {
-  const timeoutMs = options.timeoutMs ?? PROBE_TIMEOUT_MS;
-  return async (primaryUrl) => {
-    try {
-      const { statusCode, body } = await request(`${primaryUrl}/healthz`, {
-        signal: AbortSignal.timeout(timeoutMs),
-        ...(options.dispatcher === undefined ? {} : { dispatcher: options.dispatcher }),
-      });
-      await body.dump();
-      return statusCode === 200;
-    } catch {
-      return false;
-    }
-  };
+  router
+    .route('/readyz')
+    .get(async (_request, response) => {
+      requireServable(await deps.mapReader.readMap());
+      response.type('text/plain').send('ok');
+    })
+    .all(methodNotAllowed('GET', 'HEAD'));
+
+  router
+    .route('/cluster/health')
+    .get(deps.authenticator.requires('read'), async (_request, response) => {
+      const reading = await deps.mapReader.readMap();
+      if (reading.kind === 'unknown') throw reading.reason;
+      response.json(await clusterHealth(reading.served.map, deps.probeShard));
+    })
+    .all(methodNotAllowed('GET', 'HEAD'));
+
+  return router;
 }
 
-/** All shards are probed side by side, so the answer takes as long as the slowest one, bounded. */
-export async function clusterHealth(map: ShardMap, probe: ProbeShard): Promise<Record<string, boolean>> {
-  const probed = map.shards.map(async (shard) => [String(shard.id), await probe(shard.primary_url)] as const);
-  return Object.fromEntries(await Promise.all(probed));
+/** An old map may be served while Temporal is away. A cluster whose workflow is lost or closed must not pass for a working one. */
+function requireServable(reading: MapReading): void {
+  if (reading.kind === 'fresh') return;
+  if (reading.kind === 'stale' && reading.reason.code === 'TemporalUnreachable') return;
+  throw reading.reason;
 }

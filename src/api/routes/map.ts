@@ -1,18 +1,39 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { Authenticator } from '../http/auth';
-import type { MapReader, MapReading } from '../map/reader';
+import { Router } from 'express';
+import type { ApiDeps } from '../deps';
 import { ApiError, writeProblem } from '../http/problem';
+import { methodNotAllowed } from '../http/routing';
+import type { MapReading } from '../map/reader';
 
-export const MAP_PATH = '/cluster/map';
+const MAP_PATH = '/cluster/map';
 /** On an answer that is the last known map: `<age in seconds>; reason=<problem code>`. */
-export const STALE_HEADER = 'Coordinator-Map-Stale';
+const STALE_HEADER = 'Coordinator-Map-Stale';
 
-/** `GET /cluster/map` for thousands of routers: on plain Node requests, because this path is hot and Express is not free. */
-export async function answerMap(
-  deps: { authenticator: Authenticator; mapReader: MapReader },
-  request: IncomingMessage,
-  response: ServerResponse,
-): Promise<void> {
+type MapDeps = Pick<ApiDeps, 'authenticator' | 'mapReader' | 'logger'>;
+
+/** `GET /cluster/map` with a query, and all methods that it does not have. */
+export function mapRouter(deps: MapDeps): Router {
+  const router = Router({ strict: true, caseSensitive: true });
+  router
+    .route(MAP_PATH)
+    .get((request, response) => serveMap(deps, request, response))
+    .all(methodNotAllowed('GET', 'HEAD'));
+  return router;
+}
+
+/** The request with which thousands of routers poll. It is hot and Express is not free, so `serveMap` answers it on plain Node requests. */
+export function isMapPoll({ method, url }: IncomingMessage): boolean {
+  return url === MAP_PATH && (method === 'GET' || method === 'HEAD');
+}
+
+export function serveMap(deps: MapDeps, request: IncomingMessage, response: ServerResponse): void {
+  answerMap(deps, request, response).catch((error: unknown) => {
+    deps.logger.error({ err: error }, 'the map route failed for an unforeseen reason');
+    response.destroy();
+  });
+}
+
+async function answerMap(deps: MapDeps, request: IncomingMessage, response: ServerResponse): Promise<void> {
   try {
     deps.authenticator.authenticate(request, 'read');
   } catch (error) {
@@ -20,7 +41,7 @@ export async function answerMap(
     writeProblem(response, error);
     return;
   }
-  writeMap(request, response, await deps.mapReader.read());
+  writeMap(request, response, await deps.mapReader.readMap());
 }
 
 function writeMap(request: IncomingMessage, response: ServerResponse, reading: MapReading): void {
@@ -29,7 +50,7 @@ function writeMap(request: IncomingMessage, response: ServerResponse, reading: M
     return;
   }
   const { body, etag } = reading.served;
-  // `no-cache`: may be kept, must be asked about before each use.
+  // `no-cache`: a router may keep it, and must ask before each use.
   response.setHeader('Cache-Control', 'no-cache');
   response.setHeader('ETag', etag);
   if (reading.kind === 'stale') {
@@ -41,7 +62,7 @@ function writeMap(request: IncomingMessage, response: ServerResponse, reading: M
     return;
   }
   response.writeHead(200, { 'Content-Type': 'application/json', 'Content-Length': body.length });
-  // Node leaves the body of an answer to HEAD out by itself.
+  // Node leaves out the body of an answer to HEAD.
   response.end(body);
 }
 

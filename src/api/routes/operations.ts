@@ -1,28 +1,29 @@
 import { Router } from 'express';
-import type { OperationRecord } from '../../domain/cluster-state';
-import type { OperationList, OperationView } from '../../wire/coordinator-api';
-import { operationWorkflowId, parseOperationId } from '../../contract/ids';
+import { parseOperationId } from '../../contract/ids';
 import type { ApiDeps } from '../deps';
-import { endedFromOutside, viewOfProgress, viewOfRecord } from '../views/operation';
 import { ApiError } from '../http/problem';
 import { jsonBody, readIdempotencyKey } from '../http/requests';
 import { methodNotAllowed } from '../http/routing';
+import { OperationReader } from '../operation-reader';
+import { viewOfProgress } from '../views/operation';
 
+/** Every operation, running or ended: list, show, cancel. */
 export function operationsRouter(deps: ApiDeps): Router {
   const router = Router({ strict: true, caseSensitive: true });
   const { authenticator } = deps;
+  const reader = new OperationReader(deps);
 
   router
     .route('/cluster/operations')
     .get(authenticator.requires('read'), async (_request, response) => {
-      response.json(await listOperations(deps));
+      response.json(await reader.listOperations());
     })
     .all(methodNotAllowed('GET', 'HEAD'));
 
   router
     .route('/cluster/operations/:id')
     .get(authenticator.requires('read'), async (request, response) => {
-      response.json(await showOperation(deps, request.params['id']));
+      response.json(await reader.showOperation(requireOperationId(request.params['id'])));
     })
     .all(methodNotAllowed('GET', 'HEAD'));
 
@@ -32,73 +33,15 @@ export function operationsRouter(deps: ApiDeps): Router {
       readIdempotencyKey(request);
       const operationId = requireOperationId(request.params['id']);
       const { id: callerId } = authenticator.authenticate(request, 'admin');
-      const progress = await deps.gateway.cancelOperation(operationId, `cancelled over REST by ${callerId}`);
-      response.json(viewOfProgress(progress, linkTo(deps, operationId)));
+      const progress = await deps.client.cancelOperation(operationId, `cancelled over REST by ${callerId}`);
+      response.json(viewOfProgress(progress, reader.linkTo(operationId)));
     })
     .all(methodNotAllowed('POST'));
 
   return router;
 }
 
-/** The ended ones as the cluster remembers them, the running one as it tells itself. */
-async function listOperations(deps: ApiDeps): Promise<OperationList> {
-  const { operations } = await deps.gateway.queryState();
-  return { operations: await Promise.all(operations.map((record) => viewOfListed(deps, record))) };
-}
-
-async function viewOfListed(deps: ApiDeps, record: OperationRecord): Promise<OperationView> {
-  const fromRecord = viewOfRecord(record, linkTo(deps, record.operationId));
-  if (record.end !== null) return fromRecord;
-  try {
-    return await viewOfWorkflow(deps, record.operationId);
-  } catch (error) {
-    if (error instanceof ApiError) return fromRecord;
-    throw error;
-  }
-}
-
-async function showOperation(deps: ApiDeps, id: string): Promise<OperationView> {
-  const operationId = requireOperationId(id);
-  try {
-    return await viewOfWorkflow(deps, operationId);
-  } catch (error) {
-    if (!(error instanceof ApiError)) throw error;
-    // Its workflow is gone (retention) or cannot be asked (no worker). The cluster may remember it all the same.
-    const record = await recordOf(deps, operationId);
-    if (record === undefined) throw error;
-    return viewOfRecord(record, linkTo(deps, operationId));
-  }
-}
-
-async function recordOf(deps: ApiDeps, operationId: string): Promise<OperationRecord | undefined> {
-  try {
-    const { operations } = await deps.gateway.queryState();
-    return operations.find((each) => each.operationId === operationId);
-  } catch (error) {
-    if (error instanceof ApiError) return undefined;
-    throw error;
-  }
-}
-
-/** A workflow that was ended from outside goes on telling that it runs: its last words are not the truth then. */
-async function viewOfWorkflow(deps: ApiDeps, operationId: string): Promise<OperationView> {
-  const [progress, execution] = await Promise.all([
-    deps.gateway.queryProgress(operationId),
-    deps.gateway.describeOperation(operationId),
-  ]);
-  const view = viewOfProgress(progress, linkTo(deps, operationId));
-  if (view.status !== 'running' || execution.isRunning) return view;
-  return endedFromOutside(view, execution, await recordOf(deps, operationId));
-}
-
 function requireOperationId(id: string): string {
   if (parseOperationId(id) !== null) return id;
   throw new ApiError('UnknownOperation', 'there is no such operation: GET /cluster/operations lists them');
-}
-
-function linkTo(deps: ApiDeps, operationId: string): string | null {
-  const parsed = parseOperationId(operationId);
-  if (deps.webUiUrl === null || parsed === null) return null;
-  const workflowId = encodeURIComponent(operationWorkflowId(deps.cluster, parsed.kind, parsed.key));
-  return `${deps.webUiUrl}/namespaces/${encodeURIComponent(deps.namespace)}/workflows/${workflowId}`;
 }

@@ -10,7 +10,7 @@ import { jsonBody, readAddress, readBody, readIdempotencyKey } from '../http/req
 import { methodNotAllowed } from '../http/routing';
 import { startOperation } from './start-operation';
 
-/** Operations that look for points which are not where the map has them. They answer with the operation's id as soon as it has begun. */
+/** Operations that look for points which do not lie where the map has them. They answer with the operation's id as soon as it runs. */
 export function repairRouter(deps: ApiDeps): Router {
   const router = Router({ strict: true, caseSensitive: true });
   const admin = deps.authenticator.requires('admin');
@@ -19,7 +19,7 @@ export function repairRouter(deps: ApiDeps): Router {
     .route('/cluster/check')
     .post(admin, ...jsonBody, (request, response) => {
       const body = readBody(checkBodySchema, request);
-      return start(deps, { kind: 'check', wanted: wantedOf({ ...body, prefer: [] }) }, { request, response });
+      return start(deps, { kind: 'check', asked: requestOf({ ...body, prefer: [] }) }, { request, response });
     })
     .all(methodNotAllowed('POST'));
 
@@ -27,7 +27,7 @@ export function repairRouter(deps: ApiDeps): Router {
     .route('/cluster/repair')
     .post(admin, ...jsonBody, (request, response) => {
       const body = readBody(repairBodySchema, request);
-      return start(deps, { kind: 'repair', wanted: wantedOf(body) }, { request, response });
+      return start(deps, { kind: 'repair', asked: requestOf(body) }, { request, response });
     })
     .all(methodNotAllowed('POST'));
 
@@ -36,15 +36,15 @@ export function repairRouter(deps: ApiDeps): Router {
 
 async function start(
   deps: ApiDeps,
-  operation: { kind: 'check' | 'repair'; wanted: RepairRequest },
+  { kind, asked }: { kind: 'check' | 'repair'; asked: RepairRequest },
   { request, response }: { request: Request; response: Response },
 ): Promise<void> {
   const key = readIdempotencyKey(request) ?? randomUUID();
-  const { operationId } = await startOperation(deps, { ...operation, key }, response);
+  const { operationId } = await startOperation(deps, { kind, key, request: asked }, response);
   response.json({ operation: operationId } satisfies StartedOperation);
 }
 
-function wantedOf(body: z.infer<typeof repairBodySchema>): RepairRequest {
+function requestOf(body: z.infer<typeof repairBodySchema>): RepairRequest {
   return {
     collections: body.collections ?? null,
     leftovers: body.leftovers.map(readAddress),

@@ -5,7 +5,7 @@ import type { ApiDeps } from '../deps';
 import { jsonBodyUpTo, readBody, readIdempotencyKey } from '../http/requests';
 import { methodNotAllowed } from '../http/routing';
 
-/** `POST /cluster/restore`: begins a cluster again whose workflow was terminated or is gone. */
+/** `POST /cluster/restore`: begins a cluster again when its workflow was terminated or is gone. */
 export function restoreRouter(deps: ApiDeps): Router {
   const router = Router({ strict: true, caseSensitive: true });
   const admin = deps.authenticator.requires('admin');
@@ -16,7 +16,7 @@ export function restoreRouter(deps: ApiDeps): Router {
       readIdempotencyKey(request);
       const body = readBody(restoreBodySchema, request);
       const { state, source, note } = await deps.restoreCluster(body.state ?? null);
-      // A state without a policy is seeded anew by whoever asks for it first.
+      // A state without a policy is seeded by the first reader of the policy.
       deps.autoscale.readState().catch((error: unknown) => {
         deps.logger.warn({ err: error }, 'the autoscale policy of the restored cluster could not be read yet');
       });

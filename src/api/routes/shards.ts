@@ -13,7 +13,7 @@ import { jsonBody, readAddress, readAddressChange, readBody, readIdempotencyKey,
 import { methodNotAllowed } from '../http/routing';
 import { requireReachableCluster, startOperation } from './start-operation';
 
-/** Every change of the cluster that an operator asks for. All of them answer with the map. */
+/** Every change of the shards that an operator asks for. All answer with the map. */
 export function shardsRouter(deps: ApiDeps): Router {
   const router = Router({ strict: true, caseSensitive: true });
   const admin = deps.authenticator.requires('admin');
@@ -76,15 +76,14 @@ async function changeByHand(
   response: Response,
 ): Promise<void> {
   await requireReachableCluster(deps);
-  const { map } = await deps.gateway.applyTransition({ type: 'changeByHand', ...change });
+  const { map } = await deps.client.applyTransition({ type: 'changeByHand', ...change });
   response.json(map);
 }
 
 /** Answers as soon as the shards are joining, or with the refusal. The move runs on. */
 async function grow(deps: ApiDeps, request: Request, response: Response): Promise<void> {
   const key = readIdempotencyKey(request) ?? randomUUID();
-  const wanted = readGrow(request);
-  const { map } = await startOperation(deps, { kind: 'grow', key, wanted }, response);
+  const { map } = await startOperation(deps, { kind: 'grow', key, request: readGrow(request) }, response);
   response.json(map);
 }
 
@@ -102,7 +101,7 @@ function readGrow(request: Request): GrowRequest {
 /** Answers as soon as the shard is leaving, or with the refusal. The move runs on. */
 async function drain(deps: ApiDeps, request: Request, response: Response): Promise<void> {
   const key = readIdempotencyKey(request) ?? randomUUID();
-  const wanted: DrainRequest = { shardId: readShardId(request) };
-  const { map } = await startOperation(deps, { kind: 'drain', key, wanted }, response);
+  const drainRequest: DrainRequest = { shardId: readShardId(request) };
+  const { map } = await startOperation(deps, { kind: 'drain', key, request: drainRequest }, response);
   response.json(map);
 }

@@ -7,19 +7,19 @@ import type { ApiDeps } from '../deps';
 import { ApiError } from '../http/problem';
 
 /**
- * Starts an operation over REST, or finds the one that the same Idempotency-Key has started; sets `Location` to where it is
- * watched. Returns when its change is in the map, or throws the refusal. It runs on.
+ * Starts an operation over REST, or finds the one that the same Idempotency-Key has started. Sets `Location` to the page of the
+ * operation. Returns when its change is in the map, or throws the refusal. The operation runs on.
  */
 export async function startOperation(
   deps: ApiDeps,
-  { kind, key, wanted }: { kind: OperationKind; key: string; wanted: OperationRequest },
+  { kind, key, request }: { kind: OperationKind; key: string; request: OperationRequest },
   response: Response,
 ): Promise<AnnouncedAnswer & { operationId: string }> {
   await requireReachableCluster(deps);
   const { cluster, settings } = deps;
-  const answer = await deps.gateway.startOperation(kind, { ...settings, cluster, key, request: wanted });
+  const answer = await deps.client.startOperation(kind, { ...settings, cluster, key, request });
   const operationId = operationIdOf(kind, key);
-  if (!isDeepStrictEqual(answer.request, wanted)) {
+  if (!isDeepStrictEqual(answer.request, request)) {
     throw new ApiError(
       'IdempotencyKeyReused',
       `this Idempotency-Key belongs to operation ${operationId}, which was asked for something else: take a fresh one`,
@@ -30,10 +30,10 @@ export async function startOperation(
 }
 
 /**
- * Without a cluster that answers, an operation could only wait unseen: refuse it before anything is started. Reading the map also finds a cluster
- * workflow that was rewound, before anything is changed on top of that.
+ * Without a cluster that answers, an operation could only wait unseen: refuse it before anything starts. Reading the map also finds a
+ * cluster workflow that was rewound, before a change is made on top of it.
  */
 export async function requireReachableCluster(deps: ApiDeps): Promise<void> {
-  const reading = await deps.mapReader.read();
+  const reading = await deps.mapReader.readMap();
   if (reading.kind !== 'fresh') throw reading.reason;
 }

@@ -3,8 +3,9 @@ import type { OperationProgress } from '../../domain/progress';
 import type { OperationView } from '../../wire/coordinator-api';
 import type { OperationExecution } from '../../client/cluster-client';
 import { viewOfFindings } from './findings';
+import { isoOf, isoOrNull } from './times';
 
-/** A refused operation changed nothing; to whoever asks for it, it failed. */
+/** A refused operation changed nothing; REST shows it as failed. */
 const STATUS: Record<'running' | OperationEnd, OperationView['status']> = {
   running: 'running',
   succeeded: 'succeeded',
@@ -13,10 +14,7 @@ const STATUS: Record<'running' | OperationEnd, OperationView['status']> = {
   refused: 'failed',
 };
 
-const time = (ms: number): string => new Date(ms).toISOString();
-const timeOrNull = (ms: number | null): string | null => (ms === null ? null : time(ms));
-
-/** From what the operation's own workflow tells. */
+/** From the answer of the operation's own workflow. */
 export function viewOfProgress(progress: OperationProgress, webUiUrl: string | null): OperationView {
   const { waiting, outcome } = progress;
   return {
@@ -31,14 +29,14 @@ export function viewOfProgress(progress: OperationProgress, webUiUrl: string | n
     bytes_expected: progress.bytesExpected,
     rate_points_per_s: progress.ratePerSecond,
     eta_s: progress.etaSeconds,
-    waiting: waiting && { reason: waiting.reason, since: time(waiting.sinceMs), ends_when: waiting.endsWhen },
+    waiting: waiting && { reason: waiting.reason, since: isoOf(waiting.sinceMs), ends_when: waiting.endsWhen },
     attempts: progress.failedAttempts,
     cancel_requested: progress.cancelRequested,
     point_of_no_return_passed: progress.pointOfNoReturnPassed,
     next: progress.next,
-    started_at: time(progress.startedAtMs),
-    updated_at: time(progress.updatedAtMs),
-    ended_at: timeOrNull(progress.endedAtMs),
+    started_at: isoOf(progress.startedAtMs),
+    updated_at: isoOf(progress.updatedAtMs),
+    ended_at: isoOrNull(progress.endedAtMs),
     outcome: outcome && {
       message: outcome.message,
       points_moved: outcome.pointsMoved,
@@ -49,15 +47,15 @@ export function viewOfProgress(progress: OperationProgress, webUiUrl: string | n
     findings: progress.findings && viewOfFindings(progress.findings),
     phases: progress.phases.map((each) => ({
       phase: each.phase,
-      started_at: time(each.startedAtMs),
-      ended_at: timeOrNull(each.endedAtMs),
+      started_at: isoOf(each.startedAtMs),
+      ended_at: isoOrNull(each.endedAtMs),
       note: each.note,
     })),
     web_ui_url: webUiUrl,
   };
 }
 
-/** From the cluster's own record: what is left when the operation's workflow cannot be asked. */
+/** From the cluster's own record: all that is left when the operation's workflow does not answer. */
 export function viewOfRecord(record: OperationRecord, webUiUrl: string | null): OperationView {
   const ended = record.endedAtMs !== null;
   return {
@@ -77,9 +75,9 @@ export function viewOfRecord(record: OperationRecord, webUiUrl: string | null): 
     cancel_requested: null,
     point_of_no_return_passed: null,
     next: null,
-    started_at: time(record.startedAtMs),
-    updated_at: timeOrNull(record.endedAtMs),
-    ended_at: timeOrNull(record.endedAtMs),
+    started_at: isoOf(record.startedAtMs),
+    updated_at: isoOrNull(record.endedAtMs),
+    ended_at: isoOrNull(record.endedAtMs),
     outcome: ended
       ? {
           message: record.message,
@@ -95,7 +93,7 @@ export function viewOfRecord(record: OperationRecord, webUiUrl: string | null): 
   };
 }
 
-/** Its workflow cannot tell any more; Temporal and, once its lock is recovered, the cluster's record can. */
+/** The workflow's last answer is out of date. Temporal knows its end and, once its lock is recovered, the cluster's record does. */
 export function endedFromOutside(
   view: OperationView,
   { temporalStatus }: OperationExecution,
@@ -111,8 +109,8 @@ export function endedFromOutside(
     eta_s: null,
     rate_points_per_s: 0,
     waiting: null,
-    next: 'nothing: it is not running any more',
-    ended_at: isRecovered ? timeOrNull(record.endedAtMs) : null,
+    next: 'nothing: it no longer runs',
+    ended_at: isRecovered ? isoOrNull(record.endedAtMs) : null,
     outcome: { message, points_moved: 0, dropped_by_donor: {}, points_kept: 0, duration_s: 0 },
   };
 }

@@ -1,5 +1,6 @@
 import { MapReader, type MapReading } from '../../../src/api/map/reader';
-import { ApiError, unavailable } from '../../../src/api/http/problem';
+import { ApiError } from '../../../src/api/http/problem';
+import { ClientError } from '../../../src/client/errors';
 import type { ShardMap } from '../../../src/domain/shard-map';
 
 const mapOf = (version: number): ShardMap => ({
@@ -35,7 +36,7 @@ const versionOf = (reading: MapReading): number => {
   return reading.served.map.version;
 };
 
-const outOfReach = unavailable('TemporalUnreachable', 'Temporal did not answer');
+const outOfReach = new ClientError('TemporalUnreachable', 'Temporal did not answer');
 
 beforeEach(() => jest.useFakeTimers());
 afterEach(() => jest.useRealTimers());
@@ -43,7 +44,7 @@ afterEach(() => jest.useRealTimers());
 describe('MapReader', () => {
   it('answers all readers of one burst from one query', async () => {
     const { reader, queries } = underTest();
-    const readings = [reader.read(), reader.read(), reader.read()];
+    const readings = [reader.readMap(), reader.readMap(), reader.readMap()];
     await jest.advanceTimersByTimeAsync(2);
     expect(queries).toHaveLength(1);
     queries[0]!.answer(mapOf(1));
@@ -52,9 +53,9 @@ describe('MapReader', () => {
 
   it('never answers a reader from a query that began before the reader asked', async () => {
     const { reader, queries } = underTest();
-    const early = reader.read();
+    const early = reader.readMap();
     await jest.advanceTimersByTimeAsync(2);
-    const late = reader.read();
+    const late = reader.readMap();
     let lateReading: MapReading | null = null;
     void late.then((reading) => (lateReading = reading));
 
@@ -67,11 +68,11 @@ describe('MapReader', () => {
     expect(versionOf(await late)).toBe(2);
   });
 
-  it('begins the query for those who wait beside one that hangs', async () => {
+  it('begins a query for waiting readers beside one that hangs', async () => {
     const { reader, queries } = underTest();
-    void reader.read();
+    void reader.readMap();
     await jest.advanceTimersByTimeAsync(2);
-    const behind = reader.read();
+    const behind = reader.readMap();
     await jest.advanceTimersByTimeAsync(249);
     expect(queries).toHaveLength(1);
     await jest.advanceTimersByTimeAsync(1);
@@ -82,29 +83,33 @@ describe('MapReader', () => {
 
   it('answers the last known map as stale, with its age and the reason, when a query fails', async () => {
     const { reader, queries, advanceMs } = underTest();
-    const first = reader.read();
+    const first = reader.readMap();
     await jest.advanceTimersByTimeAsync(2);
     queries[0]!.answer(mapOf(3));
     await first;
     advanceMs(5_000);
-    const second = reader.read();
+    const second = reader.readMap();
     await jest.advanceTimersByTimeAsync(2);
     queries[1]!.fail(outOfReach);
-    expect(await second).toMatchObject({ kind: 'stale', ageMs: 5_000, reason: outOfReach });
+    expect(await second).toMatchObject({
+      kind: 'stale',
+      ageMs: 5_000,
+      reason: { code: 'TemporalUnreachable', message: outOfReach.message },
+    });
     expect(versionOf(await second)).toBe(3);
   });
 
   it('keeps the map of the query that began last as the last known one when queries end out of order', async () => {
     const { reader, queries } = underTest();
-    void reader.read();
+    void reader.readMap();
     await jest.advanceTimersByTimeAsync(2);
-    void reader.read();
+    void reader.readMap();
     await jest.advanceTimersByTimeAsync(250);
     queries[1]!.answer(mapOf(2));
     await jest.advanceTimersByTimeAsync(0);
     queries[0]!.answer(mapOf(1));
     await jest.advanceTimersByTimeAsync(0);
-    const later = reader.read();
+    const later = reader.readMap();
     await jest.advanceTimersByTimeAsync(2);
     queries[2]!.fail(outOfReach);
     expect(versionOf(await later)).toBe(2);
@@ -112,7 +117,7 @@ describe('MapReader', () => {
 
   it('has no answer when no map was ever known, and says why', async () => {
     const { reader, queries } = underTest();
-    const reading = reader.read();
+    const reading = reader.readMap();
     await jest.advanceTimersByTimeAsync(2);
     queries[0]!.fail(new Error('anything'));
     const answer = await reading;
@@ -120,13 +125,13 @@ describe('MapReader', () => {
     expect(answer).toMatchObject({ reason: expect.any(ApiError) as unknown });
   });
 
-  it('reads anew after a failure', async () => {
+  it('reads again after a failure', async () => {
     const { reader, queries } = underTest();
-    const failed = reader.read();
+    const failed = reader.readMap();
     await jest.advanceTimersByTimeAsync(2);
     queries[0]!.fail(outOfReach);
     await failed;
-    const next = reader.read();
+    const next = reader.readMap();
     await jest.advanceTimersByTimeAsync(2);
     queries[1]!.answer(mapOf(1));
     expect((await next).kind).toBe('fresh');
@@ -135,7 +140,7 @@ describe('MapReader', () => {
   it('makes body and ETag once for a map that did not change, and another ETag for another map of the same version', async () => {
     const { reader, queries } = underTest();
     const served = async (map: ShardMap) => {
-      const reading = reader.read();
+      const reading = reader.readMap();
       await jest.advanceTimersByTimeAsync(2);
       queries.at(-1)!.answer(map);
       const answer = await reading;

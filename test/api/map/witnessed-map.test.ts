@@ -1,9 +1,9 @@
 import { pino } from 'pino';
 import type { ClusterTransition } from '../../../src/contract/cluster';
-import { unavailable } from '../../../src/api/http/problem';
-import { PublishedMap, type PublishedMapOptions } from '../../../src/api/map/witnessed-map';
+import { ClientError } from '../../../src/client/errors';
+import { WitnessedMap, type WitnessedMapOptions } from '../../../src/api/map/witnessed-map';
 import { seedState, type ClusterState } from '../../../src/domain/cluster-state';
-import { catchUp, laterPublished, publishedPart, type PublishedState } from '../../../src/domain/witnessed';
+import { catchUp, laterWitnessed, witnessedPart, type WitnessedState } from '../../../src/domain/witnessed';
 import { changeByHand } from '../../../src/domain/manual-changes';
 import { waitFor } from '../../support/wait-for';
 
@@ -19,9 +19,9 @@ const state = (version: number): ClusterState => STATES[version]!;
 /** A cluster and a record, both of which a test moves, holds up and breaks as it likes. */
 class World {
   cluster = state(1);
-  record: PublishedState | null = null;
+  record: WitnessedState | null = null;
   recordTrouble: Error | null = null;
-  publishTrouble: Error | null = null;
+  rememberTrouble: Error | null = null;
   updateTrouble: Error | null = null;
   /** Awaited before the record is read. */
   hold: Promise<void> = Promise.resolve();
@@ -30,9 +30,9 @@ class World {
   readonly transitions: ClusterTransition[] = [];
   readonly logged: Record<string, unknown>[] = [];
 
-  reader(options: Partial<PublishedMapOptions> = {}): PublishedMap {
-    return new PublishedMap({
-      gateway: {
+  reader(options: Partial<WitnessedMapOptions> = {}): WitnessedMap {
+    return new WitnessedMap({
+      client: {
         queryMap: async () => this.cluster.map,
         queryState: async () => {
           this.calls.push('state');
@@ -45,17 +45,17 @@ class World {
           return { map: this.cluster.map, lock: this.cluster.lock };
         },
       },
-      published: {
-        lastPublished: async () => {
+      witness: {
+        lastRemembered: async () => {
           this.calls.push('record');
           await this.hold;
           if (this.recordTrouble !== null) throw this.recordTrouble;
           return this.record;
         },
-        publish: async (offered) => {
-          this.calls.push('publish');
-          if (this.publishTrouble !== null) throw this.publishTrouble;
-          this.record = laterPublished(this.record, offered);
+        remember: async (offered) => {
+          this.calls.push('remember');
+          if (this.rememberTrouble !== null) throw this.rememberTrouble;
+          this.record = laterWitnessed(this.record, offered);
         },
       },
       logger: pino({}, { write: (line: string) => void this.logged.push(JSON.parse(line) as Record<string, unknown>) }),
@@ -72,133 +72,133 @@ beforeEach(() => {
 
 describe('a map', () => {
   it('is recorded before it is served, with the lock and the next id', async () => {
-    expect(await world.reader().read()).toEqual(state(1).map);
-    expect(world.record).toEqual(publishedPart(state(1)));
+    expect(await world.reader().readMap()).toEqual(state(1).map);
+    expect(world.record).toEqual(witnessedPart(state(1)));
   });
 
   it('costs a look once per version, not per read', async () => {
     const map = world.reader();
-    for (let n = 0; n < 50; n++) await map.read();
-    expect(world.calls).toEqual(['record', 'state', 'publish']);
+    for (let n = 0; n < 50; n++) await map.readMap();
+    expect(world.calls).toEqual(['record', 'state', 'remember']);
     world.cluster = state(2);
-    await map.read();
+    await map.readMap();
     expect(world.calls).toHaveLength(6);
-    expect(world.record).toEqual(publishedPart(state(2)));
+    expect(world.record).toEqual(witnessedPart(state(2)));
   });
 
-  it('is looked into once for all who read it at once', async () => {
+  it('is looked into once for all readers at once', async () => {
     const map = world.reader();
-    await Promise.all(Array.from({ length: 20 }, () => map.read()));
-    expect(world.calls).toEqual(['record', 'state', 'publish']);
+    await Promise.all(Array.from({ length: 20 }, () => map.readMap()));
+    expect(world.calls).toEqual(['record', 'state', 'remember']);
   });
 
   it('that another process has recorded is not recorded again', async () => {
-    world.record = publishedPart(state(1));
-    await world.reader().read();
+    world.record = witnessedPart(state(1));
+    await world.reader().readMap();
     expect(world.calls).toEqual(['record', 'state']);
   });
 
   it('that changes while it is looked into is served as it is by then', async () => {
     let release = (): void => undefined;
     world.hold = new Promise((resolve) => (release = resolve));
-    const reading = world.reader().read();
+    const reading = world.reader().readMap();
     await waitFor('the look has begun', () => world.calls.length > 0);
     world.cluster = state(3);
     release();
     expect(await reading).toEqual(state(3).map);
-    expect(world.record).toEqual(publishedPart(state(3)));
+    expect(world.record).toEqual(witnessedPart(state(3)));
     expect(world.transitions).toEqual([]);
   });
 });
 
 describe('a cluster that was rewound', () => {
-  it('is put past what was published before its map is served, with a warning', async () => {
+  it('is put past the witness before its map is served, with a warning', async () => {
     const map = world.reader();
     world.cluster = state(5);
-    await map.read();
+    await map.readMap();
     world.cluster = state(2);
-    const served = await map.read();
+    const served = await map.readMap();
     expect(served).toEqual({ ...state(5).map, version: 6 });
-    expect(world.record).toEqual({ ...publishedPart(state(5)), map: served });
-    expect(world.logged).toMatchObject([{ level: 40, version: 2, publishedVersion: 5 }]);
+    expect(world.record).toEqual({ ...witnessedPart(state(5)), map: served });
+    expect(world.logged).toMatchObject([{ level: 40, version: 2, witnessedVersion: 5 }]);
     expect(added(world.cluster, 'new').map.shards.at(-1)?.id).toBe(6);
   });
 
   it('is found by a process that has not served anything yet', async () => {
-    world.record = publishedPart(state(5));
-    expect((await world.reader().read()).version).toBe(6);
+    world.record = witnessedPart(state(5));
+    expect((await world.reader().readMap()).version).toBe(6);
   });
 
-  it('is found when it means another map under the published version', async () => {
-    world.record = publishedPart(added(state(1), 'other'));
+  it('is found when it means another map under the witnessed version', async () => {
+    world.record = witnessedPart(added(state(1), 'other'));
     world.cluster = state(2);
-    expect((await world.reader().read()).version).toBe(3);
+    expect((await world.reader().readMap()).version).toBe(3);
     expect(world.cluster.map.shards.at(-1)?.primary_url).toBe('http://other:6333');
   });
 
   it('to the very map that this process served last is found by a look that no read waits for', async () => {
     const map = world.reader({ lookIntervalMs: 10_000 });
-    await map.read();
-    world.record = publishedPart(state(4));
-    expect((await map.read()).version).toBe(1);
+    await map.readMap();
+    world.record = witnessedPart(state(4));
+    expect((await map.readMap()).version).toBe(1);
     world.nowMs += 10_001;
-    expect((await map.read()).version).toBe(1);
-    await waitFor('it is found', async () => (await map.read()).version === 5);
+    expect((await map.readMap()).version).toBe(1);
+    await waitFor('it is found', async () => (await map.readMap()).version === 5);
   });
 
-  it('to the very map that this process served last is not served any more once that is known, until it is brought forward', async () => {
+  it('to the very map that this process served last is no longer served once that is known, until it is brought forward', async () => {
     const map = world.reader({ lookIntervalMs: 10_000, pauseMs: 100 });
-    await map.read();
-    world.record = publishedPart(state(4));
-    world.updateTrouble = unavailable('OutcomeUnknown', 'no answer');
+    await map.readMap();
+    world.record = witnessedPart(state(4));
+    world.updateTrouble = new ClientError('TransitionUnanswered', 'no answer');
     world.nowMs += 10_001;
-    await map.read();
+    await map.readMap();
     await waitFor('it is known', () => world.transitions.length === 1);
-    await expect(map.read()).rejects.toMatchObject({ code: 'TemporalUnreachable' });
+    await expect(map.readMap()).rejects.toMatchObject({ code: 'TemporalUnreachable' });
     world.updateTrouble = null;
     world.nowMs += 101;
-    expect((await map.read()).version).toBe(5);
+    expect((await map.readMap()).version).toBe(5);
   });
 
   it('is not served while it cannot be brought forward, and served as soon as it is', async () => {
     const map = world.reader({ pauseMs: 100 });
-    world.record = publishedPart(state(5));
-    world.updateTrouble = unavailable('OutcomeUnknown', 'no answer');
-    for (let n = 0; n < 3; n++) await expect(map.read()).rejects.toMatchObject({ code: 'TemporalUnreachable' });
+    world.record = witnessedPart(state(5));
+    world.updateTrouble = new ClientError('TransitionUnanswered', 'no answer');
+    for (let n = 0; n < 3; n++) await expect(map.readMap()).rejects.toMatchObject({ code: 'TemporalUnreachable' });
     expect(world.transitions).toHaveLength(1);
     world.updateTrouble = null;
     world.nowMs += 101;
-    expect((await map.read()).version).toBe(6);
+    expect((await map.readMap()).version).toBe(6);
   });
 });
 
 describe('recording that fails', () => {
   it('does not keep a map back that was brought forward', async () => {
-    world.record = publishedPart(state(5));
-    world.publishTrouble = new Error('no worker knows it');
-    expect((await world.reader().read()).version).toBe(6);
+    world.record = witnessedPart(state(5));
+    world.rememberTrouble = new Error('no worker knows it');
+    expect((await world.reader().readMap()).version).toBe(6);
   });
 
-  it.each(['recordTrouble', 'publishTrouble'] as const)(
+  it.each(['recordTrouble', 'rememberTrouble'] as const)(
     'with a %s serves the map all the same, says so once, and is tried again by a later read',
     async (trouble) => {
       const map = world.reader({ pauseMs: 100 });
       world[trouble] = new Error('no worker knows it');
       for (let n = 0; n < 3; n++) {
-        expect(await map.read()).toEqual(state(1).map);
+        expect(await map.readMap()).toEqual(state(1).map);
         world.nowMs += 101;
       }
       expect(world.logged.filter(({ level }) => level === 40)).toHaveLength(1);
       world[trouble] = null;
-      expect(await map.read()).toEqual(state(1).map);
-      expect(world.record).toEqual(publishedPart(state(1)));
+      expect(await map.readMap()).toEqual(state(1).map);
+      expect(world.record).toEqual(witnessedPart(state(1)));
     },
   );
 
   it('is not tried by every read while it fails', async () => {
     const map = world.reader({ pauseMs: 100 });
     world.recordTrouble = new Error('no worker knows it');
-    for (let n = 0; n < 10; n++) await map.read();
+    for (let n = 0; n < 10; n++) await map.readMap();
     expect(world.calls).toEqual(['record']);
   });
 
@@ -206,8 +206,8 @@ describe('recording that fails', () => {
     let release = (): void => undefined;
     world.hold = new Promise((resolve) => (release = resolve));
     const map = world.reader({ patienceMs: 50, pauseMs: 60_000 });
-    expect(await map.read()).toEqual(state(1).map);
-    expect(await map.read()).toEqual(state(1).map);
+    expect(await map.readMap()).toEqual(state(1).map);
+    expect(await map.readMap()).toEqual(state(1).map);
     expect(world.calls).toEqual(['record']);
     release();
     await waitFor('it is recorded after all', () => world.record !== null);
@@ -216,19 +216,19 @@ describe('recording that fails', () => {
   it('never serves a map older than one that was recorded here', async () => {
     const map = world.reader();
     world.cluster = state(5);
-    await map.read();
+    await map.readMap();
     world.cluster = state(2);
     world.recordTrouble = new Error('no worker knows it');
-    expect(await map.read()).toEqual(state(5).map);
+    expect(await map.readMap()).toEqual(state(5).map);
   });
 });
 
 it('fails as the cluster does when the cluster tells no map', async () => {
-  const lost = unavailable('ClusterLost', 'it is lost');
-  const gateway = {
+  const lost = new ClientError('ClusterLost', 'it is lost');
+  const client = {
     queryMap: () => Promise.reject(lost),
     queryState: () => Promise.reject(lost),
     applyTransition: () => Promise.reject(lost),
   };
-  await expect(world.reader({ gateway }).read()).rejects.toBe(lost);
+  await expect(world.reader({ client }).readMap()).rejects.toBe(lost);
 });

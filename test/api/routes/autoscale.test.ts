@@ -14,7 +14,7 @@ afterEach(async () => {
 const SINCE = Date.parse('2026-01-02T03:04:05Z');
 const isoOf = (ms: number): string => new Date(ms).toISOString();
 const hasState = (autoscale: Partial<AutoscaleState>): void => {
-  api.gateway.state = { ...STATE, autoscale: { ...NO_AUTOSCALE, seeded: true, ...autoscale } };
+  api.client.state = { ...STATE, autoscale: { ...NO_AUTOSCALE, seeded: true, ...autoscale } };
 };
 const POLICY = { enabled: true, high_water_points: 1_000 };
 
@@ -106,13 +106,13 @@ describe('PUT /cluster/autoscale', () => {
     hasState({ policy: { ...DEFAULT_POLICY, enabled: true, highWaterPoints: 5, intervalSecs: 600 } });
     expect((await put({ enabled: false })).status).toBe(200);
     const policy = { ...DEFAULT_POLICY, enabled: false, highWaterPoints: 5, intervalSecs: 600 };
-    expect(api.gateway.transitions).toEqual([{ type: 'replacePolicy', policy }]);
+    expect(api.client.transitions).toEqual([{ type: 'replacePolicy', policy }]);
   });
 
   it('replaces the whole policy, what is left out by its default, and puts the Schedule in step', async () => {
     hasState({ policy: { ...DEFAULT_POLICY, cooldownSecs: 7 } });
     expect((await put({ ...POLICY, max_shards: 4 })).status).toBe(200);
-    expect(api.gateway.transitions).toEqual([
+    expect(api.client.transitions).toEqual([
       {
         type: 'replacePolicy',
         policy: { ...DEFAULT_POLICY, enabled: true, highWaterPoints: 1_000, maxShards: 4 },
@@ -142,7 +142,7 @@ describe('PUT /cluster/autoscale', () => {
     const { status, json } = await put(body);
     expect(status).toBe(400);
     expect(json['detail']).toContain(named);
-    expect(api.gateway.transitions).toEqual([]);
+    expect(api.client.transitions).toEqual([]);
   });
 
   it('takes a mark of 0 for a policy that is disabled', async () => {
@@ -150,7 +150,7 @@ describe('PUT /cluster/autoscale', () => {
     expect((await put({ enabled: false, high_water_points: 0 })).status).toBe(200);
   });
 
-  it('is an admin matter', async () => {
+  it('needs an admin', async () => {
     expect((await put(POLICY, KEYS.write)).status).toBe(403);
   });
 });
@@ -165,19 +165,19 @@ describe('POST /cluster/autoscale/evaluate', () => {
     [{ dryRun: true }, true],
     [{ dry_run: true }, true],
     [{ dryRun: false }, false],
-  ])('with %j answers what an evaluation came to, with dry_run %s', async (body, dryRun) => {
+  ])('with %j answers with the evaluation, with dry_run %s', async (body, dryRun) => {
     const { status, json } = await evaluate(body);
     expect(status).toBe(200);
     expect(evaluateAnswerSchema.strict().parse(json)).toMatchObject({ reason: 'below_mark', dry_run: dryRun });
     expect(api.autoscale.asked).toContain(`evaluate ${dryRun}`);
   });
 
-  it('refuses a mistyped name, which would evaluate in earnest', async () => {
+  it('refuses a mistyped name, which would start a real evaluation', async () => {
     expect((await evaluate({ dryrun: true })).status).toBe(400);
     expect(api.autoscale.asked).toEqual([]);
   });
 
-  it('is an admin matter, also as a dry run', async () => {
+  it('needs an admin, also as a dry run', async () => {
     expect((await evaluate({ dryRun: true }, KEYS.read)).status).toBe(403);
   });
 });
@@ -188,7 +188,7 @@ describe('/cluster/standbys', () => {
     const { status, json } = await api.call('/cluster/standbys', { method: 'POST', body });
     expect(status).toBe(200);
     expect(autoscaleViewSchema.strict().parse(json)).toEqual(json);
-    expect(api.gateway.transitions).toEqual([
+    expect(api.client.transitions).toEqual([
       { type: 'addStandby', address: { primary_url: 'http://s2:6333', replica_urls: ['http://s2b:6333'] } },
     ]);
   });
@@ -196,10 +196,10 @@ describe('/cluster/standbys', () => {
   it.each([
     ['the query', `?primary_url=${encodeURIComponent('http://S2:6333/')}`, undefined],
     ['the body', '', { primary_url: 'http://S2:6333/' }],
-  ])('lets one go that %s names', async (_where, query, body) => {
+  ])('removes the standby that %s names', async (_where, query, body) => {
     const { status } = await api.call(`/cluster/standbys${query}`, { method: 'DELETE', body });
     expect(status).toBe(200);
-    expect(api.gateway.transitions).toEqual([{ type: 'removeStandby', primaryUrl: 'http://s2:6333' }]);
+    expect(api.client.transitions).toEqual([{ type: 'removeStandby', primaryUrl: 'http://s2:6333' }]);
   });
 
   it.each([
@@ -211,10 +211,10 @@ describe('/cluster/standbys', () => {
     ['POST', '', { primary_url: 'http://s2', replica_urls: ['http://s2/'] }],
   ])('refuses %s%s with %j', async (method, query, body) => {
     expect((await api.call(`/cluster/standbys${query}`, { method, body })).status).toBe(400);
-    expect(api.gateway.transitions).toEqual([]);
+    expect(api.client.transitions).toEqual([]);
   });
 
-  it('is an admin matter', async () => {
+  it('needs an admin', async () => {
     expect((await api.call('/cluster/standbys', { method: 'POST', key: KEYS.write, body: {} })).status).toBe(403);
     expect((await api.call('/cluster/standbys', { method: 'DELETE', key: KEYS.write })).status).toBe(403);
   });

@@ -1,4 +1,6 @@
-import { ApiError, unavailable } from '../../../src/api/http/problem';
+import { OperationReader } from '../../../src/api/operation-reader';
+import { unknownOperation } from '../../../src/client/calls';
+import { ClientError, RefusedError } from '../../../src/client/errors';
 import type { OperationRecord } from '../../../src/domain/cluster-state';
 import type { OperationProgress } from '../../../src/domain/progress';
 import { operationListSchema, operationViewSchema } from '../../../src/wire/coordinator-api';
@@ -52,12 +54,20 @@ const ENDED: OperationRecord = {
   message: 'cancelled: on request',
 };
 
+const ENDED_PROGRESS: OperationProgress = {
+  ...PROGRESS,
+  operationId: 'grow-old',
+  status: 'cancelled',
+  waiting: null,
+  endedAtMs: START_MS + 4_000,
+};
+
 let api: ApiServer;
 beforeEach(async () => {
   api = await ApiServer.start();
-  api.gateway.state = { ...STATE, operations: [RECORD, ENDED] };
-  api.gateway.queryProgress = () => Promise.resolve(PROGRESS);
-  api.gateway.describeOperation = () => Promise.resolve({ isRunning: true, temporalStatus: 'RUNNING' });
+  api.client.state = { ...STATE, operations: [RECORD, ENDED] };
+  api.client.queryProgress = () => Promise.resolve(PROGRESS);
+  api.client.describeOperation = () => Promise.resolve({ isRunning: true, temporalStatus: 'RUNNING' });
 });
 afterEach(() => api.close());
 
@@ -110,7 +120,7 @@ describe('GET /cluster/operations/{id}', () => {
       durationMs: 4_500,
     };
     const endedAtMs = START_MS + 4_500;
-    api.gateway.queryProgress = () => Promise.resolve({ ...PROGRESS, status: 'succeeded', endedAtMs, outcome });
+    api.client.queryProgress = () => Promise.resolve({ ...PROGRESS, status: 'succeeded', endedAtMs, outcome });
     expect(await show()).toMatchObject({
       status: 'succeeded',
       ended_at: '2026-01-02T03:04:09.500Z',
@@ -125,22 +135,22 @@ describe('GET /cluster/operations/{id}', () => {
   });
 
   it('shows one that was refused as failed', async () => {
-    api.gateway.queryProgress = () => Promise.resolve({ ...PROGRESS, status: 'refused' });
+    api.client.queryProgress = () => Promise.resolve({ ...PROGRESS, status: 'refused' });
     expect((await show()).status).toBe('failed');
   });
 
   it('shows one that was ended from outside as failed, although its workflow still says that it runs', async () => {
-    api.gateway.describeOperation = () => Promise.resolve({ isRunning: false, temporalStatus: 'TERMINATED' });
+    api.client.describeOperation = () => Promise.resolve({ isRunning: false, temporalStatus: 'TERMINATED' });
     const view = await show();
     expect(view).toMatchObject({ status: 'failed', waiting: null, eta_s: null });
     expect(view.outcome?.message).toMatch(/TERMINATED.*copy/);
   });
 
   it.each([
-    ['when its workflow cannot be asked', unavailable('TemporalUnreachable', 'no answer')],
-    ['when its workflow is deleted', new ApiError('UnknownOperation', 'there is no operation grow-old')],
+    ['when its workflow cannot be asked', new ClientError('TemporalUnreachable', 'no answer')],
+    ['when its workflow is deleted', unknownOperation('grow-old')],
   ])("falls back to the cluster's record %s", async (_when, trouble) => {
-    api.gateway.queryProgress = () => Promise.reject(trouble);
+    api.client.queryProgress = () => Promise.reject(trouble);
     expect(await show('/cluster/operations/grow-old')).toMatchObject({
       id: 'grow-old',
       status: 'cancelled',
@@ -151,33 +161,110 @@ describe('GET /cluster/operations/{id}', () => {
   });
 
   it('is the trouble itself when neither the workflow nor the record can be read', async () => {
-    api.gateway.queryProgress = () => Promise.reject(unavailable('TemporalUnreachable', 'no answer'));
-    api.gateway.trouble = unavailable('TemporalUnreachable', 'no answer');
+    api.client.queryProgress = () => Promise.reject(new ClientError('TemporalUnreachable', 'no answer'));
+    api.client.trouble = new ClientError('TemporalUnreachable', 'no answer');
     expect((await api.call('/cluster/operations/grow-k')).status).toBe(503);
   });
 });
 
 describe('GET /cluster/operations', () => {
-  it('lists the newest first: the running one as it tells itself, the ended ones as they are remembered', async () => {
-    const asked: string[] = [];
-    api.gateway.queryProgress = (key) => {
-      asked.push(key);
-      return Promise.resolve(PROGRESS);
-    };
+  it('lists the newest first, each as its own workflow tells it, with phases and times', async () => {
+    api.client.queryProgress = (id) => Promise.resolve(id === 'grow-old' ? ENDED_PROGRESS : PROGRESS);
     const [running, ended] = await list();
     expect(running).toMatchObject({ id: 'grow-k', status: 'running', phase: 'copy', points_done: 10 });
-    expect(ended).toMatchObject({ id: 'grow-old', status: 'cancelled', phase: null });
-    expect(asked).toEqual(['grow-k']);
+    expect(ended).toMatchObject({
+      id: 'grow-old',
+      status: 'cancelled',
+      attempts: 3,
+      phases: [{ phase: 'prepare' }, { phase: 'copy' }],
+      updated_at: '2026-01-02T03:04:07.000Z',
+      ended_at: '2026-01-02T03:04:09.000Z',
+    });
+  });
+
+  it('shows an ended one that was terminated as failed, with the phases that it had', async () => {
+    api.client.describeOperation = (id) =>
+      Promise.resolve({ isRunning: id === 'grow-k', temporalStatus: id === 'grow-k' ? 'RUNNING' : 'TERMINATED' });
+    expect((await list())[1]).toMatchObject({
+      status: 'failed',
+      phase: 'copy',
+      outcome: { message: 'in phase copy: cancelled: on request' },
+    });
+  });
+
+  it('shows the record of one whose workflow does not know its end yet', async () => {
+    expect((await list())[1]).toMatchObject({ id: 'grow-old', status: 'cancelled', phase: null });
+  });
+
+  describe('with a hundred ended operations', () => {
+    const RECORDS = Array.from({ length: 100 }, (_, n) => ({ ...ENDED, operationId: `grow-${n}` }));
+    beforeEach(() => {
+      api.client.state = { ...STATE, operations: RECORDS };
+    });
+
+    it('asks few of them at once, and each one only once', async () => {
+      let [asking, most, asked] = [0, 0, 0];
+      api.client.queryProgress = async (id) => {
+        asked += 1;
+        most = Math.max(most, ++asking);
+        await new Promise((resolve) => setImmediate(resolve));
+        asking -= 1;
+        return { ...ENDED_PROGRESS, operationId: id };
+      };
+      const views = await list();
+      expect(views.map(({ id, phases }) => [id, phases.length])).toEqual(RECORDS.map((each) => [each.operationId, 2]));
+      expect(await list()).toEqual(views);
+      expect([asked, most <= 4]).toEqual([100, true]);
+    });
+
+    it('gives each a short deadline, and shows the records of those that do not answer', async () => {
+      const deadlines: (number | undefined)[] = [];
+      api.client.queryProgress = (_id, timeoutMs) => {
+        deadlines.push(timeoutMs);
+        return Promise.reject(new ClientError('TemporalUnreachable', 'no answer'));
+      };
+      expect((await list()).every(({ phase, status }) => phase === null && status === 'cancelled')).toBe(true);
+      expect(Math.max(...deadlines.map((each) => each ?? Infinity))).toBeLessThanOrEqual(500);
+    });
+
+    it('asks no more of them once its time is up', async () => {
+      let nowMs = 0;
+      let asked = 0;
+      const slow = async (): Promise<OperationProgress> => {
+        asked += 1;
+        nowMs += 500;
+        return ENDED_PROGRESS;
+      };
+      api.client.queryProgress = slow;
+      const reader = new OperationReader(
+        { client: api.client, cluster: 'c', namespace: 'n', webUiUrl: null },
+        () => nowMs,
+      );
+      const { operations } = await reader.listOperations();
+      expect(operations).toHaveLength(100);
+      expect(asked).toBeLessThanOrEqual(8);
+    });
+
+    it('does not ask again for a workflow that Temporal has deleted', async () => {
+      let asked = 0;
+      api.client.queryProgress = (id) => {
+        asked += 1;
+        return Promise.reject(unknownOperation(id));
+      };
+      await list();
+      await list();
+      expect(asked).toBe(100);
+    });
   });
 
   it('shows the record of the running one when it cannot be asked', async () => {
-    api.gateway.queryProgress = () => Promise.reject(unavailable('TemporalUnreachable', 'no answer'));
+    api.client.queryProgress = () => Promise.reject(new ClientError('TemporalUnreachable', 'no answer'));
     expect((await list())[0]).toMatchObject({ id: 'grow-k', status: 'running', phase: null });
   });
 
   it('has no links when the Web UI is not known', async () => {
     const bare = await ApiServer.start({ webUiUrl: null });
-    bare.gateway.state = { ...STATE, operations: [ENDED] };
+    bare.client.state = { ...STATE, operations: [ENDED] };
     const { json } = await bare.call('/cluster/operations');
     expect(operationListSchema.parse(json).operations[0]!.web_ui_url).toBeNull();
     await bare.close();
@@ -187,7 +274,7 @@ describe('GET /cluster/operations', () => {
 describe('POST /cluster/operations/{id}/cancel', () => {
   it('asks for the undo, names the key that asked, and answers with the operation', async () => {
     let asked: unknown;
-    api.gateway.cancelOperation = (operationId, reason) => {
+    api.client.cancelOperation = (operationId, reason) => {
       asked = { operationId, reason };
       return Promise.resolve({ ...PROGRESS, cancelRequested: true });
     };
@@ -198,7 +285,8 @@ describe('POST /cluster/operations/{id}/cancel', () => {
   });
 
   it('is 409 with the reason after the flip', async () => {
-    api.gateway.cancelOperation = () => Promise.reject(new ApiError('PointOfNoReturnPassed', 'it has flipped'));
+    api.client.cancelOperation = () =>
+      Promise.reject(new RefusedError({ type: 'PointOfNoReturnPassed', message: 'it has flipped' }));
     const { status, json } = await api.call('/cluster/operations/grow-k/cancel', { method: 'POST' });
     expect([status, json['code'], json['detail']]).toEqual([409, 'PointOfNoReturnPassed', 'it has flipped']);
   });

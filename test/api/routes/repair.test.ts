@@ -24,14 +24,14 @@ describe.each(['check', 'repair'] as const)('POST /cluster/%s', (kind) => {
       { operation: `${kind}-k` },
       `/cluster/operations/${kind}-k`,
     ]);
-    expect(api.gateway.started).toMatchObject([
+    expect(api.client.started).toMatchObject([
       { kind, input: { key: 'k', request: { collections: null, leftovers: [], prefer: [] } } },
     ]);
   });
 
   it('takes collections, and leftovers in the normal form of their URLs', async () => {
     await api.call(path, post({ collections: ['docs'], leftovers: [LEFTOVER] }));
-    expect(api.gateway.started[0]?.input.request).toEqual({ collections: ['docs'], leftovers: [NAMED], prefer: [] });
+    expect(api.client.started[0]?.input.request).toEqual({ collections: ['docs'], leftovers: [NAMED], prefer: [] });
   });
 
   it.each([
@@ -45,18 +45,18 @@ describe.each(['check', 'repair'] as const)('POST /cluster/%s', (kind) => {
     expect(status).toBeGreaterThanOrEqual(400);
     expect(status).toBeLessThan(500);
     expect(problemSchema.parse(json)).toMatchObject({ code });
-    expect(api.gateway.started).toEqual([]);
+    expect(api.client.started).toEqual([]);
   });
 
   it('needs an admin, and only takes POST', async () => {
     expect((await api.call(path, { ...post(), key: KEYS.write })).status).toBe(403);
     expect((await api.call(path)).status).toBe(405);
-    expect(api.gateway.started).toEqual([]);
+    expect(api.client.started).toEqual([]);
   });
 
   it('refuses an Idempotency-Key that was used for something else', async () => {
     const request = { collections: ['other'], leftovers: [], prefer: [] };
-    api.gateway.startOperation = () => Promise.resolve({ map: STATE.map, shardIds: [], request });
+    api.client.startOperation = () => Promise.resolve({ map: STATE.map, shardIds: [], request });
     const { json } = await api.call(path, post({ collections: ['docs'] }));
     expect(json).toMatchObject({ code: 'IdempotencyKeyReused' });
   });
@@ -65,7 +65,7 @@ describe.each(['check', 'repair'] as const)('POST /cluster/%s', (kind) => {
 describe('prefer', () => {
   it('names shards by id, as a number or as a text, and leftovers by URL', async () => {
     await api.call('/cluster/repair', post({ leftovers: [LEFTOVER], prefer: [1, '0', LEFTOVER.primary_url] }));
-    expect(api.gateway.started[0]?.input.request).toMatchObject({ prefer: ['1', '0', 'http://old:6333'] });
+    expect(api.client.started[0]?.input.request).toMatchObject({ prefer: ['1', '0', 'http://old:6333'] });
   });
 
   it('is nothing that a check takes', async () => {
@@ -93,8 +93,8 @@ describe('GET /cluster/operations/{id} of a repair', () => {
     };
     const findings: Findings = { found, mended: { collectionsCreated: 1, moved: 1, removed: 2 }, left: NOTHING_FOUND };
     const { progress } = newOperationState('repair', 'repair-k', Date.UTC(2026, 0, 2));
-    api.gateway.queryProgress = () => Promise.resolve({ ...progress, findings });
-    api.gateway.describeOperation = () => Promise.resolve({ isRunning: true, temporalStatus: 'RUNNING' });
+    api.client.queryProgress = () => Promise.resolve({ ...progress, findings });
+    api.client.describeOperation = () => Promise.resolve({ isRunning: true, temporalStatus: 'RUNNING' });
     const view = operationViewSchema.parse((await api.call('/cluster/operations/repair-k')).json);
     const shown = { points: 3, agreeing: 0, differing: 1, only_here: 1, conflicting: 1 };
     expect(view.findings).toMatchObject({

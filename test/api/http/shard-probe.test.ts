@@ -1,6 +1,6 @@
 import { createServer, type RequestListener, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { clusterHealth, createProbe } from '../../../src/api/routes/health';
+import { clusterHealth, createProbe } from '../../../src/api/http/shard-probe';
 
 const servers: Server[] = [];
 afterEach(async () => {

@@ -19,11 +19,10 @@ const lockSchema = z.object({
 });
 
 /**
- * The file that keeps what was last published: a state file as `QUIVER_COORDINATOR_STATE` reads it, with the lock, and with the name of the record
- * that it is a copy of. A lock of a shape that this version does not know counts as none.
+ * The witness's copy in a file: a state file as `QUIVER_COORDINATOR_STATE` reads it, with the lock, and with the name of the record that it
+ * is a copy of. A lock of a shape that this version does not know counts as none.
  */
-export const publishedFileSchema = stateFileSchema.extend({
+export const witnessFileSchema = stateFileSchema.extend({
   lock: lockSchema.nullable().catch(null).default(null),
   lineage: z.string().nullable().default(null),
 });
-export type PublishedFile = z.infer<typeof publishedFileSchema>;

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ConfigError } from '../../src/config';
 import { NO_AUTOSCALE } from '../../src/domain/autoscale-state';
-import { readStateFile } from '../../src/client/create-cluster';
+import { readStateFile } from '../../src/config/first-state';
 
 let dir: string;
 beforeEach(() => {
