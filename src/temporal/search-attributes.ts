@@ -1,7 +1,7 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import type { Connection } from '@temporalio/client';
 import type { Logger } from 'pino';
 import { CLUSTER_ATTRIBUTE, PHASE_ATTRIBUTE } from '../contract/search-attributes';
-import { bounded } from '../client/bounded';
 
 const NAMES = [CLUSTER_ATTRIBUTE.name, PHASE_ATTRIBUTE.name];
 /** `INDEXED_VALUE_TYPE_KEYWORD` of Temporal's API. */
@@ -19,7 +19,7 @@ export async function ensureSearchAttributes(options: {
 }): Promise<boolean> {
   const { connection, namespace, logger } = options;
   const call = <T>(request: () => Promise<T>): Promise<T> =>
-    bounded(TIMEOUT_MS, new AbortController().signal, () => connection.withDeadline(Date.now() + TIMEOUT_MS, request));
+    inTime(() => connection.withDeadline(Date.now() + TIMEOUT_MS, request));
   try {
     const { customAttributes } = await call(() => connection.operatorService.listSearchAttributes({ namespace }));
     const missing = NAMES.filter((name) => customAttributes[name] === undefined);
@@ -36,6 +36,19 @@ export async function ensureSearchAttributes(options: {
   }
 }
 
+/** A gRPC deadline does not bound the SDK's retries, so a clock of our own ends the call. */
+async function inTime<T>(call: () => Promise<T>): Promise<T> {
+  const clock = new AbortController();
+  const end = delay(TIMEOUT_MS, undefined, { signal: clock.signal }).then((): never => {
+    throw new Error(`Temporal did not answer within ${TIMEOUT_MS} ms`);
+  });
+  try {
+    return await Promise.race([call(), end]);
+  } finally {
+    clock.abort();
+  }
+}
+
 const countQuery = (): string => NAMES.map((name) => `${name} = "none"`).join(' AND ');
 
 const KNOWN_ATTEMPTS_MAX = 20;
@@ -48,7 +61,7 @@ async function areKnown(count: () => Promise<unknown>): Promise<boolean> {
       await count();
       return true;
     } catch {
-      await new Promise((resolve) => setTimeout(resolve, KNOWN_PAUSE_MS));
+      await delay(KNOWN_PAUSE_MS);
     }
   }
   return false;

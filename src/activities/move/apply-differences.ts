@@ -9,7 +9,7 @@
 import { DELETE_IDS_MAX } from '../../domain/limits';
 import type { ShardClient } from '../../shards/http/shard-client';
 import type { Attempt } from '../frame/attempt';
-import { inParallel } from '../frame/in-parallel';
+import { inParallel, LOOKS_IN_FLIGHT } from '../frame/in-parallel';
 import { isSamePoint } from '../rows/same-point';
 import { cutToBodies } from '../rows/slice-writer';
 
@@ -32,8 +32,6 @@ export interface MendScope {
   readonly shard: (shardId: number) => ShardClient;
 }
 
-/** Requests for single points under way at once. */
-export const LOOKS_IN_FLIGHT = 8;
 /** How often a difference is looked at before it is mended. */
 const LOOKS_MAX = 3;
 /** More differences than this at once are a hole in the copy, not dual writes half-way: one look is enough. */

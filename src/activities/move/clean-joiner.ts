@@ -7,7 +7,7 @@ import type { CoordinatorActivities } from '../../contract/activities';
 import type { Move } from '../../contract/move';
 import { findLeaders } from '../frame/leaders';
 import { PacedDelete } from '../rows/paced-delete';
-import { dropProbes } from '../preflight/refuse-aliases';
+import { dropProbes } from '../collections/drop-probes';
 import type { ActivityScope } from '../frame/run-activity';
 import { SliceStream } from '../rows/slice-stream';
 

@@ -5,10 +5,9 @@ import type { ShardClient } from '../../shards/http/shard-client';
 import { isNotFound, pointIfAny } from '../collections/presence';
 import type { CoordinatorActivities } from '../../contract/activities';
 import { findLeaders } from '../frame/leaders';
-import { inParallel } from '../frame/in-parallel';
-import { LOOKS_IN_FLIGHT } from './apply-differences';
+import { inParallel, LOOKS_IN_FLIGHT } from '../frame/in-parallel';
 import { PacedDelete } from '../rows/paced-delete';
-import { dropProbes } from '../preflight/refuse-aliases';
+import { dropProbes } from '../collections/drop-probes';
 import type { ActivityScope } from '../frame/run-activity';
 
 /** After so many points that their owners lack, the leaver will not be empty: what is left of it is kept without being asked for. */

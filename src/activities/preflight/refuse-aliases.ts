@@ -3,11 +3,11 @@ import { Context } from '@temporalio/activity';
 import { DomainError, type DomainErrorCode } from '../../domain/errors';
 import type { ShardAddress } from '../../domain/shard-map';
 import { probeName } from '../../shards/http/probe-name';
-import type { ShardClient } from '../../shards/http/shard-client';
 import type { CoordinatorActivities } from '../../contract/activities';
 import type { MayWriteLate } from '../../contract/move';
 import { findLeaders } from '../frame/leaders';
 import { inParallel } from '../frame/in-parallel';
+import { dropProbes } from '../collections/drop-probes';
 import type { ActivityScope } from '../frame/run-activity';
 
 /** A shard as a refusal names it. */
@@ -48,16 +48,6 @@ export async function refuseAliases(
     await inParallel(probes, SHARDS_AT_ONCE, async ({ client, name }) => {
       await attempt.write((ctx) => client.dropCollection(name, ctx));
     });
-  }
-}
-
-/**
- * Removes what a probe has left behind that was killed or cancelled. Only under the lock: another one's probe of this shard, which is then
- * none of an operation's, may come to nothing by it.
- */
-export async function dropProbes({ attempt }: ActivityScope, client: ShardClient): Promise<void> {
-  for (const name of await client.listProbes(attempt.reading)) {
-    await attempt.write((ctx) => client.dropCollection(name, ctx));
   }
 }
 

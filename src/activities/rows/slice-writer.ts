@@ -1,6 +1,6 @@
 import { UPSERT_BODY_BYTES_MAX, UPSERT_POINTS_MAX } from '../../domain/limits';
 import type { CopyPageInput } from '../../contract/move';
-import { isPrimingUseful, PRIME_POINTS, primeIndex } from '../move/prime-index';
+import { isPrimingUseful, PRIME_POINTS, primeIndex } from './prime-index';
 import type { ActivityScope } from '../frame/run-activity';
 
 /** What is collected for one owner. `primes` is null until it is known whether its index is to be primed, then false. */
