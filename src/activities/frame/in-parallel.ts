@@ -2,8 +2,8 @@
 export const LOOKS_IN_FLIGHT = 8;
 
 /**
- * Runs `work` on every item, at most `limit` at a time. When one fails, no further one is begun, and the failure is thrown only
- * after all that were begun have ended: when the caller sees it, nothing is under way.
+ * Runs `work` on every item, at most `limit` at a time. After a failure no further item begins. The failure is thrown
+ * when all that had begun have ended, so the caller knows that nothing is under way.
  */
 export async function inParallel<T>(
   items: readonly T[],

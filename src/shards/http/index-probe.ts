@@ -74,7 +74,7 @@ async function isFound(
 ): Promise<boolean> {
   const body = JSON.stringify({ vector: sample.vector, k: NEIGHBOURS });
   const request = { method: 'POST', path: paths.query(collection.name), body, carriesPoints: true } as const;
-  const matches = matchesIn(await http.read(request, ctx));
+  const matches = matchesIn(await http.readAnswer(request, ctx));
   return matches.some(
     ({ id, score }) =>
       id === sample.id || (collection.metric === 'l2' ? score <= SAME_DISTANCE_MAX : score >= SAME_LIKENESS_MIN),

@@ -24,7 +24,7 @@ export async function routerMap(
 ): Promise<HeldMap> {
   const http = new ShardHttp({ address: { primary_url: url, replica_urls: [] }, key, dispatcher });
   const request: ShardRequest = { method: 'GET', path: paths.clusterMap };
-  const held = heldIn((await http.read(request, ctx)).toString('utf8'));
+  const held = heldIn((await http.readAnswer(request, ctx)).toString('utf8'));
   if (held !== null) return held;
   throw http.failure(request, {
     code: 'MalformedReply',

@@ -68,7 +68,7 @@ export class ShardClient {
 
   async #list(ctx: CallContext): Promise<ShardCollection[]> {
     const request: ShardRequest = { method: 'GET', path: paths.collections };
-    const listed = this.#parse(request, await this.#http.read(request, ctx));
+    const listed = this.#parse(request, await this.#http.readAnswer(request, ctx));
     if (!Array.isArray(listed)) throw this.#malformed(request, 'a list of collections was expected');
     return listed.map((each) => this.#collection(request, each));
   }
@@ -77,7 +77,7 @@ export class ShardClient {
   async getCollection(name: string, ctx: CallContext): Promise<ShardCollection | null> {
     const request: ShardRequest = { method: 'GET', path: paths.collection(name) };
     try {
-      return this.#collection(request, this.#parse(request, await this.#http.read(request, ctx)));
+      return this.#collection(request, this.#parse(request, await this.#http.readAnswer(request, ctx)));
     } catch (error) {
       if (error instanceof ShardError && error.code === 'NotFound') return null;
       throw error;
@@ -87,7 +87,7 @@ export class ShardClient {
   async createCollection(schema: string, ctx: CallContext): Promise<'created' | 'exists'> {
     const request: ShardRequest = { method: 'POST', path: paths.collections, body: schema, isWrite: true };
     try {
-      this.#record(request, await this.#http.read(request, ctx));
+      this.#record(request, await this.#http.readAnswer(request, ctx));
       return 'created';
     } catch (error) {
       if (error instanceof ShardError && error.code === 'Conflict') return 'exists';
@@ -98,7 +98,7 @@ export class ShardClient {
   /** Whether it existed. */
   async dropCollection(name: string, ctx: CallContext): Promise<boolean> {
     const request: ShardRequest = { method: 'DELETE', path: paths.collection(name), isWrite: true };
-    const { existed } = this.#record(request, await this.#http.read(request, ctx));
+    const { existed } = this.#record(request, await this.#http.readAnswer(request, ctx));
     if (typeof existed !== 'boolean') throw this.#malformed(request, 'whether it existed was expected');
     return existed;
   }
@@ -128,7 +128,7 @@ export class ShardClient {
     const request: ShardRequest = { method: 'GET', path: paths.point(collection, id), carriesPoints: true };
     let element: Buffer;
     try {
-      element = await this.#http.read(request, ctx);
+      element = await this.#http.readAnswer(request, ctx);
     } catch (error) {
       if (!(error instanceof ShardError) || error.status !== 404) throw error;
       // A 404 does not say which of the two is missing, and an unknown route answers the same (INV-8).
@@ -162,7 +162,7 @@ export class ShardClient {
       carriesPoints: true,
     };
     try {
-      const { upserted } = this.#record(request, await this.#http.read(request, ctx));
+      const { upserted } = this.#record(request, await this.#http.readAnswer(request, ctx));
       if (typeof upserted !== 'number') throw this.#malformed(request, 'a count of upserted points was expected');
       return { requests: 1 };
     } catch (error) {
@@ -184,7 +184,7 @@ export class ShardClient {
     const path = paths.points(collection);
     const request: ShardRequest = { method: 'DELETE', path, body, isWrite: true, carriesPoints: true };
     try {
-      const { deleted } = this.#record(request, await this.#http.read(request, ctx));
+      const { deleted } = this.#record(request, await this.#http.readAnswer(request, ctx));
       if (typeof deleted !== 'number') throw this.#malformed(request, 'a count of deleted points was expected');
       return deleted;
     } catch (error) {
@@ -199,13 +199,13 @@ export class ShardClient {
   async search(collection: string, dim: number, ctx: CallContext): Promise<void> {
     const vector = Array.from({ length: dim }, (_, index) => (index === 0 ? 1 : 0));
     const body = JSON.stringify({ vector, k: 1 });
-    await this.#http.read({ method: 'POST', path: paths.query(collection), body, carriesPoints: true }, ctx);
+    await this.#http.readAnswer({ method: 'POST', path: paths.query(collection), body, carriesPoints: true }, ctx);
   }
 
   /** False for every answer but a 2xx, and for none. */
   async isHealthy(ctx: CallContext): Promise<boolean> {
     try {
-      await this.#http.read({ method: 'GET', path: paths.health }, ctx);
+      await this.#http.readAnswer({ method: 'GET', path: paths.health }, ctx);
       return true;
     } catch (error) {
       if (error instanceof ShardError) return false;

@@ -69,7 +69,7 @@ export class ShardHttp {
   }
 
   /** The whole body of a 2xx answer. @throws ShardError */
-  async read(request: ShardRequest, ctx: CallContext): Promise<Buffer> {
+  async readAnswer(request: ShardRequest, ctx: CallContext): Promise<Buffer> {
     return this.#askLeader(request, (shardUrl) => this.#readFrom(shardUrl, request, ctx));
   }
 

@@ -169,7 +169,7 @@ export class PointWalk {
 
   /** Null: the page had no more new rows, or was refused. */
   async #nextOfPage(page: OpenPage): Promise<WalkBatch | null> {
-    const result = await this.#read(page);
+    const result = await this.#readBatch(page);
     if (result === null) return null;
     if (result.done === true) {
       await this.#endPage(page);
@@ -192,7 +192,7 @@ export class PointWalk {
     return start < elements.length ? { elements, start, offset } : null;
   }
 
-  async #read(page: OpenPage): Promise<IteratorResult<PointElement[]> | null> {
+  async #readBatch(page: OpenPage): Promise<IteratorResult<PointElement[]> | null> {
     try {
       if (!page.isAhead) page.pending = page.batches.next();
       page.isAhead = false;
