@@ -1,13 +1,13 @@
-/** What a cluster that was lost begins again with: everything that is left of it, and which part of that counts. */
+/** What a lost cluster begins again with: everything that is left of it, and which part of that counts. */
 import { adoptState, type ClusterState } from './cluster-state';
 import { isBehind, type PublishedState, replacePublishedPart } from './witnessed';
 import type { ShardMap } from './shard-map';
 
-/** Where a last known state comes from; when two are equally new, the one that stands first here knows more. */
+/** Where a last known state comes from. When two are equally new, the one that stands first here knows more. */
 export const RESTORE_SOURCES = ['cluster workflow', 'published workflow', 'published file', 'router'] as const;
 export type RestoreSource = (typeof RESTORE_SOURCES)[number];
 
-/** A state that somebody still knows. A router knows neither the next id nor the lock. */
+/** A state that is still known. A router knows neither the next id nor the lock. */
 export interface KnownState {
   readonly source: RestoreSource;
   /** The workflow id, the path or the URL. */
@@ -17,10 +17,16 @@ export interface KnownState {
   readonly lock: PublishedState['lock'];
 }
 
-/** INV-1: ids that were given out and removed again are seen nowhere in a map, so this many are left out after one without a next id. */
+/**
+ * INV-1: a map does not show ids that were given out and removed again. So this many are left out after a map without a
+ * next id.
+ */
 export const IDS_LEFT_OUT = 1_000;
 
-/** The latest of what is known, or null when nothing is. A state that was rewound, and has gone its own way since, does not count. */
+/**
+ * The latest known state, or null when none is. A state that was rewound, and has gone its own way since, does not
+ * count.
+ */
 export function newestKnown(known: readonly KnownState[]): KnownState | null {
   const rank = ({ source }: KnownState): number => RESTORE_SOURCES.indexOf(source);
   const records = known.filter(({ source }) => source === 'published workflow');
@@ -33,13 +39,16 @@ export function newestKnown(known: readonly KnownState[]): KnownState | null {
 }
 
 export interface RestoreRequest {
-  /** What the cluster is to be: the newest known state, or what a person gave. */
+  /** The new state of the cluster: the newest known one, or one that a person gave. */
   readonly wanted: Omit<PublishedState, 'nextId'> & { readonly nextId: number | null };
-  /** All that is known, wanted or not: version and ids begin above it. */
+  /** All that is known. Version and ids begin above it. */
   readonly known: readonly KnownState[];
-  /** The highest version that anybody holds, also one who does not tell the map to it. */
+  /** The highest version that anybody holds, also when the map to it is not known. */
   readonly versionSeen: number;
-  /** The state of the ended cluster workflow, when it still tells it: records, answered keys and the autoscale policy are only there. */
+  /**
+   * The state of the ended cluster workflow, while it can be read. Records, answered keys and the autoscale policy are
+   * only there.
+   */
   readonly ended: ClusterState | null;
 }
 

@@ -9,8 +9,9 @@ const KEYWORD = 2;
 const TIMEOUT_MS = 3_000;
 
 /**
- * Makes the namespace know the coordinator's search attributes. Best effort: a Temporal that does not allow it to this caller (as
- * Temporal Cloud does not) works without them. True only when a start may carry them: an unknown one would refuse the start.
+ * Makes the namespace know the coordinator's search attributes. Best effort: the coordinator works without them where
+ * Temporal does not allow this (as Temporal Cloud does not). True only when a start may carry them: an unknown one
+ * would refuse the start.
  */
 export async function ensureSearchAttributes(options: {
   connection: Connection;
@@ -54,7 +55,7 @@ const countQuery = (): string => NAMES.map((name) => `${name} = "none"`).join(' 
 const KNOWN_ATTEMPTS_MAX = 20;
 const KNOWN_PAUSE_MS = 250;
 
-/** A server reads its namespaces anew only every now and then; until it has, a query by the new attributes fails. */
+/** A server reads its namespaces again only from time to time. Until then a query by the new attributes fails. */
 async function areKnown(count: () => Promise<unknown>): Promise<boolean> {
   for (let attempt = 1; attempt <= KNOWN_ATTEMPTS_MAX; attempt += 1) {
     try {

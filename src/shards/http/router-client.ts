@@ -6,14 +6,17 @@ import type { CallContext } from './call-timer';
 import { paths } from './paths';
 import { ShardHttp, type ShardRequest } from './shard-http';
 
-/** What a router holds. `map` is null when it is one that this coordinator could not take over (an id beyond 2^53 - 1, say). */
+/**
+ * What a router holds. `map` is null when this coordinator could not take it over (for example for an id beyond 2^53 -
+ * 1).
+ */
 export interface HeldMap {
   readonly version: number;
   readonly map: ShardMap | null;
 }
 
 /**
- * The map that the router at `url` holds now. `key` is the shard key, which routers take as admin key.
+ * The map that the router at `url` holds now. `key` is the shard key, which routers accept as admin key.
  * @throws ShardError
  */
 export async function routerMap(
