@@ -1,67 +1,9 @@
 /**
- * Beside the strict type-checked rules this holds up the house's walls: which folder may import which, and that what has to be pure or
- * deterministic has neither clock nor randomness nor I/O.
+ * Beside the strict type-checked rules: which room may import which (house.config.cjs), and neither clock nor randomness nor I/O in
+ * what has to be pure or deterministic.
  */
 const tseslint = require('typescript-eslint');
-
-const TEMPORAL_IN_WORKFLOWS = ['@temporalio/workflow', '@temporalio/common'];
-
-/** What those may see who start, ask and watch workflows: never a workflow function or an activity. */
-const OUTSIDE_OF_WORKFLOWS = [
-  'domain',
-  'wire',
-  'config',
-  'workflows/messages',
-  'workflows/search-attributes',
-  'activities/contract',
-  'activities/autoscale-contract',
-];
-
-/** What a folder of src may import: other folders of src, and packages. Everything else is an error. */
-const MAY_IMPORT = {
-  domain: { folders: [], packages: [] },
-  wire: { folders: ['domain'], packages: ['zod'] },
-  shards: { folders: ['domain', 'wire'], packages: ['undici', 'zod', 'node:*'] },
-  activities: {
-    folders: ['domain', 'wire', 'shards', 'workflows/messages', 'workflows/operation-state', 'temporal'],
-    packages: ['@temporalio/activity', '@temporalio/client', '@temporalio/common', 'undici', 'zod', 'pino', 'node:*'],
-  },
-  workflows: {
-    folders: ['domain', 'wire', 'activities/contract', 'activities/autoscale-contract'],
-    packages: TEMPORAL_IN_WORKFLOWS,
-  },
-  api: {
-    folders: [...OUTSIDE_OF_WORKFLOWS, 'shards', 'temporal'],
-    packages: ['@temporalio/client', '@temporalio/common', 'express', 'undici', 'zod', 'pino', 'node:*'],
-  },
-  temporal: {
-    folders: OUTSIDE_OF_WORKFLOWS,
-    packages: ['@temporalio/*', 'pino', 'node:*'],
-  },
-};
-
-/** Imports reach other folders as `../folder/file`, from deeper ones as `../../folder/file`; inside the own folder anything goes. */
-function importWalls(folder, { folders, packages }) {
-  const others = [...Object.keys(MAY_IMPORT), 'config', 'cli', 'log', 'main'].filter((name) => name !== folder);
-  const allowedFiles = folders.filter((name) => name.includes('/'));
-  const closed = others.filter((name) => !folders.includes(name));
-  const isOpen = allowedFiles.map((name) => `(?!${name}$)`).join('');
-  const walls = [
-    {
-      regex: `^(?:\\.\\./)+${isOpen}(?:${closed.join('|')})(?:/|$)`,
-      message: `src/${folder} may import ${[...folders, 'itself'].join(', ')} only (see the house in the style guide).`,
-    },
-  ];
-  const allowed = packages.map((name) => `${name.replace('*', '')}${name.endsWith('*') ? '' : '(?:/|$)'}`).join('|');
-  walls.push({
-    regex: `^(?![./]${allowed === '' ? '' : `|${allowed}`})`,
-    message: `src/${folder} may not use this package: ${packages.join(', ') || 'none at all'} only.`,
-  });
-  return {
-    files: [`src/${folder}/**/*.ts`],
-    rules: { 'no-restricted-imports': ['error', { patterns: walls }] },
-  };
-}
+const house = require('./house.config.cjs');
 
 const CLOCK_AND_CHANCE = [
   { object: 'Date', property: 'now', message: 'Time is an argument here: nowMs.' },
@@ -72,7 +14,7 @@ const CLOCK_AND_CHANCE = [
 const ENVIRONMENT = {
   object: 'process',
   property: 'env',
-  message: 'Only src/config.ts reads the environment; main.ts hands it over.',
+  message: 'Only src/config reads the environment; main.ts hands it over.',
 };
 const NO_NEW_DATE = {
   selector: 'NewExpression[callee.name="Date"][arguments.length=0]',
@@ -104,7 +46,7 @@ module.exports = tseslint.config(
   },
   {
     files: ['src/**/*.ts'],
-    ignores: ['src/config.ts', 'src/config/**', 'src/main.ts', 'src/temporal/temporal-cli.ts'],
+    ignores: ['src/config/**', 'src/main.ts', 'src/temporal/dev-server/**'],
     rules: { 'no-restricted-properties': ['error', ENVIRONMENT] },
   },
   {
@@ -112,7 +54,11 @@ module.exports = tseslint.config(
     files: ['src/domain/hrw.ts', 'src/domain/placement-plan.ts', 'src/shards/**/*.ts'],
     rules: { '@typescript-eslint/no-non-null-assertion': 'off' },
   },
-  ...Object.entries(MAY_IMPORT).map(([folder, allowed]) => importWalls(folder, allowed)),
+  {
+    files: ['src/**/*.ts'],
+    plugins: { house: house.plugin },
+    rules: { 'house/imports': 'error' },
+  },
   {
     files: ['src/domain/**/*.ts', 'src/workflows/**/*.ts'],
     rules: {

@@ -1,7 +1,7 @@
 import { pino, type DestinationStream, type Logger } from 'pino';
 import type { LogLevel } from './config';
 
-/** Wherever a key could slip into what is logged. No code logs one on purpose. */
+/** Every place where a key could get into a log line. No code logs one on purpose. */
 const SECRET_PATHS = ['authorization', 'shardKey', 'apiKey', 'apiKeys', 'secret', 'key'].flatMap((name) => [
   name,
   `*.${name}`,

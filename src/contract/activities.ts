@@ -1,6 +1,6 @@
 /**
- * Everything that workflows may see of activities: types only. Inputs and results are plain JSON and small; no vector, payload,
- * point id or key is ever part of one, because all of it stays in a Temporal history.
+ * Everything that workflows may see of activities: types only. Inputs and results are plain JSON and small. No vector,
+ * payload, point id or key is ever part of one, because all of it stays in a Temporal history.
  */
 import type { OperationState } from './operation-state';
 import type { Shard } from '../domain/shard-map';
@@ -24,30 +24,40 @@ import type {
 import type { CompareInput, CompareResult, InspectedCollection, RepairParties } from './repair';
 
 export interface CoordinatorActivities {
-  /** Applies one transition to the cluster workflow. Repeating it is harmless. Fails with a DomainErrorCode as type. */
+  /** Applies one transition to the cluster workflow. A repeat is harmless. Fails with a DomainErrorCode as type. */
   changeCluster(input: { cluster: string; transition: ClusterTransition }): Promise<ClusterAnswer>;
 
-  /** Design step 1. Changes nothing. Fails with a DomainErrorCode as type, never retryable. */
+  /**
+   * Checks that a grow can end well: all shards and routers answer, the donors agree on their collections, the joiners
+   * are empty, and no shard has two addresses. For the last check it creates a collection on each joiner for a moment,
+   * and drops it again. It changes nothing else. Fails with a DomainErrorCode as type, never retryable.
+   */
   preflightGrow(input: PreflightInput): Promise<PreflightReport>;
 
   /**
-   * The same for a drain: all shards answer and agree on their collections, and no other shard holds points of the leaver's slice: they would
-   * be taken for deleted ones. Rows are looked at for a few seconds; where there are more, those that were are a sample.
-   * Fails with a DomainErrorCode as type, never retryable.
+   * The same for a drain: all shards and routers answer, the shards agree on their collections, and the leaver is no
+   * other shard under a second address. For that check it creates a collection on the leaver for a moment, and drops it
+   * again. It changes nothing else. No other shard may hold points of the leaver's slice: they would count as deleted
+   * there. Rows are read for a few seconds; where there are more, the rows that were read are a sample. Fails with a
+   * DomainErrorCode as type, never retryable.
    */
   preflightDrain(input: DrainPreflightInput): Promise<{ collections: number; rowsRead: number }>;
 
-  /** What an operation that was ended from outside knew; null when it cannot be told any more. */
+  /** What an operation that was ended from outside knew; null when it can no longer be read. */
   recallOperation(input: { cluster: string; operationId: string }): Promise<OperationState | null>;
 
   /**
-   * Creates on every receiver what the donors have and it has not; says what there is. Repeating it is harmless. With `settleMs`,
-   * as is right once the receivers are in the map, what is missing is looked at twice, so long apart: a client may be creating it.
+   * Creates on every receiver the collections that the donors have and it lacks. Returns the collections of the donors.
+   * A repeat is harmless. With `settleMs`, what is missing is looked at twice, that long apart, because a client may be
+   * creating it: right once the receivers are in the map.
    */
   prepareCollections(input: {
     donors: readonly Shard[];
     receivers: readonly Shard[];
-    /** False: what a receiver lacks is not created but waited for (CollectionInFlux), because its clients decide on it. Default true. */
+    /**
+     * False: what a receiver lacks is not created but waited for (CollectionInFlux), because clients decide on it
+     * there. Default true.
+     */
     mayCreate?: boolean;
     settleMs?: number;
   }): Promise<{ collections: readonly CollectionInfo[]; created: number } & MayWriteLate>;
@@ -56,8 +66,9 @@ export interface CoordinatorActivities {
   listCollections(input: { shards: readonly Shard[] }): Promise<{ collections: readonly CollectionInfo[] }>;
 
   /**
-   * Asks routers until all hold exactly `version`, or `patienceMs` is over (0: asks once). Never fails because a router lags.
-   * The map does not change while an operation holds the lock, so a later version is a foreign one and no better than an old one.
+   * Asks routers until all hold exactly `version`, or `patienceMs` is over (0: asks once). Never fails because a router
+   * lags. The map does not change while an operation holds the lock. So a later version comes from elsewhere, and is no
+   * better than an old one.
    */
   awaitRouters(input: {
     routerUrls: readonly string[];
@@ -65,15 +76,15 @@ export interface CoordinatorActivities {
     patienceMs: number;
   }): Promise<{ lagging: readonly LaggingRouter[] }>;
 
-  /** Design step 5: one page of one collection of one donor, straight to the points' owners, bytes as they came. */
+  /** Copies one page of one collection of one donor straight to the points' owners, as the bytes that came. */
   copyPage(input: CopyPageInput): Promise<CopyPageResult>;
 
-  /** Design step 6: one segment of one pass over one collection on all shards of the move. */
+  /** Compares one segment of one pass over one collection on all shards of the move, and applies the differences. */
   reconcileSegment(input: ReconcileInput): Promise<ReconcileResult>;
 
   /**
-   * Removes from the receivers collections that no donor has any more (dropped by a client meanwhile), except those in
-   * `keep`. Looked at twice, `settleMs` apart. Returns how many it removed.
+   * Removes from the receivers the collections that no donor has (a client dropped them meanwhile), except those in
+   * `keep`. Looks twice, `settleMs` apart. Returns how many it removed.
    */
   removeOrphanCollections(input: {
     donors: readonly Shard[];
@@ -83,24 +94,27 @@ export interface CoordinatorActivities {
   }): Promise<{ removed: number } & MayWriteLate>;
 
   /**
-   * Design step 7: has the receivers build their indexes; returns the names that were not ready after `patienceMs`. Ready: a
-   * search is answered at once. With `mustFind` also: it finds what the receiver holds, which takes longer, because an index
-   * that was built early is brought up to date in the background. The latter is what to wait for before the donors drop the slice,
-   * since until then their own answers make searches complete.
+   * Makes the receivers build their indexes. Returns the names that were not ready after `patienceMs`. Ready means that
+   * a search is answered at once. With `mustFind` it also finds what the receiver holds. That takes longer, because an
+   * index that was built early is brought up to date in the background. Wait for the latter before the donors drop the
+   * slice: until then the donors' own answers make searches complete.
    */
   warmUp(input: {
     receivers: readonly Shard[];
     collections: readonly string[];
     patienceMs: number;
     mustFind?: boolean;
-    /** With `mustFind`: only points of this slice are searched for, since those that a receiver had before are found anyway. */
+    /**
+     * With `mustFind`: searches only for points of this slice, because points that a receiver had before are found
+     * anyway.
+     */
     slice?: Move;
   }): Promise<{ notReady: readonly string[] }>;
 
-  /** Design step 9: one segment of dropping one collection's slice from the donors. */
+  /** Drops one segment of one collection's slice from the donors. */
   dropSegment(input: DropInput): Promise<DropResult>;
 
-  /** Design step 10: one segment of counting, per donor, points of the slice that are still there, and points of nobody's business. */
+  /** Counts one segment: points of the slice that are still on donors, and points that their owners hold. */
   confirmSegment(input: Move & { collection: string; cursor: WalkCursor | null }): Promise<{
     cursor: WalkCursor | null;
     restarted: boolean;
@@ -110,38 +124,43 @@ export interface CoordinatorActivities {
   }>;
 
   /**
-   * Undo of prepare and copy, one part: collections that the joiner did not have before are removed; in those that it had, empty,
-   * every point of the slice is deleted; those that held points of their own (`nonemptyBefore`) are left alone. Repeating it
-   * is harmless. `done: false`: to be called again.
+   * One part of the undo of prepare and copy. Collections that the joiner did not have before are removed. Those that
+   * it had, empty, lose every point of the slice. Those that held points of their own (`nonemptyBefore`) are left
+   * alone. A repeat is harmless. `done: false`: call it again.
    */
   cleanJoiner(
     input: Move & { joiner: Shard; collectionsBefore: readonly string[]; nonemptyBefore: readonly string[] },
   ): Promise<{ done: boolean; collectionsDropped: number; pointsDeleted: number } & MayWriteLate>;
 
   /**
-   * The end of a drain, when the leaver is out of the map and its slice is dropped: removes from it the points that their owners
-   * hold, and the collections that are empty then. What is on it alone is kept and counted, and after 2,000 such points everything
-   * that is left. `done: false`: to be called again, and what is kept is counted by that call.
+   * The end of a drain, when the leaver is out of the map and its slice is dropped. Removes from the leaver the points
+   * that their owners hold, and then the empty collections. Points that only the leaver has are kept and counted; after
+   * 2,000 of them, everything that is left is kept. `done: false`: call it again, and that call counts again what is
+   * kept.
    */
   emptyLeaver(
     input: Move & { leaver: Shard; settleMs: number },
   ): Promise<{ done: boolean; removed: number; kept: number; collectionsDropped: number } & MayWriteLate>;
 
   /**
-   * A repair removes copies, so none of the shards and leftovers may be another one of them, or a router, under another address. Creates a
-   * collection on each for a moment and looks where it shows. Fails with ShardAlreadyInMap.
+   * A repair removes copies, so no shard or leftover may be another one, or a router, under a second address. Creates a
+   * collection on each for a moment, and looks where it shows. Fails with ShardAlreadyInMap.
    */
   refuseAliasesInMap(input: RepairParties): Promise<MayWriteLate>;
 
   /**
-   * What collections there are, and where they are missing or differ. What looks wrong is looked at twice, `settleMs` apart: a client may be
-   * creating or dropping it. With `creates`, missing ones are created on shards of the map, with the settings on which all others agree.
-   * `collections` restricts to these; fails with InvalidRequest when one of them is nowhere.
+   * Which collections there are, and where they are missing or differ. What looks wrong is looked at twice, `settleMs`
+   * apart: a client may be creating or dropping it. With `creates`, a missing collection is created on shards of the
+   * map, with the settings on which all others agree. `collections` restricts the look to these. Fails with
+   * InvalidRequest when one of them is nowhere.
    */
   inspectCollections(
     input: RepairParties & { collections: readonly string[] | null; creates: boolean; settleMs: number },
   ): Promise<{ collections: readonly InspectedCollection[]; created: number } & MayWriteLate>;
 
-  /** One segment of the merge of one collection over all holders: finds what lies where it does not belong, and mends it when told to. */
+  /**
+   * One segment of the merge of one collection over all holders. Finds what lies where it does not belong; with `mend`,
+   * repairs it.
+   */
   compareSegment(input: CompareInput): Promise<CompareResult>;
 }

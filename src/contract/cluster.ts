@@ -6,7 +6,10 @@ import type { LockRequest, OperationResult } from '../domain/lock-transitions';
 import type { ManualChange } from '../domain/manual-changes';
 import type { ShardAddress, ShardMap } from '../domain/shard-map';
 
-/** A transition of the cluster workflow (see domain/lock-transitions.ts, manual-changes.ts, autoscale-state.ts and cluster-state.ts). */
+/**
+ * A transition of the cluster workflow. See domain/lock-transitions.ts, manual-changes.ts, autoscale-state.ts and
+ * witnessed.ts.
+ */
 export type ClusterTransition =
   | { readonly type: 'reserve'; readonly operationId: string; readonly request: LockRequest }
   | { readonly type: 'announce'; readonly operationId: string }
@@ -36,7 +39,10 @@ export interface ClusterAnswer {
   readonly lock: OperationLock | null;
 }
 
-/** What the lock must be for a step to touch points: held by this operation, at this stage. Confirmed by every such activity (lock-guard.ts). */
+/**
+ * What the lock must be for a step to touch points: held by this operation, at this stage. Every such activity confirms
+ * it (lock-guard.ts).
+ */
 export interface LockGuard {
   readonly cluster: string;
   readonly operationId: string;

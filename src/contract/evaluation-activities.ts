@@ -1,4 +1,4 @@
-/** The activities of an evaluation of the autoscale policy, as its workflow sees them: types only, plain JSON and small (see activities.ts). */
+/** The activities of an evaluation of the autoscale policy: types only, plain JSON and small (see activities.ts). */
 import type { ShardLoad } from '../domain/autoscale-decision';
 import type { AutoscaleState } from '../domain/autoscale-state';
 import type { Shard, ShardAddress, ShardMap } from '../domain/shard-map';
@@ -12,23 +12,26 @@ export type LockLook =
   /** `operationId` was ended from outside while it held the lock, and `recovery` takes over from it. */
   | { readonly kind: 'recovering'; readonly operationId: string; readonly recovery: string };
 
-/** The part of the cluster's state that a decision is made of. */
+/** The part of the cluster's state that a decision needs. */
 export interface ObservedCluster {
   readonly map: ShardMap;
   readonly autoscale: Pick<AutoscaleState, 'policy' | 'standbys' | 'lastScaleAtMs' | 'streak'>;
   /** The operation that holds the lock, or null. */
   readonly lockedBy: string | null;
-  /** The map is older than what was published: a reset of the cluster workflow, not caught up with yet. Nothing may be begun on it. */
+  /**
+   * The map is older than what was published: the cluster workflow was reset, and has not caught up yet. Nothing may
+   * begin on it.
+   */
   readonly isRewound: boolean;
 }
 
-/** Null: nothing speaks against it. Else why it cannot join now, as a sentence for an operator. */
+/** Null: the standby can join. Else why it cannot join now, as a sentence for an operator. */
 export interface StandbyFinding {
   readonly primaryUrl: string;
   readonly problem: string | null;
 }
 
-/** What came of the start of a grow. Neither announced nor refused: it runs, and has not said yet. */
+/** What came of the start of a grow. Neither announced nor refused: it runs, and has not answered yet. */
 export interface StartedGrow {
   readonly operationId: string;
   readonly announced: boolean;
@@ -36,18 +39,27 @@ export interface StartedGrow {
 }
 
 export interface AutoscaleActivities {
-  /** Finds a lock whose holder was ended from outside, and starts its recovery. Repeating it is harmless. */
+  /** Finds a lock whose holder was ended from outside, and starts its recovery. A repeat is harmless. */
   lookAfterLock(input: { cluster: string; settings: OperationSettings }): Promise<LockLook>;
 
-  /** What the cluster workflow knows. Fails with ClusterStateLost when there is none that runs. */
+  /** What the cluster workflow knows. Fails with ClusterStateLost when none runs. */
   observeCluster(input: { cluster: string }): Promise<ObservedCluster>;
 
-  /** How many points each shard holds over all collections. One that does not answer is unknown, with the reason (INV-8), and no failure. */
+  /**
+   * How many points each shard holds over all collections. A shard that does not answer is unknown, with the reason
+   * (INV-8); that is no failure.
+   */
   readLoads(input: { shards: readonly Shard[] }): Promise<readonly ShardLoad[]>;
 
-  /** Whether each of them could join now: it answers, takes the key and is empty. Changes nothing, and fails because of none. */
+  /**
+   * Whether each standby could join now: it answers, accepts the key and is empty. Changes nothing. A standby that
+   * could not join is no failure.
+   */
   probeStandbys(input: { standbys: readonly ShardAddress[] }): Promise<readonly StandbyFinding[]>;
 
-  /** Starts a grow as the API does and waits, for a while, until it is announced or refused. Repeating it finds the same grow. */
+  /**
+   * Starts a grow as the API does, and waits for a while until it is announced or refused. A repeat finds the same
+   * grow.
+   */
   startGrow(input: { input: GrowInput }): Promise<StartedGrow>;
 }

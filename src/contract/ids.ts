@@ -12,29 +12,31 @@ export const operationIdOf = (kind: OperationKind, key: string): string => `${ki
 /** One task queue per cluster: a worker holds the shard key of one cluster only. */
 export const taskQueue = (cluster: string): string => `coordinator/${cluster}`;
 
-/** A key as callers give it (Idempotency-Key), or with what a recovery adds to the id of the operation that it recovers. */
+/** A key as callers give it (Idempotency-Key), or with what a recovery adds to the id of the recovered operation. */
 const KEY = /^[A-Za-z0-9_.:-]{1,200}$/;
 
-/** Kind and key of an operation id, or null when it is none. */
+/** Kind and key of an operation id, or null when it is not one. */
 export function parseOperationId(operationId: string): { kind: OperationKind; key: string } | null {
   const kind = OPERATION_KINDS.find((each) => operationId.startsWith(`${each}-`));
   if (kind === undefined) return null;
   const key = operationId.slice(kind.length + 1);
   return KEY.test(key) ? { kind, key } : null;
 }
-// ---- published ----
+
+// ---- witness ----
 
 export const WITNESS_WORKFLOW = 'published';
 export const witnessWorkflowId = (cluster: string): string => `published/${cluster}`;
-// ---- autoscale ----
+
+// ---- evaluation ----
 
 export const AUTOSCALE_WORKFLOW = 'autoscale';
 
-/** Of the Schedule, which adds the time of each start to it for its workflows. */
+/** The id of the Schedule. The Schedule adds the time of each start to it for its workflows. */
 export const autoscaleScheduleId = (cluster: string): string => `autoscale/${cluster}`;
 
-/** Of an evaluation that somebody asked for. */
+/** The id of an evaluation on request. */
 export const evaluationWorkflowId = (cluster: string, key: string): string => `autoscale/${cluster}/${key}`;
 
-/** An evaluation that nobody works on for so long is over: the next one decides on what is true then. */
+/** An evaluation that no worker works on for this long is over. The next one decides on what is true then. */
 export const EVALUATION_LIFE_MS = 120_000;

@@ -1,4 +1,4 @@
-/** What one may tell and ask a workflow: inputs, updates and queries. Nobody imports a workflow function for that. */
+/** What one may tell and ask a workflow: inputs, updates and queries. So nobody needs to import a workflow function. */
 import { defineQuery, defineUpdate } from '@temporalio/workflow';
 import type { ClusterAnswer, ClusterTransition } from './cluster';
 import type { Evaluation } from '../domain/autoscale-policy';
@@ -65,31 +65,34 @@ export type RecoverInput = OperationInput<RecoverRequest>;
 
 export const ANNOUNCED_UPDATE_ID = 'announced';
 
-/** Answers as soon as the change is in the map (a check or repair: has begun), or fails with a DomainErrorCode as type when it was refused. */
+/**
+ * Answers as soon as the change is in the map (a check or repair: as soon as it has begun). Fails with a
+ * DomainErrorCode as type when the operation was refused.
+ */
 export const announcedUpdate = defineUpdate<AnnouncedAnswer>('announced');
 
 /**
- * The same answer, for a caller who repeats a call after the operation has ended in a later run than the one that took the
- * update: an update's result is kept with its run. Both null while it is not announced yet.
+ * The same answer, for a caller that repeats a call after the operation ended in a later run than the one that took the
+ * update. An update's result is kept with its run. Both are null while the operation is not announced yet.
  */
 export const announcedQuery = defineQuery<{ answer: AnnouncedAnswer | null; refusal: Refusal | null }>(
   'announcedAnswer',
 );
 
-/** Asks for the undo. Fails with PointOfNoReturnPassed or OperationEnded as type; repeating it is harmless. */
+/** Asks for the undo. Fails with PointOfNoReturnPassed or OperationEnded as type. A repeat is harmless. */
 export const cancelUpdate = defineUpdate<OperationProgress, [{ reason: string }]>('cancel');
 export const progressQuery = defineQuery<OperationProgress>('progress');
 
-/** All that an operation knows, for the one that recovers it. */
+/** All that an operation knows, for the operation that recovers it. */
 export const operationStateQuery = defineQuery<OperationState>('operationState');
 
 // ---- evaluation of the autoscale policy ----
 
 export interface AutoscaleInput {
   readonly cluster: string;
-  /** What the grow is told that it may start, and a recovery. */
+  /** Settings for the grow that it may start, and for a recovery. */
   readonly settings: OperationSettings;
-  /** Only says what it would do: nothing is changed or recorded. */
+  /** Only says what it would do. Changes and records nothing. */
   readonly dryRun: boolean;
 }
 export interface EvaluationResult extends Evaluation {

@@ -1,16 +1,19 @@
-/** What the activities of a move are told and answer. Plain JSON and small: it stays in a history. */
+/** Inputs and results of the activities of a move. Plain JSON and small: they stay in a history. */
 import type { PlacementSpec, Shard, ShardAddress } from '../domain/shard-map';
 
-/** A collection and how many points each shard says that it holds. Its schema stays in the activities: a history must not grow with it. */
+/**
+ * A collection, and how many points each shard says it holds. The schema stays in the activities: a history must not
+ * grow with it.
+ */
 export interface CollectionInfo {
   readonly name: string;
   readonly countByShard: Readonly<Record<string, number>>;
 }
 
 /**
- * The move that an operation makes, told by placement alone: a point moves when its donor under `placement` is one of the
- * shards and its owner another one. `placement` is that of the map *before* the flip, with the joining or leaving shards in
- * it, in every step of the operation. `shards` are all donors and receivers with their addresses.
+ * The move that an operation makes. Placement alone defines it: a point moves when its donor under `placement` is one
+ * of the shards and its owner another one. `placement` is that of the map *before* the flip, with the joining or
+ * leaving shards in it, in every step of the operation. `shards` are all donors and receivers with their addresses.
  */
 export interface Move {
   readonly placement: PlacementSpec;
@@ -18,9 +21,9 @@ export interface Move {
 }
 
 /**
- * Where a walk over a collection on several shards stands: per shard, the offset behind the last row taken and a digest of
- * that row's id (null when none was taken). An opened walk looks the row up near its offset and goes on behind it; when it
- * is not there any more, the walk says `restarted` and begins anew.
+ * Where a walk over a collection on several shards stands. Per shard: the offset behind the last row taken, and a
+ * digest of that row's id (null when none was taken). A new walk looks the row up near its offset and goes on behind
+ * it. When the row is gone, the walk says `restarted` and begins again.
  */
 export interface WalkCursor {
   readonly streams: readonly {
@@ -31,8 +34,8 @@ export interface WalkCursor {
 }
 
 /**
- * Part of every result of an activity that writes points to shards: until then (ms since the epoch) a write of an *earlier*
- * attempt, or one whose reply was lost, may still reach a shard. 0 when none can.
+ * Part of every result of an activity that writes points to shards. Until then (ms since the epoch) a write of an
+ * *earlier* attempt, or one that lost its reply, may still reach a shard. 0 when none can.
  */
 export interface MayWriteLate {
   readonly lateWritesUntilMs: number;
@@ -48,7 +51,7 @@ export interface CopyPageResult extends MayWriteLate {
   readonly rowsRead: number;
   readonly pointsCopied: number;
   readonly bytesCopied: number;
-  /** The collection does not exist on the donor any more. */
+  /** The collection no longer exists on the donor. */
   readonly collectionGone: boolean;
 }
 export interface ReconcileInput extends Move {
@@ -64,23 +67,29 @@ export interface ReconcileResult extends MayWriteLate {
   /** Points of the slice that the donors hold, in this segment. */
   readonly pointsCompared: number;
   readonly bytesCompared: number;
-  /** Differences seen at first sight, and what became of them. INV-4: a pass is clean when the last two are 0 in all segments. */
+  /**
+   * Differences at the first look, and what became of them. INV-4: a pass is clean when the last two are 0 in all
+   * segments.
+   */
   readonly differences: number;
   readonly settledByThemselves: number;
   readonly upserted: number;
   readonly deleted: number;
-  /** An attempt before this one may have written something that nobody counted: then the pass is not clean (INV-4). */
+  /** An earlier attempt may have written something that nobody counted: then the pass is not clean (INV-4). */
   readonly mayHaveWritten: boolean;
 }
 export interface DropInput extends Move {
   readonly collection: string;
   readonly cursor: WalkCursor | null;
   /**
-   * INV-5: the pass that allowed the flip compared this collection, so a point that its owner lacks now was deleted there
-   * since. False: such a point is kept and counted.
+   * INV-5: the pass that allowed the flip compared this collection. So a point that its owner lacks now was deleted
+   * there since. False: such a point is kept and counted.
    */
   readonly absentIsDeleted: boolean;
-  /** Who lets go of what the other side holds. Default: the donors. The receivers do in the undo of a drain, whose donor is the owner again. */
+  /**
+   * Which side drops what the other side holds. Default: the donors. In the undo of a drain the receivers do, because
+   * its donor is the owner again.
+   */
   readonly from?: 'donors' | 'receivers';
   readonly settleMs: number;
 }
@@ -88,9 +97,9 @@ export interface DropResult extends MayWriteLate {
   readonly cursor: WalkCursor | null;
   readonly restarted: boolean;
   readonly collectionGone: boolean;
-  /** By the shard that let go: a donor, or with `from: 'receivers'` a receiver. */
+  /** By the shard that dropped: a donor, or with `from: 'receivers'` a receiver. */
   readonly droppedByDonor: Readonly<Record<string, number>>;
-  /** Of these, points that the owner did not hold any more. */
+  /** Of these, points that the owner lacked. */
   readonly droppedAsDeleted: number;
   readonly kept: number;
 }
@@ -105,14 +114,17 @@ export interface PreflightInput {
   readonly donors: readonly Shard[];
   readonly routerUrls: readonly string[];
   readonly allowNonempty: boolean;
-  /** The cluster's. A router that holds a later one follows another coordinator, or a cluster that was lost (RouterAhead). */
+  /**
+   * The version of the cluster's map. A router with a later one follows another coordinator, or a lost cluster
+   * (RouterAhead).
+   */
   readonly mapVersion: number;
 }
 export interface PreflightReport {
   readonly collections: readonly CollectionInfo[];
   /** Names of the collections that each joiner had before this operation, by index of `joiners`. */
   readonly collectionsBefore: readonly (readonly string[])[];
-  /** Of these, the ones that held points (allowNonempty): an undo leaves them alone. */
+  /** Of these, the collections that held points (allowNonempty): an undo leaves them alone. */
   readonly nonemptyBefore: readonly (readonly string[])[];
 }
 export interface DrainPreflightInput extends Move {

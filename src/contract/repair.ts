@@ -1,9 +1,9 @@
-/** What the activities of a check and of a repair are told and answer. Plain JSON and small: it stays in a history. */
+/** Inputs and results of the activities of a check and of a repair. Plain JSON and small: they stay in a history. */
 import type { CollectionFindings, FindingsByHolder, FindingSample, Holder } from '../domain/findings';
 import type { ShardAddress } from '../domain/shard-map';
 import type { MayWriteLate, Move } from './move';
 
-/** Whom a check or a repair reads: the shards of the map, and leftovers, which own nothing. */
+/** The shards that a check or a repair reads: those of the map, and leftovers, which own nothing. */
 export interface RepairParties extends Move {
   readonly leftovers: readonly ShardAddress[];
 }
@@ -13,7 +13,7 @@ export interface InspectedCollection extends Pick<
   CollectionFindings,
   'collection' | 'notCompared' | 'missingOn' | 'otherSchemaOn'
 > {
-  /** Rows that its holders say they have, together. */
+  /** Rows that its holders report, together. */
   readonly rows: number;
 }
 
@@ -28,25 +28,25 @@ export interface HolderCursor {
 export interface CompareInput extends RepairParties {
   readonly collection: string;
   readonly cursor: HolderCursor | null;
-  /** Null: only looks. */
+  /** Null in a check, which only looks. */
   readonly mend: { readonly settleMs: number; readonly prefer: readonly Holder[] } | null;
 }
 export interface CompareResult extends MayWriteLate {
   /** Null: the collection has been walked to its end. */
   readonly cursor: HolderCursor | null;
-  /** The walk began anew: what was `seen` of this collection before does not count any more. */
+  /** The walk began again: what was `seen` of this collection before does not count. */
   readonly restarted: boolean;
   readonly rowsRead: number;
-  /** What a walk that began anew would see again. */
+  /** What a walk that began again would see again. */
   readonly seen: { readonly points: number; readonly byHolder: FindingsByHolder };
   /** Samples of what was seen. */
   readonly samples: readonly FindingSample[];
-  /** What was found and mended, so that no walk sees it again. */
+  /** What was found and repaired, so that no walk sees it again. */
   readonly mended: {
     readonly byHolder: FindingsByHolder;
     readonly moved: number;
     readonly removedByHolder: Readonly<Record<Holder, number>>;
   };
-  /** An attempt before this one may have written something that nobody counted. */
+  /** An earlier attempt may have written something that nobody counted. */
   readonly mayHaveWritten: boolean;
 }

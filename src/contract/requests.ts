@@ -1,4 +1,4 @@
-/** What an operation is asked for, and the first answer to whoever asked. */
+/** The request of an operation, and the first answer to its caller. */
 import type { Holder } from '../domain/findings';
 import type { Timings } from '../domain/limits';
 import type { ShardAddress, ShardMap } from '../domain/shard-map';
@@ -8,7 +8,10 @@ export interface GrowRequest {
   readonly allowNonempty: boolean;
   /** The shard is a standby of the autoscale policy. */
   readonly fromStandby?: boolean;
-  /** With `fromStandby`: the start of the cooldown that the policy decided by (ms since the epoch), null when there was none. */
+  /**
+   * With `fromStandby`: the start of the cooldown that the policy decided by (ms since the epoch), null when there was
+   * none.
+   */
   readonly seenLastScaleAtMs?: number | null;
 }
 export interface DrainRequest {
@@ -19,20 +22,23 @@ export interface DrainRequest {
 export interface RepairRequest {
   /** Null: all of them. */
   readonly collections: readonly string[] | null;
-  /** Shards that are not in the map (any more), to be read, and in a repair emptied, as non-owners. */
+  /** Shards that are not, or no longer, in the map. They are read, and in a repair emptied, as non-owners. */
   readonly leftovers: readonly ShardAddress[];
-  /** Whose value counts, first one first, when the owner has none and the others' differ. Empty: such points are only reported. */
+  /**
+   * Whose value counts, first one first, when the owner has none and the others differ. Empty: such points are only
+   * reported.
+   */
   readonly prefer: readonly Holder[];
 }
 export interface RecoverRequest {
   /** The operation that held the lock when it was found to be ended. */
   readonly dead: string;
-  /** When its last run ended: an attempt of it may go on writing for as long as an attempt lives. */
+  /** When its last run ended. An attempt of it may go on writing for as long as an attempt lives. */
   readonly diedAtMs: number;
 }
 export type OperationRequest = GrowRequest | DrainRequest | RepairRequest | RecoverRequest;
 
-/** What the REST call that started an operation is answered with. `request` lets the API tell a repeat from a reused key. */
+/** The answer to the REST call that started an operation. `request` lets the API tell a repeat from a reused key. */
 export interface AnnouncedAnswer {
   readonly map: ShardMap;
   readonly shardIds: readonly number[];
@@ -44,11 +50,14 @@ export interface Refusal {
   readonly type: string;
   readonly message: string;
 }
-// ---- operations ----
-/** What every operation is told beside its request: settings of whoever started it, which it keeps to its end. */
+
+/** What every operation gets beside its request: settings of the process that started it, which it keeps to its end. */
 export interface OperationSettings {
   readonly routerUrls: readonly string[];
   readonly timings: Timings;
-  /** Whether the namespace knows the search attributes of search-attributes.ts; setting unknown ones would stall the workflow. */
+  /**
+   * Whether the namespace knows the search attributes of search-attributes.ts. Setting unknown ones would stall the
+   * workflow.
+   */
   readonly searchAttributes: boolean;
 }

@@ -1,5 +1,8 @@
 import { defineSearchAttributeKey } from '@temporalio/common';
 
-/** By these the Web UI and `temporal workflow list` can filter operations. Registered by whoever starts (temporal/). */
+/**
+ * The Web UI and `temporal workflow list` can filter operations by these. The service registers them at its start
+ * (temporal/).
+ */
 export const CLUSTER_ATTRIBUTE = defineSearchAttributeKey('CoordinatorCluster', 'KEYWORD');
 export const PHASE_ATTRIBUTE = defineSearchAttributeKey('CoordinatorPhase', 'KEYWORD');

@@ -1,7 +1,7 @@
-/** When a cluster grows by itself: one pure decision over what is known, with a closed set of reasons. */
+/** When a cluster grows automatically: one pure decision over what is known, with a closed set of reasons. */
 import type { AutoscalePolicy, DecisionReason } from './autoscale-policy';
 
-/** Points of a shard over all its collections, or why they are not known: never 0 then (INV-8). */
+/** Points of a shard over all its collections, or why they are not known. Unknown is never 0 (INV-8). */
 export interface ShardLoad {
   readonly shardId: number;
   readonly points: number | null;
@@ -10,12 +10,18 @@ export interface ShardLoad {
 
 export interface DecisionInput {
   readonly policy: AutoscalePolicy;
-  /** Ids of all shards in the map. One without a load was not looked at, which is as unknown as one that did not answer. */
+  /**
+   * Ids of all shards in the map. A shard without a load was not looked at, and is as unknown as one that did not
+   * answer.
+   */
   readonly shardIds: readonly number[];
-  /** What changes the cluster at this time, as half a sentence: an operation, or shards that join or leave by hand. Null when nothing does. */
+  /**
+   * What changes the cluster now, as half a sentence: an operation, or shards that join or leave by hand. Null when
+   * nothing does.
+   */
   readonly busyWith: string | null;
   readonly loads: readonly ShardLoad[];
-  /** Standbys that are not in the map. Whether they are usable is looked at when one is needed. */
+  /** Standbys that are not in the map. Whether they are usable is checked when one is needed. */
   readonly standbys: number;
   readonly lastScaleAtMs: number | null;
   /** Evaluations in a row above the mark, before this one. */
@@ -33,7 +39,7 @@ export interface Decision {
   readonly streak: number;
 }
 
-/** Whether loads have to be read at all: without this no decision depends on them. */
+/** Whether loads must be read at all. Where this is false, no decision depends on them. */
 export function needsLoads(policy: AutoscalePolicy): boolean {
   return policy.enabled && policy.highWaterPoints > 0;
 }
@@ -52,7 +58,7 @@ interface LoadsSeen {
   readonly isAbove: boolean;
 }
 
-/** The reasons are looked at in the order of this function: the first that holds is the decision. */
+/** Checks the reasons in the order of this function: the first that holds is the decision. */
 export function decide(input: DecisionInput): Decision {
   const { policy } = input;
   const unread = { pointsMax: null, unreadable: [], streak: 0 };
@@ -115,7 +121,10 @@ function lookAt({ policy, shardIds, loads }: DecisionInput): LoadsSeen {
   };
 }
 
-/** Points count twice while they are moved, so what is seen then says nothing. Unknown is neither calm nor load (INV-8): it leaves the count as it was. */
+/**
+ * Points count twice while they move, so a count then says nothing. Unknown is neither calm nor load (INV-8): it leaves
+ * the streak as it was.
+ */
 function streakOf({ busyWith, streak }: DecisionInput, { isAbove, unreadable }: LoadsSeen): number {
   if (busyWith !== null) return 0;
   if (isAbove) return streak + 1;

@@ -4,14 +4,16 @@ import { SHARDS_MAX } from './limits';
 /** Quiver's settings, and `sustainEvaluations`. */
 export interface AutoscalePolicy {
   readonly enabled: boolean;
-  /** Points of one shard, over all collections, above which the cluster grows. 0: no mark, so it never does. */
+  /**
+   * The cluster grows when one shard holds more points than this over all collections. 0: no mark, so it never grows.
+   */
   readonly highWaterPoints: number;
   readonly intervalSecs: number;
-  /** How long after the start of a grow no other one begins. */
+  /** After the start of a grow, no other grow begins for this long. */
   readonly cooldownSecs: number;
   /** 0: no cap. */
   readonly maxShards: number;
-  /** How many evaluations in a row must be above the mark before the cluster grows. 1: the first one. */
+  /** How many evaluations in a row must be above the mark before the cluster grows. 1: the first one is enough. */
   readonly sustainEvaluations: number;
 }
 
@@ -22,7 +24,7 @@ interface Bounds {
 
 const DAY_SECS = 24 * 60 * 60;
 
-/** What the numbers of a policy may be, from wherever they come. */
+/** Bounds for the numbers of a policy, whatever their source. */
 export const POLICY_BOUNDS = {
   highWaterPoints: { min: 0, max: 1_000_000_000_000 },
   intervalSecs: { min: 1, max: DAY_SECS },
@@ -51,13 +53,13 @@ export interface Evaluation {
   readonly unreadable: readonly number[];
   /** The grow that it started. */
   readonly operationId: string | null;
-  /** The code with which a grow was refused for a reason that is not the standby's, so that nothing was begun. */
+  /** The code with which a grow was refused for a reason other than its standby, so that nothing began. */
   readonly refusal: string | null;
 }
 
 /**
- * `below_mark` is calm, and only said when every shard was read (INV-8). `shard_unreadable`: no shard that could be read is above the
- * mark, and at least one could not be read. `not_sustained`: above the mark, not yet often enough in a row.
+ * `below_mark` is calm, and only said when every shard was read (INV-8). `shard_unreadable`: no shard that was read is
+ * above the mark, and at least one could not be read. `not_sustained`: above the mark, not yet often enough in a row.
  */
 export const DECISION_REASONS = [
   'disabled',

@@ -1,10 +1,13 @@
-/** What the cluster remembers of the autoscale policy, and how that changes. The decision itself is in autoscale-decision.ts. */
+/**
+ * What the cluster remembers of the autoscale policy, and how that changes. The decision itself is in
+ * autoscale-decision.ts.
+ */
 import { DEFAULT_POLICY, type AutoscalePolicy, type Evaluation } from './autoscale-policy';
 import { DomainError } from './errors';
 import { EVALUATIONS_MAX, STANDBYS_MAX } from './limits';
 import type { ShardAddress } from './shard-map';
 
-/** A shard that waits outside of the cluster. */
+/** A shard that waits outside the cluster. */
 export interface Standby extends ShardAddress {
   readonly addedAtMs: number;
   /** Null while nothing speaks against it. */
@@ -18,7 +21,7 @@ export interface StandbyProblem {
 }
 
 export interface AutoscaleState {
-  /** The settings of whoever started first have been taken over; from then on they are ignored. */
+  /** The settings of the first start were taken over. Later settings are ignored. */
   readonly seeded: boolean;
   readonly policy: AutoscalePolicy;
   /** First in, first out. */
@@ -44,7 +47,10 @@ export const NO_AUTOSCALE: AutoscaleState = {
 
 // ---- Transitions ----
 
-/** The settings of the first who starts. Later ones change nothing: from then on the policy is the cluster's own. */
+/**
+ * Takes over the settings of the first start. Later ones change nothing: from then on the policy belongs to the
+ * cluster.
+ */
 export function seedAutoscale(
   state: AutoscaleState,
   seed: { policy: AutoscalePolicy; standbys: readonly ShardAddress[]; nowMs: number },
@@ -55,7 +61,7 @@ export function seedAutoscale(
   return { ...state, seeded: true, policy: seed.policy, standbys: [...state.standbys, ...standbys] };
 }
 
-/** What was counted under the old mark says nothing about the new one. */
+/** The count under the old mark says nothing about the new one. */
 export function replacePolicy(state: AutoscaleState, policy: AutoscalePolicy): AutoscaleState {
   return { ...state, seeded: true, policy, streak: 0 };
 }
@@ -83,7 +89,7 @@ export function removeStandby(state: AutoscaleState, primaryUrl: string): Autosc
   throw new DomainError('UnknownStandby', `${primaryUrl} is no standby: the standbys are ${known}`);
 }
 
-/** What a look at the standbys found: null takes the mark away, a reason sets it. One that is gone meanwhile is passed over. */
+/** Marks standbys with a finding: a reason sets the mark, null removes it. A standby that is gone is passed over. */
 export function markStandbys(
   state: AutoscaleState,
   findings: readonly { readonly primaryUrl: string; readonly problem: string | null }[],
@@ -96,7 +102,7 @@ export function markStandbys(
   return { ...state, standbys };
 }
 
-/** The standby of a grow that came to nothing: back to the front, where it was taken from. */
+/** Puts the standby of a failed grow back to the front, where it was taken from. */
 export function returnStandby(
   state: AutoscaleState,
   standby: Standby,
@@ -128,13 +134,13 @@ export type NoticeCode = 'NoStandbyLeft' | 'StandbyUnusable' | 'CapReached' | 'S
 
 export interface Notice {
   readonly code: NoticeCode;
-  /** What it is about, so that the same trouble keeps its identity while its wording changes. */
+  /** What it is about. So the same trouble keeps its identity while its wording changes. */
   readonly about: string;
   readonly message: string;
   readonly sinceMs: number;
 }
 
-/** After every transition. Trouble that was there before keeps its beginning. */
+/** Runs after every transition. Trouble that was there before keeps its start time. */
 export function refreshNotices(state: AutoscaleState, nowMs: number): AutoscaleState {
   const notices = foundNotices(state).map((found) => {
     const before = state.notices.find((each) => isSameNotice(each, found));
@@ -147,7 +153,7 @@ export function isSameNotice(a: Pick<Notice, 'code' | 'about'>, b: Pick<Notice, 
   return a.code === b.code && a.about === b.about;
 }
 
-/** All that speaks against the next grow, or against knowing whether one is needed. From the last evaluation and the pool. */
+/** All that prevents the next grow, or hides whether one is needed. From the last evaluation and the pool. */
 function foundNotices({ policy, evaluations, standbys }: AutoscaleState): readonly Omit<Notice, 'sinceMs'>[] {
   if (!policy.enabled) return [];
   const notices: Omit<Notice, 'sinceMs'>[] = [];

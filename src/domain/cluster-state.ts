@@ -4,7 +4,10 @@ import type { Shard, ShardAddress, ShardMap } from './shard-map';
 /** The kinds of operation that hold the lock while they work. A repair changes no map, but relies on it. */
 export type LockingKind = 'grow' | 'drain' | 'repair';
 
-/** The kinds of operation that can be started and watched. `recover` takes over the lock of one that was ended from outside. */
+/**
+ * The kinds of operation that can be started and watched. `recover` takes over the lock of one that was ended from
+ * outside.
+ */
 export type OperationKind = LockingKind | 'check' | 'recover';
 export const OPERATION_KINDS: readonly OperationKind[] = ['grow', 'drain', 'repair', 'check', 'recover'];
 
@@ -12,8 +15,11 @@ export const OPERATION_KINDS: readonly OperationKind[] = ['grow', 'drain', 'repa
 export type OperationEnd = 'succeeded' | 'failed' | 'cancelled' | 'refused';
 
 /**
- * Where the lock's holder stands. `reserved`: it has the lock and ids, the map knows nothing of it yet. `announced`: its
- * shards are joining or leaving in the map. `flipped`: past the point of no return. `withdrawn`: undone, the map is as before.
+ * Where the lock's holder stands.
+ * - `reserved`: it has the lock and ids, and the map does not know it yet.
+ * - `announced`: its shards are joining or leaving in the map.
+ * - `flipped`: past the point of no return.
+ * - `withdrawn`: undone, the map is as before.
  */
 export type LockStage = 'reserved' | 'announced' | 'flipped' | 'withdrawn';
 
@@ -27,11 +33,14 @@ export interface OperationLock {
   /** The joining or leaving shards; none in a repair. */
   readonly shards: readonly Shard[];
   readonly sinceMs: number;
-  /** The operation that took the lock. Another one than `operationId` once it was recovered. */
+  /** The operation that took the lock. It differs from `operationId` after a recovery. */
   readonly origin: string;
   /** How often the lock was taken over from a holder that was ended from outside. */
   readonly takeovers: number;
-  /** What the grow took from the autoscale policy, to be given back when nothing comes of it; null in one that a person started. */
+  /**
+   * What the grow took from the autoscale policy. It goes back when the grow comes to nothing. Null in a grow that a
+   * person started.
+   */
   readonly standby: TakenStandby | null;
 }
 
@@ -55,10 +64,10 @@ export interface OperationRecord {
   readonly message: string;
 }
 
-/** An `Idempotency-Key` that a manual change was answered for, so that a repeat changes nothing. */
+/** An answered `Idempotency-Key` of a manual change, so that a repeat changes nothing. */
 export interface AnsweredRequest {
   readonly key: string;
-  /** What was asked, to tell a repeat from a key that is used for something else. */
+  /** The request, to tell a repeat from a key that is used for something else. */
   readonly request: string;
 }
 
@@ -67,7 +76,7 @@ export interface AnsweredRequest {
  */
 export interface ClusterState {
   readonly map: ShardMap;
-  /** INV-1: the id that the next shard gets. Rises only. */
+  /** INV-1: the id that the next shard gets. It only rises. */
   readonly nextId: number;
   readonly lock: OperationLock | null;
   /** Newest first, bounded by RECENT_OPERATIONS_MAX. */

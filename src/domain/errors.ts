@@ -1,6 +1,7 @@
 /**
- * Every reason why the coordinator refuses or ends something on its own, as a closed union: tables over it (the HTTP status in
- * `api/problem.ts`) are total, so a new code does not compile until someone has decided what it means to a caller.
+ * Every reason why the coordinator refuses or ends something on its own, as a closed union. Tables over it (the HTTP
+ * status in api/http/problem.ts) are total, so a new code does not compile until someone decides what it means to a
+ * caller.
  */
 export const DOMAIN_ERROR_CODES = [
   // The request itself.

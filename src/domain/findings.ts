@@ -1,8 +1,11 @@
-/** What a check or a repair found, as counts and a bounded number of samples. Holds no point id: a sample says where to look. */
+/**
+ * What a check or a repair found, as counts and a bounded number of samples. Holds no point id: a sample says where to
+ * look.
+ */
 import { FINDING_ROWS_MAX, FINDING_SAMPLES_MAX } from './limits';
 import type { ShardAddress } from './shard-map';
 
-/** A shard of the map by its id, a leftover (a shard that is not in the map any more) by its primary URL. */
+/** A shard of the map by its id, or a leftover (a shard that is no longer in the map) by its primary URL. */
 export type Holder = string;
 
 /** What a shard that does not own a point may hold of it. */
@@ -11,12 +14,12 @@ export type Finding =
   | 'agreeing'
   /** The owner holds another value. */
   | 'differing'
-  /** The owner lacks it; where several others hold it, they agree. */
+  /** The owner lacks it. Where several others hold it, they agree. */
   | 'only_here'
   /** The owner lacks it, while several others hold it with different values. */
   | 'conflicting';
 
-/** What one shard holds of a collection: all its points, and those of them that it does not own, by finding. */
+/** What one shard holds of a collection: all its points, and by finding those that it does not own. */
 export interface HolderFindings {
   readonly points: number;
   readonly agreeing: number;
@@ -25,12 +28,14 @@ export interface HolderFindings {
   readonly conflicting: number;
 }
 
-/** By holder. One that holds nothing of it is left out. */
+/** By holder. A shard that holds nothing of it is left out. */
 export type FindingsByHolder = Readonly<Record<Holder, HolderFindings>>;
 
 /**
- * Why the points of a collection were not compared. `other_schema`: shards have it with different settings. `multivector`: Quiver does not
- * let such points be read back. `only_on_leftovers`: no shard of the map has it, so clients have dropped it, or it was never theirs.
+ * Why the points of a collection were not compared.
+ * - `other_schema`: shards have it with different settings.
+ * - `multivector`: Quiver does not let such points be read back.
+ * - `only_on_leftovers`: no shard of the map has it. Clients dropped it, or it never was theirs.
  */
 export type NotCompared = 'other_schema' | 'multivector' | 'only_on_leftovers';
 
@@ -46,7 +51,10 @@ export interface CollectionFindings {
   readonly byHolder: FindingsByHolder;
 }
 
-/** Where one finding is: row `offset` of the shard's collection, in byte order of the ids (as `fetch` counts), when it was read. */
+/**
+ * Where one finding was when it was read: row `offset` of the shard's collection, in byte order of the ids (as `fetch`
+ * counts).
+ */
 export interface FindingSample {
   readonly collection: string;
   readonly finding: Finding;
@@ -69,9 +77,9 @@ export interface FindingTotals {
 /** What one reading of all collections found. */
 export interface PassFindings {
   readonly totals: FindingTotals;
-  /** In full as far as FINDING_ROWS_MAX goes; the rest is in `totals` only. */
+  /** In full up to FINDING_ROWS_MAX; the rest is in `totals` only. */
   readonly collections: readonly CollectionFindings[];
-  /** At most FINDING_SAMPLES_MAX. Of a repair only what it leaves as it is: what it mends is not there any more. */
+  /** At most FINDING_SAMPLES_MAX. Of a repair only what it leaves in place: what it repairs is no longer there. */
   readonly samples: readonly FindingSample[];
 }
 
@@ -88,7 +96,7 @@ export interface Findings {
   /** Of a check: what there is. Of a repair: what there was when it began. */
   readonly found: PassFindings;
   readonly mended: Mended;
-  /** Of a repair that has succeeded: what is left, because nobody but an operator can decide on it. Null in a check. */
+  /** What a successful repair left, because only an operator can decide on it. Null in a check. */
   readonly left: PassFindings | null;
 }
 
@@ -137,7 +145,7 @@ export function addHeld(a: HolderFindings, b: HolderFindings): HolderFindings {
   };
 }
 
-/** One more collection is through. */
+/** Adds a collection that is read to its end. */
 export function withCollection(
   pass: PassFindings,
   collection: CollectionFindings,
@@ -164,7 +172,7 @@ export function withCollection(
   };
 }
 
-/** Points, or copies of points, that are not where the map says; collections that are not alike. */
+/** True when every point is where the map says and all collections are alike. */
 export function isClean({ totals }: PassFindings): boolean {
   const { collectionsMissing, collectionsNotCompared, agreeing, differing, onlyHere, conflicting } = totals;
   return collectionsMissing + collectionsNotCompared + agreeing + differing + onlyHere + conflicting === 0;

@@ -1,7 +1,7 @@
 /**
- * Rendezvous hashing as Quiver's routers compute it: FNV-1a over the id's UTF-8 bytes, mixed with a shard's id by the finalizer of
- * SplitMix64, all in u64 arithmetic that wraps. A u64 is two int32 halves here: JavaScript's only exact u64 is a BigInt, which
- * allocates with every step.
+ * Rendezvous hashing as Quiver's routers compute it: FNV-1a over the id's UTF-8 bytes, mixed with a shard's id by the
+ * finalizer of SplitMix64, all in u64 arithmetic that wraps. A u64 is two int32 halves here: JavaScript's only exact
+ * u64 is a BigInt, and that allocates at every step.
  */
 
 /** The halves of a u64, each as a signed 32-bit integer. */
@@ -23,7 +23,8 @@ export function shardSalt(shardId: number): U64 {
 }
 
 /**
- * Hashes one id and scores it against any number of shards without allocating: results are fields, overwritten by the next call.
+ * Hashes one id and scores it against any number of shards without allocating: results are fields, overwritten by the
+ * next call.
  */
 export class IdHasher {
   /** The id's hash. */
@@ -73,7 +74,9 @@ export class IdHasher {
   }
 }
 
-/** Bits 32 to 63 of an unsigned 32 × 32 bit product; the second factor in 16-bit halves, so that no sum leaves a double. */
+/**
+ * Bits 32 to 63 of an unsigned 32 × 32 bit product; the second factor in 16-bit halves, so that no sum leaves a double.
+ */
 function highOfProduct(factor: number, otherHigh: number, otherLow: number): number {
   const low = factor & 0xffff;
   const high = factor >>> 16;

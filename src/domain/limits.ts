@@ -1,15 +1,18 @@
 /**
  * Every bound of the coordinator in one place, with units last. Durations that decide how an operation behaves are the
- * defaults of `Timings` and travel as workflow input, so that a run keeps the ones it started with.
+ * defaults of `Timings`. They travel as workflow input, so a run keeps the ones it started with.
  */
 
 /** A fetch never asks for more rows than Quiver's own default maximum. */
 export const PAGE_ROWS_MAX = 10_000;
 /** Neighbouring pages share this many rows, so that rows deleted before the cursor do not make a walk skip any. */
 export const PAGE_OVERLAP_ROWS = 100;
-/** An upsert body is cut here: far below a shard's 32 MiB, and small enough that a worker's memory does not depend on the dimension. */
+/**
+ * An upsert body is cut here. This is far below a shard's 32 MiB, and so small that a worker's memory does not depend
+ * on the dimension.
+ */
 export const UPSERT_BODY_BYTES_MAX = 4 * 1024 * 1024;
-/** No point of more bytes than this can be moved: a shard takes bodies of 32 MiB. */
+/** A point with more bytes than this cannot be moved: a shard takes bodies of 32 MiB. */
 export const POINT_BYTES_MAX = 16 * 1024 * 1024;
 /** Points in one upsert. Quiver's `points:bulk` takes 50,000. */
 export const UPSERT_POINTS_MAX = 10_000;
@@ -21,9 +24,9 @@ export const COPY_WINDOW_PER_DONOR = 2;
 export const COPY_WINDOW_MAX = 8;
 /** Source rows that one reconcile, drop or confirm activity walks over before it returns its cursor. */
 export const SEGMENT_ROWS_MAX = 200_000;
-/** Differences that a segment holds in memory before it settles and mends them. */
+/** Differences that a segment holds in memory before it settles and applies them. */
 export const DIFFERENCES_MAX = 1_000;
-/** Passes of reconcile after which the operation waits with a reason, instead of trying on at full speed. */
+/** After this many passes of reconcile the operation waits with a reason, instead of going on at full speed. */
 export const RECONCILE_PASSES_MAX = 12;
 /** History events after which a workflow continues as new, below the 4,096 at which Temporal starts to warn. */
 export const HISTORY_EVENTS_MAX = 3_000;
@@ -33,13 +36,16 @@ export const RECENT_OPERATIONS_MAX = 100;
 export const ANSWERED_REQUESTS_MAX = 64;
 /** Evaluations of the autoscale policy that the cluster workflow remembers. */
 export const EVALUATIONS_MAX = 20;
-/** Shards that may wait outside of a cluster. */
+/** Standbys that may wait outside a cluster. */
 export const STANDBYS_MAX = 128;
 /** Samples of a finding that a check keeps; all of them are counted. */
 export const FINDING_SAMPLES_MAX = 100;
-/** Collections, and shards with something of them, that findings list one by one: they are state, and pass through a history. */
+/**
+ * Collections, and shards that hold some of them, that findings list one by one. They are state, and pass through a
+ * history.
+ */
 export const FINDING_ROWS_MAX = 2_000;
-/** Readings of everything after which a repair ends with what is left, instead of chasing clients. */
+/** After this many passes over everything a repair ends with what is left, instead of chasing clients. */
 export const REPAIR_PASSES_MAX = 5;
 /** Body of a request to this API. */
 export const REQUEST_BODY_BYTES_MAX = 64 * 1024;
@@ -55,22 +61,25 @@ export interface Timings {
   /** How long routers that can be asked may take to adopt a version. */
   readonly routerPatienceMs: number;
   /**
-   * The longest life of a client's write in a router: a router has no time-out of its own, tries for 3 s to find a leader, and
-   * writes all owners of a batch before the first donor. What a router began under an older map, and a dual write that is
-   * half-way, are over after this long.
+   * The longest life of a client's write in a router. A router has no time-out of its own, tries for 3 s to find a
+   * leader, and writes all owners of a batch before the first donor. After this long, everything that a router began
+   * under an older map is over, and so is every half-way dual write.
    */
   readonly inFlightMs: number;
-  /** How long a difference is left alone before it is looked at again: a dual write may be half-way. */
+  /** How long a difference is left alone before another look: a dual write may be half-way. */
   readonly settleMs: number;
-  /** How long one thing may be waited for before the flip until the operation is undone. */
+  /** How long an operation waits for one thing before the flip. Then it is undone. */
   readonly patienceMs: number;
-  /** How long the joiner's searches may take to find what was copied, before the flip. 0 leaves that to the time after it. */
+  /**
+   * How long the joiner's searches may take to find the copied points before the flip. 0 leaves that to the time after
+   * it.
+   */
   readonly warmUpMs: number;
   /** The longest life of one attempt of an activity that writes points. */
   readonly attemptMs: number;
-  /** Without a heartbeat for this long an attempt is given up. */
+  /** An attempt without a heartbeat for this long is given up. */
   readonly heartbeatMs: number;
-  /** Pause before a failed step is tried again: first and longest. */
+  /** Pause before a failed step is tried again: the first and the longest. */
   readonly retryFirstMs: number;
   readonly retryMaxMs: number;
 }

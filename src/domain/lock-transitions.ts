@@ -1,6 +1,6 @@
 /**
- * How operations move the cluster's state. Each transition answers a repeat by the same operation without changing anything, so that an
- * activity whose answer was lost may simply ask again.
+ * How operations change the cluster's state. Each transition recognises a repeat by the same operation and then changes
+ * nothing. So an activity that lost its answer may simply ask again.
  */
 import { returnStandby, sharesUrl } from './autoscale-state';
 import type {
@@ -28,12 +28,17 @@ import {
 
 /** What an operation takes the lock for. */
 export type LockRequest =
-  /** `fromStandby`: the shard is one of the policy's standbys; taking it, the cooldown and the lock are one transition. */
+  /**
+   * `fromStandby`: the shard is a standby of the policy. One transition takes the standby, the cooldown and the lock.
+   */
   | {
       readonly kind: 'grow';
       readonly shards: readonly ShardAddress[];
       readonly fromStandby: boolean;
-      /** The start of the cooldown that the policy decided by; another grow by policy that began since makes the decision void. */
+      /**
+       * The start of the cooldown that the policy decided by. If another grow by policy has begun since, the decision
+       * is void.
+       */
       readonly seenLastScaleAtMs?: number | null;
     }
   | { readonly kind: 'drain'; readonly shardId: number }
@@ -43,7 +48,8 @@ export type LockRequest =
 
 /**
  * Takes the lock and allocates ids, before anything is looked at or announced. The map stays as it is.
- * @throws DomainError OperationEnded, OperationInProgress, JoinInProgress, LeaveInProgress, ShardAlreadyInMap, UnknownShard, LastShard, UnknownStandby, InvalidRequest
+ * @throws DomainError OperationEnded, OperationInProgress, JoinInProgress, LeaveInProgress, ShardAlreadyInMap,
+ * UnknownShard, LastShard, UnknownStandby, InvalidRequest
  */
 export function reserve(
   state: ClusterState,
@@ -95,7 +101,7 @@ function refuseTwice(shards: readonly ShardAddress[]): void {
   throw new DomainError('InvalidRequest', `${twice.primary_url} is named twice: give each shard once`);
 }
 
-/** What waiting does not change, so it is said even while another operation runs. */
+/** Waiting does not change these, so they are refused even while another operation runs. */
 function refuseDrain(state: ClusterState, shardId: number): void {
   const { map } = state;
   requireShard(map, shardId);
@@ -123,14 +129,17 @@ function takeStandby(state: ClusterState, { shards, seenLastScaleAtMs }: LockReq
   const [wanted] = shards;
   const standby = wanted && state.autoscale.standbys.find((each) => each.primary_url === wanted.primary_url);
   if (standby === undefined || shards.length !== 1) {
-    throw new DomainError('UnknownStandby', `${wanted?.primary_url ?? 'nothing'} is no standby any more`);
+    throw new DomainError('UnknownStandby', `${wanted?.primary_url ?? 'nothing'} is no longer a standby`);
   }
   return { standby, lastScaleBeforeMs: state.autoscale.lastScaleAtMs };
 }
 
 // ---- The steps of its holder ----
 
-/** The operation's shards enter the map as joining, or are marked as leaving, in one version. @throws DomainError as `confirmAnnounced` */
+/**
+ * The operation's shards enter the map as joining, or are marked as leaving, in one version.
+ * @throws DomainError as `confirmAnnounced`
+ */
 export function announce(state: ClusterState, operationId: string): ClusterState {
   const lock = requireLock(state, operationId);
   if (lock.stage !== 'reserved') return confirmAnnounced(state, operationId);
@@ -139,15 +148,15 @@ export function announce(state: ClusterState, operationId: string): ClusterState
   return { ...state, map: announced, lock: { ...lock, stage: 'announced', wasAnnounced: true } };
 }
 
-/** Changes nothing: the answer is what counts. @throws DomainError NotLockHolder */
+/** Changes nothing: only the answer counts. @throws DomainError NotLockHolder */
 export function confirmHeld(state: ClusterState, operationId: string): ClusterState {
   requireLock(state, operationId);
   return state;
 }
 
 /**
- * Changes nothing. An operation whose workflow was reset to an earlier step must not go on as if the later ones had not been:
- * behind the flip the donors are no longer the truth.
+ * Changes nothing. An operation whose workflow was reset to an earlier step must not go on as if the later steps had
+ * not happened: after the flip the donors are no longer the truth.
  * @throws DomainError NotLockHolder, PointOfNoReturnPassed, OperationEnded
  */
 export function confirmAnnounced(state: ClusterState, operationId: string): ClusterState {
@@ -157,7 +166,10 @@ export function confirmAnnounced(state: ClusterState, operationId: string): Clus
   throw new DomainError('OperationEnded', `the change of operation ${operationId} is not in the map (${lock.stage})`);
 }
 
-/** The flip: joining shards become owners, leaving ones leave the map, in one version. @throws DomainError NotLockHolder, NotJoining, UnknownShard */
+/**
+ * The flip: joining shards become owners, leaving ones leave the map, in one version. @throws DomainError
+ * NotLockHolder, NotJoining, UnknownShard
+ */
 export function flip(state: ClusterState, operationId: string): ClusterState {
   const lock = requireLock(state, operationId);
   if (lock.stage === 'flipped') return state;
@@ -166,7 +178,10 @@ export function flip(state: ClusterState, operationId: string): ClusterState {
   return { ...state, map, lock: { ...lock, stage: 'flipped' } };
 }
 
-/** The undo of `announce`. The lock stays until what was copied is cleaned up. @throws DomainError NotLockHolder, PointOfNoReturnPassed */
+/**
+ * The undo of `announce`. The lock stays until what was copied is cleaned up. @throws DomainError NotLockHolder,
+ * PointOfNoReturnPassed
+ */
 export function withdraw(state: ClusterState, operationId: string): ClusterState {
   const lock = requireLock(state, operationId);
   if (lock.stage === 'flipped') throw pointOfNoReturnPassed(operationId);
@@ -175,7 +190,7 @@ export function withdraw(state: ClusterState, operationId: string): ClusterState
   return { ...state, map, lock: { ...lock, stage: 'withdrawn' } };
 }
 
-/** How an operation ends, for its record. `code`: why, when the coordinator refused or ended it on its own. */
+/** How an operation ends, for its record. `code`: why, when the coordinator refused or ended it. */
 export interface OperationResult {
   readonly operationId: string;
   readonly end: OperationEnd;
@@ -184,7 +199,10 @@ export interface OperationResult {
   readonly message: string;
 }
 
-/** Gives the lock back and records the end. A repeat, or a call by an operation that never had it, changes nothing. */
+/**
+ * Gives the lock back and records the end. A repeat changes nothing, nor does a call by an operation that never had the
+ * lock.
+ */
 export function release(state: ClusterState, result: OperationResult & { nowMs: number }): ClusterState {
   if (state.lock?.operationId !== result.operationId) return state;
   const { lock } = state;
@@ -193,12 +211,12 @@ export function release(state: ClusterState, result: OperationResult & { nowMs: 
   return giveStandbyBack(released, lock.standby, result);
 }
 
-/** Findings of preflight that speak against the shard that was to join, and not against the cluster. */
+/** Findings of preflight about the shard that was to join, not about the cluster. */
 const FAULTS_OF_A_JOINER: readonly string[] = ['JoinerUnreachable', 'JoinerRefusedKey', 'JoinerNotEmpty'];
 
 /**
- * INV-7. After a refusal the cooldown is as before, because nothing was begun. After an undo it goes on, so that a grow that fails
- * late is not begun again and again.
+ * INV-7. After a refusal the cooldown is as before, because nothing began. After an undo it goes on, so that a grow
+ * that fails late does not begin again and again.
  */
 function giveStandbyBack(
   state: ClusterState,
@@ -214,8 +232,8 @@ function giveStandbyBack(
 // ---- Recovery ----
 
 /**
- * The lock of an operation that was ended from outside goes, as it stands, to the one that recovers it.
- * @throws DomainError NotLockHolder when `from` does not hold it (any more)
+ * Hands the lock of an operation that was ended from outside, as it stands, to the one that recovers it.
+ * @throws DomainError NotLockHolder when `from` does not hold it
  */
 export function takeOver(
   state: ClusterState,
@@ -230,12 +248,12 @@ export function takeOver(
   return withRecord({ ...ended, lock: { ...lock, operationId, takeovers: lock.takeovers + 1 } }, record);
 }
 
-/** The id of the operation that recovers this lock: always the same one, however many callers find it dead. */
+/** The id of the operation that recovers this lock: always the same, however many callers find it abandoned. */
 export function recoveryKey(lock: OperationLock): string {
   return `${lock.origin}.${lock.takeovers + 1}`;
 }
 
-// ---- Checks: they read, so they need no lock, but a map that stands still ----
+// ---- Checks: they only read, so they need no lock, but a map that does not change ----
 
 /** @throws DomainError OperationInProgress, JoinInProgress, LeaveInProgress, OperationEnded */
 export function beginCheck(state: ClusterState, request: { operationId: string; nowMs: number }): ClusterState {

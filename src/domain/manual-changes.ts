@@ -1,4 +1,7 @@
-/** Changes of the map that an operator makes by hand, most of them as Quiver knows them. None is possible while an operation holds the lock (INV-2). */
+/**
+ * Changes of the map by hand, most of them as Quiver knows them. None is possible while an operation holds the lock
+ * (INV-2).
+ */
 import type { ClusterState } from './cluster-state';
 import { DomainError } from './errors';
 import { ANSWERED_REQUESTS_MAX } from './limits';
@@ -16,7 +19,8 @@ export type ManualChange =
 
 /**
  * `key` is the caller's Idempotency-Key, null without one.
- * @throws DomainError OperationInProgress, JoinInProgress, LeaveInProgress, ShardAlreadyInMap, UnknownShard, NotJoining, LastShard, InvalidRequest, IdempotencyKeyReused
+ * @throws DomainError OperationInProgress, JoinInProgress, LeaveInProgress, ShardAlreadyInMap, UnknownShard,
+ * NotJoining, LastShard, InvalidRequest, IdempotencyKeyReused
  */
 export function changeByHand(state: ClusterState, change: ManualChange, key: string | null): ClusterState {
   const request = JSON.stringify(change);
@@ -38,7 +42,7 @@ function applyByHand(state: ClusterState, change: ManualChange): ClusterState {
   switch (change.change) {
     case 'add':
     case 'join': {
-      // Beside a joining shard a new owner would change who the donors are, in the middle of that join.
+      // Beside a joining shard a new owner would change the donors in the middle of that join.
       refuseWhileMoving(state);
       refuseFullMap(state, 1);
       const shard = { id: state.nextId, ...change.shard };

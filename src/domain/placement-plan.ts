@@ -11,9 +11,9 @@ const SIGN_BIT = 0x80000000 | 0;
 /**
  * Owner and donor of every id under one placement, as Quiver's routers see them:
  *
- * - *owner*: the winner among the shards that are not leaving; if all are leaving, among all;
- * - *donor*: if the winner among all shards is leaving, that one; else, if the owner is joining, the winner among the shards that
- *   are neither joining nor leaving; else none. Where all are leaving, the donor is therefore the owner.
+ * - *owner*: the winner among the shards that are not leaving; if all are leaving, among all.
+ * - *donor*: the winner among all shards, if it is leaving. Else, if the owner is joining, the winner among the shards
+ *   that are neither joining nor leaving. Else none. Where all are leaving, the donor is therefore the owner.
  *
  * The winner has the greatest score; on a tie it is the last one in map order.
  */
@@ -32,7 +32,10 @@ export class PlacementPlan {
   readonly #staying = new Winner();
   readonly #settled = new Winner();
 
-  /** @throws DomainError InvalidRequest on a placement without shards, or with an id that a number does not hold exactly. */
+  /**
+   * @throws DomainError InvalidRequest on a placement without shards, or with an id that a number does not hold
+   * exactly.
+   */
   constructor(spec: PlacementSpec) {
     if (spec.shards.length === 0) throw new DomainError('InvalidRequest', 'a placement needs at least one shard');
     const inexact = spec.shards.find((id) => !Number.isSafeInteger(id) || id < 0);
@@ -99,7 +102,7 @@ class Winner {
 
   /** Takes the lead with a score that is at least as great, as u64, as all before: the last one wins a tie. */
   offer(index: number, high: number, low: number): void {
-    // With the sign bit flipped, signed integers compare as the unsigned ones that they stand for.
+    // With the sign bit flipped, signed integers compare like the unsigned ones that they stand for.
     const [comparableHigh, comparableLow] = [high ^ SIGN_BIT, low ^ SIGN_BIT];
     if (this.index !== NOBODY) {
       if (comparableHigh < this.#high || (comparableHigh === this.#high && comparableLow < this.#low)) return;

@@ -1,4 +1,4 @@
-/** What more than one transition refuses, in one wording. */
+/** Refusals that more than one transition makes, in one wording. */
 import type { ClusterState, OperationLock } from './cluster-state';
 import { DomainError } from './errors';
 import { SHARDS_MAX } from './limits';
@@ -22,7 +22,10 @@ export function refuseWhileLocked(state: ClusterState): void {
   );
 }
 
-/** Another change that is half-way decides who the donors are, so nothing may begin beside it. @throws DomainError JoinInProgress, LeaveInProgress */
+/**
+ * A half-way change decides who the donors are, so nothing may begin beside it.
+ * @throws DomainError JoinInProgress, LeaveInProgress
+ */
 export function refuseWhileMoving(state: ClusterState): void {
   const [joining] = state.map.joining;
   if (joining !== undefined) {
@@ -49,7 +52,7 @@ export function refuseFullMap(state: ClusterState, more: number): void {
   );
 }
 
-/** Neither in the map nor about to be. @throws DomainError ShardAlreadyInMap */
+/** Refuses a shard that is in the map, or about to enter it. @throws DomainError ShardAlreadyInMap */
 export function refuseMember(state: ClusterState, address: ShardAddress): void {
   refuseKnownAddress(state.map, address);
   refuseKnownAddress({ shards: state.lock?.shards ?? [] }, address);

@@ -25,7 +25,7 @@ export type Phase =
   | 'undo'
   | 'take-over';
 
-/** INV-9: what an operation waits for, since when, and what would end the wait. Holds no point data and no secret. */
+/** INV-9: what an operation waits for, since when, and what ends the wait. Holds no point data and no secret. */
 export interface Waiting {
   readonly reason: string;
   readonly sinceMs: number;
@@ -59,13 +59,13 @@ export interface OperationProgress {
   readonly bytesExpected: number;
   /** Points per second over the phase that runs, 0 when it moves none. */
   readonly ratePerSecond: number;
-  /** Null when it cannot be told. */
+  /** Null when it is not known. */
   readonly etaSeconds: number | null;
   readonly waiting: Waiting | null;
   /** Attempts of steps that failed and were tried again. */
   readonly failedAttempts: number;
   readonly cancelRequested: boolean;
-  /** True from the moment in which the flip was asked for: from then on there is only forward. */
+  /** True as soon as the flip was asked for: from then on the operation only goes forward. */
   readonly pointOfNoReturnPassed: boolean;
   readonly next: string;
   readonly startedAtMs: number;

@@ -1,4 +1,4 @@
-/** What a check or a repair is asked for, held against the map. */
+/** Holds the request of a check or a repair against the map. */
 import { DomainError } from './errors';
 import { holderOf, type Holder } from './findings';
 import { shardAtAddress, type ShardAddress, type ShardMap } from './shard-map';
@@ -14,7 +14,7 @@ export function requireParties(
     if (known !== undefined) {
       throw new DomainError(
         'ShardAlreadyInMap',
-        `expected leftovers to be shards that are not in the map, ${leftover.primary_url} is in it as shard ${known.id}: leave it out, it is read anyway`,
+        `expected leftovers to be shards that are not in the map, ${leftover.primary_url} is in it as shard ${known.id}: leave it out, every shard of the map is read`,
       );
     }
     for (const url of [leftover.primary_url, ...leftover.replica_urls]) {

@@ -23,7 +23,10 @@ export interface ShardMap {
   readonly leaving: readonly number[];
 }
 
-/** The part of a map that placement depends on: ids only, in map order. Small enough to be an argument of every activity. */
+/**
+ * The part of a map that placement depends on: ids only, in map order. Small enough to be an argument of every
+ * activity.
+ */
 export interface PlacementSpec {
   readonly shards: readonly number[];
   readonly joining: readonly number[];
@@ -38,7 +41,7 @@ export function findShard(map: ShardMap, id: number): Shard | undefined {
   return map.shards.find((shard) => shard.id === id);
 }
 
-/** Version, shards, addresses and roles, whatever the order of their JSON fields. */
+/** Compares version, shards, addresses and roles, whatever the order of their JSON fields. */
 export function isSameMap(a: ShardMap, b: ShardMap): boolean {
   const isSameShard = (one: Shard, other: Shard | undefined): boolean =>
     one.id === other?.id && one.primary_url === other.primary_url && isSameList(one.replica_urls, other.replica_urls);
@@ -74,7 +77,7 @@ export function shardAtAddress(map: Pick<ShardMap, 'shards'>, address: ShardAddr
   return map.shards.find((shard) => [shard.primary_url, ...shard.replica_urls].some((url) => wanted.has(url)));
 }
 
-/** INV-1: every change of the map is one version more. All changes go through here. */
+/** INV-1: every change of the map adds one to its version. All changes go through here. */
 function nextVersion(map: ShardMap, change: Partial<Omit<ShardMap, 'version'>>): ShardMap {
   return { ...map, ...change, version: map.version + 1 };
 }
@@ -105,7 +108,7 @@ export function promote(map: ShardMap, ids: readonly number[]): ShardMap {
   return nextVersion(map, { joining: map.joining.filter((id) => !ids.includes(id)) });
 }
 
-/** `ids` stay in the map and hold what they hold, but own nothing any more. @throws DomainError UnknownShard, LastShard */
+/** `ids` stay in the map and hold what they hold, but own nothing. @throws DomainError UnknownShard, LastShard */
 export function addLeaving(map: ShardMap, ids: readonly number[]): ShardMap {
   for (const id of ids) requireShard(map, id);
   const leaving = [...map.leaving, ...ids.filter((id) => !map.leaving.includes(id))];
@@ -124,7 +127,10 @@ export function removeLeaving(map: ShardMap, ids: readonly number[]): ShardMap {
   return nextVersion(map, { leaving: map.leaving.filter((id) => !ids.includes(id)) });
 }
 
-/** The machine moved, or another one took over for good. What is left out of `address` stays. @throws DomainError UnknownShard, ShardAlreadyInMap, InvalidRequest */
+/**
+ * The machine moved, or another one took over for good. What is left out of `address` stays.
+ * @throws DomainError UnknownShard, ShardAlreadyInMap, InvalidRequest
+ */
 export function replaceAddress(map: ShardMap, id: number, address: Partial<ShardAddress>): ShardMap {
   const before = requireShard(map, id);
   const after: Shard = { ...before, ...address };
@@ -167,8 +173,8 @@ export function refuseKnownAddress(map: Pick<ShardMap, 'shards'>, address: Shard
 }
 
 /**
- * The normal form in which shard URLs are compared and stored: trimmed, http or https, lower-case scheme and host, no default
- * port, no trailing slash. A path prefix is kept. @throws DomainError InvalidShardUrl
+ * The normal form in which shard URLs are compared and stored: trimmed, http or https, lower-case scheme and host, no
+ * default port, no trailing slash. A path prefix is kept. @throws DomainError InvalidShardUrl
  */
 export function normalizeShardUrl(input: string): string {
   const text = input.trim();
@@ -190,7 +196,10 @@ export function normalizeShardUrl(input: string): string {
   return `${url.protocol}//${url.host}${url.pathname.replace(/\/+$/, '')}`;
 }
 
-/** URLs are compared in normal form everywhere, so they are kept in it from the beginning. @throws DomainError InvalidShardUrl */
+/**
+ * URLs are compared in normal form everywhere, so they are kept in it from the beginning.
+ * @throws DomainError InvalidShardUrl
+ */
 export function normalizeMap(map: ShardMap): ShardMap {
   const shards = map.shards.map((shard): Shard => ({
     id: shard.id,

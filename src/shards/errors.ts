@@ -1,6 +1,6 @@
 /**
- * Every way in which a call to a shard (or to a router) fails, as a closed union. The client classifies once; nobody above it
- * looks at a status or at an error code of the socket again.
+ * Every way in which a call to a shard or a router fails, as a closed union. The client classifies once. Nobody above
+ * it looks at a status or at an error code of the socket.
  */
 export type ShardErrorCode =
   // Nobody answered.
@@ -22,8 +22,9 @@ export type ShardErrorCode =
   | 'MalformedReply';
 
 /**
- * Total on purpose: a new code must say whether waiting can help. A reply that makes no sense is mostly that of a proxy whose
- * shard is restarting, or a body that was cut, so it is worth another try; a refusal is a decision, not a delay.
+ * Total on purpose: a new code must say whether waiting can help. A reply that makes no sense mostly comes from a proxy
+ * whose shard is restarting, or from a body that was cut, so another try is worth it. A refusal is a decision, not a
+ * delay.
  */
 export const WAITING_HELPS: Record<ShardErrorCode, boolean> = {
   Unreachable: true,
@@ -41,7 +42,7 @@ export const WAITING_HELPS: Record<ShardErrorCode, boolean> = {
   MalformedReply: true,
 };
 
-/** What would end the trouble, as the last part of every message. */
+/** What would end the trouble: the last part of every message. */
 const NEXT_STEP: Record<ShardErrorCode, string> = {
   Unreachable: 'check that the process runs and that this address can be reached from the worker',
   TimedOut: 'check its load; the call is tried again',
@@ -76,7 +77,9 @@ export interface ShardFailure {
   readonly cause?: unknown;
 }
 
-/** A call to a shard or router that failed, with its class. The message names method, URL, status, reason and next step. */
+/**
+ * A call to a shard or router that failed, with its class. The message names method, URL, status, reason and next step.
+ */
 export class ShardError extends Error {
   readonly code: ShardErrorCode;
   readonly shardUrl: string;
@@ -84,7 +87,7 @@ export class ShardError extends Error {
   readonly path: string;
   readonly status: number | null;
   readonly retryAfterMs: number | null;
-  /** A write that may have been, or may yet be, carried out: time-out, cut connection, 5xx. Never true of a read. */
+  /** A write that may have been carried out, or may still be: time-out, cut connection, 5xx. Never true of a read. */
   readonly outcomeUnknown: boolean;
 
   constructor(failure: ShardFailure) {

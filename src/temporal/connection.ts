@@ -56,7 +56,7 @@ export function connectWorker(options: ConnectOptions): Promise<NativeConnection
   return untilAnswered(options, () => NativeConnection.connect({ ...options.connection, address: options.address }));
 }
 
-/** A Temporal that starts beside this process may take a while; one that never comes must not be waited for in silence. */
+/** A Temporal that starts beside this process may take a while. If it never comes, the log says so. */
 async function untilAnswered<T>(options: ConnectOptions, attempt: () => Promise<T>): Promise<T> {
   const patienceMs = options.patienceMs ?? CONNECT_PATIENCE_MS;
   const beganMs = Date.now();

@@ -1,7 +1,10 @@
 import { DefaultLogger, Runtime, type LogLevel } from '@temporalio/worker';
 import type { Logger } from 'pino';
 
-/** Once per process, before anything else of the SDK: its logs go where ours go, and signals stay ours. */
+/**
+ * Runs once per process, before anything else of the SDK. The SDK's logs then go where ours go, and the signals stay
+ * ours.
+ */
 export function installRuntime(logger: Logger): void {
   const sdk = logger.child({ component: 'temporal-sdk' });
   const write: Record<LogLevel, (meta: object, message: string) => void> = {
@@ -18,7 +21,7 @@ export function installRuntime(logger: Logger): void {
   });
 }
 
-/** A task token is long and says nothing to a person; an error is logged in full only under the name `err`. */
+/** A task token is long and says nothing to a person. An error is logged in full only under the name `err`. */
 function readable(meta: Record<string | symbol, unknown> = {}): object {
   const { taskToken: _taskToken, error, ...rest } = meta;
   return error === undefined ? rest : { ...rest, err: error };

@@ -13,12 +13,17 @@ import { taskQueue } from '../contract/ids';
 /** Made by `npm run build`, so that a worker starts without compiling the workflows first. */
 export const WORKFLOW_BUNDLE = 'workflow-bundle.js';
 
-/** A page of points is some megabytes: this bounds what a worker holds at once. */
+/** A page of points is some megabytes, so this bounds the memory of a worker. */
 const ACTIVITIES_MAX = 16;
 const WORKFLOW_TASKS_MAX = 40;
-/** Workflows kept in memory. One cluster has one entity and, at most, one operation; the rest are queries about ended ones. */
+/**
+ * Workflows kept in memory. A cluster has one entity and at most one operation; the rest are queries about ended ones.
+ */
 const CACHED_WORKFLOWS_MAX = 64;
-/** After the grace, activities are told to stop at their next safe point; after the force time they are left to Temporal's retry. */
+/**
+ * After the grace, activities must stop at their next safe point. After the force time they are left to Temporal's
+ * retry.
+ */
 const SHUTDOWN_GRACE_MS = 1_000;
 const SHUTDOWN_FORCE_MS = 5_000;
 
@@ -39,7 +44,7 @@ export async function createWorker(parts: WorkerParts): Promise<Worker> {
     maxConcurrentActivityTaskExecutions: ACTIVITIES_MAX,
     maxConcurrentWorkflowTaskExecutions: WORKFLOW_TASKS_MAX,
     maxCachedWorkflows: CACHED_WORKFLOWS_MAX,
-    // When a worker dies, its sticky tasks (map queries among them) go to another one after this long.
+    // When a worker dies, another one gets its sticky tasks (map queries among them) after this long.
     stickyQueueScheduleToStartTimeout: '1s',
     shutdownGraceTime: SHUTDOWN_GRACE_MS,
     shutdownForceTime: SHUTDOWN_FORCE_MS,
@@ -48,7 +53,7 @@ export async function createWorker(parts: WorkerParts): Promise<Worker> {
 
 let compiled: Promise<WorkflowBundleOption> | null = null;
 
-/** The bundle that the build made, else one that is compiled once per process, which takes some seconds. */
+/** The bundle of the build, else one that is compiled once per process, which takes some seconds. */
 function workflowCode(): Promise<WorkflowBundleOption> {
   const codePath = join(__dirname, '..', WORKFLOW_BUNDLE);
   if (existsSync(codePath)) return Promise.resolve({ codePath });

@@ -14,7 +14,9 @@ const policySchema = z.strictObject({
   sustain_evaluations: within(POLICY_BOUNDS.sustainEvaluations),
 });
 
-/** Body of `PUT /cluster/autoscale`: the whole policy. What is left out gets its default, not what it was before. */
+/**
+ * Body of `PUT /cluster/autoscale`: the whole policy. A field that is left out gets its default, not its former value.
+ */
 export const policyBodySchema = policySchema.extend({
   interval_secs: policySchema.shape.interval_secs.default(DEFAULT_POLICY.intervalSecs),
   cooldown_secs: policySchema.shape.cooldown_secs.default(DEFAULT_POLICY.cooldownSecs),
@@ -66,7 +68,7 @@ export const autoscaleViewSchema = z.object({
   ),
   last_scale_at: z.iso.datetime().nullable(),
   cooldown_left_secs: z.int(),
-  /** Null while the policy is disabled, and when Temporal does not say. */
+  /** Null while the policy is disabled, and when Temporal does not tell. */
   next_evaluation_at: z.iso.datetime().nullable(),
   /** Newest first. */
   evaluations: z.array(evaluationSchema),

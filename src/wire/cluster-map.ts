@@ -1,8 +1,8 @@
 import { z } from 'zod';
 
 /**
- * A shard id. It is a u64 on the wire; beyond 2^53 - 1 JavaScript would round it to another shard's, so such an id is refused
- * rather than misread.
+ * A shard id. It is a u64 on the wire. Beyond 2^53 - 1 JavaScript would round it to another shard's id, so such an id
+ * is refused.
  */
 export const shardIdSchema = z.int().nonnegative();
 

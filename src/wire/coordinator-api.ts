@@ -15,7 +15,10 @@ const allowNonempty = { allow_nonempty: z.boolean().default(false) };
 /** Body of `POST /cluster/shards/grow` by one shard, as Quiver knows it. */
 export const growBodySchema = addShardBodySchema.extend(allowNonempty);
 
-/** The same by several shards that join together. Who names several is never understood as naming one: see `readGrow` in api/shards.ts. */
+/**
+ * Body of the same route for several shards that join together. A body that names several shards is never read as one
+ * that names one: see `readGrow` in api/routes/shards.ts.
+ */
 export const growBySeveralBodySchema = z.object({
   shards: z.array(addShardBodySchema).min(1).max(64),
   ...allowNonempty,
@@ -28,7 +31,9 @@ export const replaceAddressBodySchema = z.strictObject({
 });
 export type ReplaceAddressBody = z.infer<typeof replaceAddressBodySchema>;
 
-/** The caller's `Idempotency-Key`: part of workflow ids and paths, so it holds nothing that either would have to escape. */
+/**
+ * The caller's `Idempotency-Key`: part of workflow ids and paths, so it holds nothing that either would have to escape.
+ */
 export const idempotencyKeySchema = z.string().regex(/^[A-Za-z0-9_.:-]{1,128}$/);
 
 /** `GET /cluster/health`: does each shard's primary answer its `/healthz`? By shard id. */

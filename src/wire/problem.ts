@@ -13,7 +13,9 @@ export type Problem = z.infer<typeof problemSchema>;
 
 export const PROBLEM_MEDIA_TYPE = 'application/problem+json';
 
-/** The first thing that a schema found wrong, as half a sentence: where, and what was expected. Never quotes the value. */
+/**
+ * The first thing that a schema found wrong, as half a sentence: where, and what was expected. Never quotes the value.
+ */
 export function describeIssues(error: z.ZodError): string {
   const issue = error.issues[0];
   if (issue === undefined) return 'it does not have the expected shape';

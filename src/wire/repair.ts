@@ -1,4 +1,7 @@
-/** What goes in and out of `POST /cluster/check` and `POST /cluster/repair`. Unknown fields are refused: a typo must not mean its default. */
+/**
+ * What goes in and out of `POST /cluster/check` and `POST /cluster/repair`. Unknown fields are refused: a typo must not
+ * mean the default.
+ */
 import { z } from 'zod';
 import { shardIdSchema } from './cluster-map';
 
@@ -14,12 +17,14 @@ const leftoverSchema = z.strictObject({
 export const checkBodySchema = z.strictObject({
   /** All of them when left out. */
   collections: z.array(z.string().min(1)).min(1).max(NAMES_MAX).optional(),
-  /** Shards that are not in the map any more. */
+  /** Shards that are no longer in the map. */
   leftovers: z.array(leftoverSchema).max(LEFTOVERS_MAX).default([]),
 });
 
 export const repairBodySchema = checkBodySchema.extend({
-  /** Shard ids and leftovers' URLs: whose value counts, first one first, where several differ and the owner has none. */
+  /**
+   * Shard ids and leftovers' URLs: whose value counts, first one first, where several differ and the owner has none.
+   */
   prefer: z
     .array(z.union([shardIdSchema, z.string()]))
     .max(NAMES_MAX)

@@ -6,7 +6,7 @@ import { type AutoscalePolicy, DEFAULT_POLICY } from '../../src/domain/autoscale
 import { stateQuery, transitionUpdate } from '../../src/contract/messages';
 import { autoscaleScheduleId, evaluationWorkflowId } from '../../src/contract/ids';
 import { waitFor } from '../support/wait-for';
-import type { ClusterFixture, FAST, TemporalForTests } from '../support/cluster-fixture';
+import { type ClusterFixture, FAST, type TemporalForTests } from '../support/cluster-fixture';
 import { useCluster } from '../support/use-cluster';
 
 let temporal: TemporalForTests;

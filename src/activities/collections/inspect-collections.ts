@@ -9,15 +9,15 @@ import type { ActivityScope } from '../frame/run-activity';
 type InspectInput = Parameters<CoordinatorActivities['inspectCollections']>[0];
 type InspectResult = Awaited<ReturnType<CoordinatorActivities['inspectCollections']>>;
 
-/** One collection, by holder; those that lack it are left out. */
+/** One collection, by holder. Shards that lack it are left out. */
 interface Found {
   readonly onShards: ReadonlyMap<Holder, ShardCollection>;
   readonly onLeftovers: ReadonlyMap<Holder, ShardCollection>;
 }
 
 /**
- * A shard that cannot be asked fails the attempt: unknown is not "has none" (INV-8). Nothing is created on leftovers, and nothing that
- * only leftovers have: clients have dropped that, or it was never theirs.
+ * A shard that does not answer fails the attempt: unknown is not "has none" (INV-8). Nothing is created on leftovers. A
+ * collection that only leftovers have is not created either: clients dropped it, or it never was theirs.
  */
 export async function inspectCollections(scope: ActivityScope, input: InspectInput): Promise<InspectResult> {
   const { attempt } = scope;
@@ -31,7 +31,7 @@ export async function inspectCollections(scope: ActivityScope, input: InspectInp
   return { collections: second.map(asTold), created, lateWritesUntilMs: attempt.lateWritesUntilMs };
 }
 
-/** With what it takes to create it elsewhere, which stays in this activity. */
+/** With the schema, which creates the collection elsewhere. The schema stays in this activity. */
 interface Inspected extends InspectedCollection {
   readonly schema: string;
 }
@@ -95,7 +95,7 @@ function reasonNotToCompare(
   return onShards.size === 0 ? 'only_on_leftovers' : null;
 }
 
-/** Of several equally common ones the first, which is that of the shard that is longest in the map. */
+/** Among equally common values the first wins: it comes from the shard that is longest in the map. */
 function mostCommon(values: readonly string[]): string {
   const counts = new Map<string, number>();
   for (const value of values) counts.set(value, (counts.get(value) ?? 0) + 1);
@@ -103,7 +103,9 @@ function mostCommon(values: readonly string[]): string {
   return values.find((value) => counts.get(value) === most) ?? '';
 }
 
-/** What was missing at both looks, where all others agree. A client that has created it meanwhile is no error. */
+/**
+ * Creates what was missing at both looks and is alike everywhere else. A client that created it meanwhile is no error.
+ */
 async function createMissing(
   { attempt, shards }: ActivityScope,
   input: InspectInput,

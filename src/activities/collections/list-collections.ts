@@ -6,7 +6,7 @@ import type { ActivityScope } from '../frame/run-activity';
 
 type ListInput = Parameters<CoordinatorActivities['listCollections']>[0];
 
-/** A shard that cannot be asked fails the attempt: unknown is not "has none" (INV-8). */
+/** A shard that does not answer fails the attempt: unknown is not "has none" (INV-8). */
 export async function listCollections(
   scope: ActivityScope,
   { shards: asked }: ListInput,

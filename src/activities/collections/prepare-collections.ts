@@ -12,12 +12,11 @@ type PrepareInput = Parameters<CoordinatorActivities['prepareCollections']>[0];
 type PrepareResult = Awaited<ReturnType<CoordinatorActivities['prepareCollections']>>;
 
 /**
- * Design step 2: before routers may write to the receivers, so that no client's write fails for want of a collection. In later
- * calls the receivers are in the map, and a client may be half-way through creating what they lack: were it created here at once,
- * that client would be told that it exists already. So it is left alone for `settleMs` first.
- *
- * Receivers that are owners already (`mayCreate: false`) are never created on: a client may be half-way through dropping, and what was
- * created anew would outlive that.
+ * The first call comes before routers may write to the receivers, so that no write of a client fails for want of a
+ * collection. In later calls the receivers are in the map, and a client may be creating there what they lack. If it
+ * were created here at once, that client would be told that it exists already. So it is left alone for `settleMs`
+ * first. Nothing is ever created on receivers that are owners already (`mayCreate: false`). A client may be dropping
+ * the collection, and a new one would outlive that drop.
  */
 export async function prepareCollections(scope: ActivityScope, input: PrepareInput): Promise<PrepareResult> {
   const { attempt, shards } = scope;

@@ -26,10 +26,12 @@ export async function pointIfAny(
 }
 
 /**
- * Runs `body`; when a shard says that the collection does not exist, finds out what is true now. Gone from all donors: answers
- * `gone`. There on all donors and missing on a receiver: creates it there and runs `body` once more. Else a client is half-way
- * through creating or dropping it: fails, retryably. So does a receiver of a drain that lacks it: such a one is an owner, and what
- * was created anew there would outlive a client's drop that is half-way.
+ * Runs `body`. When a shard says that the collection does not exist, finds out what is true now:
+ * - No donor has it: answers `gone`.
+ * - All donors have it and a receiver lacks it: creates it there and runs `body` once more.
+ * - Anything else: a client is creating or dropping it, so this fails and is tried again.
+ * - A receiver of a drain lacks it: the same. That receiver is an owner, and a new collection would outlive a client's
+ *   drop.
  */
 export async function whileCollectionExists<T>(
   scope: ActivityScope,
@@ -52,7 +54,7 @@ export async function whileCollectionExists<T>(
   }
 }
 
-/** What the donors agree on: the schema, or null when none has the collection any more. @throws CollectionInFlux */
+/** The schema that the donors agree on, or null when no donor has the collection. @throws CollectionInFlux */
 async function donorSchema(
   { attempt, shards }: ActivityScope,
   move: Move & { readonly collection: string },
@@ -74,12 +76,12 @@ async function donorSchema(
 }
 
 /**
- * How long a client that has created a collection on the donors may take to create it on the receivers too. Were it created here
- * at once, that client would be told that it exists already.
+ * How long a client may take from creating a collection on the donors to creating it on the receivers. If it were
+ * created here at once, that client would be told that it exists already.
  */
 const CLIENT_CREATES_MS = 500;
 
-/** INV-3: what the donors have must find its place on the receivers. A receiver that has it already is left as it is. */
+/** INV-3: the receivers must have what the donors have. A receiver that has it already is left as it is. */
 async function haveOnReceivers(
   { attempt, shards }: ActivityScope,
   move: Move & { readonly collection: string },

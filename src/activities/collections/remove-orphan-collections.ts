@@ -13,7 +13,7 @@ interface Orphan {
 }
 
 /**
- * Looked at twice, because a client that creates a collection reaches the shards one after the other. A donor that does not
+ * Looks twice, because a client that creates a collection reaches the shards one after the other. A donor that does not
  * answer fails the attempt: unknown is not "has none" (INV-8).
  */
 export async function removeOrphanCollections(scope: ActivityScope, input: OrphansInput): Promise<OrphansResult> {
@@ -38,7 +38,7 @@ async function findOrphans({ attempt, shards }: ActivityScope, input: OrphansInp
     const collections = await shards.client(shard).listCollections(attempt.reading);
     return collections.map((collection) => collection.name);
   };
-  // The receivers first: what a donor has got since then is no orphan.
+  // The receivers are read first: what a donor got since then is no orphan.
   const ofReceivers = await Promise.all(input.receivers.map(names));
   const ofDonors = new Set((await Promise.all(input.donors.map(names))).flat());
   return input.receivers.flatMap((receiver, index) => {

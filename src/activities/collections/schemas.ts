@@ -2,7 +2,9 @@ import type { Shard } from '../../domain/shard-map';
 import type { ShardCollection } from '../../shards/http/shard-client';
 import type { CollectionInfo } from '../../contract/move';
 
-/** One sentence on the first collection that is not the same on all shards, or null. `lists` are in the order of `shards`. */
+/**
+ * One sentence on the first collection that is not the same on all shards, or null. `lists` has the order of `shards`.
+ */
 export function schemaDifference(
   shards: readonly Shard[],
   lists: readonly (readonly ShardCollection[])[],
@@ -26,7 +28,7 @@ export function schemaDifference(
   return null;
 }
 
-/** What the shards hold together, collection by collection, whether they agree on it or not. */
+/** All collections of these shards, whether the shards agree on them or not. */
 export function collectionInfos(
   shards: readonly Shard[],
   lists: readonly (readonly ShardCollection[])[],

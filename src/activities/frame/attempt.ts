@@ -1,12 +1,10 @@
 /**
- * One attempt of an activity: its deadline, its cancellation, its heartbeat, and what it knows about writes that may still
- * arrive late.
+ * One attempt of an activity: its deadline, its cancellation, its heartbeat, and what it knows about late writes.
  *
- *  1. No write is begun after the deadline, or after a cancellation was noticed (INV-3): a late attempt must not write.
- *  2. Reads are cut off by a cancellation; writes are not. A write that was begun is waited for, so that when a cancelled
- *     activity has ended nothing of it is under way any more.
- *  3. An attempt that ends by failing says so in its last heartbeat. If the next attempt finds no such word, the one before
- *     it may still be running somewhere, and may write until its own deadline.
+ *  1. No write begins after the deadline, or after a cancellation was noticed (INV-3): a late attempt must not write.
+ *  2. A cancellation cuts reads off, and lets writes end. So nothing of a cancelled activity runs after its end.
+ *  3. An attempt that fails says so in its last heartbeat. If the next attempt finds no such heartbeat, the one before
+ *     it may still run somewhere, and may write until its own deadline.
  */
 import { setMaxListeners } from 'node:events';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -28,14 +26,16 @@ export const SYSTEM_CLOCK: Clock = {
   },
 };
 
-/** Writes stop this long before the server gives the attempt up, at most and as a share of its life. */
+/** Writes stop this long before the server gives the attempt up: at most this, and at most this share of its life. */
 const DEADLINE_MARGIN_MAX_MS = 2_000;
 const DEADLINE_MARGIN_SHARE = 0.1;
-/** Share of its life after which a long attempt returns its cursor, so that a slow shard does not cost it the whole segment. */
+/**
+ * After this share of its life a long attempt returns its cursor. So a slow shard does not cost it the whole segment.
+ */
 const PAUSE_SHARE = 0.6;
 const HEARTBEAT_INTERVAL_MAX_MS = 1_000;
 
-/** What a heartbeat carries. `progress` is the activity's own, plain JSON, without point data. */
+/** What a heartbeat carries. `progress` belongs to the activity: plain JSON, without point data. */
 interface HeartbeatDetails {
   readonly progress: unknown;
   /** Set by an attempt that ended on its own and left nothing running. */
@@ -64,7 +64,7 @@ export class Attempt {
     this.#info = context.info;
     this.#clock = clock;
     this.signal = context.cancellationSignal;
-    // Every request under way listens to it, and there may be dozens: no leak.
+    // Every request under way listens to it. There may be dozens, so Node's warning about a leak would be wrong.
     setMaxListeners(0, this.signal);
     const lifeMs = this.#info.startToCloseTimeoutMs;
     const startMs = clock.nowMs();
@@ -80,17 +80,17 @@ export class Attempt {
     return this.#clock.nowMs();
   }
 
-  /** For reads: cut off by the deadline and by a cancellation. */
+  /** For reads: the deadline and a cancellation cut them off. */
   get reading(): CallContext {
     return { deadlineMs: this.deadlineMs, signal: this.signal };
   }
 
-  /** The same, with an end of its own that comes first. */
+  /** The same, with an earlier end of its own. */
   readingFor(timeoutMs: number): CallContext {
     return { deadlineMs: Math.min(this.deadlineMs, this.nowMs() + timeoutMs), signal: this.signal };
   }
 
-  /** Every write of an activity goes through here, and is begun only while this attempt may write. */
+  /** Every write of an activity goes through here. It begins only while this attempt may write. */
   async write<T>(send: (ctx: CallContext) => Promise<T>): Promise<T> {
     this.confirmMayWrite();
     this.#hasUncountedWrites = true;
@@ -109,7 +109,7 @@ export class Attempt {
     this.signal.throwIfAborted();
     if (this.nowMs() < this.deadlineMs) return;
     throw ApplicationFailure.retryable(
-      'the time of this attempt is over, so it must not write any more: the next attempt goes on',
+      'the time of this attempt is over, so it no longer writes: the next attempt goes on',
       'AttemptOutOfTime',
     );
   }
@@ -119,19 +119,22 @@ export class Attempt {
     return this.nowMs() >= this.#pauseAtMs;
   }
 
-  /** A safe point: everything before it is done, and counted in `progress`, which is what `reached` gives from now on. */
+  /** A safe point: everything before it is done and counted in `progress`. From now on `reached` gives this. */
   reach(progress: unknown): void {
     this.#progress = progress;
     this.#hasUncountedWrites = false;
     this.signal.throwIfAborted();
   }
 
-  /** The last safe point, of this attempt or of one before it; null without one. Of the type that the activity reports. */
+  /**
+   * The last safe point, of this attempt or of an earlier one; null without one. Its type is that of the activity's
+   * progress.
+   */
   get reached(): unknown {
     return this.#progress;
   }
 
-  /** Something may have been written since the last safe point, by this attempt or by one before it. */
+  /** True when this attempt or an earlier one may have written something since the last safe point. */
   get hasUncountedWrites(): boolean {
     return this.#hasUncountedWrites;
   }
@@ -145,7 +148,7 @@ export class Attempt {
     return this.#lateWritesUntilMs;
   }
 
-  /** Heartbeats by a timer, so that a request that takes long does not silence them. */
+  /** Heartbeats by a timer, so that a long request does not silence them. */
   startHeartbeats(): void {
     const { heartbeatTimeoutMs } = this.#info;
     if (heartbeatTimeoutMs === undefined) return;
@@ -158,7 +161,7 @@ export class Attempt {
     clearInterval(this.#ticker);
   }
 
-  /** The last word of an attempt that failed: nothing of it runs any more. */
+  /** The last heartbeat of a failed attempt. Nothing of the attempt runs after it. */
   heartbeatEnd(): void {
     if (this.#info.heartbeatTimeoutMs === undefined) return;
     this.#heartbeat({
@@ -181,14 +184,17 @@ export class Attempt {
     return currentAttemptScheduledTimestampMs + startToCloseTimeoutMs;
   }
 
-  /** What the attempt right before this one said as it ended, null when it said nothing. */
+  /** What the previous attempt said at its end; null when it said nothing. */
   #endOfLastAttempt(): HeartbeatDetails['ended'] {
     const ended = this.#resumed?.ended ?? null;
     return ended?.attempt === this.#info.attempt - 1 ? ended : null;
   }
 }
 
-/** A write that was answered is over, whatever the answer. Without an answer, or with a gateway's in its place, it may go on. */
+/**
+ * A write that got an answer is over, whatever the answer is. Without one, or with a gateway's in its place, the write
+ * may go on.
+ */
 function mayArriveLate(error: ShardError): boolean {
   return error.outcomeUnknown && (error.status === null || error.status === 502 || error.status === 504);
 }

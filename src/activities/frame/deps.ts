@@ -9,7 +9,7 @@ export interface ActivityDeps {
   readonly shardKey: string | null;
   readonly client: Client;
   readonly logger: Logger;
-  /** How shards and routers are reached; one per process. A default one is made when absent. */
+  /** How shards and routers are reached; one per process. Without it a default one is made. */
   readonly dispatcher?: Dispatcher;
   /** Absent: the clock of the machine. */
   readonly clock?: Clock;

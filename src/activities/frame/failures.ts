@@ -1,6 +1,7 @@
 /**
- * The one translation of what went wrong in an activity into what Temporal and the workflows understand. The type of a failure
- * is a ShardErrorCode, a DomainErrorCode or one of the codes below; its message never holds point data or a key.
+ * The one place that translates what went wrong in an activity into a failure that Temporal and the workflows
+ * understand. The type of a failure is a ShardErrorCode, a DomainErrorCode or one of the codes below. Its message never
+ * holds point data or a key.
  */
 import { ApplicationFailure, CancelledFailure } from '@temporalio/activity';
 import { DomainError } from '../../domain/errors';
@@ -8,12 +9,15 @@ import { ShardError, WAITING_HELPS, type ShardErrorCode } from '../../shards/err
 import { MalformedBodyError } from '../../shards/rows/point-stream';
 
 /**
- * Codes of the activities themselves. `CollectionInFlux`: shards disagree whether a collection exists, as they do while a
- * client creates or drops it. `LockUnknown`: the cluster workflow did not answer. `AttemptOutOfTime`: the deadline came before a write. `InternalError`: a defect of ours.
+ * Codes of the activities themselves.
+ * - `CollectionInFlux`: shards disagree whether a collection exists, as they do while a client creates or drops it.
+ * - `LockUnknown`: the cluster workflow did not answer.
+ * - `AttemptOutOfTime`: the deadline came before a write.
+ * - `InternalError`: a defect of ours.
  */
 export type ActivityErrorCode = 'CollectionInFlux' | 'LockUnknown' | 'AttemptOutOfTime' | 'InternalError';
 
-/** Carried in the details of every failure of an activity that writes points (see MayWriteLate). */
+/** In the details of every failure of an activity that writes points (see MayWriteLate). */
 export interface FailureDetails {
   readonly lateWritesUntilMs: number;
 }
@@ -33,14 +37,14 @@ export function activityFailure(error: unknown, details: FailureDetails): Error 
   if (error instanceof MalformedBodyError) {
     return ApplicationFailure.create({
       type: 'MalformedReply' satisfies ShardErrorCode,
-      message: `a shard answered rows that cannot be worked with: ${error.message}`,
+      message: `a shard answered with rows that cannot be read: ${error.message}`,
       details: [details],
     });
   }
-  // Its message may quote what it was working on, so only its name and the place go on.
+  // The message may quote point data, so only the name and the place go on.
   const failure = ApplicationFailure.create({
     type: 'InternalError' satisfies ActivityErrorCode,
-    message: `an activity failed in a way that nobody foresaw (${errorName(error)}): report it with the log of the worker`,
+    message: `an activity failed for an unforeseen reason (${errorName(error)}): report it with the log of the worker`,
     details: [details],
   });
   failure.stack = `${failure.name}: ${failure.message}\n${stackFrames(error)}`;
@@ -70,7 +74,7 @@ function withDetails(failure: ApplicationFailure, details: FailureDetails): Appl
 export function collectionInFlux(collection: string, seen: string): ApplicationFailure {
   return ApplicationFailure.retryable(
     `expected collection ${collection} on all shards or on none, ${seen}: a client may be creating or dropping it, ` +
-      'so this is tried again; if it lasts, create or drop it on the shards where it differs',
+      'so the step is tried again; if this lasts, create or drop it on the shards where it differs',
     'CollectionInFlux' satisfies ActivityErrorCode,
   );
 }

@@ -1,6 +1,9 @@
+/** How many requests for single points an activity has under way at once. */
+export const LOOKS_IN_FLIGHT = 8;
+
 /**
- * Runs `work` on every item, at most `limit` at a time. When one fails, no further one is begun, and the failure is thrown only
- * after all that were begun have ended: whoever sees it knows that nothing is under way any more.
+ * Runs `work` on every item, at most `limit` at a time. After a failure no further item begins. The failure is thrown
+ * when all that had begun have ended, so the caller knows that nothing is under way.
  */
 export async function inParallel<T>(
   items: readonly T[],

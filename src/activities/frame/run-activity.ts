@@ -19,7 +19,10 @@ export interface ActivityRuntime {
   readonly confirmLock: ConfirmLock;
 }
 
-/** Makes an activity of a body: the lock confirmed where its input says how it must be, heartbeats while it runs, and one translation of whatever it throws. */
+/**
+ * Makes an activity of a body. It confirms the lock when the input has a guard, heartbeats while the body runs, and
+ * translates whatever the body throws.
+ */
 export function activity<I, R>(
   runtime: ActivityRuntime,
   body: (scope: ActivityScope, input: I) => Promise<R>,
@@ -46,7 +49,7 @@ export function activity<I, R>(
   };
 }
 
-/** A cancellation shows as whatever the cut-off request threw. Temporal's own word for it says why it was cancelled. */
+/** A cancelled request throws anything. Temporal's own failure says why it was cancelled. */
 function cancelledFailure(signal: AbortSignal, details: FailureDetails): CancelledFailure {
   const why: unknown = signal.reason;
   return new CancelledFailure(why instanceof Error ? why.message : undefined, [details]);

@@ -7,8 +7,8 @@ import { ShardHttp } from '../../shards/http/shard-http';
 import type { Move } from '../../contract/move';
 
 /**
- * The shards that this process talks to, one client per set of addresses: a client remembers the leader among them and keeps
- * its connections. All share one pool.
+ * The shards that this process talks to, one client per set of addresses. A client remembers the leader among them and
+ * keeps its connections. All share one pool.
  */
 export class ShardDirectory {
   readonly key: string | null;
@@ -24,7 +24,7 @@ export class ShardDirectory {
     const addresses = [address.primary_url, ...address.replica_urls].join(' ');
     const known = this.#clients.get(addresses);
     if (known !== undefined) return known;
-    // Addresses come and go with operations. Forgotten is the oldest one: those in use must keep their leaders.
+    // Addresses come and go with operations. The oldest client goes first: those in use must keep their leaders.
     const [oldest] = this.#clients.keys();
     if (this.#clients.size >= 2 * SHARDS_MAX && oldest !== undefined) this.#clients.delete(oldest);
     const client = this.patientClient(address);
@@ -32,7 +32,7 @@ export class ShardDirectory {
     return client;
   }
 
-  /** A client of one's own, with another time-out for each request. */
+  /** A separate client with another time-out for each request. */
   patientClient(address: ShardAddress, requestTimeoutMs?: number): ShardClient {
     return new ShardClient({
       address: { primary_url: address.primary_url, replica_urls: address.replica_urls },
@@ -42,7 +42,7 @@ export class ShardDirectory {
     });
   }
 
-  /** For calls that are not a client's. */
+  /** For calls that ShardClient does not have. */
   http(address: ShardAddress): ShardHttp {
     const { primary_url, replica_urls } = address;
     return new ShardHttp({ address: { primary_url, replica_urls }, key: this.key, dispatcher: this.dispatcher });

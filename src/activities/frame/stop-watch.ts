@@ -1,8 +1,8 @@
 import type { Attempt } from './attempt';
 
-/** A retry repeats at most what was done in this time. */
+/** A retry repeats at most the work of this time. */
 const REPORT_INTERVAL_MS = 1_000;
-/** The same while something is collected that costs a settle time to work off, whether it is one point or a thousand. */
+/** The same while there is collected work that costs a settle time, whether it is one point or a thousand. */
 const REPORT_INTERVAL_WITH_WORK_MS = 5_000;
 
 /** Says when a long walk should come to a safe point. */

@@ -1,15 +1,16 @@
 /**
- * Differences between donor and owner: left alone for a settle time, looked at again, and mended where they stayed. The donor is
- * the truth: what it holds is put on the owner byte for byte (INV-6), what it lacks is deleted there.
+ * Applies differences between donor and owner: leaves them alone for a settle time, looks again, and applies those that
+ * stayed. The donor is the truth. What it holds is put on the owner byte for byte (INV-6); what it lacks is deleted
+ * there.
  *
- * A difference that is only a dual write half-way (owner written, donor not yet) settles by itself. Should one be mended all
- * the same, the owner loses the new value until the next pass sees that the donor has it: mending counts as writing, and
- * only a pass that wrote nothing allows the flip (INV-4).
+ * A dual write that is half-way (owner written, donor not yet) is a difference that settles by itself. If it is applied
+ * all the same, the owner loses the new value until the next pass sees that the donor has it. So applying counts as
+ * writing, and only a pass that wrote nothing allows the flip (INV-4).
  */
 import { DELETE_IDS_MAX } from '../../domain/limits';
 import type { ShardClient } from '../../shards/http/shard-client';
 import type { Attempt } from '../frame/attempt';
-import { inParallel } from '../frame/in-parallel';
+import { inParallel, LOOKS_IN_FLIGHT } from '../frame/in-parallel';
 import { isSamePoint } from '../rows/same-point';
 import { cutToBodies } from '../rows/slice-writer';
 
@@ -19,31 +20,34 @@ export interface Difference {
   readonly ownerId: number;
 }
 
-export interface MendResult {
+export interface AppliedDifferences {
   readonly settledByThemselves: number;
   readonly upserted: number;
   readonly deleted: number;
 }
 
-export interface MendScope {
+export interface DifferenceScope {
   readonly attempt: Attempt;
   readonly collection: string;
   readonly settleMs: number;
   readonly shard: (shardId: number) => ShardClient;
 }
 
-/** Requests for single points under way at once. */
-export const LOOKS_IN_FLIGHT = 8;
-/** How often a difference is looked at before it is mended. */
+/** How often a difference is looked at before it is applied. */
 const LOOKS_MAX = 3;
-/** More differences than this at once are a hole in the copy, not dual writes half-way: one look is enough. */
+/** More differences than this at once are a hole in the copy, not half-way dual writes: one look is enough. */
 const LOOK_AGAIN_MAX = 64;
-/** How often a point is read again after it was mended, because the donor changed meanwhile. What then still differs is the next pass's. */
-const MENDS_MAX = 3;
-/** Points whose bytes are held at once between reading them from the donors and writing them to the owners. */
-const MEND_BATCH_POINTS = 64;
+/**
+ * How often a point is applied again because the donor changed meanwhile. The next pass sees what differs after that.
+ */
+const APPLY_TURNS_MAX = 3;
+/** Points whose bytes are in memory between reading them from the donors and writing them to the owners. */
+const BATCH_POINTS = 64;
 
-export async function settleAndMend(differences: readonly Difference[], scope: MendScope): Promise<MendResult> {
+export async function applyDifferences(
+  differences: readonly Difference[],
+  scope: DifferenceScope,
+): Promise<AppliedDifferences> {
   await scope.attempt.sleep(scope.settleMs);
   let differing = await lookAgain(differences, scope);
   for (let look = 1; look < LOOKS_MAX && differing.length > 0 && differing.length <= LOOK_AGAIN_MAX; look++) {
@@ -52,16 +56,16 @@ export async function settleAndMend(differences: readonly Difference[], scope: M
   }
   let upserted = 0;
   let deleted = 0;
-  for (let start = 0; start < differing.length; start += MEND_BATCH_POINTS) {
-    const mended = await mendBatch(differing.slice(start, start + MEND_BATCH_POINTS), scope);
-    upserted += mended.upserted;
-    deleted += mended.deleted;
+  for (let start = 0; start < differing.length; start += BATCH_POINTS) {
+    const applied = await applyBatch(differing.slice(start, start + BATCH_POINTS), scope);
+    upserted += applied.upserted;
+    deleted += applied.deleted;
   }
   return { settledByThemselves: differences.length - differing.length, upserted, deleted };
 }
 
-/** Those that donor and owner still disagree about. An answer that does not come is a failure, never "absent" (INV-8). */
-async function lookAgain(differences: readonly Difference[], scope: MendScope): Promise<Difference[]> {
+/** The differences that are still there. A missing answer is a failure, never "absent" (INV-8). */
+async function lookAgain(differences: readonly Difference[], scope: DifferenceScope): Promise<Difference[]> {
   const { attempt, collection, shard } = scope;
   const still: Difference[] = [];
   await inParallel(differences, LOOKS_IN_FLIGHT, async (difference) => {
@@ -74,15 +78,15 @@ async function lookAgain(differences: readonly Difference[], scope: MendScope): 
   return still;
 }
 
-/** Counts a point once, by what was done to it last, however often it had to be mended. */
-async function mendBatch(
+/** Counts a point once, by the last write to it, however often it was applied. */
+async function applyBatch(
   batch: readonly Difference[],
-  scope: MendScope,
+  scope: DifferenceScope,
 ): Promise<{ upserted: number; deleted: number }> {
   const actions = new Map<Difference, 'upserted' | 'deleted'>();
   let changing: readonly Difference[] = batch;
   let truth = await readDonors(changing, scope);
-  for (let mend = 0; mend < MENDS_MAX && changing.length > 0; mend++) {
+  for (let turn = 0; turn < APPLY_TURNS_MAX && changing.length > 0; turn++) {
     await writeOwners(changing, truth, scope);
     for (const difference of changing) actions.set(difference, truth.get(difference) == null ? 'deleted' : 'upserted');
     const now = await readDonors(changing, scope);
@@ -94,7 +98,10 @@ async function mendBatch(
   return { upserted, deleted: actions.size - upserted };
 }
 
-async function readDonors(batch: readonly Difference[], scope: MendScope): Promise<Map<Difference, Buffer | null>> {
+async function readDonors(
+  batch: readonly Difference[],
+  scope: DifferenceScope,
+): Promise<Map<Difference, Buffer | null>> {
   const { attempt, collection, shard } = scope;
   const held = new Map<Difference, Buffer | null>();
   await inParallel(batch, LOOKS_IN_FLIGHT, async (difference) => {
@@ -107,7 +114,7 @@ async function readDonors(batch: readonly Difference[], scope: MendScope): Promi
 async function writeOwners(
   batch: readonly Difference[],
   truth: ReadonlyMap<Difference, Buffer | null>,
-  { attempt, collection, shard }: MendScope,
+  { attempt, collection, shard }: DifferenceScope,
 ): Promise<void> {
   for (const ownerId of new Set(batch.map((each) => each.ownerId))) {
     const ofOwner = batch.filter((each) => each.ownerId === ownerId);
@@ -123,7 +130,7 @@ async function writeOwners(
   }
 }
 
-/** Two answers of one shard about one point: here its exact bytes tell whether it changed. */
+/** Two answers of one shard about one point: here its exact bytes say whether it changed. */
 function isSameAnswer(a: Buffer | null, b: Buffer | null): boolean {
   return a === null || b === null ? a === b : a.equals(b);
 }

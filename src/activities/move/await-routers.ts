@@ -9,7 +9,10 @@ const PROBE_TIMEOUT_MS = 2_000;
 
 type AwaitInput = Parameters<CoordinatorActivities['awaitRouters']>[0];
 
-/** Design step 4. A router that was seen with the version is not asked again: it changes only with the cluster's map. */
+/**
+ * Waits until the routers hold the map. A router that showed the version is not asked again: its version changes only
+ * with the cluster's map.
+ */
 export async function awaitRouters(
   { attempt, shards }: ActivityScope,
   input: AwaitInput,
@@ -39,5 +42,5 @@ export async function awaitRouters(
 function wrongVersion(version: number, expected: number): string {
   const reason = `holds version ${version}, expected ${expected}`;
   if (version < expected) return reason;
-  return `${reason}: a foreign version, of another coordinator or of a cluster that was lost, so point it to this coordinator and restart it`;
+  return `${reason}: a foreign version, from another coordinator or from a lost cluster, so point the router to this coordinator and restart it`;
 }

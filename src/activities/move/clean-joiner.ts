@@ -7,7 +7,7 @@ import type { CoordinatorActivities } from '../../contract/activities';
 import type { Move } from '../../contract/move';
 import { findLeaders } from '../frame/leaders';
 import { PacedDelete } from '../rows/paced-delete';
-import { dropProbes } from '../preflight/refuse-aliases';
+import { dropProbes } from '../collections/drop-probes';
 import type { ActivityScope } from '../frame/run-activity';
 import { SliceStream } from '../rows/slice-stream';
 
@@ -15,11 +15,13 @@ type CleanInput = Parameters<CoordinatorActivities['cleanJoiner']>[0];
 type CleanResult = Awaited<ReturnType<CoordinatorActivities['cleanJoiner']>>;
 
 /**
- * INV-7: the joiner becomes what it was. Collections that it did not have before go; from those that it had, empty, goes the slice,
- * and nothing else; those that held points of their own are left alone, because what of them is whose cannot be told any more.
- * Called when the shard is out of the map and no router writes to it any more.
+ * INV-7: the joiner becomes what it was.
+ * - Collections that it did not have before are dropped.
+ * - Collections that it had, empty, lose the points of the slice and nothing else.
+ * - Collections that held points of its own are left alone: nobody can tell which points are whose.
  *
- * What is gone is not found again, so a call that ran out of time is simply followed by another one.
+ * Called when the shard is out of the map and no router writes to it. What is gone is not found again, so another call
+ * continues one that ran out of time.
  */
 export async function cleanJoiner(scope: ActivityScope, input: CleanInput): Promise<CleanResult> {
   const { attempt, shards } = scope;
@@ -27,7 +29,7 @@ export async function cleanJoiner(scope: ActivityScope, input: CleanInput): Prom
   const joiner = shards.client(input.joiner);
   let collectionsDropped = 0;
   let pointsDeleted = 0;
-  // Only behind something that was removed: else every call would walk up to the same place.
+  // Pause only after something was removed. Else every call would walk to the same place.
   const isTimeToPause = (): boolean => attempt.isTimeToPause && collectionsDropped + pointsDeleted > 0;
   const onDeleted = (points: number): void => {
     pointsDeleted += points;
@@ -58,7 +60,9 @@ interface SliceToDelete extends Move {
   readonly isTimeToPause: () => boolean;
 }
 
-/** Walks until a walk finds nothing (true): a write that arrived late may lie behind the cursor. False: it is time to stop. */
+/**
+ * Walks until a walk finds nothing (true), because a late write may lie behind the cursor. False: it is time to stop.
+ */
 async function deleteSlice(scope: ActivityScope, slice: SliceToDelete): Promise<boolean> {
   for (;;) {
     const found = await deleteSliceOnce(scope, slice);
@@ -89,7 +93,7 @@ async function deleteSliceOnce({ attempt }: ActivityScope, slice: SliceToDelete)
     }
     return found;
   } catch (error) {
-    // Dropped by a client meanwhile: nothing is left of it.
+    // A client dropped it meanwhile: nothing is left of it.
     if (isNotFound(error)) return found;
     throw error;
   } finally {

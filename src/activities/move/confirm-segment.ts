@@ -10,7 +10,7 @@ type ConfirmInput = Parameters<CoordinatorActivities['confirmSegment']>[0];
 type ConfirmResult = Awaited<ReturnType<CoordinatorActivities['confirmSegment']>>;
 type ConfirmProgress = Omit<ConfirmResult, 'collectionGone'>;
 
-/** Design step 10, one segment: counts, and changes nothing. A shard that lacks the collection holds nothing of it. */
+/** Counts one segment and changes nothing. A shard that lacks the collection holds nothing of it. */
 export async function confirmSegment(scope: ActivityScope, input: ConfirmInput): Promise<ConfirmResult> {
   const begin: ConfirmProgress = { cursor: input.cursor, restarted: false, leftOnDonors: 0, heldByOwners: 0 };
   await findLeaders(scope, input.shards);
@@ -31,7 +31,7 @@ async function countPart(scope: ActivityScope, input: ConfirmInput, start: Confi
   });
   try {
     for (;;) {
-      const hasEnded = await merge.run(
+      const hasEnded = await merge.walk(
         (source, target) => {
           if (source !== null) leftOnDonors += 1;
           if (target !== null) heldByOwners += 1;

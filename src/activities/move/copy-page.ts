@@ -8,9 +8,9 @@ import { SliceWriter } from '../rows/slice-writer';
 import { isInSlice } from '../rows/slice-stream';
 
 /**
- * Design step 5, one page: the donor's rows go to their owners as the bytes they came in (INV-6), while they are still being read.
- * Blind overwriting is right here, because reconcile has the last word; for the same reason rows that move to another page
- * while clients insert and delete may be missed.
+ * Copies one page. The donor's rows go to their owners as the bytes they came in (INV-6), while the page is still being
+ * read. Blind overwriting is right here, because reconcile has the last word. It also finds rows that this copy misses
+ * because they moved to another page while clients inserted and deleted.
  */
 export async function copyPage(scope: ActivityScope, input: CopyPageInput): Promise<CopyPageResult> {
   await findLeaders(scope, input.shards);

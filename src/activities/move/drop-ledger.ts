@@ -1,16 +1,16 @@
-/** An owner that lacks no more than this many rows of a segment has not lost them: clients have deleted them. */
+/** An owner that lacks no more than this many rows of a segment has not lost them: clients deleted them. */
 const MISSING_ROWS_MAX = 100;
 /** The same as a share of the rows that it should hold. */
 const MISSING_SHARE_MAX = 0.2;
 
-/** Plain JSON, so that a retry goes on counting where the attempt before it stopped. Keys are shard ids. */
+/** Plain JSON, so that a retry continues the counts of the attempt before it. Keys are shard ids. */
 export interface DropCounts {
   readonly droppedByDonor: Readonly<Record<string, number>>;
   readonly droppedAsDeleted: number;
   readonly kept: number;
-  /** Rows of the slice seen on the shards that let go of it, by owner. */
+  /** Rows of the slice seen on the shards that drop it, by owner. */
   readonly seenByOwner: Readonly<Record<string, number>>;
-  /** Of these, rows that the owner lacks, also when it was asked again. */
+  /** Of these, rows that the owner lacked at both looks. */
   readonly missingByOwner: Readonly<Record<string, number>>;
 }
 
@@ -22,15 +22,15 @@ export const NOTHING_DROPPED: DropCounts = {
   missingByOwner: {},
 };
 
-/** For a walk that begins anew: what it sees is counted again, what was dropped stays dropped. */
+/** For a walk that begins again: it counts what it sees again, and what was dropped stays dropped. */
 export function countsForNewWalk({ droppedByDonor, droppedAsDeleted }: DropCounts): DropCounts {
   return { ...NOTHING_DROPPED, droppedByDonor, droppedAsDeleted };
 }
 
 /**
- * What became of the rows of a segment, and whether an owner has lost data. INV-5: "deleted by a client" is believed of a few rows
- * of an owner that holds the others. Of an owner that holds nothing at all, or lacks a large part, it is not: that shard was
- * wiped or came back from an old backup, and the other side's rows may be the last ones there are.
+ * What became of the rows of a segment, and whether an owner has lost data. INV-5: "deleted by a client" is believed of
+ * a few rows of an owner that holds the others. It is not believed of an owner that holds nothing or lacks a large
+ * part. That shard was wiped or restored from an old backup, and the other side's rows may be the last ones.
  */
 export class DropLedger {
   readonly #droppedByDonor: Map<string, number>;
@@ -72,7 +72,7 @@ export class DropLedger {
     this.#kept += 1;
   }
 
-  /** INV-5: true when what this owner lacks must not be taken for deleted. */
+  /** INV-5: true when the rows that this owner lacks must not count as deleted. */
   hasLost(ownerId: number): boolean {
     if (this.#emptyOwners.has(ownerId)) return true;
     const seen = this.#seenByOwner.get(String(ownerId)) ?? 0;

@@ -3,8 +3,7 @@ import { isNotFound, pointIfAny } from '../collections/presence';
 import type { DropInput, DropResult, WalkCursor } from '../../contract/move';
 import { countsForNewWalk, DropLedger, type DropCounts, NOTHING_DROPPED } from './drop-ledger';
 import { findLeaders } from '../frame/leaders';
-import { inParallel } from '../frame/in-parallel';
-import { LOOKS_IN_FLIGHT } from './apply-differences';
+import { inParallel, LOOKS_IN_FLIGHT } from '../frame/in-parallel';
 import { PacedDelete } from '../rows/paced-delete';
 import type { ActivityScope } from '../frame/run-activity';
 import { SliceMerge } from '../rows/slice-merge';
@@ -15,7 +14,7 @@ import { StopWatch } from '../frame/stop-watch';
 const HELD_ROWS_MAX = 2 * DELETE_IDS_MAX;
 const GIVERS_AT_ONCE = 8;
 
-/** A row of the slice on the shard that lets go of it, and the shard that has to hold it. */
+/** A row of the slice on the shard that drops it, and the shard that must hold it. */
 interface Row {
   readonly id: Buffer;
   readonly giverId: number;
@@ -33,15 +32,18 @@ interface DropEnd extends DropProgress {
 }
 
 /**
- * Design step 9, one segment. One side, the givers, lets go of what the other, the keepers, holds: after the flip the donors of what its
- * owners hold; in the undo of a drain the receivers of what the donor holds, which is the owner again. So a keeper is always the
- * owner. INV-5, for every row of the slice that a giver still holds:
- *  1. its keeper holds it: it is dropped;
- *  2. its keeper lacks it, also when asked again after the settle time: it is dropped if that can only mean that a client has
- *     deleted it (`absentIsDeleted`), unless so many are missing that the keeper must have lost them (see DropLedger);
- *  3. its keeper cannot be asked: the attempt fails. Unknown is not absent (INV-8).
+ * Drops one segment. One side, the givers, drops what the other side, the keepers, holds. After the flip the donors are
+ * the givers and the owners the keepers. In the undo of a drain the receivers are the givers, and the keeper is the
+ * donor, which is the owner again. So a keeper is always the owner.
  *
- * A giver that lacks the collection has nothing to drop, whatever the others have: no disagreement may keep this from ending.
+ * INV-5, for every row of the slice that a giver still holds:
+ *  1. Its keeper holds it: the row is dropped.
+ *  2. Its keeper lacked it at both looks: the row is dropped if that can only mean that a client deleted it
+ *     (`absentIsDeleted`). It is kept when so many are missing that the keeper must have lost them (see DropLedger).
+ *  3. Its keeper does not answer: the attempt fails. Unknown is not absent (INV-8).
+ *
+ * A giver that lacks the collection has nothing to drop, whatever the others have: no disagreement may keep this from
+ * ending.
  */
 export async function dropSegment(scope: ActivityScope, input: DropInput): Promise<DropResult> {
   const { attempt } = scope;
@@ -111,7 +113,7 @@ class SliceDrop {
   collect(watch: StopWatch): Promise<boolean> {
     const merge = this.#merge;
     const giving = this.#giving;
-    return merge.run(
+    return merge.walk(
       (source, target) => {
         const [giver, keeper] = giving === 'donor' ? [source, target] : [target, source];
         if (giver?.head == null) return true;
@@ -151,7 +153,7 @@ class SliceDrop {
         stream.rowsRemoved(points);
       });
     } catch (error) {
-      // Dropped by a client meanwhile: nothing is left of it.
+      // A client dropped it meanwhile: nothing is left of it.
       if (!isNotFound(error)) throw error;
     }
   }
@@ -205,7 +207,7 @@ class SliceDrop {
 
   #giver(giverId: number): SliceStream {
     const stream = this.#merge.streamsOf(this.#giving).find((each) => each.shardId === giverId);
-    if (stream === undefined) throw new Error('a row came from a shard that has nothing to let go of');
+    if (stream === undefined) throw new Error('a row came from a shard that has nothing to drop');
     return stream;
   }
 }

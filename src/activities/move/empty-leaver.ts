@@ -5,31 +5,37 @@ import type { ShardClient } from '../../shards/http/shard-client';
 import { isNotFound, pointIfAny } from '../collections/presence';
 import type { CoordinatorActivities } from '../../contract/activities';
 import { findLeaders } from '../frame/leaders';
-import { inParallel } from '../frame/in-parallel';
-import { LOOKS_IN_FLIGHT } from './apply-differences';
+import { inParallel, LOOKS_IN_FLIGHT } from '../frame/in-parallel';
 import { PacedDelete } from '../rows/paced-delete';
-import { dropProbes } from '../preflight/refuse-aliases';
+import { dropProbes } from '../collections/drop-probes';
 import type { ActivityScope } from '../frame/run-activity';
 
-/** After so many points that their owners lack, the leaver will not be empty: what is left of it is kept without being asked for. */
+/**
+ * After this many points that their owners lack, the leaver will not become empty. The rest is kept without a question
+ * to the owners.
+ */
 const MISSING_MAX = 2_000;
-/** A write that arrives late may lie behind a walk. */
+/** A late write may lie behind a walk. */
 const WALKS_MAX = 3;
 
 type EmptyInput = Parameters<CoordinatorActivities['emptyLeaver']>[0];
 type EmptyResult = Awaited<ReturnType<CoordinatorActivities['emptyLeaver']>>;
 
-/** What a heartbeat carries. What is kept is counted by every walk anew. */
+/** What a heartbeat carries. Every walk counts again what it keeps. */
 type EmptyProgress = Pick<EmptyResult, 'removed' | 'collectionsDropped'>;
 
 /**
- * The end of a drain: nothing may stay on the leaver that it could bring back once it is used again. Its slice is dropped by now, except
- * what had to be kept; beside that it may hold points that were never its own. INV-5, for each of them: it goes when its owner
- * among the staying shards holds it; it stays when its owner lacks it, also when asked again after the settle time; when its owner
- * cannot be asked, the attempt fails (INV-8). A collection that is empty then goes.
+ * The end of a drain: nothing may stay on the leaver that it could bring back when it is used again. Its slice is
+ * dropped by now, except for kept points. It may also hold points that never were its own. INV-5, for each of these
+ * points:
+ * - It goes when its owner among the staying shards holds it.
+ * - It stays when its owner lacks it, also when asked again after the settle time.
+ * - When its owner does not answer, the attempt fails (INV-8).
  *
- * Called when the leaver is out of the map and no router writes to it any more. What is gone is not found again, so a call that ran out
- * of time is simply followed by another one.
+ * A collection that is empty then goes.
+ *
+ * Called when the leaver is out of the map and no router writes to it. What is gone is not found again, so another call
+ * continues one that ran out of time.
  */
 export async function emptyLeaver(scope: ActivityScope, input: EmptyInput): Promise<EmptyResult> {
   const { attempt, shards } = scope;
@@ -70,7 +76,7 @@ class Emptying {
     this.#collectionsDropped = reached?.collectionsDropped ?? 0;
   }
 
-  /** Only behind something that was removed: else every call would walk up to the same place. */
+  /** Pause only after something was removed. Else every call would walk to the same place. */
   get isTimeToPause(): boolean {
     return this.#scope.attempt.isTimeToPause && this.#hasRemoved;
   }
@@ -104,7 +110,7 @@ class Emptying {
     return true;
   }
 
-  /** How many points it left where they are. */
+  /** How many points it left in place. */
   async #walk(collection: string): Promise<number | 'paused'> {
     const { attempt } = this.#scope;
     const walk = new PointWalk({
@@ -142,7 +148,7 @@ class Emptying {
     }
   }
 
-  /** Returns how many of the rows it left. */
+  /** Returns how many rows it left in place. */
   async #removeHeld(
     collection: string,
     rows: readonly Leftover[],

@@ -2,18 +2,18 @@ import { DIFFERENCES_MAX, SEGMENT_ROWS_MAX } from '../../domain/limits';
 import { whileCollectionExists } from '../collections/presence';
 import type { ReconcileInput, ReconcileResult, WalkCursor } from '../../contract/move';
 import { findLeaders } from '../frame/leaders';
-import { settleAndMend, type Difference } from './apply-differences';
+import { applyDifferences, type Difference } from './apply-differences';
 import type { ActivityScope } from '../frame/run-activity';
 import { SliceMerge } from '../rows/slice-merge';
 import type { SliceStream } from '../rows/slice-stream';
 import { StopWatch } from '../frame/stop-watch';
 
-/** What a heartbeat carries: where all before is compared and mended, and what was found up to there. */
+/** What a heartbeat carries: the place up to which all is compared and applied, and what was found up to there. */
 interface SegmentProgress {
   readonly cursor: WalkCursor | null;
   readonly restarted: boolean;
   readonly counts: SegmentCounts;
-  /** Something may have been written that is not in `counts`. */
+  /** Something may have been written that `counts` does not have. */
   readonly mayHaveWritten: boolean;
 }
 type SegmentCounts = Pick<
@@ -31,12 +31,14 @@ const NOTHING: SegmentCounts = {
 };
 
 /**
- * Design step 6, one segment. Safe points, in this order, whatever dies in between:
- *  1. rows are compared, differences are collected;
- *  2. differences are settled and mended;
- *  3. only then the cursor behind them, with what was found and written up to there, is heartbeated or returned. So no
- *     difference is passed over by a retry. What an attempt wrote behind its last cursor is compared once more, and found
- *     mended: nobody counts it, so `mayHaveWritten` says that this pass did write (INV-4).
+ * Compares one segment of a pass. Safe points, in this order, whatever dies in between:
+ *  1. Rows are compared, and differences are collected.
+ *  2. Differences are settled and applied.
+ *  3. Only then the cursor behind them is heartbeated or returned, with what was found and written up to there. So no
+ *     retry passes over a difference.
+ *
+ * What an attempt wrote after its last cursor is compared once more and found equal. Nobody counts it, so
+ * `mayHaveWritten` says that this pass did write (INV-4).
  */
 export async function reconcileSegment(scope: ActivityScope, input: ReconcileInput): Promise<ReconcileResult> {
   const { attempt } = scope;
@@ -59,15 +61,15 @@ async function comparePart(
 ): Promise<SegmentProgress> {
   const { attempt, shards } = scope;
   const { merge, restarted } = await SliceMerge.open(scope, { ...input, cursor: start.cursor, withPoints: true });
-  const pass = new Comparison(merge, restarted ? anew(start) : start);
+  const pass = new Comparison(merge, restarted ? beginAgain(start) : start);
   const watch = new StopWatch(attempt);
   try {
     for (;;) {
-      const hasEnded = await pass.run(watch);
+      const hasEnded = await pass.compare(watch);
       if (pass.differing.length > 0) {
         const shard = (shardId: number) => shards.ofMove(input, shardId);
         const { collection, settleMs } = input;
-        pass.mended(await settleAndMend(pass.differing, { attempt, collection, settleMs, shard }));
+        pass.applied(await applyDifferences(pass.differing, { attempt, collection, settleMs, shard }));
       }
       if (hasEnded) return { ...pass.progress(), cursor: null };
       attempt.reach(pass.progress());
@@ -80,11 +82,11 @@ async function comparePart(
 }
 
 /** What was compared is compared again; what was written stays written. */
-function anew(start: SegmentProgress): SegmentProgress {
+function beginAgain(start: SegmentProgress): SegmentProgress {
   return { ...start, restarted: true, counts: { ...start.counts, pointsCompared: 0, bytesCompared: 0 } };
 }
 
-/** The counts of a segment, and the differences that are still to be looked at again. */
+/** The counts of a segment, and the differences that wait for another look. */
 class Comparison {
   differing: Difference[] = [];
   readonly #merge: SliceMerge;
@@ -98,10 +100,10 @@ class Comparison {
   }
 
   /** Compares until the end (true), or until it is time to report or there are enough differences (false). */
-  run(watch: StopWatch): Promise<boolean> {
+  compare(watch: StopWatch): Promise<boolean> {
     const counts = this.#counts;
     const merge = this.#merge;
-    return merge.run(
+    return merge.walk(
       (source, target) => {
         const held = source?.head;
         if (held != null) {
@@ -121,7 +123,7 @@ class Comparison {
     this.differing.push({ id: stream.head.id, donorId: stream.headDonor, ownerId: stream.headOwner });
   }
 
-  mended(result: { settledByThemselves: number; upserted: number; deleted: number }): void {
+  applied(result: { settledByThemselves: number; upserted: number; deleted: number }): void {
     this.#counts.differences += this.differing.length;
     this.#counts.settledByThemselves += result.settledByThemselves;
     this.#counts.upserted += result.upserted;
@@ -129,7 +131,7 @@ class Comparison {
     this.differing = [];
   }
 
-  /** Only between `mended` and the next `run`: then nothing before the cursor is left to do. */
+  /** Only between `applied` and the next `compare`: then nothing before the cursor is left to do. */
   progress(): SegmentProgress {
     return { ...this.#start, cursor: this.#merge.cursor(), counts: { ...this.#counts } };
   }

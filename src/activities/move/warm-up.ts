@@ -8,16 +8,16 @@ import type { ActivityScope } from '../frame/run-activity';
 import { isInSlice } from '../rows/slice-stream';
 
 const POLL_INTERVAL_MS = 250;
-/** Taking samples makes the shard read the whole collection. */
+/** To take samples, the shard reads the whole collection. */
 const PROBE_INTERVAL_MS = 2_000;
-/** Searches under way at once over all receivers: each one may keep a core of its shard busy. */
+/** Searches under way at once over all receivers. Each may keep a core of its shard busy. */
 const BUILDS_AT_ONCE = 4;
 
 type WarmUpInput = Parameters<CoordinatorActivities['warmUp']>[0];
 
 /**
- * Design step 7. A search is what makes a shard build an index, and it is answered when the index is ready. So one search per
- * collection may take all the time that there is; while it does, `index_ready` is asked for.
+ * A search makes a shard build its index, and the answer comes when the index is ready. So one search per collection
+ * may take all the time there is. Meanwhile this asks for `index_ready`.
  */
 export async function warmUp(scope: ActivityScope, input: WarmUpInput): Promise<{ notReady: readonly string[] }> {
   const { attempt } = scope;
@@ -51,13 +51,15 @@ async function becomesReady({ attempt, shards }: ActivityScope, build: Build): P
     const info = await client.getCollection(collection, attempt.reading);
     const leftMs = endsAtMs - attempt.nowMs();
     if (info === null || info.index_ready || leftMs <= 0) {
-      // Not waited for its answer: while clients write, the search that began the build may go unanswered although others are.
+      // The search's answer is not awaited: while clients write, the search that began the build may go unanswered
+      // although others are.
       enough.abort();
       await search;
       return info?.index_ready ?? true;
     }
     const building = attempt.readingFor(leftMs);
-    // With a time-out of its own, because this one call is meant to take long. Whether it came to anything, `index_ready` says.
+    // With a time-out of its own, because this one call is meant to take long. `index_ready` says whether it came to
+    // anything.
     search ??= shards
       .patientClient(receiver, leftMs)
       .search(collection, info.dim, { ...building, signal: AbortSignal.any([attempt.signal, enough.signal]) })
@@ -70,8 +72,8 @@ async function becomesReady({ attempt, shards }: ActivityScope, build: Build): P
 }
 
 /**
- * See shards/index-probe.ts. Samples that clients deleted or changed meanwhile are taken anew each time. With a slice they are of that
- * slice: what a receiver held before is found whether its index is up to date or not.
+ * See index-probe.ts. Samples are taken again each time, because clients may have deleted or changed them. With a slice
+ * the samples are of that slice: points that a receiver held before are found whether its index is up to date or not.
  */
 async function becomesFindable(
   { attempt, shards }: ActivityScope,

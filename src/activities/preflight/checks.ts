@@ -1,6 +1,6 @@
 /**
- * What every preflight looks at. Reads only, side by side and each within PROBE_TIMEOUT_MS, because a REST call waits for all of them
- * together. What is found is a DomainError that says to the caller what was expected, what was seen and what to do.
+ * What every preflight looks at. Only reads, side by side, each within PROBE_TIMEOUT_MS, because a REST call waits for
+ * all of them. A finding is a DomainError that tells the caller what was expected, what was seen and what to do.
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import { DomainError, type DomainErrorCode } from '../../domain/errors';
@@ -12,12 +12,14 @@ import { schemaDifference } from '../collections/schemas';
 import type { ActivityScope } from '../frame/run-activity';
 
 const PROBE_TIMEOUT_MS = 3_000;
-/** How long a client may take to create or drop a collection on all shards, before they count as disagreeing. */
+/**
+ * How long a client may take to create or drop a collection on all shards. After that the shards count as disagreeing.
+ */
 const CLIENT_CREATES_MS = 500;
 
 export type Collections = readonly ShardCollection[];
 
-/** As what a shard takes part: `stayer` is one that stays while another one leaves. */
+/** The part that a shard takes. A `stayer` stays while another shard leaves. */
 export type Role = 'joiner' | 'donor' | 'leaver' | 'stayer';
 type Refusals = Record<Role, { unreachable: DomainErrorCode; refused: DomainErrorCode; name: string; next: string }>;
 
@@ -44,11 +46,11 @@ const REFUSALS: Refusals = {
     unreachable: 'DonorUnreachable',
     refused: 'DonorRefusedKey',
     name: 'the staying shard',
-    next: 'bring it back before another shard leaves: it is to take over points of that one',
+    next: 'bring it back before another shard leaves: it takes over points of that shard',
   },
 };
 
-/** What a shard or router answered, or why it did not. */
+/** The answer of a shard or router, or why there is none. */
 interface Probe<T> {
   readonly url: string;
   readonly result: PromiseSettledResult<T>;
@@ -75,7 +77,7 @@ async function probeCollections({ attempt, shards }: ActivityScope, address: Sha
   });
 }
 
-/** A kept-alive connection may have been closed by the other side since its last use; a new one tells what is true. */
+/** The other side may have closed a kept-alive connection since its last use. A new one tells what is true. */
 async function onceMoreIfCut<T>(ctx: CallContext, ask: (ctx: CallContext) => Promise<T>): Promise<T> {
   try {
     return await ask(ctx);
@@ -85,13 +87,13 @@ async function onceMoreIfCut<T>(ctx: CallContext, ask: (ctx: CallContext) => Pro
   }
 }
 
-/** @throws DomainError, of the codes of its role */
+/** @throws DomainError with a code of its role */
 export function requireAnswer({ result, role, url }: ShardProbe): Collections {
   if (result.status === 'fulfilled') return result.value;
   throw refusalOf(result.reason, role, { url, expected: `list its collections within ${PROBE_TIMEOUT_MS} ms` });
 }
 
-/** What a call to a shard that failed says to the caller; what is no call's failure stays what it is. */
+/** What a failed call to a shard says to the caller. Any other error is returned as it is. */
 export function refusalOf(error: unknown, role: Role, asked: { url: string; expected: string }): unknown {
   if (!(error instanceof ShardError)) return error;
   const { unreachable, refused, name, next } = REFUSALS[role];
@@ -109,7 +111,7 @@ export function requireRouter({ result, url }: RouterProbe, mapVersion: number):
     if (result.value <= mapVersion) return;
     throw new DomainError(
       'RouterAhead',
-      `expected the router ${url} to hold map version ${mapVersion} or an older one, it holds ${result.value} and would never adopt ours: ` +
+      `expected the router ${url} to hold map version ${mapVersion} or an older one, it holds ${result.value} and will never adopt ours: ` +
         'it follows another coordinator, or this cluster was lost; point it to this coordinator and restart it, or restore the cluster',
     );
   }
@@ -122,7 +124,7 @@ export function requireRouter({ result, url }: RouterProbe, mapVersion: number):
 }
 
 /**
- * Shards that disagree are asked once more: a client may be half-way through creating or dropping a collection.
+ * Shards that disagree are asked once more: a client may be creating or dropping a collection.
  * @throws DomainError SchemaConflict
  */
 export async function agreedCollections(
@@ -141,7 +143,7 @@ export async function agreedCollections(
   return now;
 }
 
-/** `before`: what cannot be done with them. @throws DomainError MultivectorCollection */
+/** `before`: what such collections prevent. @throws DomainError MultivectorCollection */
 export function refuseMultivector(ofShards: readonly Collections[], before: string): void {
   const found = ofShards.flat().find((collection) => collection.multivector === true);
   if (found === undefined) return;

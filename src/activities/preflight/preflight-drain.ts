@@ -21,15 +21,18 @@ import { refuseAliases } from './refuse-aliases';
 import type { ActivityScope } from '../frame/run-activity';
 import { isInSlice } from '../rows/slice-stream';
 
-/** With the probes before it, this stays below what a waiting REST call and the activity's own life allow. */
+/** With the probes before it, this stays below the limits of a waiting REST call and of the activity. */
 const CENSUS_MS = 4_000;
 const SHARDS_AT_ONCE = 64;
-/** Places that a refusal names. */
+/** How many places a refusal names. */
 const NAMED_MAX = 5;
 
 type DrainReport = Awaited<ReturnType<CoordinatorActivities['preflightDrain']>>;
 
-/** Design step 1 of a drain. Changes nothing but for a collection on the leaver for a moment (refuse-aliases.ts). Everything is asked side by side; the first check that fails, in this order, is the answer. */
+/**
+ * Refuses a drain that cannot end well. Creates a collection on the leaver and drops it again (refuse-aliases.ts);
+ * changes nothing else. All are asked side by side. The first check that fails, in this order, is the answer.
+ */
 export async function preflightDrain(scope: ActivityScope, input: DrainPreflightInput): Promise<DrainReport> {
   const { placement, shards, routerUrls } = input;
   const roleOf = ({ id }: Shard): Role => (placement.leaving.includes(id) ? 'leaver' : 'stayer');
@@ -55,8 +58,9 @@ interface Census {
 }
 
 /**
- * In the slice the leaver is the truth: what another shard holds there, and the leaver does not, is deleted as a remnant. So a point that
- * lies there because a shard was once added without a move, and may be the only one of its id, must be moved to its owner first.
+ * In the slice the leaver is the truth: what another shard holds there, and the leaver lacks, is deleted as a remnant.
+ * A shard that was once added without a move may hold such points, and each may be the only copy. So they must move to
+ * their owner first.
  * @throws DomainError MisplacedPoints
  */
 async function refuseMisplaced(
@@ -71,7 +75,7 @@ async function refuseMisplaced(
   const enough = AbortSignal.timeout(CENSUS_MS);
   const signal = AbortSignal.any([scope.attempt.signal, enough]);
   await inParallel(stayers, SHARDS_AT_ONCE, async ({ shard, collections: ofShard }) => {
-    // Small ones first, so that a large one does not keep all others from being looked at.
+    // Small ones first, so that a large collection does not keep all others from being read.
     const filled = ofShard.filter(({ count }) => count > 0).sort((a, b) => a.count - b.count);
     try {
       for (const { name } of filled) await countMisplaced(scope, { input, shard, collection: name, signal, census });

@@ -13,7 +13,10 @@ import {
 import { refuseAliases } from './refuse-aliases';
 import type { ActivityScope } from '../frame/run-activity';
 
-/** Design step 1. Changes nothing but for a collection on the joiners for a moment (refuse-aliases.ts). Everything is asked side by side; the first check that fails, in this order, is the answer. */
+/**
+ * Refuses a grow that cannot end well. Creates a collection on each joiner and drops it again (refuse-aliases.ts);
+ * changes nothing else. All are asked side by side. The first check that fails, in this order, is the answer.
+ */
 export async function preflightGrow(scope: ActivityScope, input: PreflightInput): Promise<PreflightReport> {
   const [joiners, donors, routers] = await Promise.all([
     Promise.all(input.joiners.map((joiner) => probeShard(scope, joiner, 'joiner'))),
@@ -39,7 +42,7 @@ export async function preflightGrow(scope: ActivityScope, input: PreflightInput)
   };
 }
 
-/** Every joiner against all others, joiners and shards of the map alike. */
+/** Every joiner is compared with all others, joiners and shards of the map alike. */
 function aliasesOf({ joiners, donors }: PreflightInput): Parameters<typeof refuseAliases>[1] {
   const probed = joiners.map((address) => ({ address, name: `the joiner ${address.primary_url}` }));
   const inMap = donors.map((shard) => ({ address: shard, name: `shard ${shard.id} (${shard.primary_url})` }));

@@ -4,7 +4,7 @@ import type { StandbyFinding } from '../../contract/evaluation-activities';
 import { preflightGrow } from './preflight-grow';
 import type { ActivityScope } from '../frame/run-activity';
 
-/** Reads only, side by side: for each one, what the preflight of a grow would say about it alone. */
+/** Only reads, side by side: for each standby, what the preflight of a grow by it alone would say. */
 export async function probeStandbys(
   scope: ActivityScope,
   { standbys }: { standbys: readonly ShardAddress[] },

@@ -26,7 +26,10 @@ async function readLoad(scope: ActivityScope, shard: Shard): Promise<ShardLoad> 
   }
 }
 
-/** From the leader: a replica that lags would pass for a calm shard. Once more when cut, as a kept-alive connection may have been closed since its last use. */
+/**
+ * Reads from the leader: a replica that lags would pass for a calm shard. Asks once more when the connection breaks,
+ * because the other side may have closed a kept-alive one since its last use.
+ */
 async function listCollections({ attempt, shards }: ActivityScope, shard: Shard): Promise<readonly ShardCollection[]> {
   const client = shards.client(shard);
   const ctx = attempt.readingFor(READ_TIMEOUT_MS);

@@ -3,11 +3,11 @@ import { Context } from '@temporalio/activity';
 import { DomainError, type DomainErrorCode } from '../../domain/errors';
 import type { ShardAddress } from '../../domain/shard-map';
 import { probeName } from '../../shards/http/probe-name';
-import type { ShardClient } from '../../shards/http/shard-client';
 import type { CoordinatorActivities } from '../../contract/activities';
 import type { MayWriteLate } from '../../contract/move';
 import { findLeaders } from '../frame/leaders';
 import { inParallel } from '../frame/in-parallel';
+import { dropProbes } from '../collections/drop-probes';
 import type { ActivityScope } from '../frame/run-activity';
 
 /** A shard as a refusal names it. */
@@ -19,15 +19,16 @@ export interface Member {
 const SHARDS_AT_ONCE = 16;
 
 /**
- * INV-5. One process under two addresses (a host name and its IP) passes for two shards: what is moved from one to the other is then deleted
- * where it was put. So each of `probed` gets a collection for a moment, and none of `members` may show the one of another.
+ * INV-5. One process under two addresses (a host name and its IP) looks like two shards. A move from one to the other
+ * would then delete the points where it put them. So each shard of `probed` gets a collection for a moment. No shard of
+ * `members` may show the collection of another one.
  * @throws DomainError `code` when one does
  */
 export async function refuseAliases(
   scope: ActivityScope,
   { probed, members, code }: { probed: readonly Member[]; members: readonly Member[]; code: DomainErrorCode },
 ): Promise<void> {
-  // Nobody to be mistaken for.
+  // There is no other shard.
   if (members.length < 2) return;
   const { attempt, shards } = scope;
   const probes = probed.map((member) => ({ member, client: shards.client(member.address), name: nameOf(member) }));
@@ -51,17 +52,7 @@ export async function refuseAliases(
   }
 }
 
-/**
- * Removes what a probe has left behind that was killed or cancelled. Only under the lock: another one's probe of this shard, which is then
- * none of an operation's, may come to nothing by it.
- */
-export async function dropProbes({ attempt }: ActivityScope, client: ShardClient): Promise<void> {
-  for (const name of await client.listProbes(attempt.reading)) {
-    await attempt.write((ctx) => client.dropCollection(name, ctx));
-  }
-}
-
-/** The same for every attempt of one activity, so that the next one clears up after one that died. */
+/** The same name in every attempt of one activity, so that the next attempt removes what a dead one left. */
 function nameOf({ address }: Member): string {
   const { workflowExecution, activityId } = Context.current().info;
   const of = `${workflowExecution?.runId ?? ''} ${activityId} ${address.primary_url}`;

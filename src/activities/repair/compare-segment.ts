@@ -5,15 +5,16 @@ import { findLeaders } from '../frame/leaders';
 import { FindingLedger, type SegmentProgress } from './finding-ledger';
 import { HolderMerge, type HolderStream, type Visit } from '../rows/holder-merge';
 import { findingsOf } from './judge-point';
-import { FindingMender, type Misplaced } from './repair-findings';
+import { FindingRepair, type Misplaced } from './repair-findings';
 import type { ActivityScope } from '../frame/run-activity';
 import { StopWatch } from '../frame/stop-watch';
 
 /**
  * One segment of a check or a repair. Safe points, in this order, whatever dies in between:
- *  1. rows are compared; what lies where it does not belong is counted (check) or collected (repair);
- *  2. what was collected is looked at again and mended; what was mended counts from then on, because no retry finds it again;
- *  3. only then the cursor behind all of it is heartbeated or returned.
+ *  1. Rows are compared. What lies where it does not belong is counted (check) or collected (repair).
+ *  2. What was collected is looked at again and repaired. A repair counts from then on, because no retry finds it
+ *     again.
+ *  3. Only then the cursor behind all of it is heartbeated or returned.
  *
  * A repair reads ids only: it looks at every point again before it acts, and that brings the bytes.
  */
@@ -50,8 +51,8 @@ async function comparePart(
   const watch = new StopWatch(attempt);
   try {
     for (;;) {
-      const hasEnded = await comparison.run(watch);
-      await comparison.mend();
+      const hasEnded = await comparison.compare(watch);
+      await comparison.repair();
       ledger.reached(hasEnded ? null : merge.cursor(), merge.rowsRead);
       const progress = ledger.progress();
       if (hasEnded) return progress;
@@ -70,7 +71,7 @@ class Comparison {
   readonly #ledger: FindingLedger;
   readonly #plan: PlacementPlan;
   readonly #owners: ReadonlyMap<number, HolderStream>;
-  readonly #mender: FindingMender | null;
+  readonly #repair: FindingRepair | null;
   #misplaced: Misplaced[] = [];
 
   constructor(
@@ -83,22 +84,22 @@ class Comparison {
     this.#plan = new PlacementPlan(input.placement);
     this.#owners = new Map(merge.streams.flatMap((each) => ('id' in each.address ? [[each.address.id, each]] : [])));
     const { mend } = input;
-    this.#mender =
-      mend === null ? null : new FindingMender(scope, { input: { ...input, mend }, owners: this.#owners, ledger });
+    this.#repair =
+      mend === null ? null : new FindingRepair(scope, { input: { ...input, mend }, owners: this.#owners, ledger });
   }
 
-  /** Until the end (true), or until it is time to report or there is enough to mend (false). */
-  run(watch: StopWatch): Promise<boolean> {
-    return this.#merge.run(
+  /** Until the end (true), or until it is time to report or there is enough to repair (false). */
+  compare(watch: StopWatch): Promise<boolean> {
+    return this.#merge.walk(
       (id, holders) => this.#visit(id, holders),
       () => watch.isTimeToReport(this.#misplaced.length > 0) || this.#merge.rowsRead >= SEGMENT_ROWS_MAX,
     );
   }
 
-  async mend(): Promise<void> {
+  async repair(): Promise<void> {
     const misplaced = this.#misplaced;
     this.#misplaced = [];
-    if (misplaced.length > 0) await this.#mender?.mend(misplaced);
+    if (misplaced.length > 0) await this.#repair?.repair(misplaced);
   }
 
   #visit(id: Buffer, holders: readonly HolderStream[]): Visit {
@@ -111,7 +112,7 @@ class Comparison {
     const owner = ofOwner !== undefined && holders.includes(ofOwner) ? ofOwner : null;
     const others = owner === null ? holders : holders.filter((each) => each !== owner);
     if (others.length === 0) return { owner, othersMayGo: false, goesOn: true };
-    if (this.#mender === null) {
+    if (this.#repair === null) {
       this.#report(owner, others);
       return { owner, othersMayGo: false, goesOn: true };
     }

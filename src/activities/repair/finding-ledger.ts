@@ -11,14 +11,17 @@ import {
 import { FINDING_SAMPLES_MAX } from '../../domain/limits';
 import type { CompareResult, HolderCursor } from '../../contract/repair';
 
-/** What a heartbeat carries. Up to the cursor all is seen and mended; `mended` also tells of what was mended behind it since. */
+/**
+ * What a heartbeat carries. Up to the cursor all is seen and repaired. `mended` also counts what was repaired behind it
+ * since.
+ */
 export type SegmentProgress = Omit<CompareResult, 'lateWritesUntilMs'>;
 
 type Counts = { -readonly [K in keyof HolderFindings]: HolderFindings[K] };
 
 /**
- * What a segment has seen, which counts from the cursor on and is seen again by a retry; and what it has mended, which counts at
- * once, because nobody sees it again.
+ * What a segment has seen, and what it has repaired. What was seen counts up to the cursor, and a retry sees the rest
+ * again. A repair counts at once, because nobody sees it again.
  */
 export class FindingLedger {
   readonly #start: SegmentProgress;
@@ -27,11 +30,11 @@ export class FindingLedger {
   #points: number;
   readonly #seen: Map<Holder, Counts>;
   readonly #samples: FindingSample[];
-  readonly #mended: Map<Holder, Counts>;
+  readonly #repaired: Map<Holder, Counts>;
   #moved: number;
   readonly #removed: Map<Holder, number>;
 
-  /** `restarted`: the walk of `start` begins anew, and with it everything that it has seen. */
+  /** `restarted`: the walk of `start` begins again, and sees everything again. */
   constructor(start: SegmentProgress, restarted: boolean) {
     this.#start = restarted
       ? { ...start, cursor: null, restarted: true, rowsRead: 0, seen: { points: 0, byHolder: {} }, samples: [] }
@@ -40,7 +43,7 @@ export class FindingLedger {
     this.#points = this.#start.seen.points;
     this.#seen = mutable(this.#start.seen.byHolder);
     this.#samples = [...this.#start.samples];
-    this.#mended = mutable(start.mended.byHolder);
+    this.#repaired = mutable(start.mended.byHolder);
     this.#moved = start.mended.moved;
     this.#removed = new Map(Object.entries(start.mended.removedByHolder));
   }
@@ -68,12 +71,12 @@ export class FindingLedger {
     this.#removed.set(holder, (this.#removed.get(holder) ?? 0) + points);
   }
 
-  /** A finding that is no more. */
-  mendedFinding(holder: Holder, finding: Finding): void {
-    countsOf(this.#mended, holder)[COUNTED_AS[finding]] += 1;
+  /** A finding that is repaired. */
+  repairedFinding(holder: Holder, finding: Finding): void {
+    countsOf(this.#repaired, holder)[COUNTED_AS[finding]] += 1;
   }
 
-  /** All that was seen before this cursor is mended, or stays. */
+  /** Everything before this cursor is repaired, or stays. */
   reached(cursor: HolderCursor | null, rowsRead: number): void {
     const seen = { points: this.#points, byHolder: asRecord(this.#seen) };
     const samples = [...this.#samples];
@@ -82,7 +85,7 @@ export class FindingLedger {
 
   progress(): SegmentProgress {
     const mended = {
-      byHolder: asRecord(this.#mended),
+      byHolder: asRecord(this.#repaired),
       moved: this.#moved,
       removedByHolder: Object.fromEntries(this.#removed),
     };

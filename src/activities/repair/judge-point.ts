@@ -1,6 +1,6 @@
 /**
- * What is wrong with a point of which shards hold copies that do not own it, and what a repair does about it. Decides on what the
- * holders answered just now; whoever cannot be asked makes the attempt fail before it comes to this (INV-8).
+ * What is wrong with a point that shards hold which do not own it, and what a repair does about it. Decides on what the
+ * holders answered just now. A holder that does not answer has failed the attempt before this (INV-8).
  */
 import type { Finding, Holder } from '../../domain/findings';
 import { isSamePoint } from '../rows/same-point';
@@ -21,12 +21,14 @@ export function findingsOf(owned: Buffer | null, copies: readonly Copy[]): Findi
 export type Decision =
   /** The owner holds the point, so its value wins and the copies go (INV-5). */
   | { readonly kind: 'remove' }
-  /** These bytes go to the owner; the copies go once it is seen to hold them. */
+  /** These bytes go to the owner. The copies go once the owner shows the point. */
   | { readonly kind: 'move'; readonly raw: Buffer }
   /** Only an operator knows which value is right. */
   | { readonly kind: 'leave' };
 
-/** `copies` is not empty. `prefer`: whose value counts where several differ and the owner has none, first one first. */
+/**
+ * `copies` is not empty. `prefer`: whose value counts, first one first, where several differ and the owner has none.
+ */
 export function decide(owned: Buffer | null, copies: readonly Copy[], prefer: readonly Holder[]): Decision {
   if (owned !== null) return { kind: 'remove' };
   const [first] = copies;

@@ -1,13 +1,13 @@
 /**
- * Points that shards hold which do not own them: left alone for a settle time, looked at again, and mended.
+ * Repairs points on shards that do not own them: leaves them alone for a settle time, looks again, and acts.
  *
  *  1. The holders are asked again, then the owner. A copy that is gone by now is no finding.
- *  2. The owner holds the point: its value wins, and the copies are removed. It lacks it: what its holders agree on, or what the preferred one
- *     of them holds, is written to it, and looked at there. Else all is left as it is.
- *  3. Copies are removed only of points that the owner was seen to hold in this same attempt (INV-5).
+ *  2. The owner holds the point: its value wins, and the copies are removed. The owner lacks it: it gets what the
+ *     holders agree on, or what the preferred holder has, and is then read. Else all is left as it is.
+ *  3. Copies are removed only of points that the owner showed in this same attempt (INV-5).
  *
- * Between the last look at the owner and the write that follows a client may write the point there, and is overwritten. Quiver
- * has no conditional write, so this window can only be kept short: a few points at a time, the owner asked last.
+ * A client may write the point between the last look at the owner and the write that follows, and is then overwritten.
+ * Quiver has no conditional write, so this window can only be kept short: a few points at a time, the owner asked last.
  */
 import type { Finding, Holder } from '../../domain/findings';
 import type { ShardClient } from '../../shards/http/shard-client';
@@ -16,27 +16,29 @@ import type { CompareInput } from '../../contract/repair';
 import { collectionInFlux } from '../frame/failures';
 import type { FindingLedger } from './finding-ledger';
 import type { HolderStream } from '../rows/holder-merge';
-import { inParallel } from '../frame/in-parallel';
+import { inParallel, LOOKS_IN_FLIGHT } from '../frame/in-parallel';
 import { decide, findingsOf, type Copy } from './judge-point';
-import { LOOKS_IN_FLIGHT } from '../move/apply-differences';
 import { PacedDelete } from '../rows/paced-delete';
 import type { ActivityScope } from '../frame/run-activity';
 import { cutToBodies } from '../rows/slice-writer';
 
-/** A point that lies on shards which do not own it. */
+/** A point on shards that do not own it. */
 export interface Misplaced {
   readonly id: Buffer;
   readonly ownerId: number;
-  /** All but the owner, and where the point was seen on each. */
+  /** All holders but the owner, and where the point was seen on each. */
   readonly holders: readonly { readonly stream: HolderStream; readonly offset: number }[];
 }
 
-type MendInput = CompareInput & { readonly mend: NonNullable<CompareInput['mend']> };
+type RepairingInput = CompareInput & { readonly mend: NonNullable<CompareInput['mend']> };
 
-/** Points between whose last look and whose write there is nothing else. */
+/** Points that are looked at together and written together, with nothing in between. */
 const POINTS_AT_ONCE = 8;
 const OWNERS_AT_ONCE = 8;
-/** Points whose copies are removed together. An attempt that dies before that leaves so many, at most, as copies beside equal ones on their owners. */
+/**
+ * Points whose copies are removed together. An attempt that dies before that leaves at most this many copies beside
+ * equal ones.
+ */
 const POINTS_PER_REMOVAL = 64;
 
 interface Removal {
@@ -44,16 +46,16 @@ interface Removal {
   readonly finding: Finding;
 }
 
-/** A point as its holders and then its owner answered just now. */
+/** A point as its holders, and then its owner, answered just now. */
 interface Look {
   readonly point: Misplaced;
   readonly copies: readonly (Copy & { readonly stream: HolderStream; readonly offset: number })[];
   owned: Buffer | null;
 }
 
-export class FindingMender {
+export class FindingRepair {
   readonly #scope: ActivityScope;
-  readonly #input: MendInput;
+  readonly #input: RepairingInput;
   readonly #owners: ReadonlyMap<number, HolderStream>;
   readonly #ledger: FindingLedger;
   readonly #deletes = new Map<Holder, PacedDelete>();
@@ -62,7 +64,7 @@ export class FindingMender {
   constructor(
     scope: ActivityScope,
     options: {
-      readonly input: MendInput;
+      readonly input: RepairingInput;
       readonly owners: ReadonlyMap<number, HolderStream>;
       readonly ledger: FindingLedger;
     },
@@ -73,24 +75,24 @@ export class FindingMender {
     this.#ledger = options.ledger;
   }
 
-  async mend(misplaced: readonly Misplaced[]): Promise<void> {
+  async repair(misplaced: readonly Misplaced[]): Promise<void> {
     const { attempt } = this.#scope;
     await attempt.sleep(this.#input.mend.settleMs);
     for (let start = 0; start < misplaced.length; start += POINTS_PER_REMOVAL) {
-      await this.#mendSome(misplaced.slice(start, start + POINTS_PER_REMOVAL));
+      await this.#repairSome(misplaced.slice(start, start + POINTS_PER_REMOVAL));
     }
   }
 
-  async #mendSome(points: readonly Misplaced[]): Promise<void> {
+  async #repairSome(points: readonly Misplaced[]): Promise<void> {
     this.#removals = new Map();
     for (let start = 0; start < points.length; start += POINTS_AT_ONCE) {
-      await this.#mendFew(points.slice(start, start + POINTS_AT_ONCE));
+      await this.#repairFew(points.slice(start, start + POINTS_AT_ONCE));
     }
-    // One after the other, so that what was counted at a safe point is all that was written up to there.
+    // One after the other, so that the count at a safe point covers all that was written up to there.
     for (const [stream, removals] of this.#removals) await this.#remove(stream, removals);
   }
 
-  async #mendFew(points: readonly Misplaced[]): Promise<void> {
+  async #repairFew(points: readonly Misplaced[]): Promise<void> {
     const looks = await this.#look(points);
     const moves: { look: Look; raw: Buffer }[] = [];
     for (const look of looks) {
@@ -103,7 +105,7 @@ export class FindingMender {
     for (const look of await this.#move(moves)) this.#queueRemovals(look);
   }
 
-  /** The owner last: what follows is decided by it. Points whose copies are all gone are left out. */
+  /** The owner is asked last, because its answer decides. Points whose copies are all gone are left out. */
   async #look(points: readonly Misplaced[]): Promise<Look[]> {
     const looks = points.map((point) => ({
       point,
@@ -122,7 +124,7 @@ export class FindingMender {
     return left;
   }
 
-  /** Returns those that the owner was then seen to hold. Another one was deleted there by a client at once: the next pass looks at it. */
+  /** Returns those that the owner then showed. A client has deleted any other at once: the next pass looks at it. */
   async #move(moves: readonly { look: Look; raw: Buffer }[]): Promise<Look[]> {
     const { attempt } = this.#scope;
     const { collection } = this.#input;
@@ -177,10 +179,10 @@ export class FindingMender {
         stream.rowsRemoved(points);
       });
     } catch (error) {
-      // Dropped by a client meanwhile: nothing is left of it.
+      // A client dropped it meanwhile: nothing is left of it.
       if (!isNotFound(error)) throw error;
     }
-    for (const { finding } of removals) this.#ledger.mendedFinding(stream.holder, finding);
+    for (const { finding } of removals) this.#ledger.repairedFinding(stream.holder, finding);
     this.#scope.attempt.reach(this.#ledger.progress());
   }
 
@@ -197,7 +199,7 @@ export class FindingMender {
     return this.#scope.shards.ofMove(this.#input, ownerId);
   }
 
-  /** A shard that lacks the collection holds nothing of it. One that does not answer fails the attempt (INV-8). */
+  /** A shard that lacks the collection holds nothing of it. A shard that does not answer fails the attempt (INV-8). */
   async #pointOn(shard: ShardClient, id: Buffer): Promise<Buffer | null> {
     try {
       return await shard.getPoint(this.#input.collection, id, this.#scope.attempt.reading);

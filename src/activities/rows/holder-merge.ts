@@ -1,9 +1,9 @@
 /**
- * All rows of one collection on all shards of the map and on the leftovers, merged in byte order of the ids: every id comes by once,
- * with all shards that hold it. Memory: one batch per shard.
+ * All rows of one collection on all shards of the map and on the leftovers, merged in byte order of the ids. Every id
+ * comes by once, with all shards that hold it. Memory: one batch per shard.
  *
- * A cursor is taken between two ids that came by. Each stream then stands behind the last row before that place that is still there (its
- * anchor), so no stream of a resumed merge brings a row that came by before.
+ * A cursor is taken between two ids. Each stream then stands behind its anchor: the last row before that place that is
+ * still there. So no stream of a resumed merge brings a row that came by before.
  */
 import { holderOf, type Holder } from '../../domain/findings';
 import type { Shard, ShardAddress } from '../../domain/shard-map';
@@ -22,7 +22,7 @@ export interface HolderMergeOptions extends RepairParties {
   readonly withPoints: boolean;
 }
 
-/** The rows of one shard, one at a time. `head` is looked at; `take` goes on, synchronously for as long as rows are at hand. */
+/** The rows of one shard, one at a time. `head` is looked at; `take` goes on, synchronously while rows are at hand. */
 export class HolderStream {
   readonly holder: Holder;
   readonly address: Shard | ShardAddress;
@@ -45,12 +45,15 @@ export class HolderStream {
     this.#from = from;
   }
 
-  /** The offset of `head` now, as far as rows that were removed through this merge tell. */
+  /** The offset of `head` now, corrected by the rows that this merge removed. */
   get headOffset(): number {
     return Math.max(0, (this.#batch?.offset ?? 0) + this.#index - this.#walk.removedSincePage);
   }
 
-  /** Passes `head`. `mayGo`: it may be removed yet, so it is no anchor until `stays` says so. False: `fill` has to read. */
+  /**
+   * Passes `head`. `mayGo`: it may still be removed, so it is no anchor until `stays` says so. False: `fill` has to
+   * read.
+   */
   take(mayGo: boolean): boolean {
     const { head } = this;
     const batch = this.#batch;
@@ -63,7 +66,7 @@ export class HolderStream {
     return this.head !== null;
   }
 
-  /** Reads until `head` is the next row, or the walk has ended, or `enough` says to stop for now. */
+  /** Reads until `head` is the next row, or the walk ends, or `enough` says to stop for now. */
   async fill(enough: () => boolean): Promise<void> {
     while (this.head === null && !this.hasEnded && !enough()) {
       const batch = await this.#walk.next();
@@ -78,7 +81,7 @@ export class HolderStream {
     }
   }
 
-  /** A row before the present place is there, and stays: one that was kept, or that was put there just now. */
+  /** A row before the present place stays: it was kept, or was put there just now. */
   stays(id: Buffer): void {
     if (this.#anchor === null || Buffer.compare(id, this.#anchor) > 0) this.#anchor = id;
   }
@@ -99,7 +102,10 @@ export class HolderStream {
   }
 }
 
-/** Called with the streams whose heads are the next id. Says whether rows of streams other than the owner's may be removed, and whether to stop. */
+/**
+ * Called with the streams whose heads are the next id. Says whether rows of streams other than the owner's may be
+ * removed, and whether to stop.
+ */
 export interface Visit {
   readonly owner: HolderStream | null;
   readonly othersMayGo: boolean;
@@ -114,7 +120,7 @@ export class HolderMerge {
     this.streams = streams;
   }
 
-  /** `restarted`: a row at which the cursor stood is gone, so all streams begin anew. */
+  /** `restarted`: a row at which the cursor stood is gone, so all streams begin again. */
   static async open(
     { attempt, shards }: ActivityScope,
     options: HolderMergeOptions,
@@ -141,13 +147,13 @@ export class HolderMerge {
     };
     const resumed = await build(options.cursor);
     if (resumed !== null) return { merge: resumed, restarted: false };
-    const anew = await build(null);
-    if (anew === null) throw new Error('a walk from the beginning did not open');
-    return { merge: anew, restarted: true };
+    const fromStart = await build(null);
+    if (fromStart === null) throw new Error('a walk from the beginning did not open');
+    return { merge: fromStart, restarted: true };
   }
 
-  /** Walks on until all have ended (true), or until the visitor or `isTimeToStop` says so (false). */
-  async run(visit: HolderVisitor, isTimeToStop: () => boolean): Promise<boolean> {
+  /** Walks on until all streams end (true), or until the visitor or `isTimeToStop` says so (false). */
+  async walk(visit: HolderVisitor, isTimeToStop: () => boolean): Promise<boolean> {
     await Promise.all(this.streams.map((stream) => stream.fill(isTimeToStop)));
     const next: HolderStream[] = [];
     for (let ids = 1; !this.#starved(); ids++) {
@@ -163,7 +169,7 @@ export class HolderMerge {
     return false;
   }
 
-  /** Where each stream stands. Taken between two ids, when it is known of every row that came by whether it stays. */
+  /** Where each stream stands. Taken between two ids, when it is known of every row whether it stays. */
   cursor(): HolderCursor {
     return { streams: this.streams.map((stream) => ({ holder: stream.holder, ...stream.position() })) };
   }
@@ -172,18 +178,18 @@ export class HolderMerge {
     return this.streams.reduce((sum, stream) => sum + stream.rowsRead, 0);
   }
 
-  /** Lets go of all connections before something that takes long. The next `run` goes on where this one stopped. */
+  /** Closes all connections before something that takes long. The next `walk` goes on where this one stopped. */
   async suspend(): Promise<void> {
     await Promise.all(this.streams.map((stream) => stream.suspend()));
   }
 
-  /** A stream was told to stop before it found its next row: nothing can be said about the order of what comes. */
+  /** A stream was told to stop before it found its next row, so the order of what comes is unknown. */
   #starved(): boolean {
     for (const stream of this.streams) if (stream.head === null && !stream.hasEnded) return true;
     return false;
   }
 
-  /** The streams whose heads are the least id, into `next`, which is used anew for every id. */
+  /** Puts the streams whose heads are the least id into `next`, which is reused for every id. */
   #collectNext(next: HolderStream[]): void {
     next.length = 0;
     let least: Buffer | null = null;

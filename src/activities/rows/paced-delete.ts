@@ -9,8 +9,9 @@ const SHORT_MS = 500;
 const LONG_MS = 2_000;
 
 /**
- * Deletes points in requests that take a second or two. What one takes depends on the index, the dimension and the load of the shard
- * (measured on Quiver 1.1.0: 10,000 ids in 1 to 9 s), and a request that outlives its time-out would be repeated for ever.
+ * Deletes points in requests that take a second or two. The time depends on the index, the dimension and the load of
+ * the shard (measured on Quiver 1.1.0: 10,000 ids in 1 to 9 s). A request that outlives its time-out would be repeated
+ * for ever.
  */
 export class PacedDelete {
   readonly #attempt: Attempt;
@@ -24,7 +25,7 @@ export class PacedDelete {
     this.#collection = collection;
   }
 
-  /** `onDeleted` is told after each request how many points were there to be deleted. */
+  /** After each request, `onDeleted` gets the number of points that were there to be deleted. */
   async delete(ids: readonly Buffer[], onDeleted: (points: number) => void): Promise<void> {
     let start = 0;
     while (start < ids.length) {

@@ -1,17 +1,21 @@
 /**
  * Whether donor and owner hold the same point, told from the bytes that both answer.
  *
- * The bytes are equal, except for one thing: Quiver 1.1.0 reads some floats of a payload as another double close by
- * (2.397238681154417e-23 as …4175e-23; up to 4 doubles away, measured on 10,000 random ones), so that the exact bytes of the
- * donor, once written, come back as others, again after every write. Such a pair can never be made equal; a reconcile that
- * went on trying would never get a clean pass. So two numbers with a fraction or an exponent count as equal when they are this
- * close. Nothing is written for that: a write that seems to change nothing could still overtake a client's (INV-4).
+ * The bytes are equal, with one exception. Quiver 1.1.0 reads some floats of a payload as another double close by:
+ * 2.397238681154417e-23 as …4175e-23, and up to 4 doubles away (measured on 10,000 random ones). The exact bytes of the
+ * donor, once written, then come back as others, after every write. Such a pair can never be made equal, and a
+ * reconcile that kept trying would never get a clean pass. So two numbers with a fraction or an exponent count as equal
+ * when they are this close. Nothing is written for that: a write that seems to change nothing could still overtake a
+ * client's (INV-4).
  */
 
 /** Doubles between two readings of one number, at most: twice what was measured. A relative difference below 2e-15. */
 const STEPS_MAX = 8n;
 
-/** Strings, numbers, and everything else byte by byte. JSON of a shard is compact and valid: it was scanned before. */
+/**
+ * Strings, numbers, and everything else byte by byte. The JSON of a shard is compact and valid: the scanner has read it
+ * before.
+ */
 const TOKENS = /"(?:[^"\\]|\\.)*"|-?\d[\d.eE+-]*|./gs;
 
 export function isSamePoint(a: Buffer | null, b: Buffer | null): boolean {

@@ -1,10 +1,10 @@
 /**
- * The donors' slices and the receivers' slices of one collection, each side merged into one stream in byte order of the ids, and
- * walked side by side: every id of the move comes by once, with the row that its donor holds, the row that its owner holds, or
- * both. Memory: one batch per shard.
+ * The donors' slices and the receivers' slices of one collection. Each side is merged into one stream in byte order of
+ * the ids, and both are walked side by side. Every id of the move comes by once, with the donor's row, the owner's row,
+ * or both. Memory: one batch per shard.
  *
- * A cursor is taken between two ids that came by. Each stream then stands behind its own last row before that place, so that
- * no stream of a resumed merge has taken a row that another one has still to bring.
+ * A cursor is taken between two ids. Each stream then stands behind its own last row before that place. So no stream of
+ * a resumed merge has taken a row that another one has still to bring.
  */
 import { PlacementPlan } from '../../domain/placement-plan';
 import { PointWalk } from '../../shards/rows/point-walk';
@@ -24,7 +24,9 @@ export interface MergeOptions extends Move {
   readonly absentIsEmpty?: boolean;
 }
 
-/** Called with the donor's stream, the owner's stream, or both; their heads are the rows. False: stop behind this one. */
+/**
+ * Called with the donor's stream, the owner's stream, or both; their heads are the rows. False: stop behind this one.
+ */
 export type MergeVisitor = (source: SliceStream | null, target: SliceStream | null) => boolean;
 
 /** How a merge names a stream in a cursor: a shard may be on both sides. */
@@ -41,7 +43,7 @@ export class SliceMerge {
     this.#receivers = streams.filter((stream) => stream.side === 'receiver');
   }
 
-  /** `restarted`: a row at which the cursor stood is gone, so all streams begin anew. */
+  /** `restarted`: a row at which the cursor stood is gone, so all streams begin again. */
   static async open(
     { attempt, shards }: ActivityScope,
     options: MergeOptions,
@@ -70,13 +72,13 @@ export class SliceMerge {
     };
     const resumed = await build(options.cursor);
     if (resumed !== null) return { merge: resumed, restarted: false };
-    const anew = await build(null);
-    if (anew === null) throw new Error('a walk from the beginning did not open');
-    return { merge: anew, restarted: true };
+    const fromStart = await build(null);
+    if (fromStart === null) throw new Error('a walk from the beginning did not open');
+    return { merge: fromStart, restarted: true };
   }
 
-  /** Walks on until both sides have ended (true), or until the visitor or `isTimeToStop` says so (false). */
-  async run(visit: MergeVisitor, isTimeToStop: () => boolean): Promise<boolean> {
+  /** Walks on until both sides end (true), or until the visitor or `isTimeToStop` says so (false). */
+  async walk(visit: MergeVisitor, isTimeToStop: () => boolean): Promise<boolean> {
     const waiting = this.#streams.filter((stream) => stream.head === null);
     await Promise.all(waiting.map((stream) => stream.fill(isTimeToStop)));
     for (let rows = 1; !this.#starved(); rows++) {
@@ -99,7 +101,9 @@ export class SliceMerge {
     return { streams: this.#streams.map((stream) => ({ shardId: stream.shardId, ...stream.position() })) };
   }
 
-  /** The same after all rows of the slice that came by were deleted from the shards of `side`, except those said to stay. */
+  /**
+   * The same after all rows of the slice that came by were deleted from the shards of `side`, except those that stay.
+   */
   cursorAmongStaying(side: Side): WalkCursor {
     const position = (stream: SliceStream) =>
       stream.side === side ? stream.positionAmongStaying() : stream.position();
@@ -110,7 +114,7 @@ export class SliceMerge {
     return side === 'donor' ? this.#donors : this.#receivers;
   }
 
-  /** No shard of that side has the collection any more. */
+  /** No shard of that side has the collection. */
   isGoneFrom(side: Side): boolean {
     return this.streamsOf(side).every((stream) => stream.isAbsent);
   }
@@ -123,12 +127,12 @@ export class SliceMerge {
     return this.#streams.reduce((sum, stream) => sum + stream.rowsRead, 0);
   }
 
-  /** Lets go of all connections before something that takes long. The next `run` goes on where this one stopped. */
+  /** Closes all connections before something that takes long. The next `walk` goes on where this one stopped. */
   async suspend(): Promise<void> {
     await Promise.all(this.#streams.map((stream) => stream.suspend()));
   }
 
-  /** A stream was told to stop before it found its next row: nothing can be said about the order of what comes. */
+  /** A stream was told to stop before it found its next row, so the order of what comes is unknown. */
   #starved(): boolean {
     for (const stream of this.#streams) if (stream.head === null && !stream.hasEnded) return true;
     return false;

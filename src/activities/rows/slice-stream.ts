@@ -3,7 +3,7 @@ import type { PlacementSpec } from '../../domain/shard-map';
 import type { PointElement } from '../../shards/rows/point-stream';
 import { idDigest, START, type PointWalk, type WalkBatch, type WalkPosition } from '../../shards/rows/point-walk';
 
-/** On which side of the move a shard is read: for the points that it gives, or for those that it takes. */
+/** The side of the move for which a shard is read: for the points that it gives, or for those that it takes. */
 export type Side = 'donor' | 'receiver';
 
 /** The slice of one side of one shard: rows that it should give, or take, under a placement. */
@@ -23,8 +23,8 @@ export function sidesOf(placement: PlacementSpec): { donors: readonly number[]; 
 }
 
 /**
- * The rows of one shard that belong to the move, in byte order of their ids, one at a time. `head` is the row that is looked
- * at; it is taken by `advance`, which is synchronous for as long as rows are at hand.
+ * The rows of one shard that belong to the move, one at a time, in byte order of their ids. `head` is looked at;
+ * `advance` takes it, synchronously while rows are at hand.
  */
 export class SliceStream {
   readonly shardId: number;
@@ -51,7 +51,7 @@ export class SliceStream {
     this.#plan = options.plan;
   }
 
-  /** Its shard lacks the collection, which the walk was told to take for an empty one. */
+  /** The shard lacks the collection, and the walk treats it as empty. */
   get isAbsent(): boolean {
     return this.#walk.isAbsent;
   }
@@ -79,7 +79,7 @@ export class SliceStream {
     return false;
   }
 
-  /** Reads until `head` is the next row of the slice, or the walk has ended, or `enough` says to stop for now. */
+  /** Reads until `head` is the next row of the slice, or the walk ends, or `enough` says to stop for now. */
   async fill(enough: () => boolean): Promise<void> {
     this.head = null;
     while (!this.hasEnded && !enough()) {
@@ -102,8 +102,8 @@ export class SliceStream {
   }
 
   /**
-   * The same for a shard from which all taken rows of the slice were deleted, except those said to stay: behind the last row
-   * that is still there. Null of such a row: from the beginning, because nothing is left before.
+   * The same for a shard from which all taken rows of the slice were deleted, except those that stay: behind the last
+   * row that is still there. When there is no such row, the walk goes on from the beginning.
    */
   positionAmongStaying(): WalkPosition {
     const last = this.#lastPassed();
@@ -112,7 +112,7 @@ export class SliceStream {
     return { offset, lastIdDigest: idDigest(this.#staying) };
   }
 
-  /** A row of the slice that was taken is left where it is. */
+  /** A row of the slice that was taken is left in place. */
   stays(id: Buffer): void {
     if (this.#staying === null || Buffer.compare(id, this.#staying) > 0) this.#staying = id;
   }

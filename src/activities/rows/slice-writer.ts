@@ -1,9 +1,9 @@
 import { UPSERT_BODY_BYTES_MAX, UPSERT_POINTS_MAX } from '../../domain/limits';
 import type { CopyPageInput } from '../../contract/move';
-import { isPrimingUseful, PRIME_POINTS, primeIndex } from '../move/prime-index';
+import { isPrimingUseful, PRIME_POINTS, primeIndex } from './prime-index';
 import type { ActivityScope } from '../frame/run-activity';
 
-/** What is collected for one owner. `primes` is null until it is known whether its index is to be primed, then false. */
+/** What is collected for one owner. `primes` is null until it is known whether its index needs priming, then false. */
 interface Outbox {
   readonly ownerId: number;
   points: Buffer[];
@@ -12,8 +12,8 @@ interface Outbox {
 }
 
 /**
- * Sends points to their owners in bodies cut by bytes and by count. One body is under way while the next one is filled, so reading
- * and writing overlap; a further one waits. Memory: two bodies, however many owners there are and however large a point is.
+ * Sends points to their owners in bodies cut by bytes and by count. One body is under way while the next one is filled,
+ * so reads and writes overlap. Memory: two bodies, however many owners there are and however large a point is.
  */
 export class SliceWriter {
   points = 0;
@@ -49,7 +49,7 @@ export class SliceWriter {
     return !this.#hasFull && (this.#collectedBytes === 0 || this.#collectedBytes + raw.length <= UPSERT_BODY_BYTES_MAX);
   }
 
-  /** Sends what is full; returns as soon as the next points can be collected. */
+  /** Sends what is full. Returns as soon as the next points can be collected. */
   async makeRoomFor(raw: Buffer): Promise<void> {
     for (const outbox of this.#outboxes.values()) {
       const isPriming = outbox.primes !== false && outbox.points.length >= PRIME_POINTS;
@@ -64,7 +64,7 @@ export class SliceWriter {
     await this.#previous();
   }
 
-  /** Never throws: when it returns, nothing is under way any more. */
+  /** Never throws. When it returns, nothing is under way. */
   async settled(): Promise<void> {
     await this.#underWay;
   }
@@ -90,7 +90,7 @@ export class SliceWriter {
     this.#underWay = this.#upsert(ownerId, points, bytes, primesNow).catch((error: unknown) => {
       this.#failure ??= { error };
     });
-    // Nothing more goes to this owner, or to others, before its index is primed: the fewer points it holds, the faster it is built.
+    // No owner gets more before this index is primed: the fewer points it holds, the faster the build.
     if (primesNow) await this.#previous();
   }
 

@@ -1,7 +1,7 @@
 /** Longer timers fire at once. */
 const TIMER_MAX_MS = 2 ** 31 - 1;
 
-/** What a call may take from the one who makes it. */
+/** The limits that a caller sets for a call. */
 export interface CallContext {
   /** Milliseconds since the epoch. No request outlives it, and no request is begun after it. */
   readonly deadlineMs: number;
@@ -9,8 +9,8 @@ export interface CallContext {
 }
 
 /**
- * Ends a request when the shard takes too long, when the caller's deadline comes, or when the caller gives up. Only the time that
- * is spent waiting for the shard counts as the shard's; the deadline holds throughout.
+ * Ends a request when the shard takes too long, when the caller's deadline comes, or when the caller cancels. Only the
+ * time spent waiting for the shard counts as the shard's. The deadline holds throughout.
  */
 export class CallTimer {
   readonly #controller = new AbortController();
@@ -21,7 +21,7 @@ export class CallTimer {
   #timer: NodeJS.Timeout | undefined;
   #exceeded: string | null = null;
 
-  /** Runs from here on. @throws the reason of `ctx.signal` when that is aborted already. */
+  /** Starts the clock. @throws the reason of `ctx.signal` when that is aborted already. */
   constructor(ctx: CallContext, requestTimeoutMs: number, nowMs: () => number) {
     ctx.signal?.throwIfAborted();
     this.#ctx = ctx;
@@ -40,12 +40,12 @@ export class CallTimer {
     return this.#exceeded;
   }
 
-  /** From now on the shard is waited for. */
+  /** From now on the call waits for the shard. */
   waitForShard(): void {
     this.#start(this.#requestTimeoutMs);
   }
 
-  /** The shard has delivered, and the caller is at work with it: only the deadline counts. */
+  /** The shard has delivered, and the caller works on it: only the deadline counts. */
   waitForCaller(): void {
     this.#start(Number.POSITIVE_INFINITY);
   }

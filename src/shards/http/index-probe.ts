@@ -1,10 +1,10 @@
 /**
  * Whether a shard's searches see what the shard holds.
  *
- * `index_ready` does not tell. Measured on Quiver 1.1.0: when points come by `points:bulk` to a collection whose index is built, it
- * stays true, while searches answer from the old index, without any of the new points, until a rebuild in the background has
- * ended (33,000 points of 64 dimensions, hnsw: 24-33 s, also while clients write). So a few points that the shard holds are
- * searched for by their own vectors.
+ * `index_ready` does not tell. Measured on Quiver 1.1.0: when points come by `points:bulk` to a collection whose index
+ * is built, it stays true. Until a rebuild in the background ends, searches answer from the old index, without any of
+ * the new points (33,000 points of 64 dimensions, hnsw: 24-33 s, also while clients write). So this searches for a few
+ * points that the shard holds by their own vectors.
  */
 import { MalformedBodyError, type PointElement } from '../rows/point-stream';
 import { paths } from './paths';
@@ -14,12 +14,12 @@ import type { ShardHttp } from './shard-http';
 /** Where in the order of ids the samples are taken, as shares of the collection. */
 const SAMPLE_SHARES = [0.13, 0.38, 0.63, 0.88];
 const SAMPLES_PER_SHARE = 4;
-/** Rows that are read per share where not every point will do. */
+/** Rows that are read per share where only some points will do. */
 const ROWS_PER_SHARE = 256;
 const NEIGHBOURS = 10;
 /** Approximate indexes miss some; an old index misses nearly all. */
 const FOUND_SHARE_MIN = 0.75;
-/** A point at this distance, or of this likeness, is the one searched for or its equal. */
+/** A point at this distance, or with this similarity, is the one searched for or its equal. */
 const SAME_DISTANCE_MAX = 1e-9;
 const SAME_LIKENESS_MIN = 0.9999;
 
@@ -33,7 +33,7 @@ export function canProbe(collection: ShardCollection): boolean {
   return collection.metric === 'l2' || collection.metric === 'cosine';
 }
 
-/** With `isWanted` only points of which it says so; there may be none then. */
+/** With `isWanted` only points that it accepts; there may be none then. */
 export async function takeSamples(
   client: ShardClient,
   info: ShardCollection,
@@ -74,7 +74,7 @@ async function isFound(
 ): Promise<boolean> {
   const body = JSON.stringify({ vector: sample.vector, k: NEIGHBOURS });
   const request = { method: 'POST', path: paths.query(collection.name), body, carriesPoints: true } as const;
-  const matches = matchesIn(await http.read(request, ctx));
+  const matches = matchesIn(await http.readAnswer(request, ctx));
   return matches.some(
     ({ id, score }) =>
       id === sample.id || (collection.metric === 'l2' ? score <= SAME_DISTANCE_MAX : score >= SAME_LIKENESS_MIN),
@@ -92,7 +92,7 @@ function matchesIn(body: Buffer): readonly { readonly id: string; readonly score
     const { matches } = JSON.parse(body.toString('utf8')) as { matches?: unknown };
     if (Array.isArray(matches)) return matches as { id: string; score: number }[];
   } catch {
-    // Said below, without what JSON.parse quotes.
+    // The error below says so, without what JSON.parse quotes.
   }
   throw new MalformedBodyError('expected a list of matches');
 }

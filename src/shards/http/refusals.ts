@@ -1,14 +1,14 @@
-/** What an answer other than 2xx means, and what of it may be told. */
+/** What an answer other than 2xx means, and how much of it a message may show. */
 import { STATUS_CODES } from 'node:http';
 import type { ShardErrorCode } from '../errors';
 
 const REASON_CHARS_MAX = 300;
-/** A shard that asks for more patience than this is asked again all the same. */
+/** A shard that asks for a longer pause is asked again after this one. */
 const RETRY_AFTER_MAX_MS = 3_600_000;
 
 /**
- * Details that hold numbers, settings and collection names only. Every other detail of a call that carries points is left out,
- * because it may quote one of them.
+ * Details that hold only numbers, settings and collection names. Every other detail of a call that carries points is
+ * left out, because it may quote a point.
  */
 const SAFE_DETAILS: readonly RegExp[] = [
   /^(?:limit \(\d+\)|k \(\d+\)|(?:bulk )?batch of \d+|payload of \d+ bytes) exceeds the maximum of \d+(?: \(raise [A-Z_]+\))?$/,

@@ -6,14 +6,17 @@ import type { CallContext } from './call-timer';
 import { paths } from './paths';
 import { ShardHttp, type ShardRequest } from './shard-http';
 
-/** What a router holds. `map` is null when it is one that this coordinator could not take over (an id beyond 2^53 - 1, say). */
+/**
+ * What a router holds. `map` is null when this coordinator could not take it over (for example for an id beyond 2^53 -
+ * 1).
+ */
 export interface HeldMap {
   readonly version: number;
   readonly map: ShardMap | null;
 }
 
 /**
- * The map that the router at `url` holds now. `key` is the shard key, which routers take as admin key.
+ * The map that the router at `url` holds now. `key` is the shard key, which routers accept as admin key.
  * @throws ShardError
  */
 export async function routerMap(
@@ -24,7 +27,7 @@ export async function routerMap(
 ): Promise<HeldMap> {
   const http = new ShardHttp({ address: { primary_url: url, replica_urls: [] }, key, dispatcher });
   const request: ShardRequest = { method: 'GET', path: paths.clusterMap };
-  const held = heldIn((await http.read(request, ctx)).toString('utf8'));
+  const held = heldIn((await http.readAnswer(request, ctx)).toString('utf8'));
   if (held !== null) return held;
   throw http.failure(request, {
     code: 'MalformedReply',

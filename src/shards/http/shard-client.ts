@@ -18,7 +18,10 @@ export interface ShardCollection {
   readonly index: string;
   readonly index_ready: boolean;
   readonly multivector?: boolean;
-  /** What `POST /v1/collections` takes to make one like it: canonical JSON, keys sorted, fields that are not known here kept. */
+  /**
+   * The body with which `POST /v1/collections` makes a collection like it: canonical JSON, keys sorted, unknown fields
+   * kept.
+   */
   readonly schema: string;
 }
 
@@ -38,8 +41,8 @@ const COMMA = ','.charCodeAt(0);
 const PROBED = paths.points('leader-probe');
 
 /**
- * One shard. Never retries (Temporal does), except that a 421 goes on to the shard's other addresses. Every call throws a ShardError
- * when it fails, or the reason of `ctx.signal` when that ends it. Points are bytes throughout (INV-6).
+ * One shard. Never retries, because Temporal does; only a 421 goes on to the shard's other addresses. A failed call
+ * throws a ShardError, or the reason of `ctx.signal` when that ends it. Points are bytes throughout (INV-6).
  */
 export class ShardClient {
   readonly #http: ShardHttp;
@@ -49,8 +52,8 @@ export class ShardClient {
   }
 
   /**
-   * For a shard with replicas: finds the address that leads, and reads from it from then on (see ShardHttp). Quiver 1.1.0 answers
-   * 421 to a delete before it looks at what is to be deleted, so deleting nothing is enough.
+   * For a shard with replicas: finds the address that leads, and reads from it from then on (see ShardHttp). Quiver
+   * 1.1.0 answers 421 to a delete before it looks at what to delete, so deleting nothing is enough.
    */
   async findLeader(ctx: CallContext): Promise<void> {
     const probe: ShardRequest = { method: 'DELETE', path: PROBED, body: '{"ids":[]}', isWrite: true };
@@ -68,7 +71,7 @@ export class ShardClient {
 
   async #list(ctx: CallContext): Promise<ShardCollection[]> {
     const request: ShardRequest = { method: 'GET', path: paths.collections };
-    const listed = this.#parse(request, await this.#http.read(request, ctx));
+    const listed = this.#parse(request, await this.#http.readAnswer(request, ctx));
     if (!Array.isArray(listed)) throw this.#malformed(request, 'a list of collections was expected');
     return listed.map((each) => this.#collection(request, each));
   }
@@ -77,7 +80,7 @@ export class ShardClient {
   async getCollection(name: string, ctx: CallContext): Promise<ShardCollection | null> {
     const request: ShardRequest = { method: 'GET', path: paths.collection(name) };
     try {
-      return this.#collection(request, this.#parse(request, await this.#http.read(request, ctx)));
+      return this.#collection(request, this.#parse(request, await this.#http.readAnswer(request, ctx)));
     } catch (error) {
       if (error instanceof ShardError && error.code === 'NotFound') return null;
       throw error;
@@ -87,7 +90,7 @@ export class ShardClient {
   async createCollection(schema: string, ctx: CallContext): Promise<'created' | 'exists'> {
     const request: ShardRequest = { method: 'POST', path: paths.collections, body: schema, isWrite: true };
     try {
-      this.#record(request, await this.#http.read(request, ctx));
+      this.#record(request, await this.#http.readAnswer(request, ctx));
       return 'created';
     } catch (error) {
       if (error instanceof ShardError && error.code === 'Conflict') return 'exists';
@@ -98,14 +101,15 @@ export class ShardClient {
   /** Whether it existed. */
   async dropCollection(name: string, ctx: CallContext): Promise<boolean> {
     const request: ShardRequest = { method: 'DELETE', path: paths.collection(name), isWrite: true };
-    const { existed } = this.#record(request, await this.#http.read(request, ctx));
+    const { existed } = this.#record(request, await this.#http.readAnswer(request, ctx));
     if (typeof existed !== 'boolean') throw this.#malformed(request, 'whether it existed was expected');
     return existed;
   }
 
   /**
-   * A page, in batches as they arrive; only the end of the iteration says that it was whole. While the consumer is busy nothing more
-   * is read; when it stops early, the request is given up. The elements are views, see `PointElement`.
+   * A page, in batches as they arrive. Only the end of the iteration says that it was whole. While the consumer is
+   * busy, nothing more is read; when it stops early, the request is cancelled. The elements are views, see
+   * `PointElement`.
    */
   async *fetchPage(collection: string, page: Page, ctx: CallContext): AsyncGenerator<PointElement[]> {
     const { offset, limit, withPayload, withVector } = page;
@@ -123,15 +127,15 @@ export class ShardClient {
    * @throws ShardError NotFound when the collection is not there
    */
   async getPoint(collection: string, id: Buffer, ctx: CallContext): Promise<Buffer | null> {
-    // An empty id makes a path that is no point's. It is the first in byte order, so a page shows it.
+    // An empty id makes a path that belongs to no point. It is the first in byte order, so a page shows it.
     if (id.length === 0) return this.#firstPoint(collection, id, ctx);
     const request: ShardRequest = { method: 'GET', path: paths.point(collection, id), carriesPoints: true };
     let element: Buffer;
     try {
-      element = await this.#http.read(request, ctx);
+      element = await this.#http.readAnswer(request, ctx);
     } catch (error) {
       if (!(error instanceof ShardError) || error.status !== 404) throw error;
-      // A 404 does not say which of the two is missing, and an unknown route answers the same (INV-8).
+      // A 404 does not say what is missing, and an unknown route answers the same (INV-8).
       if ((await this.getCollection(collection, ctx)) !== null) return null;
       throw this.#http.failure(request, {
         code: 'NotFound',
@@ -144,8 +148,8 @@ export class ShardClient {
   }
 
   /**
-   * Sends the elements as they are, in one request; in halves where the shard's own limits ask for that. When it throws, any of the
-   * halves before may have been written.
+   * Sends the elements as they are, in one request; in halves where the shard's own limits ask for that. When it
+   * throws, earlier halves may have been written.
    */
   async upsert(
     collection: string,
@@ -162,7 +166,7 @@ export class ShardClient {
       carriesPoints: true,
     };
     try {
-      const { upserted } = this.#record(request, await this.#http.read(request, ctx));
+      const { upserted } = this.#record(request, await this.#http.readAnswer(request, ctx));
       if (typeof upserted !== 'number') throw this.#malformed(request, 'a count of upserted points was expected');
       return { requests: 1 };
     } catch (error) {
@@ -175,8 +179,8 @@ export class ShardClient {
   }
 
   /**
-   * How many of them were there. Absent ones are no error. In halves where the shard's own limits ask for that; when it throws, any
-   * of the halves before may have been deleted.
+   * Returns how many of them were there. Absent ones are no error. Deletes in halves where the shard's own limits ask
+   * for that. When it throws, earlier halves may have been deleted.
    */
   async deletePoints(collection: string, ids: readonly Buffer[], ctx: CallContext): Promise<number> {
     if (ids.length === 0) return 0;
@@ -184,7 +188,7 @@ export class ShardClient {
     const path = paths.points(collection);
     const request: ShardRequest = { method: 'DELETE', path, body, isWrite: true, carriesPoints: true };
     try {
-      const { deleted } = this.#record(request, await this.#http.read(request, ctx));
+      const { deleted } = this.#record(request, await this.#http.readAnswer(request, ctx));
       if (typeof deleted !== 'number') throw this.#malformed(request, 'a count of deleted points was expected');
       return deleted;
     } catch (error) {
@@ -195,17 +199,17 @@ export class ShardClient {
     return first + (await this.deletePoints(collection, ids.slice(middle), ctx));
   }
 
-  /** Searches for one neighbour of the first unit vector, which makes the shard build its index. */
+  /** Searches for one neighbour of the first unit vector. That makes the shard build its index. */
   async search(collection: string, dim: number, ctx: CallContext): Promise<void> {
     const vector = Array.from({ length: dim }, (_, index) => (index === 0 ? 1 : 0));
     const body = JSON.stringify({ vector, k: 1 });
-    await this.#http.read({ method: 'POST', path: paths.query(collection), body, carriesPoints: true }, ctx);
+    await this.#http.readAnswer({ method: 'POST', path: paths.query(collection), body, carriesPoints: true }, ctx);
   }
 
   /** False for every answer but a 2xx, and for none. */
   async isHealthy(ctx: CallContext): Promise<boolean> {
     try {
-      await this.#http.read({ method: 'GET', path: paths.health }, ctx);
+      await this.#http.readAnswer({ method: 'GET', path: paths.health }, ctx);
       return true;
     } catch (error) {
       if (error instanceof ShardError) return false;
@@ -257,7 +261,10 @@ export class ShardClient {
     return record;
   }
 
-  /** For answers about collections and counts, never for points. What JSON.parse complains about may be quoted by it, so it is not told. */
+  /**
+   * For answers about collections and counts, never for points. The message of JSON.parse may quote the answer, so it
+   * is not shown.
+   */
   #parse(request: ShardRequest, body: Buffer): unknown {
     try {
       return JSON.parse(new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(body));
@@ -291,7 +298,7 @@ function pointsBody(rawElements: readonly Buffer[]): Buffer {
   return body;
 }
 
-/** A body over the shard's limit, or more points than it takes at once. */
+/** The body is over the shard's limit, or has more points than the shard takes at once. */
 function asksForLess(error: unknown): boolean {
   if (!(error instanceof ShardError)) return false;
   return error.code === 'TooLarge' || (error.code === 'BadRequest' && namesCountLimit(error.message));

@@ -6,14 +6,14 @@ import { ShardError, type ShardFailure } from '../errors';
 import type { ShardPath } from './paths';
 import { codeOfStatus, reasonOf, retryAfterMs, type Refusal } from './refusals';
 
-/** One request takes no longer than this, unless a client is made with another bound. */
+/** A request takes no longer than this, unless a client is made with another limit. */
 export const REQUEST_TIMEOUT_MS = 20_000;
-/** Of an answer that is not 2xx, no more than this is read. */
+/** At most this much of an answer other than 2xx is read. */
 const REFUSAL_BYTES_MAX = 8 * 1024;
-/** No answer that is read as a whole is longer than the greatest point with some room for what is around it. */
+/** An answer that is read as a whole is never longer than the largest point with some room around it. */
 const ANSWER_BYTES_MAX = POINT_BYTES_MAX + 1024 * 1024;
 
-/** Codes of failures before a connection was there: the shard has not seen anything of the request. */
+/** Codes of failures before a connection existed: the shard has seen nothing of the request. */
 const NOT_SENT = new Set([
   'ECONNREFUSED',
   'ENOTFOUND',
@@ -39,16 +39,17 @@ export interface ShardRequest {
   readonly body?: Buffer | string | undefined;
   /** Changes something, so that it matters whether it was carried out. */
   readonly isWrite?: boolean;
-  /** Request or answer has to do with points, so that a refusal may quote one. */
+  /** Request or answer carries points, so a refusal may quote one. */
   readonly carriesPoints?: boolean;
 }
 
 /**
- * Requests to one shard, each sent once: only a 421, which says that nothing was done, sends it on to the shard's other addresses.
- * Which one led is remembered. Failures are ShardErrors; when the caller's signal ends a request, its reason is thrown.
+ * Requests to one shard, each sent once. Only a 421, which says that nothing was done, sends it on to the shard's other
+ * addresses. The leader is remembered. Failures are ShardErrors. When the caller's signal ends a request, its reason is
+ * thrown.
  *
- * Only writes are answered 421. A follower answers reads from what it holds itself, which may be old, so reads stay with the
- * address that `findLeader`, or a write, has found last.
+ * Only writes are answered 421. A follower answers reads from what it holds, which may be old. So reads stay with the
+ * address that `findLeader`, or a write, found last.
  */
 export class ShardHttp {
   readonly #addresses: readonly string[];
@@ -57,7 +58,7 @@ export class ShardHttp {
   readonly #requestTimeoutMs: number;
   readonly #nowMs: () => number;
   #leader = 0;
-  /** Where the next write begins: with the leader, or with the primary after the leader could not be reached. */
+  /** Where the next write begins: with the leader, or with the primary after the leader was unreachable. */
   #writesFrom = 0;
 
   constructor({ address, key, dispatcher, requestTimeoutMs, nowMs }: HttpOptions) {
@@ -69,13 +70,14 @@ export class ShardHttp {
   }
 
   /** The whole body of a 2xx answer. @throws ShardError */
-  async read(request: ShardRequest, ctx: CallContext): Promise<Buffer> {
+  async readAnswer(request: ShardRequest, ctx: CallContext): Promise<Buffer> {
     return this.#askLeader(request, (shardUrl) => this.#readFrom(shardUrl, request, ctx));
   }
 
   /**
-   * Has every call from now on begin with the address that takes writes. `probe` is a write that changes nothing, so unlike others it
-   * may go on to the next address whatever the one before made of it. Without replicas there is nothing to find.
+   * From now on every call begins with the address that takes writes. `probe` is a write that changes nothing. So
+   * unlike other writes it may go on to the next address, whatever the one before made of it. Without replicas there is
+   * nothing to find.
    * @throws ShardError when no address leads
    */
   async findLeader(probe: ShardRequest, ctx: CallContext): Promise<void> {
@@ -89,9 +91,9 @@ export class ShardHttp {
         return this.#leads(index);
       } catch (error) {
         if (!(error instanceof ShardError)) throw error;
-        // Told by a shard that looked for what the probe names, so it does take writes.
+        // The shard looked for what the probe names, so it does take writes.
         if (error.code === 'NotFound') return this.#leads(index);
-        // An address that could not say so may be the leader: what it said instead is the better reason.
+        // An address that did not answer 421 may be the leader: its answer is the better reason.
         if (seen === null || (seen.code === 'NotLeader' && error.code !== 'NotLeader')) seen = error;
       }
     }
@@ -99,8 +101,8 @@ export class ShardHttp {
   }
 
   /**
-   * The body of a 2xx answer, as it comes: the next chunk is asked for when the consumer asks. The connection is given up when the
-   * consumer stops early. @throws ShardError
+   * The body of a 2xx answer, as it comes. The next chunk is read when the consumer asks for it. The connection is
+   * closed when the consumer stops early. @throws ShardError
    */
   async *stream(request: ShardRequest, ctx: CallContext): AsyncGenerator<Buffer> {
     const { call, body } = await this.#askLeader(request, async (shardUrl) => {
@@ -116,7 +118,7 @@ export class ShardHttp {
     try {
       yield* call.chunks(body);
     } finally {
-      // An unread rest is an error to undici, and nobody waits for it any more.
+      // An unread rest is an error to undici, and nobody waits for it.
       body.on('error', () => undefined).destroy();
       call.close();
     }
@@ -150,13 +152,14 @@ export class ShardHttp {
       const index = (first + turn) % this.#addresses.length;
       try {
         const answer = await ask(this.#addresses[index]!);
-        // A read that was answered where it began says nothing about who leads, and may be older than what a write has found.
+        // A read that was answered where it began says nothing about the leader. It may be older than what a write
+        // found.
         if (isWrite || index !== first) this.#leads(index);
         return answer;
       } catch (error) {
         if (!(error instanceof ShardError)) throw error;
-        // A leader that cannot be reached may have been replaced: the next write begins with the primary again. Reads do not, because
-        // the primary may be a follower by now.
+        // An unreachable leader may have been replaced, so the next write begins with the primary again. Reads do not,
+        // because the primary may be a follower by now.
         if (error.code === 'Unreachable' && index === first && isWrite) this.#writesFrom = 0;
         const isSkipped = error.code === 'Unreachable' && !error.outcomeUnknown && notLeading !== null;
         if (error.code !== 'NotLeader' && !isSkipped) throw error;
@@ -276,7 +279,7 @@ class Call {
     });
   }
 
-  /** The beginning of a refusal. What is wrong with it does not matter: its status has said enough. */
+  /** The beginning of a refusal. If reading it fails, that does not matter: its status has said enough. */
   async #readSome(body: Dispatcher.ResponseData['body']): Promise<string> {
     const parts: Buffer[] = [];
     let bytes = 0;
@@ -306,7 +309,7 @@ class Call {
       return failure(this.#request, this.#shardUrl, { code: 'MalformedReply', status, reason, outcomeUnknown: true });
     }
     const errorCode = codeOfError(error);
-    // Not an error of the connection: a defect of ours, which waiting would hide.
+    // Not an error of the connection but a defect of ours, which waiting would hide.
     if (errorCode === null || errorCode === 'UND_ERR_INVALID_ARG') return error;
     return failure(this.#request, this.#shardUrl, {
       code: 'Unreachable',
@@ -321,7 +324,7 @@ class Call {
   }
 }
 
-/** What went wrong, without what the request says already. */
+/** What went wrong, without what the request already says. */
 export type Seen = Omit<ShardFailure, 'method' | 'path' | 'shardUrl'>;
 
 function failure(request: ShardRequest, shardUrl: string, seen: Seen): ShardError {

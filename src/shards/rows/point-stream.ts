@@ -6,13 +6,13 @@ export interface PointElement {
   /** The id, decoded: its UTF-8 bytes. A small copy, which keeps nothing else alive. */
   readonly id: Buffer;
   /**
-   * The element's bytes, untouched (INV-6). Mostly a view, which keeps the chunk that it came in (some 64 KiB) alive: right for
-   * what is passed on at once; what is kept for longer should be copied with `Buffer.from(raw)`.
+   * The element's bytes, untouched (INV-6). Mostly a view, which keeps its chunk (some 64 KiB) alive. That is right for
+   * bytes that are passed on at once. Copy what you keep for longer with `Buffer.from(raw)`.
    */
   readonly raw: Buffer;
 }
 
-/** A body that is not what it should be. The message says where (byte) and what was expected, never what stands there. */
+/** A malformed body. The message says where (byte) and what was expected, never what stands there. */
 export class MalformedBodyError extends Error {
   /** The body may be well formed, but an element has more bytes than can be moved: asking again does not help. */
   readonly isPointTooLarge: boolean;
@@ -24,7 +24,10 @@ export class MalformedBodyError extends Error {
   }
 }
 
-/** Containers in one another. Quiver's own parser stops at 128; without a bound a reply could make the stack grow for ever. */
+/**
+ * Containers in one another. Quiver's own parser stops at 128. Without a bound a reply could make the stack grow for
+ * ever.
+ */
 const NESTING_MAX = 1_000;
 /** `points` with each of its letters written as \uXXXX. A longer key is neither that nor `id`. */
 const KEY_BYTES_MAX = 36;
@@ -33,16 +36,21 @@ const ELEMENT_DEPTH = 2;
 const BACKSLASH = 0x5c;
 
 /**
- * Takes the `points` of a reply apart, chunk by chunk, in memory bounded by one chunk and one element. Elements come out as soon
- * as they are complete, so a body that turns out to be cut or malformed has mostly been handed out by then: only a scanner whose
- * `end` has returned has seen a whole body.
+ * Splits the `points` of a reply into elements, chunk by chunk, in memory bounded by one chunk and one element.
+ * Elements come out as soon as they are complete. So most of a cut or malformed body is handed out before the error.
+ * Only a scanner whose `end` has returned has seen a whole body.
  *
- * Refused is what `JSON.parse` refuses of UTF-8 text, an object without exactly one `points` array, an element that is not an
- * object with exactly one `id` that is a string of whole characters, an element over POINT_BYTES_MAX, nesting over NESTING_MAX.
+ * It refuses what `JSON.parse` refuses of UTF-8 text, and also:
+ * - an object without exactly one `points` array;
+ * - an element that is not an object with exactly one `id`, a string of whole characters;
+ * - an element over POINT_BYTES_MAX, and nesting over NESTING_MAX.
  */
 export class PointScanner {
   #state: number = State.Start;
-  /** Per open container, the state behind a value inside it. The document is the first, `points` the second, an element the third. */
+  /**
+   * Per open container, the state behind a value inside it. The document is the first, `points` the second, an element
+   * the third.
+   */
   readonly #stack = new Uint16Array(NESTING_MAX);
   #depth = 0;
   #hasPoints = false;
@@ -159,11 +167,11 @@ export class PointScanner {
     return State.IdColon;
   }
 
-  /** Whether the text between a key's quotes, which the table has found well formed, stands for `meaning`. */
+  /** Whether the text between a key's quotes, which the table has found well formed, means `meaning`. */
   #isKey(start: number, end: number, meaning: string): boolean {
     const chunk = this.#chunk;
     if (this.#keyCarry === '') {
-      // Nearly every key ends here, without a string being made of it.
+      // Nearly every key ends here, and no string is made of it.
       if (end - start === meaning.length && standsAt(chunk, start, meaning)) return true;
       const first = chunk[start];
       if (first !== meaning.charCodeAt(0) && first !== BACKSLASH) return false;
@@ -186,7 +194,7 @@ export class PointScanner {
     this.#carryBytes = 0;
   }
 
-  /** Keeps what the end of the chunk has cut: the open key, and the open element. */
+  /** Keeps what the end of the chunk cut: the open key, and the open element. */
   #carryOver(): void {
     if (this.#keyStart >= 0) {
       this.#keyCarry += this.#chunk.toString('latin1', this.#keyStart, this.#keyStart + KEY_BYTES_MAX + 1);
@@ -209,8 +217,8 @@ export class PointScanner {
 }
 
 /**
- * Yields batches as chunks arrive, and asks for the next chunk only when the consumer asks for the next batch. What `PointScanner`
- * says of bodies that are cut or malformed holds here too: the end of the iteration, not a batch, says that the body was whole.
+ * Yields batches as chunks arrive, and reads the next chunk only when the consumer asks for the next batch. As with
+ * `PointScanner`, the end of the iteration, not a batch, says that the body was whole.
  * @throws MalformedBodyError, and whatever `body` throws
  */
 export async function* scanPoints(body: AsyncIterable<Uint8Array>): AsyncGenerator<PointElement[]> {

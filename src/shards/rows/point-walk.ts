@@ -1,15 +1,19 @@
 /**
- * A walk over all rows of one collection on one shard, in the byte order of their ids, over pages that are read one after the
- * other while clients insert and delete.
+ * A walk over all rows of one collection on one shard, in byte order of their ids. It reads page after page while
+ * clients insert and delete.
  *
- * What holds: the ids rise strictly, and a row that is there from the first page to the last is yielded exactly once. Because
- *  1. a page begins PAGE_OVERLAP_ROWS before the last row taken, and is accepted only if its first id is not above that row's
- *     id: then nothing lies between the two, however many rows were deleted meanwhile;
- *  2. a page that begins above it is thrown away and asked for again from further back, twice as far each time, down to 0;
- *  3. of an accepted page only the rows above the last id taken are yielded;
- *  4. only a page with fewer rows than were asked for ends the walk.
- * None of this needs to know when a page was asked for, so the next one is asked for while the present one is still being taken, which
- * hides the time that a shard takes to begin its answer. Memory: two batches of elements, whatever the size of a page.
+ * What holds: the ids rise strictly, and a row that is there from the first page to the last is yielded exactly once.
+ * Because:
+ *  1. A page begins PAGE_OVERLAP_ROWS before the last row taken. It is accepted only if its first id is not above that
+ *     row's id: then nothing lies between the two, however many rows were deleted meanwhile.
+ *  2. A page that begins above it is thrown away and asked for again from further back, twice as far each time, down to
+ *     0.
+ *  3. Of an accepted page only the rows above the last id taken are yielded.
+ *  4. Only a page with fewer rows than asked for ends the walk.
+ *
+ * None of this needs to know when a page was asked for. So the next page is asked for while the present one is still
+ * being taken. That hides the time that a shard takes to begin its answer. Memory: two batches of elements, whatever
+ * the size of a page.
  */
 import { createHash } from 'node:crypto';
 import { PAGE_OVERLAP_ROWS, PAGE_ROWS_MAX } from '../../domain/limits';
@@ -20,7 +24,7 @@ import type { CallContext, ShardClient } from '../http/shard-client';
 /** What a walk needs of a shard. */
 export type PageSource = Pick<ShardClient, 'fetchPage'>;
 
-/** Behind which row a walk stands: the offset behind that row, and a digest of its id, null when no row was taken. */
+/** The place of a walk: the offset behind the last row taken, and a digest of its id, null when no row was taken. */
 export interface WalkPosition {
   readonly offset: number;
   readonly lastIdDigest: string | null;
@@ -35,7 +39,7 @@ export interface WalkOptions {
   readonly withVector: boolean;
   readonly from: WalkPosition | null;
   readonly ctx: CallContext;
-  /** A shard that lacks the collection counts as one that holds no rows of it, and the walk says so (`isAbsent`). */
+  /** A shard that lacks the collection counts as one without rows of it, and the walk says so (`isAbsent`). */
   readonly absentIsEmpty?: boolean;
 }
 
@@ -51,11 +55,11 @@ interface OpenPage {
   readonly offset: number;
   readonly limit: number;
   readonly batches: AsyncIterator<PointElement[]>;
-  /** Gives the request up. */
+  /** Cancels the request. */
   readonly abort: () => void;
-  /** What was asked for and is not there yet: `return` of an iterator waits for it. */
+  /** The batch that was asked for and is not there yet: `return` of an iterator waits for it. */
   pending: Promise<IteratorResult<PointElement[]>> | null;
-  /** `pending` was asked for ahead of its turn, so that the request is on its way. */
+  /** `pending` was asked for ahead of its turn, so the request is on its way. */
   isAhead: boolean;
   rows: number;
   /** Rows that the caller has deleted since this page was asked for. */
@@ -86,7 +90,7 @@ export class PointWalk {
     this.#options = options;
   }
 
-  /** Finds the row to go on behind. False: it is not there any more, and the walk begins anew. */
+  /** Finds the row to go on behind. False: it is gone, and the walk begins again. */
   async open(): Promise<boolean> {
     const { from } = this.#options;
     if (from === null || from.lastIdDigest === null) return true;
@@ -102,7 +106,7 @@ export class PointWalk {
     return true;
   }
 
-  /** The next rows, or null behind the last one. A batch holds at least one row that was not taken before. */
+  /** The next rows, or null after the last one. A batch holds at least one row that was not taken before. */
   async next(): Promise<WalkBatch | null> {
     while (!this.#hasEnded) {
       this.#page ??= this.#openPage(this.#nextOffset - this.#removed);
@@ -113,22 +117,24 @@ export class PointWalk {
   }
 
   /**
-   * Tells the walk that the caller has deleted `rows` rows that were taken. Only a hint, so that the next page begins where it
-   * should at once: a wrong one costs a page, never a row.
+   * Tells the walk that the caller has deleted `rows` rows that were taken. It is only a hint, so that the next page
+   * begins at the right place at once. A wrong hint costs a page, never a row.
    */
   rowsRemoved(rows: number): void {
     this.#removed += rows;
     for (const page of [this.#page, this.#nextPage]) if (page !== null) page.removed += rows;
   }
 
-  /** Rows reported as deleted since the present page was asked for, so `offset` of a batch is too high by that many now. */
+  /**
+   * Rows reported as deleted since the present page was asked for. `offset` of a batch is too high by that many now.
+   */
   get removedSincePage(): number {
     return this.#removed;
   }
 
   /**
-   * Lets go of the connection. The walk can go on later: it then reads a page of its own from where it stands. Rows that are on
-   * their way are given up rather than waited for.
+   * Closes the connection. The walk can go on later: it then reads a page of its own from where it stands. Rows on
+   * their way are given up, not waited for.
    */
   async suspend(): Promise<void> {
     const open = [this.#page, this.#nextPage].filter((page) => page !== null);
@@ -151,13 +157,13 @@ export class PointWalk {
     return { offset, limit, batches, abort, pending: null, isAhead: false, rows: 0, removed: 0 };
   }
 
-  /** Asks for the page after this one when half of this one is there: most pages of which half is there are whole. */
+  /** Asks for the next page when half of this one is there: most such pages turn out whole. */
   #openAhead(page: OpenPage): void {
     if (this.#nextPage !== null || page.rows * 2 < page.limit) return;
     const next = this.#openPage(page.offset + page.limit - page.removed);
     next.pending = next.batches.next();
     next.isAhead = true;
-    // It is looked at when its turn comes, if it comes.
+    // Its error is looked at when its turn comes, if it comes.
     next.pending.catch(() => undefined);
     this.#nextPage = next;
   }
@@ -169,7 +175,7 @@ export class PointWalk {
 
   /** Null: the page had no more new rows, or was refused. */
   async #nextOfPage(page: OpenPage): Promise<WalkBatch | null> {
-    const result = await this.#read(page);
+    const result = await this.#readBatch(page);
     if (result === null) return null;
     if (result.done === true) {
       await this.#endPage(page);
@@ -192,7 +198,7 @@ export class PointWalk {
     return start < elements.length ? { elements, start, offset } : null;
   }
 
-  async #read(page: OpenPage): Promise<IteratorResult<PointElement[]> | null> {
+  async #readBatch(page: OpenPage): Promise<IteratorResult<PointElement[]> | null> {
     try {
       if (!page.isAhead) page.pending = page.batches.next();
       page.isAhead = false;
@@ -211,7 +217,7 @@ export class PointWalk {
     }
   }
 
-  /** The collection is not there, and to this walk that is its end. */
+  /** The collection does not exist, and this walk takes that as its end. */
   #endsAt(error: unknown): boolean {
     if (this.#options.absentIsEmpty !== true) return false;
     if (!(error instanceof ShardError) || error.code !== 'NotFound') return false;
@@ -225,7 +231,7 @@ export class PointWalk {
   }
 
   async #endPage(page: OpenPage): Promise<void> {
-    // An empty page behind offset 0 says only that rows were deleted; what is left of them may be above the last one taken.
+    // An empty page after offset 0 says only that rows were deleted. The rest may be above the last one taken.
     if (page.rows === 0 && page.offset > 0) return this.#refusePage();
     this.#hasEnded = page.rows < page.limit;
     if (this.#hasEnded) return this.suspend();
@@ -284,14 +290,17 @@ export class PointWalk {
   }
 }
 
-/** What a shard allows in one page, once it has refused more. Kept as long as its client lives. */
+/** What a shard allows in one page, once it refused more. Kept as long as its client lives. */
 const allowedRows = new WeakMap<PageSource, number>();
 
 function pageRowsAllowed(source: PageSource): number {
   return allowedRows.get(source) ?? PAGE_ROWS_MAX;
 }
 
-/** Takes the maximum that a shard names in its refusal, else half of what was asked. False: this error is about something else. */
+/**
+ * Takes the maximum that a shard names in its refusal, else half of what was asked for. False: this error is about
+ * something else.
+ */
 function lowerPageRows(source: PageSource, asked: number, error: unknown): boolean {
   if (!(error instanceof ShardError) || error.code !== 'BadRequest') return false;
   const named = Number(/maximum of (\d+)/.exec(error.message)?.[1] ?? Number.NaN);
@@ -302,7 +311,10 @@ function lowerPageRows(source: PageSource, asked: number, error: unknown): boole
   return true;
 }
 
-/** The rows [offset, offset + limit), in as many requests as the shard's own limit asks for. No promise about rows that move meanwhile. */
+/**
+ * The rows [offset, offset + limit), in as many requests as the shard's own limit needs. No promise about rows that
+ * move meanwhile.
+ */
 export async function* fetchRows(
   source: PageSource,
   collection: string,

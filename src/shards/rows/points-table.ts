@@ -1,13 +1,13 @@
 /**
- * The table that drives the scanner of `point-stream.ts`: for every state and byte either the next state or an action. It accepts
- * exactly JSON in well-formed UTF-8, and tells three kinds of place apart:
+ * The table that drives the scanner of point-stream.ts: for every state and byte either the next state or an action. It
+ * accepts exactly JSON in well-formed UTF-8, and tells three kinds of place apart:
  *
  * - *object*: any object whose keys do not matter,
  * - *watched object*: the document itself and the elements of `points`, whose keys are looked at,
  * - *array*: any array, except `points` itself, which has its own states because it holds nothing but objects.
  *
- * Numbers, literals and strings run through without an action, so that the hot loop is one load per byte and has no branch
- * that depends on the data. States are kept shifted by 8 bits: the entry for (state, byte) is at `state | byte`.
+ * Numbers, literals and strings run through without an action. So the hot loop is one load per byte, and no branch
+ * depends on the data. States are shifted by 8 bits: the entry for (state, byte) is at `state | byte`.
  */
 
 /** Entries from here on are actions. */

@@ -1,6 +1,6 @@
 /**
- * The embedded Temporal: a dev server with a database file as a child process. Killed at any moment it loses nothing that it had acknowledged;
- * whoever started it decides whether to start it again on the same file.
+ * The embedded Temporal: a dev server with a database file, as a child process. When it is killed it loses nothing that
+ * it had acknowledged. Its caller decides whether to start it again on the same file.
  */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { mkdir, open, readFile, rm, writeFile } from 'node:fs/promises';
@@ -14,12 +14,12 @@ export interface DevServerOptions {
   readonly cli: string;
   /** Null keeps everything in memory. */
   readonly dbFile: string | null;
-  /** Of the gRPC frontend, on 127.0.0.1. 0 takes a free one. */
+  /** Port of the gRPC frontend, on 127.0.0.1. 0 takes a free one. */
   readonly port: number;
-  /** Of the Web UI. 0 takes a free one; null runs without. */
+  /** Port of the Web UI. 0 takes a free one; null runs without it. */
   readonly uiPort: number | null;
   readonly namespace: string;
-  /** Where the server's own warnings go, appended. Default: beside the database, nowhere without one. */
+  /** Where the server's own warnings go, appended. Default: beside the database, or nowhere without one. */
   readonly logFile?: string;
   /** Registered at the start, name to type (Keyword, Int, …). */
   readonly searchAttributes?: Readonly<Record<string, string>>;
@@ -54,7 +54,7 @@ export class DevServerError extends Error {
 const HOST = '127.0.0.1';
 const READY_TIMEOUT_MS = 60_000;
 const STOP_TIMEOUT_MS = 10_000;
-/** A predecessor whose process was killed is being ended by its watchdog: it gets this long. */
+/** The watchdog of a killed process is ending its server: that server gets this long. */
 const PREDECESSOR_TIMEOUT_MS = 5_000;
 const POLL_MS = 100;
 const LOG_TAIL_BYTES = 2_000;
@@ -112,7 +112,7 @@ function serverArgs(options: DevServerOptions, port: number, uiPort: number | nu
   return args;
 }
 
-/** In a session of its own, so that Ctrl-C reaches whoever started it first, who then stops the two in order. */
+/** In a session of its own, so that Ctrl-C reaches the parent first. The parent then stops both in order. */
 async function launch(cli: string, args: readonly string[], logFile: string | null): Promise<ChildProcess> {
   const log = logFile === null ? null : await open(logFile, 'a');
   const output = log === null ? 'ignore' : log.fd;
@@ -129,8 +129,8 @@ async function launch(cli: string, args: readonly string[], logFile: string | nu
 }
 
 /**
- * However this process ends, SIGKILL included, the server ends with it: a shell holds the other end of a pipe, reads until it closes, and then
- * kills the server.
+ * However this process ends, SIGKILL included, the server ends with it. A shell holds the other end of a pipe, reads
+ * until it closes, and then kills the server.
  */
 function endWithParent(pid: number, exited: Promise<DevServerExit>): void {
   const watchdog = spawn('sh', ['-c', 'read _; kill -9 "$0" 2>/dev/null', String(pid)], {
@@ -154,7 +154,10 @@ async function rememberPid(dbFile: string, pid: number, exited: Promise<DevServe
   void exited.then(() => rm(path, { force: true })).catch(() => undefined);
 }
 
-/** Two servers on one file would spoil it. The one that a killed process left behind is about to end; any other one is an error. */
+/**
+ * Two servers on one file would spoil it. The server that a killed process left behind is about to end; any other one
+ * is an error.
+ */
 async function awaitPredecessor(dbFile: string): Promise<void> {
   const untilMs = Date.now() + PREDECESSOR_TIMEOUT_MS;
   for (;;) {
@@ -178,7 +181,7 @@ async function readPid(dbFile: string): Promise<number | null> {
   }
 }
 
-/** A process id may have been given to another program since. */
+/** Another program may have got the process id since. */
 async function isServerOn(pid: number, dbFile: string): Promise<boolean> {
   if (process.platform === 'linux') {
     const line = await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '');

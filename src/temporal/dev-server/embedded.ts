@@ -16,7 +16,7 @@ export interface EmbeddedOptions {
   readonly logger: Logger;
 }
 
-/** The Temporal that `serve` brings along: started with its database file, and started again when it dies. */
+/** The Temporal that `serve` starts with its database file, and starts again when it dies. */
 export class EmbeddedTemporal {
   readonly address: string;
   readonly uiUrl: string | null;
@@ -35,7 +35,7 @@ export class EmbeddedTemporal {
   private constructor(options: DevServerOptions, server: DevServer, logger: Logger) {
     this.address = server.address;
     this.uiUrl = server.uiUrl;
-    // Whoever is connected finds it again at the same address, also when its first port was a free one.
+    // Clients find it again at the same address, also when its first port was a free one.
     this.options = {
       ...options,
       port: portOf(server.address),
@@ -84,7 +84,7 @@ export class EmbeddedTemporal {
       return false;
     }
     this.logger.info({ address: this.address }, 'the embedded Temporal is back');
-    // A stop that came meanwhile has stopped the one before this one.
+    // A stop that came meanwhile has stopped the previous one.
     if (this.isStopping()) {
       this.server.kill();
       await this.server.exited;

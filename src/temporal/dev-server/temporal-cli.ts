@@ -8,8 +8,8 @@ const DOWNLOAD_TIMEOUT_MS = 180_000;
 const BUILD_TIMEOUT_MS = 1_800_000;
 
 /**
- * Run by a Node process of its own: the SDK downloads the CLI only while it starts a server with it, and an SDK runtime made here could not be
- * configured any more by whoever runs this.
+ * Runs in a Node process of its own. The SDK downloads the CLI only while it starts a server with it. An SDK runtime
+ * made here could no longer be configured by our caller.
  */
 const SDK_DOWNLOAD = `
 const { Runtime } = require(process.argv[1]);
@@ -57,8 +57,9 @@ const temporalCli = (env: Environment): Tool => ({
 });
 
 /**
- * The path of a Temporal CLI with a dev server: TEMPORAL_CLI, PATH, the per-user cache, else installed into that cache, which may take minutes
- * and is told line by line through `report`. @throws ToolMissingError naming every way
+ * The path of a Temporal CLI with a dev server: TEMPORAL_CLI, PATH, the per-user cache. Else it is installed into that
+ * cache. That may take minutes, and `report` gets a line for each step.
+ * @throws ToolMissingError naming every way
  */
 export async function locateTemporalCli(options: { report: Report; env?: Environment }): Promise<string> {
   const env = options.env ?? process.env;

@@ -1,6 +1,6 @@
 /**
- * Finds a program that this project starts but does not ship, and installs it where it is not to be found: once per user, into a cache
- * folder that outlives checkouts. The order is: what the operator names, PATH, the cache, the ways to install it.
+ * Finds a program that this project starts but does not ship. Where there is none, installs it once per user, into a
+ * cache folder that outlives checkouts. The order is: what the operator names, PATH, the cache, the ways to install it.
  */
 import { spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
@@ -12,9 +12,9 @@ import { setTimeout as delay } from 'node:timers/promises';
 
 /** One way to get a program. `run` leaves its executable somewhere in `dir`, an empty folder, and returns the path. */
 export interface Installation {
-  /** For the error that names all ways: what a person would have to have or do. */
+  /** For the error that names all ways: what a person needs to have or do. */
   readonly needs: string;
-  /** Said while it happens. */
+  /** Reported while it happens. */
   readonly announcement: string;
   readonly run: (dir: string, report: Report) => Promise<string>;
 }
@@ -53,7 +53,7 @@ export async function locateOrInstall(tool: Tool, options: { env: Environment; r
   const cached = cachedPath(tool, env);
   await mkdir(cacheFolder(env), { recursive: true });
   return withLock(`${cached}.lock`, { tool, report }, async () => {
-    // Whoever had the lock before may just have installed it.
+    // The previous holder of the lock may just have installed it.
     if (await isExecutable(cached)) return cached;
     return install(tool, cached, report);
   });
@@ -95,7 +95,7 @@ async function isExecutable(path: string): Promise<boolean> {
   }
 }
 
-/** Nobody sees half an installation: it is made in a folder of its own and renamed into place. */
+/** An installation is made in a folder of its own and renamed into place, so nobody sees half of one. */
 async function install(tool: Tool, target: string, report: Report): Promise<string> {
   const failures: string[] = [];
   for (const installation of tool.installations) {
@@ -110,7 +110,7 @@ async function install(tool: Tool, target: string, report: Report): Promise<stri
       return target;
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error);
-      report(`${tool.title}: that did not work (${reason})`);
+      report(`${tool.title}: this failed (${reason})`);
       failures.push(`${installation.needs} (tried: ${reason})`);
     } finally {
       await rm(dir, { recursive: true, force: true });
@@ -121,8 +121,8 @@ async function install(tool: Tool, target: string, report: Report): Promise<stri
 }
 
 /**
- * Keeps two processes from installing the same at once. The holder touches its lock while it works, so that the lock of a killed one goes
- * stale. Should two take a stale lock at the same moment, both install, which is a waste and nothing worse.
+ * Keeps two processes from installing the same at once. The holder touches its lock while it works, so the lock of a
+ * killed holder goes stale. If two take a stale lock at the same moment, both install, which is wasteful and harmless.
  */
 async function withLock<T>(path: string, about: { tool: Tool; report: Report }, work: () => Promise<T>): Promise<T> {
   const mine = randomUUID();
@@ -165,7 +165,10 @@ export interface InstallCommand {
   readonly timeoutMs: number;
 }
 
-/** Runs one installer to its end, says that it is still at it, and kills it with all its children when its time is up. */
+/**
+ * Runs one installer to its end and reports that it is still running. When its time is up, kills it with all its
+ * children.
+ */
 export async function runInstaller(options: InstallCommand, report: Report): Promise<void> {
   const { command, args, env, timeoutMs } = options;
   const startedAtMs = Date.now();

@@ -74,7 +74,7 @@ describe('a merge over all holders', () => {
           for (let hasEnded = false; !hasEnded;) {
             const { resumes } = choices.next().value!;
             const passed: { id: Buffer; holders: HolderStream[]; removes: boolean }[] = [];
-            hasEnded = await merge.run(
+            hasEnded = await merge.walk(
               (each, holders) => {
                 const { goesOn, removes } = choices.next().value!;
                 const indexes = holders.map((holder) => merge.streams.indexOf(holder)).join('');
