@@ -21,6 +21,19 @@ const NO_NEW_DATE = {
   message: 'Time is an argument here: nowMs.',
 };
 
+/** Files of test/support that start Temporal or Quiver, or the built product. */
+const STARTS_A_SERVER = [
+  'temporal',
+  'cluster-fixture',
+  'use-cluster',
+  'script-harness',
+  'real-quiver',
+  'cluster-under-test',
+  'coordinator-process',
+  'fault-suites',
+  'operations-under-test',
+];
+
 module.exports = tseslint.config(
   { ignores: ['dist/**', '.dist-*/**', 'coverage/**', 'node_modules/**', 'test/replay/histories/**', '.data/**'] },
   {
@@ -91,6 +104,25 @@ module.exports = tseslint.config(
       '@typescript-eslint/no-empty-function': 'off',
       '@typescript-eslint/require-await': 'off',
       '@typescript-eslint/unbound-method': 'off',
+    },
+  },
+  {
+    // The tier of a test is its suffix: what starts Temporal or Quiver stays out of the unit tests.
+    files: ['test/**/*.test.ts'],
+    ignores: ['test/**/*.temporal.test.ts', 'test/**/*.quiver.test.ts', 'test/campaign/**'],
+    rules: {
+      'no-restricted-imports': [
+        'error',
+        {
+          patterns: [
+            {
+              regex: `support/(?:${STARTS_A_SERVER.join('|')})$`,
+              message:
+                'A unit test starts neither Temporal nor Quiver: call the file *.temporal.test.ts or *.quiver.test.ts.',
+            },
+          ],
+        },
+      ],
     },
   },
 );

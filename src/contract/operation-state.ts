@@ -66,7 +66,7 @@ export interface PassState {
   /** Of the collections that this pass is through with. */
   pointsCompared: number;
   bytesCompared: number;
-  /** Of the collection that it walks now; begins anew when the walk does. */
+  /** Of the collection that it walks now; begins again when the walk does. */
   current: { points: number; bytes: number };
   /** Points and collections that this pass wrote. INV-4: the flip needs a pass with 0. */
   written: number;
@@ -78,7 +78,7 @@ export interface SweepState {
   readonly step: 'drop' | 'confirm';
   index: number;
   cursor: WalkCursor | null;
-  /** Points kept (drop) or left (confirm) in the collection that is walked now; begins anew when the walk does. */
+  /** Points kept (drop) or left (confirm) in the collection that is walked now; begins again when the walk does. */
   current: number;
   currentHeld: number;
   leftOnDonors: number;
@@ -94,7 +94,7 @@ export interface RepairState {
   readonly collections: readonly InspectedCollection[];
   index: number;
   cursor: HolderCursor | null;
-  /** Of the collection that is walked now. All but `mended` begins anew when the walk does. */
+  /** Of the collection that is walked now. All but `mended` begins again when the walk does. */
   current: {
     readonly seen: { readonly points: number; readonly byHolder: FindingsByHolder };
     readonly mended: FindingsByHolder;

@@ -1,5 +1,5 @@
 /**
- * A check reads every collection on every shard and reports what lies where the map does not have it. A repair mends it.
+ * A check reads every collection on every shard and reports points that do not lie where the map has them. A repair moves them there.
  *
  * Every step of a repair is whole by itself, so a failure or a cancel has nothing to undo: it waits until no write of an attempt can
  * arrive, and gives the lock back. After a crash a step is asked again, or goes on from its last cursor.

@@ -59,7 +59,7 @@ function subject({ kind, shardIds }: OperationProgress): string {
 }
 
 function aboutCancel({ kind, pointOfNoReturnPassed }: OperationProgress): string {
-  if (movesNoShard(kind)) return 'It changes no map: a cancel ends it, and what is mended stays mended.';
+  if (movesNoShard(kind)) return 'It changes no map: a cancel ends it, and what is repaired stays repaired.';
   return pointOfNoReturnPassed
     ? 'Ownership has flipped: this operation only goes forward.'
     : 'Ownership has not flipped yet: a cancel undoes everything.';

@@ -19,7 +19,7 @@ import type { MoveContext } from './script';
  * every router writing to the receivers before and after it.
  *
  * A pass that wrote is followed by a pause as long as a client's write may live: what it deleted from a receiver may have been
- * the first half of a dual write, whose second half is still to come. Only a pass that begins behind it can see the difference.
+ * the first half of a dual write, whose second half is still to come. Only a pass that begins after it can see the difference.
  */
 export async function reconcileUntilClean(context: MoveContext): Promise<string> {
   const { run, kind } = context;
@@ -51,7 +51,7 @@ export async function reconcileUntilClean(context: MoveContext): Promise<string>
     if (pass.written > 0) {
       await run.waits.until(
         nowMs() + run.timings.inFlightMs,
-        `pass ${state.passes} mended ${count(pass.written)} differences, and a client's write may have been half-way`,
+        `pass ${state.passes} applied ${count(pass.written)} differences, and a client's write may have been half-way`,
       );
     }
     await slowDownAfterTooManyPasses(run, pass);
@@ -90,7 +90,7 @@ async function walkPass(run: OperationRun, pass: PassState): Promise<void> {
     pass.current.points += result.pointsCompared;
     pass.current.bytes += result.bytesCompared;
     pass.written += result.upserted + result.deleted;
-    // An attempt that failed may have mended something before it did: unknown is not nothing.
+    // An attempt that failed may have written something before it did: unknown is not nothing.
     if (result.mayHaveWritten || run.state.progress.failedAttempts > failedBefore) pass.written += 1;
     pass.cursor = result.cursor;
     const compared = pass.pointsCompared + pass.current.points;
@@ -110,7 +110,7 @@ async function slowDownAfterTooManyPasses(run: OperationRun, pass: PassState): P
   if (run.state.passes < RECONCILE_PASSES_MAX) return;
   await run.waits.until(
     nowMs() + run.timings.retryMaxMs,
-    `${run.state.passes} passes have each found something to mend (the last one ${count(pass.written)}): the flip needs one that finds nothing, or cancel this operation, which undoes everything`,
+    `${run.state.passes} passes have each found differences (the last one ${count(pass.written)}): the flip needs one that finds nothing, or cancel this operation, which undoes everything`,
   );
 }
 

@@ -82,7 +82,7 @@ async function beginSweep(run: OperationRun, parties: MoveParties, step: SweepSt
 }
 
 /**
- * The undo of a drain: the leaver is the owner again, and the other shards let go of the copies, by the same rule (INV-5). All of what the
+ * The undo of a drain: the leaver is the owner again, and the other shards drop the copies, by the same rule (INV-5). All of what the
  * leaver lacks was deleted by clients, as long as it has not lost its data. Also that of a grow of which nothing is known but the lock: then what
  * its donors lack may be the last of it, so nothing counts as deleted. Returns how many copies had to be kept.
  */

@@ -54,7 +54,7 @@ export async function persist<T>(
         reason: `${what}: ${failure.message}`,
         endsWhen: failure.waitingHelps
           ? 'the next try succeeds'
-          : 'a person has mended what the message names; it is tried again by itself',
+          : 'a person has repaired what the message names; the step is then tried again',
         sinceMs,
       });
       await sleep(pauseMs);
