@@ -1,10 +1,10 @@
 /**
- * `npm test`: the build, and the tests on Temporal and on real Quiver. The last line is `N passed, N failed[, N skipped]`.
+ * `npm test`: every tier but the campaign. The last line is `N passed, N failed[, N skipped]`.
  *
- *     npm test                     build, temporal, quiver
+ *     npm test                     check, build, and the tests on Temporal and on real Quiver
  *     npm test -- grow -t cancel   files and titles, as jest takes them, of every tier but the campaign
- *     npm test -- --all            check, the above, and the whole campaign
- *     npm test -- --ci             check, the above, and a sample of the campaign that a fresh seed chooses
+ *     npm test -- --all            all of that, and the whole campaign
+ *     npm test -- --ci             all of that, and a sample of the campaign that a fresh seed chooses
  */
 import { parseArguments } from './arguments';
 import { build } from './build';
@@ -22,7 +22,13 @@ process.chdir(ROOT);
 const { flags, jest: options } = parseArguments(process.argv.slice(2), ['all', 'ci']);
 
 async function test(): Promise<readonly Count[]> {
-  return [await tools(), await stage('build', build), await jest(['temporal']), await jest(['quiver'])];
+  return [
+    ...(await check()),
+    await tools(),
+    await stage('build', build),
+    await jest(['temporal']),
+    await jest(['quiver']),
+  ];
 }
 
 if (options.length > 0) {
@@ -32,17 +38,9 @@ if (options.length > 0) {
     await jest(['unit', 'temporal', 'quiver'], options),
   ]);
 } else if (flags.has('ci')) {
-  conclude('test --ci', CI_BOUND_SECONDS, async () => [
-    ...(await check()),
-    ...(await test()),
-    await campaign(sampleOfCi(), []),
-  ]);
+  conclude('test --ci', CI_BOUND_SECONDS, async () => [...(await test()), await campaign(sampleOfCi(), [])]);
 } else if (flags.has('all')) {
-  conclude('test --all', ALL_BOUND_SECONDS, async () => [
-    ...(await check()),
-    ...(await test()),
-    await campaign(null, []),
-  ]);
+  conclude('test --all', ALL_BOUND_SECONDS, async () => [...(await test()), await campaign(null, [])]);
 } else {
   conclude('test', BOUND_SECONDS, test);
 }
