@@ -25,7 +25,11 @@ export async function campaign(
   sampled: { seed: string; share: string } | null,
   options: readonly string[],
 ): Promise<Count> {
-  if (sampled === null) return jest(['campaign'], options);
+  if (sampled === null) {
+    const count = await jest(['campaign'], options);
+    if (count.failed > 0) console.log('Repeat one by: npm run campaign -- <its file> -t <its title>');
+    return count;
+  }
   const { seed, share } = sampled;
   process.env['CAMPAIGN_SEED'] = seed;
   process.env['CAMPAIGN_SHARE'] = share;
@@ -35,7 +39,7 @@ export async function campaign(
     ['campaign'],
     [...options, ...NOT_SAMPLED.map((name) => `--testPathIgnorePatterns=test/campaign/${name}`)],
   );
-  if (count.failed > 0) console.log(`Repeat what failed by: ${repeat}`);
+  if (count.failed > 0) console.log(`Repeat one by: ${repeat} <its file> -t <its title>`);
   return count;
 }
 

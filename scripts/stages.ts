@@ -61,7 +61,6 @@ export async function jest(tiers: readonly Tier[], options: readonly string[] = 
     const args = [
       'jest',
       '--ci',
-      '--passWithNoTests',
       '--json',
       `--outputFile=${outputFile}`,
       `--maxWorkers=${workers}`,

@@ -1,4 +1,5 @@
-/** The program: `node dist/main.js serve | api | worker`. Exit codes: 0 stopped on request, 1 could not go on, 2 a bad setting. */
+#!/usr/bin/env node
+/** The program: `quiver-coordinator serve | api | worker`. Exit codes: 0 stopped on request, 1 could not go on, 2 a bad setting. */
 import { ConfigError, loadConfig, type Config } from './config';
 import { createLogger } from './log';
 import { SERVICE_ROLES, startService, type ServiceRole } from './service';
@@ -12,7 +13,7 @@ const STOP_DEADLINE_MS = 9_500;
 async function main(): Promise<void> {
   const role = SERVICE_ROLES.find((each) => each === process.argv[2]);
   if (role === undefined || process.argv.length > 3) {
-    giveUp(EXIT_BAD_SETTING, `usage: node dist/main.js ${SERVICE_ROLES.join(' | ')}`);
+    giveUp(EXIT_BAD_SETTING, `usage: quiver-coordinator ${SERVICE_ROLES.join(' | ')}`);
   }
   await run(role, loadConfig(process.env));
 }

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { SettingReader } from './reader';
+import { SETTINGS } from './settings';
 
 export const ROLES = ['read', 'write', 'admin'] as const;
 /** Each role may do what the ones before it may. */
@@ -55,7 +56,7 @@ function readKey(reader: SettingReader, item: unknown, index: number): ApiKey {
 function requireSecret(reader: SettingReader, secret: string, nth: string): string {
   const trimmed = secret.trim();
   if (trimmed === '') throw reader.error(SETTING, null, `${nth}, which is empty`);
-  if (!/^[\x21-\x7e]+$/.test(trimmed))
+  if (!SETTINGS[SETTING].pattern.test(trimmed))
     throw reader.error(SETTING, null, `${nth}, which holds a blank or another invisible character`);
   return trimmed;
 }

@@ -1,14 +1,13 @@
 /** Environment and `quiver.toml` -> typed configuration. Nobody else reads the environment. */
-import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { loadClientConnectConfig, type ClientConnectConfig } from '@temporalio/envconfig';
-import { parse, TomlError } from 'smol-toml';
 import { readApiKeys, type ApiKey } from './api-keys';
-import { ConfigError, SettingReader, type Sources } from './reader';
-import { AUTOSCALE_TABLE, DURATION_MAX_MS, SETTINGS, tomlKey, type SettingName } from './settings';
-import { type AutoscalePolicy, POLICY_BOUNDS } from '../domain/autoscale-policy';
+import { ConfigError, SettingReader } from './reader';
+import { LOG_LEVELS, SETTINGS, type MatchedName, type Setting, type SettingName } from './settings';
+import { readSources, refuseUnknownNames } from './sources';
+import type { AutoscalePolicy } from '../domain/autoscale-policy';
 import { DomainError } from '../domain/errors';
-import { DEFAULT_TIMINGS, SHARDS_MAX, STANDBYS_MAX, type Timings } from '../domain/limits';
+import { DEFAULT_TIMINGS, type Timings } from '../domain/limits';
 import { normalizeShardUrl, type ShardAddress } from '../domain/shard-map';
 
 export { keyDigest, type ApiKey, type Role } from './api-keys';
@@ -41,7 +40,6 @@ export interface Config {
   readonly publishedFile: string | null;
 }
 
-const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'silent'] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];
 
 /** @throws ConfigError with one line that names the setting */
@@ -52,10 +50,10 @@ export function loadConfig(environment: Readonly<Record<string, string | undefin
   const seedShards = readSeedShards(reader);
   return {
     restAddress: readRestAddress(reader),
-    cluster: readMatching(reader, 'COORDINATOR_CLUSTER', /^[A-Za-z0-9._-]{1,64}$/),
+    cluster: requireText(reader, 'COORDINATOR_CLUSTER'),
     seedShards,
     stateFile: reader.text('QUIVER_COORDINATOR_STATE'),
-    shardKey: readShardKey(reader),
+    shardKey: reader.matching('QUIVER_CLUSTER_SHARD_KEY'),
     apiKeys: readRequiredApiKeys(reader),
     routerUrls: readUrls(reader, 'COORDINATOR_ROUTER_URLS'),
     timings: readTimings(reader),
@@ -63,80 +61,21 @@ export function loadConfig(environment: Readonly<Record<string, string | undefin
     logLevel: readLogLevel(reader),
     temporal: readTemporal(environment),
     embedded: {
-      dataDir: readMatching(reader, 'COORDINATOR_DATA_DIR', /./),
-      port: reader.integer('COORDINATOR_TEMPORAL_PORT', { min: 0, max: 65_535 }),
-      uiPort: reader.integer('COORDINATOR_TEMPORAL_UI_PORT', { min: 0, max: 65_535 }),
+      dataDir: requireText(reader, 'COORDINATOR_DATA_DIR'),
+      port: reader.integer('COORDINATOR_TEMPORAL_PORT'),
+      uiPort: reader.integer('COORDINATOR_TEMPORAL_UI_PORT'),
     },
     webUiUrl: readWebUiUrl(reader),
     publishedFile: readPublishedFile(reader),
   };
 }
 
-// ---- Sources ----
-
-const DEFAULT_FILE = 'quiver.toml';
-
-/** The file that `QUIVER_CONFIG` names must be there; `./quiver.toml` need not. */
-function readSources(environment: Readonly<Record<string, string | undefined>>): Sources {
-  const named = environment['QUIVER_CONFIG']?.trim() ?? '';
-  const path = named === '' ? DEFAULT_FILE : named;
-  let text: string;
-  try {
-    text = readFileSync(path, 'utf8');
-  } catch (error) {
-    const code = (error as NodeJS.ErrnoException).code ?? 'unknown reason';
-    if (named === '' && code === 'ENOENT') return { environment, file: {}, filePath: null };
-    throw new ConfigError(
-      `QUIVER_CONFIG: expected the path of a readable TOML file, got ${path} (${code}): correct the path, or leave it out for ./${DEFAULT_FILE}`,
-    );
-  }
-  try {
-    return { environment, file: withDottedKeys(parse(text)), filePath: path };
-  } catch (error) {
-    // The parser's own message quotes the lines around the mistake, and those may hold a key.
-    const where = error instanceof TomlError ? `line ${error.line}, column ${error.column}` : 'some line';
-    throw new ConfigError(`QUIVER_CONFIG: expected TOML, got a mistake in ${path} at ${where}: correct that line`);
-  }
-}
-
-/** What stands in the table `[autoscale]`, as `autoscale.<key>`: `tomlKey` names it so. */
-function withDottedKeys(file: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {
-  const table = file[AUTOSCALE_TABLE];
-  if (typeof table !== 'object' || table === null || Array.isArray(table)) return file;
-  const dotted = Object.entries(table).map(([key, value]): [string, unknown] => [`${AUTOSCALE_TABLE}.${key}`, value]);
-  const { [AUTOSCALE_TABLE]: _table, ...rest } = file;
-  return { ...rest, ...Object.fromEntries(dotted) };
-}
-
-/** Quiver's own keys of `quiver.toml` that begin like ours. */
-const QUIVER_OWN_FILE_KEYS: readonly string[] = ['coordinator', 'coordinator_state', 'coordinator_url'];
-
-/** Kubernetes gives every container variables like these for a service that is called `coordinator`. */
-const KUBERNETES_LINK = /^COORDINATOR_(?:SERVICE_(?:HOST|PORT\w*)|PORT(?:_\d+_(?:TCP|UDP|SCTP)\w*)?)$/;
-
-/** A mistyped name would silently mean its default. Names that begin with QUIVER_ are not checked: Quiver has more of them. */
-function refuseUnknownNames(sources: Sources): void {
-  const known = Object.keys(SETTINGS).filter((name) => name.startsWith('COORDINATOR_'));
-  for (const name of Object.keys(sources.environment)) {
-    if (!name.startsWith('COORDINATOR_') || known.includes(name) || KUBERNETES_LINK.test(name)) continue;
-    throw new ConfigError(`${name}: expected a known setting, got a name that is none: use one of ${known.join(', ')}`);
-  }
-  const isOurs = (key: string): boolean => key.startsWith('coordinator_') || key.split('.', 1)[0] === AUTOSCALE_TABLE;
-  const knownKeys = Object.keys(SETTINGS).map(tomlKey).filter(isOurs);
-  for (const key of Object.keys(sources.file)) {
-    if (!isOurs(key) || knownKeys.includes(key) || QUIVER_OWN_FILE_KEYS.includes(key)) continue;
-    throw new ConfigError(
-      `${key} in ${sources.filePath ?? DEFAULT_FILE}: expected a known setting, got a name that is none: use one of ${knownKeys.join(', ')}`,
-    );
-  }
-}
-
 // ---- Single settings ----
 
-function readMatching(reader: SettingReader, name: SettingName, pattern: RegExp): string {
-  const text = reader.text(name);
-  if (text !== null && pattern.test(text)) return text;
-  throw reader.error(name, text);
+function requireText(reader: SettingReader, name: MatchedName): string {
+  const text = reader.matching(name);
+  if (text === null) throw reader.error(name, null);
+  return text;
 }
 
 function readRestAddress(reader: SettingReader): { host: string; port: number } {
@@ -146,13 +85,6 @@ function readRestAddress(reader: SettingReader): { host: string; port: number } 
   const host = match?.[1] ?? match?.[2];
   if (host === undefined || port > 65_535) throw reader.error('QUIVER_REST_ADDR', text);
   return { host, port };
-}
-
-function readShardKey(reader: SettingReader): string | null {
-  const key = reader.text('QUIVER_CLUSTER_SHARD_KEY');
-  if (key === null) return null;
-  if (!/^[\x21-\x7e]+$/.test(key)) throw reader.error('QUIVER_CLUSTER_SHARD_KEY', key);
-  return key;
 }
 
 function readRequiredApiKeys(reader: SettingReader): readonly ApiKey[] {
@@ -179,32 +111,27 @@ function readLogLevel(reader: SettingReader): LogLevel {
 }
 
 function readTimings(reader: SettingReader): Timings {
-  const duration = (name: SettingName, max = DURATION_MAX_MS, min = 0): number => reader.integer(name, { min, max });
   return {
     ...DEFAULT_TIMINGS,
-    graceMs: duration('COORDINATOR_GRACE_MS'),
-    routerPatienceMs: duration('COORDINATOR_ROUTER_PATIENCE_MS'),
-    inFlightMs: duration('COORDINATOR_IN_FLIGHT_MS'),
-    settleMs: duration('COORDINATOR_SETTLE_MS', 60_000),
-    patienceMs: duration('COORDINATOR_PATIENCE_MS'),
-    warmUpMs: duration('COORDINATOR_WARM_UP_MS'),
-    attemptMs: duration('COORDINATOR_ATTEMPT_MS', 600_000, 5_000),
+    graceMs: reader.integer('COORDINATOR_GRACE_MS'),
+    routerPatienceMs: reader.integer('COORDINATOR_ROUTER_PATIENCE_MS'),
+    inFlightMs: reader.integer('COORDINATOR_IN_FLIGHT_MS'),
+    settleMs: reader.integer('COORDINATOR_SETTLE_MS'),
+    patienceMs: reader.integer('COORDINATOR_PATIENCE_MS'),
+    warmUpMs: reader.integer('COORDINATOR_WARM_UP_MS'),
+    attemptMs: reader.integer('COORDINATOR_ATTEMPT_MS'),
   };
 }
 
 function readAutoscale(reader: SettingReader): Config['autoscale'] {
   const standbys = readUrls(reader, 'QUIVER_AUTOSCALE_STANDBY_URLS');
-  if (standbys.length > STANDBYS_MAX) {
-    const seen = `${standbys.length} of them, and ${STANDBYS_MAX} is the most`;
-    throw reader.error('QUIVER_AUTOSCALE_STANDBY_URLS', '', seen);
-  }
   const policy: AutoscalePolicy = {
     enabled: reader.boolean('QUIVER_AUTOSCALE_ENABLED'),
-    highWaterPoints: reader.integer('QUIVER_AUTOSCALE_HIGH_WATER_POINTS', POLICY_BOUNDS.highWaterPoints),
-    intervalSecs: reader.integer('QUIVER_AUTOSCALE_INTERVAL_SECS', POLICY_BOUNDS.intervalSecs),
-    cooldownSecs: reader.integer('QUIVER_AUTOSCALE_COOLDOWN_SECS', POLICY_BOUNDS.cooldownSecs),
-    maxShards: reader.integer('QUIVER_AUTOSCALE_MAX_SHARDS', POLICY_BOUNDS.maxShards),
-    sustainEvaluations: reader.integer('COORDINATOR_AUTOSCALE_SUSTAIN_EVALUATIONS', POLICY_BOUNDS.sustainEvaluations),
+    highWaterPoints: reader.integer('QUIVER_AUTOSCALE_HIGH_WATER_POINTS'),
+    intervalSecs: reader.integer('QUIVER_AUTOSCALE_INTERVAL_SECS'),
+    cooldownSecs: reader.integer('QUIVER_AUTOSCALE_COOLDOWN_SECS'),
+    maxShards: reader.integer('QUIVER_AUTOSCALE_MAX_SHARDS'),
+    sustainEvaluations: reader.integer('COORDINATOR_AUTOSCALE_SUSTAIN_EVALUATIONS'),
   };
   return { policy, standbys: standbys.map((primary_url) => ({ primary_url, replica_urls: [] })) };
 }
@@ -223,6 +150,8 @@ function readUrl(reader: SettingReader, name: SettingName, text: string): string
 function readUrls(reader: SettingReader, name: SettingName): readonly string[] {
   const urls = reader.textList(name).map((text) => readUrl(reader, name, text));
   refuseDuplicates(reader, name, urls);
+  const { itemsMax = Infinity }: Setting = SETTINGS[name];
+  if (urls.length > itemsMax) throw reader.error(name, '', `${urls.length} of them, and ${itemsMax} is the most`);
   return urls;
 }
 
@@ -233,9 +162,6 @@ function readWebUiUrl(reader: SettingReader): string | null {
 
 function readSeedShards(reader: SettingReader): readonly ShardAddress[] {
   const primaries = readUrls(reader, 'QUIVER_CLUSTER_SHARDS');
-  if (primaries.length > SHARDS_MAX) {
-    throw reader.error('QUIVER_CLUSTER_SHARDS', '', `${primaries.length} of them, and ${SHARDS_MAX} is the most`);
-  }
   const replicas = reader.textList('QUIVER_CLUSTER_REPLICAS').map((text, index) => {
     const match = /^(\d{1,4})=(.+)$/.exec(text);
     const id = Number(match?.[1]);

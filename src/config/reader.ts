@@ -1,4 +1,4 @@
-import { SETTINGS, tomlKey, type Setting, type SettingName } from './settings';
+import { SETTINGS, tomlKey, type IntegerName, type MatchedName, type Setting, type SettingName } from './settings';
 
 /** A setting that the program cannot run with. The message is one line: setting, expected, seen, what to do. */
 export class ConfigError extends Error {
@@ -38,6 +38,13 @@ export class SettingReader {
     return value.trim();
   }
 
+  /** A text that has the form which the table asks for; null when it is not set and has no default. */
+  matching(name: MatchedName): string | null {
+    const text = this.text(name);
+    if (text === null || SETTINGS[name].pattern.test(text)) return text;
+    throw this.error(name, text);
+  }
+
   boolean(name: SettingName): boolean {
     const value = this.raw(name) ?? SETTINGS[name].default;
     const text = typeof value === 'string' ? value.trim().toLowerCase() : value;
@@ -46,7 +53,8 @@ export class SettingReader {
     throw this.error(name, value);
   }
 
-  integer(name: SettingName, bounds: { min: number; max: number }): number {
+  integer(name: IntegerName): number {
+    const { bounds } = SETTINGS[name];
     const value = this.raw(name) ?? SETTINGS[name].default;
     const number = typeof value === 'string' && /^\s*\d{1,15}\s*$/.test(value) ? Number(value) : value;
     if (typeof number === 'number' && Number.isSafeInteger(number) && number >= bounds.min && number <= bounds.max) {

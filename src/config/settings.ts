@@ -1,206 +1,288 @@
 import { DEFAULT_POLICY, POLICY_BOUNDS } from '../domain/autoscale-policy';
-import { DEFAULT_TIMINGS } from '../domain/limits';
+import { DEFAULT_TIMINGS, SHARDS_MAX, STANDBYS_MAX } from '../domain/limits';
 
 /**
- * Every setting of this program, once: the README's table, the check for mistyped names and the reader all use it. Names with
- * `QUIVER_` are Quiver's own and mean what they mean there; what is new begins with `COORDINATOR_`. In `quiver.toml` a setting
- * has the same name in lower case, without `quiver_`; those of the autoscale policy stand in the table `[autoscale]`.
+ * Every setting of this program, once. The reader, the check for mistyped names and the settings page all use this table. Names
+ * with `QUIVER_` are Quiver's own and mean what they mean there. Names that only this program has begin with `COORDINATOR_`.
  */
 export interface Setting {
+  /** The section of the page. */
+  readonly group: Group;
+  /** One sentence. */
   readonly meaning: string;
+  readonly default: string | null;
+  /** For the page, when the default depends on something else. */
+  readonly defaultInWords?: string;
   /** What an error says was expected. */
   readonly expected: string;
   /** What an error says to do. */
   readonly advice: string;
-  readonly default: string | null;
+  readonly unit?: Unit;
+  /** Of a whole number. */
+  readonly bounds?: Bounds;
+  /** Of a text. */
+  readonly pattern?: RegExp;
+  /** Of a list. */
+  readonly itemsMax?: number;
   /** An error about a secret never shows what it got. */
   readonly isSecret?: true;
+  /** `quiver.toml` cannot give it. */
+  readonly isEnvironmentOnly?: true;
 }
 
-const milliseconds = (meaning: string, byDefault: number, max: number): Setting => ({
-  meaning,
-  expected: `a whole number of milliseconds from 0 to ${max}`,
-  advice: `leave it out for ${byDefault}`,
-  default: String(byDefault),
+export type Group = 'cluster' | 'api' | 'routers' | 'autoscale' | 'temporal' | 'embedded' | 'logs';
+type Unit = 'ms' | 's' | 'points' | 'shards' | 'evaluations';
+
+interface Bounds {
+  readonly min: number;
+  readonly max: number;
+}
+
+export interface IntegerSetting extends Setting {
+  readonly bounds: Bounds;
+}
+
+interface IntegerRow {
+  readonly group: Group;
+  readonly meaning: string;
+  readonly default: number;
+  readonly bounds: Bounds;
+  readonly unit: Unit;
+}
+
+const NUMBER_WORDS = { ms: 'a whole number of milliseconds', other: 'a whole number' } as const;
+
+const integer = (row: IntegerRow): IntegerSetting => ({
+  ...row,
+  default: String(row.default),
+  expected: `${NUMBER_WORDS[row.unit === 'ms' ? 'ms' : 'other']} from ${row.bounds.min} to ${row.bounds.max}`,
+  advice: `leave it out for ${row.default}`,
 });
-const count = (meaning: string, byDefault: number, { min, max }: { min: number; max: number }): Setting => ({
+
+const PORT_BOUNDS: Bounds = { min: 0, max: 65_535 };
+const embeddedPort = (meaning: string, byDefault: number): IntegerSetting => ({
+  group: 'embedded',
   meaning,
-  expected: `a whole number from ${min} to ${max}`,
-  advice: `leave it out for ${byDefault}`,
   default: String(byDefault),
-});
-const port = (meaning: string, byDefault: number): Setting => ({
-  meaning,
-  expected: 'a port number from 0 to 65535',
+  bounds: PORT_BOUNDS,
+  expected: `a port number from ${PORT_BOUNDS.min} to ${PORT_BOUNDS.max}`,
   advice: `leave it out for ${byDefault}, or give 0 for a free one`,
-  default: String(byDefault),
 });
 
-/** The first who starts an API of a cluster sets its policy by these; from then on they are ignored. */
-const seed = (meaning: string): string => `${meaning}; ignored once the cluster has a policy`;
+const DURATION_BOUNDS: Bounds = { min: 0, max: 24 * 60 * 60 * 1_000 };
 
-export const DURATION_MAX_MS = 24 * 60 * 60 * 1_000;
+export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'silent'] as const;
 
+const VISIBLE_CHARACTERS = /^[\x21-\x7e]+$/;
+
+/** Their order is the one in which an error about a mistyped name lists them. */
 export const SETTINGS = {
   QUIVER_REST_ADDR: {
-    meaning: 'Address that the REST API listens on; port 0 takes a free one',
+    group: 'api',
+    meaning: 'The address that the REST API listens on, where port 0 takes a free one.',
     expected: '<host>:<port>',
     advice: 'give for instance 127.0.0.1:6333',
     default: '127.0.0.1:6333',
   },
   QUIVER_CLUSTER_SHARDS: {
-    meaning: 'Shards of a cluster that has no state yet, ids 0…n-1 in this order; ignored once the cluster exists',
+    group: 'cluster',
+    meaning: 'The shards of a cluster that has no state yet, with the ids 0, 1, 2 and so on.',
     expected: 'a list of shard URLs',
     advice: 'give for instance [http://s0:6333,http://s1:6333]',
     default: '[]',
+    itemsMax: SHARDS_MAX,
   },
   QUIVER_CLUSTER_REPLICAS: {
-    meaning: 'Further addresses of those shards',
+    group: 'cluster',
+    meaning: 'Further addresses of the shards in `QUIVER_CLUSTER_SHARDS`.',
     expected: 'a list of <shard id>=<url>',
     advice: 'give for instance 0=http://s0b:6333,1=http://s1b:6333, with ids that QUIVER_CLUSTER_SHARDS has',
     default: '[]',
   },
   QUIVER_CLUSTER_SHARD_KEY: {
-    meaning: 'Key presented to shards and routers',
+    group: 'cluster',
+    meaning: 'The key that this program presents to shards and routers.',
     expected: 'one line of visible characters',
     advice: 'give a key that the shards know',
     default: null,
+    pattern: VISIBLE_CHARACTERS,
     isSecret: true,
   },
   QUIVER_API_KEYS: {
-    meaning:
-      'Keys of this API: bare ones are admin; in quiver.toml also {secret, role, id} with role read, write or admin',
+    group: 'api',
+    meaning: 'The keys of this API, where a key without a role is an admin key.',
     expected: 'a list of keys, each of visible characters without a comma, none twice',
     advice: 'set it, or set QUIVER_INSECURE=true to let everybody in',
     default: '[]',
+    pattern: VISIBLE_CHARACTERS,
     isSecret: true,
   },
   QUIVER_INSECURE: {
-    meaning: 'Run without keys: whoever reaches the address may do everything',
+    group: 'api',
+    meaning: 'Whether the API runs without keys and lets everybody who reaches it do everything.',
     expected: 'true or false',
     advice: 'leave it out to require keys',
     default: 'false',
   },
   QUIVER_COORDINATOR_STATE: {
-    meaning: "State file {next_id, map} of Quiver's own coordinator, taken over when the cluster has no state yet",
+    group: 'cluster',
+    meaning: "The state file of Quiver's own coordinator, which a cluster without state takes over.",
     expected: 'the path of a readable state file {next_id, map}',
     advice: 'leave it out for a cluster that never had a coordinator',
     default: null,
   },
   COORDINATOR_CLUSTER: {
-    meaning: 'Name of the cluster: part of the workflow ids and of the task queue',
+    group: 'cluster',
+    meaning: 'The name of the cluster, which the workflow ids and the task queue contain.',
     expected: '1 to 64 of the characters A-Z a-z 0-9 . _ -',
     advice: 'leave it out for default',
     default: 'default',
+    pattern: /^[A-Za-z0-9._-]{1,64}$/,
   },
   COORDINATOR_ROUTER_URLS: {
-    meaning: 'Routers that are asked which map they hold; without it the grace is waited for',
+    group: 'routers',
+    meaning: 'The routers that an operation asks which map they hold, instead of waiting for the grace.',
     expected: 'a list of router URLs',
     advice: 'give for instance http://router0:6333,http://router1:6333',
     default: '[]',
   },
   COORDINATOR_DATA_DIR: {
-    meaning: "Folder of the embedded Temporal's database",
+    group: 'embedded',
+    meaning: "The folder of the embedded Temporal's database.",
     expected: 'the path of a folder',
     advice: 'leave it out for ./.data',
     default: './.data',
+    pattern: /./,
   },
   COORDINATOR_PUBLISHED_FILE: {
-    meaning:
-      'File in which an API keeps the last published map, to notice a wiped namespace; none keeps it in Temporal only. Default: published-<cluster>.json in COORDINATOR_DATA_DIR',
+    group: 'temporal',
+    meaning: 'The file where an API keeps the last published map, so that it notices a wiped namespace.',
     expected: 'the path of a file, or none',
     advice: 'leave it out for published-<cluster>.json in COORDINATOR_DATA_DIR',
     default: null,
+    defaultInWords: '`published-<cluster>.json` in `COORDINATOR_DATA_DIR`',
   },
   COORDINATOR_CACHE_DIR: {
-    meaning:
-      'Folder for the programs that are installed when they are found nowhere, such as the Temporal CLI; read from the environment only',
+    group: 'embedded',
+    meaning: 'The folder for programs that this program installs, such as the Temporal CLI.',
     expected: 'the path of a folder',
     advice: "leave it out for quiver-coordinator in the user's cache folder",
     default: null,
+    defaultInWords: "`quiver-coordinator` in the user's cache folder",
+    isEnvironmentOnly: true,
   },
-  COORDINATOR_GRACE_MS: milliseconds(
-    'How long routers get to adopt a map when none can be asked',
-    DEFAULT_TIMINGS.graceMs,
-    DURATION_MAX_MS,
-  ),
-  COORDINATOR_ROUTER_PATIENCE_MS: milliseconds(
-    'How long routers that can be asked may take to adopt a map',
-    DEFAULT_TIMINGS.routerPatienceMs,
-    DURATION_MAX_MS,
-  ),
-  COORDINATOR_IN_FLIGHT_MS: milliseconds(
-    'How long a write may be under way in a router that has just adopted a map: longer than its slowest write takes',
-    DEFAULT_TIMINGS.inFlightMs,
-    DURATION_MAX_MS,
-  ),
-  COORDINATOR_SETTLE_MS: milliseconds(
-    'How long a difference between donor and joiner is left alone before it is looked at again',
-    DEFAULT_TIMINGS.settleMs,
-    60_000,
-  ),
-  COORDINATOR_PATIENCE_MS: milliseconds(
-    'How long one thing may be waited for, before the flip, until an operation is undone',
-    DEFAULT_TIMINGS.patienceMs,
-    DURATION_MAX_MS,
-  ),
-  COORDINATOR_WARM_UP_MS: milliseconds(
-    "How long the joiner's indexes may take to get ready; 0 leaves them to the first searches",
-    DEFAULT_TIMINGS.warmUpMs,
-    DURATION_MAX_MS,
-  ),
-  COORDINATOR_ATTEMPT_MS: {
-    ...milliseconds('Longest life of one attempt of a step that writes points', DEFAULT_TIMINGS.attemptMs, 600_000),
-    expected: 'a whole number of milliseconds from 5000 to 600000',
-  },
+  COORDINATOR_GRACE_MS: integer({
+    group: 'routers',
+    meaning: 'How long routers get to adopt a map when an operation can ask none of them.',
+    default: DEFAULT_TIMINGS.graceMs,
+    bounds: DURATION_BOUNDS,
+    unit: 'ms',
+  }),
+  COORDINATOR_ROUTER_PATIENCE_MS: integer({
+    group: 'routers',
+    meaning: 'How long the routers in `COORDINATOR_ROUTER_URLS` may take to adopt a map.',
+    default: DEFAULT_TIMINGS.routerPatienceMs,
+    bounds: DURATION_BOUNDS,
+    unit: 'ms',
+  }),
+  COORDINATOR_IN_FLIGHT_MS: integer({
+    group: 'routers',
+    meaning: 'How long a write may still run in a router after the router adopts a new map.',
+    default: DEFAULT_TIMINGS.inFlightMs,
+    bounds: DURATION_BOUNDS,
+    unit: 'ms',
+  }),
+  COORDINATOR_SETTLE_MS: integer({
+    group: 'routers',
+    meaning: 'How long a difference between donor and joiner is left alone before a second look.',
+    default: DEFAULT_TIMINGS.settleMs,
+    bounds: { min: 0, max: 60_000 },
+    unit: 'ms',
+  }),
+  COORDINATOR_PATIENCE_MS: integer({
+    group: 'routers',
+    meaning: 'How long an operation that has not flipped waits for one thing before it undoes itself.',
+    default: DEFAULT_TIMINGS.patienceMs,
+    bounds: DURATION_BOUNDS,
+    unit: 'ms',
+  }),
+  COORDINATOR_WARM_UP_MS: integer({
+    group: 'routers',
+    meaning: "How long the joiner's indexes may take to get ready, where 0 leaves them to the first searches.",
+    default: DEFAULT_TIMINGS.warmUpMs,
+    bounds: DURATION_BOUNDS,
+    unit: 'ms',
+  }),
+  COORDINATOR_ATTEMPT_MS: integer({
+    group: 'routers',
+    meaning: 'The longest life of one attempt of a step that writes points.',
+    default: DEFAULT_TIMINGS.attemptMs,
+    bounds: { min: 5_000, max: 600_000 },
+    unit: 'ms',
+  }),
   QUIVER_AUTOSCALE_ENABLED: {
-    meaning: seed('Whether the cluster grows by itself, by its standbys'),
+    group: 'autoscale',
+    meaning: 'Whether the cluster grows by itself, by its standbys.',
     expected: 'true or false',
     advice: 'leave it out for false',
     default: 'false',
   },
-  QUIVER_AUTOSCALE_HIGH_WATER_POINTS: count(
-    seed('Points of one shard, over all collections, above which the cluster grows; 0 for never'),
-    DEFAULT_POLICY.highWaterPoints,
-    POLICY_BOUNDS.highWaterPoints,
-  ),
+  QUIVER_AUTOSCALE_HIGH_WATER_POINTS: integer({
+    group: 'autoscale',
+    meaning: 'The points of one shard, over all collections, above which the cluster grows, where 0 means never.',
+    default: DEFAULT_POLICY.highWaterPoints,
+    bounds: POLICY_BOUNDS.highWaterPoints,
+    unit: 'points',
+  }),
   QUIVER_AUTOSCALE_STANDBY_URLS: {
-    meaning: seed('Empty shards to grow by, first in, first out'),
+    group: 'autoscale',
+    meaning: 'The empty shards that the cluster grows by, in this order.',
     expected: 'a list of shard URLs',
     advice: 'give for instance [http://s2:6333,http://s3:6333]',
     default: '[]',
+    itemsMax: STANDBYS_MAX,
   },
-  QUIVER_AUTOSCALE_INTERVAL_SECS: count(
-    seed('Seconds between two evaluations of the policy'),
-    DEFAULT_POLICY.intervalSecs,
-    POLICY_BOUNDS.intervalSecs,
-  ),
-  QUIVER_AUTOSCALE_COOLDOWN_SECS: count(
-    seed('Seconds after the start of a grow in which the policy begins no other one'),
-    DEFAULT_POLICY.cooldownSecs,
-    POLICY_BOUNDS.cooldownSecs,
-  ),
-  QUIVER_AUTOSCALE_MAX_SHARDS: count(
-    seed('Shards above which the policy does not grow the cluster; 0 for no cap'),
-    DEFAULT_POLICY.maxShards,
-    POLICY_BOUNDS.maxShards,
-  ),
-  COORDINATOR_AUTOSCALE_SUSTAIN_EVALUATIONS: count(
-    seed('Evaluations in a row that must be above the mark before the cluster grows'),
-    DEFAULT_POLICY.sustainEvaluations,
-    POLICY_BOUNDS.sustainEvaluations,
-  ),
-  COORDINATOR_TEMPORAL_PORT: port('Port of the embedded Temporal', 7233),
-  COORDINATOR_TEMPORAL_UI_PORT: port("Port of the embedded Temporal's Web UI", 8233),
+  QUIVER_AUTOSCALE_INTERVAL_SECS: integer({
+    group: 'autoscale',
+    meaning: 'The time between two evaluations of the policy.',
+    default: DEFAULT_POLICY.intervalSecs,
+    bounds: POLICY_BOUNDS.intervalSecs,
+    unit: 's',
+  }),
+  QUIVER_AUTOSCALE_COOLDOWN_SECS: integer({
+    group: 'autoscale',
+    meaning: 'The time after the start of a grow in which the policy begins no other grow.',
+    default: DEFAULT_POLICY.cooldownSecs,
+    bounds: POLICY_BOUNDS.cooldownSecs,
+    unit: 's',
+  }),
+  QUIVER_AUTOSCALE_MAX_SHARDS: integer({
+    group: 'autoscale',
+    meaning: 'The number of shards up to which the policy grows the cluster, where 0 means no limit.',
+    default: DEFAULT_POLICY.maxShards,
+    bounds: POLICY_BOUNDS.maxShards,
+    unit: 'shards',
+  }),
+  COORDINATOR_AUTOSCALE_SUSTAIN_EVALUATIONS: integer({
+    group: 'autoscale',
+    meaning: 'How many evaluations in a row must be above the mark before the cluster grows.',
+    default: DEFAULT_POLICY.sustainEvaluations,
+    bounds: POLICY_BOUNDS.sustainEvaluations,
+    unit: 'evaluations',
+  }),
+  COORDINATOR_TEMPORAL_PORT: embeddedPort('The port of the embedded Temporal.', 7233),
+  COORDINATOR_TEMPORAL_UI_PORT: embeddedPort("The port of the embedded Temporal's Web UI.", 8233),
   COORDINATOR_WEB_UI_URL: {
-    meaning: "Address of the Temporal Web UI for the links in the API's answers; the embedded one is known",
+    group: 'temporal',
+    meaning: "The address of the Temporal Web UI, for the links in the API's answers.",
     expected: 'an http or https URL',
     advice: 'give for instance http://temporal-ui:8080, or leave it out for no links',
     default: null,
   },
   COORDINATOR_LOG_LEVEL: {
-    meaning: 'What is logged',
-    expected: 'trace, debug, info, warn, error or silent',
+    group: 'logs',
+    meaning: 'The lowest level that the program logs.',
+    expected: `${LOG_LEVELS.slice(0, -1).join(', ')} or ${LOG_LEVELS.at(-1)}`,
     advice: 'leave it out for info',
     default: 'info',
   },
@@ -208,10 +290,14 @@ export const SETTINGS = {
 
 export type SettingName = keyof typeof SETTINGS;
 
+type NamesOf<Row> = { [Name in SettingName]: (typeof SETTINGS)[Name] extends Row ? Name : never }[SettingName];
+export type IntegerName = NamesOf<{ readonly bounds: Bounds }>;
+export type MatchedName = NamesOf<{ readonly pattern: RegExp }>;
+
 /** The table of the autoscale policy in `quiver.toml`. */
 export const AUTOSCALE_TABLE = 'autoscale';
 
-/** The name of a setting in `quiver.toml`, dotted when it stands in a table. */
+/** The name of a setting in `quiver.toml`: lower case, without `quiver_`, dotted when it stands in a table. */
 export function tomlKey(name: string): string {
   const ofPolicy = /^(?:QUIVER|COORDINATOR)_AUTOSCALE_(.+)$/.exec(name)?.[1];
   if (ofPolicy !== undefined) return `${AUTOSCALE_TABLE}.${ofPolicy.toLowerCase()}`;

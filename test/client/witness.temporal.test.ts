@@ -3,7 +3,7 @@ import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, w
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Client, Connection } from '@temporalio/client';
-import { bundleWorkflowCode, DefaultLogger, NativeConnection, Runtime, Worker } from '@temporalio/worker';
+import { DefaultLogger, NativeConnection, Runtime, Worker, type WorkflowBundleOption } from '@temporalio/worker';
 import { pino } from 'pino';
 import { seedState } from '../../src/domain/cluster-state';
 import { witnessedPart, type WitnessedState } from '../../src/domain/witnessed';
@@ -13,7 +13,7 @@ import { Witness } from '../../src/client/witness';
 import { WitnessFile } from '../../src/client/witness-file';
 import type { WitnessInput } from '../../src/contract/messages';
 import { WITNESS_WORKFLOW, witnessWorkflowId, taskQueue } from '../../src/contract/ids';
-import { sharedTemporal } from '../support/temporal';
+import { sharedTemporal, sharedWorkflowBundle } from '../support/temporal';
 import { waitFor } from '../support/wait-for';
 
 const at = (name: string) => ({ primary_url: `http://${name}:6333`, replica_urls: [] });
@@ -92,7 +92,7 @@ describe('the record', () => {
   let connection: Connection;
   let native: NativeConnection;
   let client: Client;
-  let workflowBundle: { code: string };
+  let workflowBundle: WorkflowBundleOption;
   let worker: Worker;
   let run: Promise<void>;
   let clusters = 0;
@@ -106,8 +106,7 @@ describe('the record', () => {
     connection = await Connection.connect({ address });
     native = await NativeConnection.connect({ address });
     client = new Client({ connection });
-    const workflowsPath = require.resolve('../../src/workflows');
-    workflowBundle = await bundleWorkflowCode({ workflowsPath, logger: new DefaultLogger('ERROR') });
+    workflowBundle = await sharedWorkflowBundle();
   });
   afterAll(async () => {
     await connection.close();

@@ -11,7 +11,14 @@ import {
   WorkflowUpdateFailedError,
   type WorkflowHandle,
 } from '@temporalio/client';
-import { bundleWorkflowCode, DefaultLogger, NativeConnection, Runtime, Worker } from '@temporalio/worker';
+import {
+  bundleWorkflowCode,
+  DefaultLogger,
+  NativeConnection,
+  Runtime,
+  Worker,
+  type WorkflowBundleOption,
+} from '@temporalio/worker';
 import pino from 'pino';
 import { createActivities } from '../../src/activities';
 import { seedState, type ClusterState, type OperationKind } from '../../src/domain/cluster-state';
@@ -35,7 +42,7 @@ import {
 import type { AnnouncedAnswer, OperationRequest } from '../../src/contract/requests';
 import { CLUSTER_WORKFLOW, clusterWorkflowId, operationWorkflowId, taskQueue } from '../../src/contract/ids';
 import { SHARD_KEY, startShard, type InProcessShard } from './in-process-shard';
-import { sharedTemporal, type TemporalTarget } from './temporal';
+import { sharedTemporal, sharedWorkflowBundle, type TemporalTarget } from './temporal';
 import { waitFor } from './wait-for';
 
 /** Everything short, so that a test waits for facts and not for patience. */
@@ -56,7 +63,7 @@ export interface TemporalForTests {
   readonly connection: Connection;
   readonly native: NativeConnection;
   readonly client: Client;
-  readonly bundle: { code: string };
+  readonly bundle: WorkflowBundleOption;
   stop(): Promise<void>;
 }
 
@@ -66,10 +73,7 @@ export async function startTemporal(target: TemporalTarget | null = null): Promi
   const { address } = target ?? (await sharedTemporal());
   const connection = await Connection.connect({ address });
   const native = await NativeConnection.connect({ address });
-  const bundle = await bundleWorkflowCode({
-    workflowsPath: require.resolve('../../src/workflows'),
-    logger: new DefaultLogger('ERROR'),
-  });
+  const bundle = target === null ? await sharedWorkflowBundle() : await ownBundle();
   return {
     connection,
     native,
@@ -80,6 +84,14 @@ export async function startTemporal(target: TemporalTarget | null = null): Promi
       await native.close();
     },
   };
+}
+
+/** Outside of jest there is no run to share one with. */
+function ownBundle(): Promise<WorkflowBundleOption> {
+  return bundleWorkflowCode({
+    workflowsPath: require.resolve('../../src/workflows'),
+    logger: new DefaultLogger('ERROR'),
+  });
 }
 
 type Activities = ReturnType<typeof createActivities>;

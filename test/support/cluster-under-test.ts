@@ -82,6 +82,8 @@ export class ClusterUnderTest {
       collections: COLLECTIONS,
       clients: 6,
       requestsPerSecond: 120,
+      // The campaign's seed decides the clients' requests too.
+      seed: Number(process.env['CAMPAIGN_SEED'] ?? '1') || 1,
     });
   }
 

@@ -1,3 +1,4 @@
+import { rmSync } from 'node:fs';
 import './global-setup';
 
 export default async function globalTeardown(): Promise<void> {
@@ -9,4 +10,5 @@ export default async function globalTeardown(): Promise<void> {
   const server = await run.server?.catch(() => null);
   server?.kill();
   await server?.exited;
+  rmSync(run.dir, { recursive: true, force: true });
 }

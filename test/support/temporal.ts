@@ -11,10 +11,20 @@ export interface TemporalTarget {
 
 /** The one server that all test files of a run share. Take workflow ids and task queues of your own; never stop it. */
 export async function sharedTemporal(): Promise<TemporalTarget> {
-  const response = await fetch(process.env['TEST_TEMPORAL_BROKER'] ?? '');
+  return { address: await ask('/server'), namespace: 'default' };
+}
+
+/** The workflows of src, bundled once per run. For a worker's `workflowBundle`. */
+export async function sharedWorkflowBundle(): Promise<{ readonly codePath: string }> {
+  return { codePath: await ask('/bundle') };
+}
+
+/** Jest starts the broker in global-setup.ts, in the one process that all test files have in common. */
+async function ask(path: string): Promise<string> {
+  const response = await fetch(`${process.env['TEST_TEMPORAL_BROKER'] ?? ''}${path}`);
   const text = await response.text();
-  if (!response.ok) throw new Error(`the shared Temporal server did not start: ${text}`);
-  return { address: text, namespace: 'default' };
+  if (!response.ok) throw new Error(`the run of the tests could not offer ${path}: ${text}`);
+  return text;
 }
 
 /** A server of one's own with a database file: to kill it and start it again on the same address and data. */

@@ -115,7 +115,7 @@ describe('startDevServer', () => {
   it('ends its server when the process that started it is killed with SIGKILL, and the next start takes over', async () => {
     const dbFile = join(dir, 'temporal.db');
     const program = `
-      const { startDevServer } = require('./src/temporal/dev-server.ts');
+      const { startDevServer } = require('./src/temporal/dev-server/dev-server.ts');
       startDevServer(${JSON.stringify({ cli, dbFile, port: 0, uiPort: null, namespace: 'default' })})
         .then((server) => { console.log(server.pid); });`;
     const parent = spawn(process.execPath, ['--import', 'tsx', '-e', program], {
