@@ -30,7 +30,7 @@ const STARTS_A_SERVER = [
   'real-quiver',
   'cluster-under-test',
   'coordinator-process',
-  'fault-suites',
+  'suites',
   'operations-under-test',
 ];
 

@@ -14,6 +14,7 @@ export type Tier = 'unit' | 'temporal' | 'quiver' | 'campaign';
 /** Files at once. Above two the tests of a 2-core machine only wait for each other; a file on real Quiver needs the machine alone. */
 const FILES_AT_ONCE: Record<Tier, number> = { unit: 2, temporal: 2, quiver: 1, campaign: 1 };
 const SLOWEST_SHOWN = 10;
+const TITLE_CHARS_MAX = 120;
 
 const times: TestTime[] = [];
 
@@ -108,7 +109,9 @@ function tellSlowest(): void {
   const shown = [...times].sort((a, b) => b.seconds - a.seconds).slice(0, SLOWEST_SHOWN);
   if (shown.length === 0) return;
   console.log('The slowest tests:');
-  for (const { seconds, title } of shown) console.log(`  ${seconds.toFixed(1).padStart(6)} s  ${title}`);
+  for (const { seconds, title } of shown) {
+    console.log(`  ${seconds.toFixed(1).padStart(6)} s  ${title.slice(0, TITLE_CHARS_MAX)}`);
+  }
 }
 
 function stopwatch(): () => string {

@@ -1,4 +1,4 @@
-import { describeCancelled } from '../support/fault-suites';
+import { describeCancelled } from '../support/suites';
 import { OPERATIONS_UNDER_TEST } from '../support/operations-under-test';
 import { sample } from '../support/sample';
 

@@ -1,4 +1,4 @@
-import { describeTerminated, type TerminatedPhases } from '../support/fault-suites';
+import { describeTerminated, type TerminatedPhases } from '../support/suites';
 import { DRAIN_UNDER_TEST, GROW_UNDER_TEST, type OperationUnderTest } from '../support/operations-under-test';
 import { sample } from '../support/sample';
 

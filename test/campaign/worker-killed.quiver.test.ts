@@ -1,4 +1,4 @@
-import { describeWorkerKilled } from '../support/fault-suites';
+import { describeWorkerKilled } from '../support/suites';
 import { OPERATIONS_UNDER_TEST } from '../support/operations-under-test';
 import { sample } from '../support/sample';
 

@@ -7,12 +7,13 @@ import { Client, Connection } from '@temporalio/client';
 import { operationWorkflowId, parseOperationId } from '../../src/contract/ids';
 import type { Phase } from '../../src/domain/progress';
 import { ClusterUnderTest } from './cluster-under-test';
-import { expectNothingRefused, expectNothingWrong } from './expectations';
+import { expectDrained, expectNothingRefused, expectNothingWrong } from './expectations';
 import { DRAIN_UNDER_TEST, GROW_UNDER_TEST, type OperationUnderTest } from './operations-under-test';
 import { describeWithQuiver } from './real-quiver';
 import { PrivateTemporal, sharedTemporal } from './temporal';
 import { waitFor } from './wait-for';
 
+const IN_TURN_TIMEOUT_MS = 600_000;
 const CANCEL_TIMEOUT_MS = 120_000;
 const TERMINATE_TIMEOUT_MS = 180_000;
 const RECOVERY_TIMEOUT_MS = 120_000;
@@ -23,6 +24,50 @@ async function expectClean(cluster: ClusterUnderTest): Promise<void> {
   const report = await cluster.verify();
   expectNothingWrong(report);
   expectNothingRefused(report);
+}
+
+/** One machine joins and leaves in turn. Each round begins where the last one ended. */
+export function describeInTurn(rounds: number): void {
+  describeWithQuiver('a cluster that is written to', () => {
+    let cluster: ClusterUnderTest;
+
+    beforeAll(async () => {
+      cluster = await ClusterUnderTest.start({ temporal: await sharedTemporal() });
+    });
+
+    afterAll(() => cluster.dispose());
+
+    test(
+      `loses, revives and misplaces nothing while one machine joins and leaves it ${rounds} times in turn`,
+      async () => {
+        const ids = new Set<number>();
+        for (let round = 0; round < rounds; round++) {
+          cluster.check.start();
+          const grow = cluster.grow();
+          const [id] = (await grow.answered).joining as [number];
+          expect(ids.has(id)).toBe(false);
+          ids.add(id);
+          expect(await cluster.ends(grow.operationId)).toMatchObject({
+            status: 'succeeded',
+            outcome: { points_kept: 0 },
+          });
+          const drain = cluster.drain(id);
+          expect((await drain.answered).leaving).toEqual([id]);
+          expect(await cluster.ends(drain.operationId)).toMatchObject({
+            status: 'succeeded',
+            outcome: { points_kept: 0 },
+          });
+          const report = await cluster.verify(round === rounds - 1 ? 'every' : 'written');
+          expectNothingWrong(report);
+          expectNothingRefused(report);
+          await expectDrained(cluster, cluster.joiner);
+        }
+        // INV-1: one version more with every change, and none that comes twice.
+        expect(cluster.map.versions).toEqual(Array.from({ length: 4 * rounds + 1 }, (_, version) => version));
+      },
+      IN_TURN_TIMEOUT_MS,
+    );
+  });
 }
 
 /** Each group is one operation: the worker recovers from one kill before the next one comes. */
