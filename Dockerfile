@@ -3,7 +3,7 @@
 # Debian, because Temporal's SDK brings its native part for glibc. No package runs scripts while it is installed: everything
 # native comes prebuilt.
 
-FROM node:20.20.2-bookworm-slim AS build
+FROM node:24.21.0-bookworm-slim AS build
 WORKDIR /app
 COPY package.json package-lock.json ./
 RUN npm ci --ignore-scripts
@@ -12,12 +12,12 @@ COPY scripts ./scripts
 COPY src ./src
 RUN npm run build
 
-FROM node:20.20.2-bookworm-slim AS dependencies
+FROM node:24.21.0-bookworm-slim AS dependencies
 WORKDIR /app
 COPY package.json package-lock.json ./
 RUN npm ci --ignore-scripts --omit=dev
 
-FROM node:20.20.2-bookworm-slim
+FROM node:24.21.0-bookworm-slim
 WORKDIR /app
 # Inside a container the loopback address reaches nobody.
 ENV NODE_ENV=production QUIVER_REST_ADDR=0.0.0.0:6333

@@ -307,6 +307,17 @@ describe('a bad setting', () => {
     expect(complaint(environment)).toMatch(/^QUIVER_CLUSTER_REPLICAS: expected a list of <shard id>=<url>/);
   });
 
+  it.each([
+    ['QUIVER_CLUSTER_SHARDS', 1024],
+    ['QUIVER_AUTOSCALE_STANDBY_URLS', 128],
+  ] as const)('%s takes %i URLs, and no more', (name, most) => {
+    const urls = (count: number): string => Array.from({ length: count }, (_, index) => `http://s${index}`).join(',');
+    expect(() => load({ [name]: urls(most) })).not.toThrow();
+    expect(complaint({ [name]: urls(most + 1) })).toBe(
+      `${name}: expected ${SETTINGS[name].expected}, got ${most + 1} of them, and ${most} is the most: ${SETTINGS[name].advice}`,
+    );
+  });
+
   it('never shows the password in a URL', () => {
     expect(complaint({ QUIVER_CLUSTER_SHARDS: `http://u:${SECRET}@a` })).toMatch(/user information/);
     expect(complaint({ COORDINATOR_ROUTER_URLS: `http://u:${SECRET}@a` })).toMatch(/user information/);
