@@ -13,7 +13,7 @@ type WarmUpInput = Parameters<CoordinatorActivities['warmUp']>[0];
 const input = (more: Partial<WarmUpInput> = {}): WarmUpInput => ({
   receivers: cluster.receivers,
   collections: [COLLECTION],
-  patienceMs: 1_000,
+  patienceMs: 60_000,
   mustFind: true,
   slice: cluster.move,
   ...more,
@@ -63,7 +63,7 @@ describe('warmUp of owners that take over a slice', () => {
     const moving = copied(900);
     await buildIndexes();
     hideFromSearches(moving);
-    cluster.clock.onSleep = () => void (cluster.clock.skewMs += 600);
+    cluster.clock.onSleep = () => void (cluster.clock.skewMs += 60_000);
     expect((await cluster.run('warmUp', input())).result).toEqual({ notReady: [COLLECTION] });
     expect(cluster.clock.sleptMs.length).toBeGreaterThan(0);
   });
@@ -105,7 +105,7 @@ describe('warmUp of owners that take over a slice', () => {
     owner.put(COLLECTION, ...[...moving, ...rest].map((id, n) => point(id, n)));
     await buildIndexes();
     hideFromSearches(moving);
-    cluster.clock.onSleep = () => void (cluster.clock.skewMs += 600);
+    cluster.clock.onSleep = () => void (cluster.clock.skewMs += 60_000);
     const { result } = await cluster.run('warmUp', input({ receivers: [cluster.address(2)] }));
     expect(result).toEqual({ notReady: [COLLECTION] });
   });
