@@ -2,10 +2,10 @@
  * A Quiver router inside the test process, as protocol.md describes it: polls the map and adopts only greater versions, writes to all owners
  * first and then to all donors, reads from the donor while there is one, and tells over GET /cluster/map which map it holds now.
  */
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import { NO_DONOR, PlacementPlan } from '../../src/domain/placement-plan';
 import { placementSpec, type Shard, type ShardMap } from '../../src/domain/shard-map';
+import { LocalServer } from './local-server';
 import { readPoints, renderPoint } from './shard-calls';
 import { JsonReader, JsonSyntaxError, JsonTypeError } from './shard-json';
 
@@ -43,8 +43,7 @@ export class InProcessRouter {
   isPollingPaused = false;
   private readonly options: RouterOptions;
   private held: ShardMap;
-  private server: Server | null = null;
-  private port = 0;
+  private readonly server = new LocalServer((request, response) => this.handle(request, response));
   private timer: NodeJS.Timeout | null = null;
 
   constructor(options: RouterOptions) {
@@ -54,7 +53,7 @@ export class InProcessRouter {
   }
 
   get url(): string {
-    return `http://127.0.0.1:${this.port}`;
+    return this.server.url;
   }
 
   get map(): ShardMap {
@@ -62,26 +61,14 @@ export class InProcessRouter {
   }
 
   async listen(): Promise<void> {
-    const server = createServer((request, response) => void this.handle(request, response));
-    server.keepAliveTimeout = 60_000;
-    await new Promise<void>((resolve, reject) => {
-      server.once('error', reject);
-      server.listen(this.port, '127.0.0.1', resolve);
-    });
-    this.port = (server.address() as AddressInfo).port;
-    this.server = server;
+    await this.server.listen();
     await this.poll();
     this.timer = setInterval(() => void this.poll(), this.options.pollMs ?? POLL_MS);
   }
 
   async stop(): Promise<void> {
     if (this.timer !== null) clearInterval(this.timer);
-    const server = this.server;
-    this.server = null;
-    if (server === null) return;
-    const closed = new Promise<void>((resolve) => server.close(() => resolve()));
-    server.closeAllConnections();
-    await closed;
+    await this.server.stop();
   }
 
   /** Asks for the map now, without waiting for the next poll. */

@@ -1,25 +1,16 @@
-import { Agent } from 'undici';
-import type { ShardError } from '../../../src/shards/errors';
-import { ShardClient } from '../../../src/shards/http/shard-client';
-import { json, problem, StubShard, type Behaviour } from '../../support/stub-shard';
+import type { ShardClient } from '../../../src/shards/http/shard-client';
+import { DOCS, failureOf, PAGE, shardFixture } from '../../support/shard-fixture';
+import { json, problem, type Behaviour, type StubShard } from '../../support/stub-shard';
 
-const KEY = 'the-shard-key';
 const ID = Buffer.from('secret-id');
 const POINT = '{"id":"secret-id","vector":[1.0,18446744073709551615],"payload":{"a":"secret-payload"}}';
-const DOCS = { name: 'docs', dim: 2, metric: 'l2', count: 3, index: 'hnsw', index_ready: true };
-const PAGE = { offset: 0, limit: 10, withPayload: true, withVector: true };
 
+const { shardThat, clientOf } = shardFixture();
 let shard: StubShard;
 let client: ShardClient;
-let dispatcher: Agent;
 beforeEach(async () => {
-  shard = await new StubShard((response) => json(response, {})).start();
-  dispatcher = new Agent();
-  client = new ShardClient({ address: { primary_url: shard.url, replica_urls: [] }, key: KEY, dispatcher });
-});
-afterEach(async () => {
-  await dispatcher.destroy();
-  await shard.stop();
+  shard = await shardThat((response) => json(response, {}));
+  client = clientOf(shard.url);
 });
 
 const ctx = { deadlineMs: Number.MAX_SAFE_INTEGER };
@@ -29,15 +20,6 @@ const answers = (body: unknown): Behaviour => {
 const emptyNotFound: Behaviour = (response) => void response.writeHead(404).end();
 const webServerNotFound: Behaviour = (response) =>
   void response.writeHead(404, { 'content-type': 'text/html' }).end('<h1>404</h1>');
-
-async function failureOf(call: Promise<unknown>): Promise<ShardError> {
-  const outcome = await call.then(
-    () => null,
-    (error: unknown) => error,
-  );
-  expect(outcome).toMatchObject({ name: 'ShardError' });
-  return outcome as ShardError;
-}
 
 describe('ShardClient.getPoint', () => {
   it('returns the bytes of the answer as they are', async () => {

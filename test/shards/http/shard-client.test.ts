@@ -1,50 +1,11 @@
 import { type AddressInfo, createServer } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
-import { Agent } from 'undici';
-import { WAITING_HELPS, type ShardError } from '../../../src/shards/errors';
-import { ShardClient, type CallContext } from '../../../src/shards/http/shard-client';
-import { json, problem, StubShard, type Behaviour } from '../../support/stub-shard';
+import { WAITING_HELPS } from '../../../src/shards/errors';
+import type { CallContext, ShardClient } from '../../../src/shards/http/shard-client';
+import { DOCS, failureOf, ID, inTime, KEY, PAGE, RAW, shardFixture } from '../../support/shard-fixture';
+import { json, problem, type Behaviour } from '../../support/stub-shard';
 
-const KEY = 'the-shard-key';
-const ID = Buffer.from('the/id of%a pöint');
-const RAW = Buffer.from('{"id":"the/id of%a pöint","payload":{"n":1.0,"m":18446744073709551615},"vector":[1e0]}');
-const PAGE = { offset: 0, limit: 10, withPayload: true, withVector: true };
-const DOCS = { name: 'docs', dim: 2, metric: 'l2', count: 3, index: 'hnsw', index_ready: true };
-
-const started: StubShard[] = [];
-let dispatcher: Agent;
-beforeEach(() => {
-  dispatcher = new Agent();
-});
-afterEach(async () => {
-  await dispatcher.destroy();
-  await Promise.all(started.splice(0).map((shard) => shard.stop()));
-});
-
-async function shardThat(behaviour: Behaviour): Promise<StubShard> {
-  const shard = await new StubShard(behaviour).start();
-  started.push(shard);
-  return shard;
-}
-
-interface Options {
-  readonly requestTimeoutMs?: number;
-  readonly nowMs?: () => number;
-}
-function clientOf(url: string, options: Options = {}): ShardClient {
-  return new ShardClient({ address: { primary_url: url, replica_urls: [] }, key: KEY, dispatcher, ...options });
-}
-const inTime = (): CallContext => ({ deadlineMs: Date.now() + 20_000 });
-
-/** The ShardError that `call` ends in. */
-async function failureOf(call: Promise<unknown>): Promise<ShardError> {
-  const outcome = await call.then(
-    () => null,
-    (error: unknown) => error,
-  );
-  expect(outcome).toMatchObject({ name: 'ShardError' });
-  return outcome as ShardError;
-}
+const { shardThat, clientOf } = shardFixture();
 
 async function readPage(client: ShardClient, ctx = inTime()): Promise<string[]> {
   const ids: string[] = [];
