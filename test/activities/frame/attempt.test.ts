@@ -21,17 +21,11 @@ async function interruptedPass(): Promise<{ moving: string[]; last: Details }> {
   const moving = cluster.fill(900);
   for (const id of moving) cluster.joiner.put(COLLECTION, cluster.donorOf(id).get(COLLECTION, id)!);
   const match = { path: /fetch$/ };
-  const { faults } = cluster.shards[0]!;
-  faults.add({
-    match: { ...match, nth: 5 },
-    fault: { kind: 'before', run: () => void (cluster.clock.skewMs += 1_500) },
-  });
-  faults.add({ match: { ...match, nth: 8 }, fault: { kind: 'status', status: 500 } });
-  const heartbeats: Details[] = [];
-  await cluster.failure('reconcileSegment', segment(), {
-    onStart: (environment) => environment.on('heartbeat', (details: Details) => heartbeats.push(details)),
-  });
-  return { moving, last: heartbeats.at(-1)! };
+  const donor = cluster.shards[0]!;
+  cluster.passTime(donor, { ...match, nth: 5 }, 1_500);
+  donor.faults.add({ match: { ...match, nth: 8 }, fault: { kind: 'status', status: 500 } });
+  const { last } = await cluster.interrupted('reconcileSegment', segment());
+  return { moving, last: last as Details };
 }
 
 describe('an attempt', () => {

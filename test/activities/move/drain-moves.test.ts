@@ -1,6 +1,6 @@
 /** Copy, compare and drop as a drain uses them: the receivers are owners, with points of their own that none of it may touch. */
 import fc from 'fast-check';
-import { COLLECTION, MovingCluster, point, SCHEMA } from '../../support/moving-cluster';
+import { COLLECTION, MovingCluster, point } from '../../support/moving-cluster';
 
 const LEAVER = 1;
 const STAYERS = [0, 2] as const;
@@ -54,10 +54,7 @@ describe('the steps of a drain', () => {
     const place = fc.constantFrom('leaver', 'owner', 'same', 'different');
     await fc.assert(
       fc.asyncProperty(fc.array(place, { minLength: 20, maxLength: 60 }), async (places) => {
-        for (const shard of cluster.shards) {
-          shard.drop(COLLECTION);
-          shard.create(SCHEMA);
-        }
+        cluster.clear();
         places.forEach((where, n) => {
           const id = `POINTDATA-${n}`;
           if (where !== 'owner') cluster.leaver.put(COLLECTION, point(id, n));
@@ -88,10 +85,7 @@ describe('the steps of a drain', () => {
     const stray = fc.constantFrom('none', 'alone', 'copy');
     await fc.assert(
       fc.asyncProperty(fc.array(stray, { minLength: 30, maxLength: 60 }), async (strays) => {
-        for (const shard of cluster.shards) {
-          shard.drop(COLLECTION);
-          shard.create(SCHEMA);
-        }
+        cluster.clear();
         strays.forEach((kind, n) => {
           const id = `POINTDATA-${n}`;
           const home = cluster.donorOf(id);

@@ -63,18 +63,6 @@ function misplaced(): string[] {
 const values = (id: string): (string | null)[] =>
   [...cluster.shards, ...leftovers].map((shard) => shard.get(COLLECTION, id)?.match(/"value":(\d+)/)?.[1] ?? null);
 
-/** The attempt behind the one that said this last. */
-const next = (heartbeats: readonly unknown[]) => ({ info: { attempt: 2, heartbeatDetails: heartbeats.at(-1) } });
-
-/** Runs an attempt that must fail, and returns what it said last. */
-async function failingRun(given: CompareInput): Promise<{ type: string | null; heartbeats: unknown[] }> {
-  const heartbeats: unknown[] = [];
-  const { type } = await cluster.failure('compareSegment', given, {
-    onStart: (environment) => environment.on('heartbeat', (each) => heartbeats.push(JSON.parse(JSON.stringify(each)))),
-  });
-  return { type: type ?? null, heartbeats };
-}
-
 describe('compareSegment, only looking', () => {
   it('counts what shards hold that they do not own, and changes nothing', async () => {
     cluster = await MovingCluster.start();
@@ -250,7 +238,7 @@ describe('compareSegment, mending', () => {
     cluster = await MovingCluster.start();
     const moved = cluster.fill(200);
     cluster.joiner.faults.add({ match: { method: 'GET', path: POINT }, fault: { kind: 'refuse' } });
-    expect((await failingRun(input(mending()))).type).toBe('Unreachable');
+    expect((await cluster.failure('compareSegment', input(mending()))).type).toBe('Unreachable');
     for (const id of moved) expect(cluster.donorOf(id).get(COLLECTION, id)).not.toBeNull();
     for (const shard of cluster.shards) expect(cluster.writes(shard)).toEqual([]);
   });
@@ -282,10 +270,10 @@ describe('compareSegment, mending', () => {
     cluster = await MovingCluster.start();
     const moved = cluster.fill(300);
     cluster.joiner.faults.add({ match: { path: BULK, nth: 4, times: 1 }, fault: { kind: 'status', status: 503 } });
-    const first = await failingRun(input(mending()));
-    expect(first.type).toBe('Overloaded');
+    const first = await cluster.interrupted('compareSegment', input(mending()));
+    expect(first.failure.type).toBe('Overloaded');
     expect(cluster.joiner.ids(COLLECTION).length).toBe(24);
-    const { result } = await cluster.run('compareSegment', input(mending()), next(first.heartbeats));
+    const { result } = await cluster.run('compareSegment', input(mending()), first.next);
     expect(misplaced()).toEqual([]);
     expect(cluster.joiner.ids(COLLECTION)).toEqual(moved);
     expect(result).toMatchObject({ seen: { points: 300 }, mended: { moved: moved.length } });
@@ -297,8 +285,8 @@ describe('compareSegment, mending', () => {
     cluster = await MovingCluster.start();
     const moved = cluster.fill(300);
     cluster.shards[0]!.faults.add({ match: { ...DELETING, nth: 1 }, fault: { kind: 'replyLost' } });
-    const first = await failingRun(input(mending()));
-    const { result } = await cluster.run('compareSegment', input(mending()), next(first.heartbeats));
+    const first = await cluster.interrupted('compareSegment', input(mending()));
+    const { result } = await cluster.run('compareSegment', input(mending()), first.next);
     expect(result.mayHaveWritten).toBe(true);
     expect(result.lateWritesUntilMs).toBeGreaterThan(0);
     expect(misplaced()).toEqual([]);
