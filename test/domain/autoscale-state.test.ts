@@ -49,7 +49,7 @@ describe('the seed of the policy', () => {
   });
 });
 
-it('a new policy begins the row of evaluations above the mark anew', () => {
+it('a new policy begins the row of evaluations above the mark again', () => {
   expect(replacePolicy({ ...NO_AUTOSCALE, streak: 3 }, ENABLED)).toMatchObject({ streak: 0, policy: ENABLED });
 });
 
@@ -73,7 +73,7 @@ describe('the pool of standbys', () => {
     expect(codeOf(() => addStandby(full, at('more'), 1))).toBe('InvalidRequest');
   });
 
-  it('refuses to remove one that it does not have', () => {
+  it('refuses to remove a standby that it does not have', () => {
     expect(codeOf(() => removeStandby(NO_AUTOSCALE, 'http://a:6333'))).toBe('UnknownStandby');
   });
 
@@ -89,7 +89,7 @@ describe('the pool of standbys', () => {
     expect(up.standbys[0]?.unusable).toBeNull();
   });
 
-  it('passes over findings about one that is gone meanwhile', () => {
+  it('passes over findings about a standby that is gone meanwhile', () => {
     expect(markStandbys(NO_AUTOSCALE, [{ primaryUrl: 'http://a:6333', problem: 'down' }], 1).standbys).toEqual([]);
   });
 });
@@ -199,7 +199,7 @@ describe('a grow that takes a standby', () => {
     expect(autoscale.standbys[0]?.unusable !== null).toBe(isMarked);
   });
 
-  it('is given back by the operation that recovers one that was terminated', () => {
+  it('is given back by the recovery of a terminated operation', () => {
     const announced = announce(take(pool(), 'grow-1', 'a'), 'grow-1');
     const recovering = takeOver(announced, { operationId: 'recover-1', from: 'grow-1', nowMs: 150 });
     const { autoscale, lock } = end(withdraw(recovering, 'recover-1'), 'recover-1', 'succeeded');
@@ -207,7 +207,7 @@ describe('a grow that takes a standby', () => {
     expect(urls(autoscale)).toEqual(['http://a:6333', 'http://b:6333']);
   });
 
-  it('is not given back twice when somebody has added it by hand meanwhile', () => {
+  it('is not given back twice when it was added by hand meanwhile', () => {
     const undone = withdraw(announce(take(pool(), 'grow-1', 'a'), 'grow-1'), 'grow-1');
     const again = { ...undone, autoscale: addStandby(undone.autoscale, at('a'), 150) };
     expect(urls(end(again, 'grow-1', 'failed').autoscale)).toEqual(['http://b:6333', 'http://a:6333']);

@@ -83,7 +83,7 @@ describe('a grow', () => {
     expect(withdraw(reserved(), 'grow-a').map).toEqual(two().map);
   });
 
-  it('can not be withdrawn, nor copied again by a workflow that was reset, after the flip', () => {
+  it('cannot be withdrawn, nor copied again by a workflow that was reset, after the flip', () => {
     const flipped = flip(announce(reserved(), 'grow-a'), 'grow-a');
     expect(codeOf(() => announce(flipped, 'grow-a'))).toBe('PointOfNoReturnPassed');
     expect(codeOf(() => confirmAnnounced(flipped, 'grow-a'))).toBe('PointOfNoReturnPassed');
@@ -92,7 +92,7 @@ describe('a grow', () => {
     expect(codeOf(() => withdraw(flipped, 'grow-a'))).toBe('PointOfNoReturnPassed');
   });
 
-  it('can not flip before it was announced, nor after it was withdrawn', () => {
+  it('cannot flip before it was announced, nor after it was withdrawn', () => {
     expect(codeOf(() => flip(reserved(), 'grow-a'))).toBe('OperationEnded');
     const withdrawn = withdraw(announce(reserved(), 'grow-a'), 'grow-a');
     expect(codeOf(() => flip(withdrawn, 'grow-a'))).toBe('OperationEnded');

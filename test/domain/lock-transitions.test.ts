@@ -155,7 +155,7 @@ describe('a grow from a standby', () => {
 });
 
 describe('a recovery', () => {
-  it('gets the lock as it stands, once, and ends the record of the dead operation', () => {
+  it('gets the lock as it stands, once, and ends the record of the ended operation', () => {
     const announced = announce(drain(), 'drain-a');
     const lock = announced.lock!;
     const by = `recover-${recoveryKey(lock)}`;
@@ -177,7 +177,7 @@ describe('a recovery', () => {
     );
   });
 
-  it('leaves the dead operation no way to change the map, should it come back', () => {
+  it('leaves the ended operation no way to change the map if it comes back', () => {
     const taken = takeOver(announce(drain(), 'drain-a'), { operationId: 'recover-x', from: 'drain-a', nowMs: 5 });
     for (const step of [announce, confirmHeld, confirmAnnounced, flip, withdraw]) {
       expect(codeOf(() => step(taken, 'drain-a'))).toBe('NotLockHolder');

@@ -1,6 +1,7 @@
 /**
- * A Quiver router inside the test process, as protocol.md describes it: polls the map and adopts only greater versions, writes to all owners
- * first and then to all donors, reads from the donor while there is one, and tells over GET /cluster/map which map it holds now.
+ * A Quiver router inside the test process. It polls the map and adopts only greater versions. It writes to all owners
+ * first and then to all donors, and reads from the donor while there is one. GET /cluster/map tells which map it holds
+ * now.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { NO_DONOR, PlacementPlan } from '../../src/domain/placement-plan';
@@ -20,7 +21,7 @@ export interface RouterOptions {
   readonly pollMs?: number;
 }
 
-/** Another address of a shard is tried this often, and after such a pause, when one answers 421. */
+/** Another address of a shard is tried this often, with this pause, when one answers 421. */
 const MISDIRECTED_TRIES_MAX = 60;
 const MISDIRECTED_PAUSE_MS = 50;
 const POLL_MS = 2_000;
@@ -150,8 +151,8 @@ export class InProcessRouter {
   }
 
   /**
-   * All owners of the request's points first, and then all their donors, one shard after the other: the first refusal ends it, so
-   * that what the owners were given may be missing on donors.
+   * All owners of the request's points first, and then all their donors, one shard after the other: the first refusal
+   * ends it, so that what the owners were given may be missing on donors.
    */
   private async write(map: ShardMap, call: Call, field: 'ids' | 'points', counted: string): Promise<Reply> {
     const elements = field === 'ids' ? readIds(call.body) : readElements(call.body);

@@ -1,6 +1,7 @@
 /**
- * A Quiver shard inside the test process: protocol.md's shard REST on a port of its own, limits, byte order and number formats
- * included (conformance.test.ts holds it against the real one), an attempt log, and faults on demand.
+ * A Quiver shard inside the test process: the shard's REST API on a port of its own, limits, byte order and number
+ * formats included (conformance.quiver.test.ts compares it with the real one). It logs attempts and has faults on
+ * demand.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -154,7 +155,7 @@ export class InProcessShard {
       attempt.status = answer.status;
       send(response, answer, struck('cutBody'));
     } catch {
-      // The caller has gone, or a hook of the test failed: either way there is nobody to answer.
+      // The caller has gone, or a hook of the test failed: in both cases there is no one to answer.
       request.destroy();
     }
   }

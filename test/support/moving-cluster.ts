@@ -1,4 +1,7 @@
-/** Shards in this process, points on them as a cluster would have placed them, and activities run as Temporal would run them. */
+/**
+ * Shards in this process, with points where a cluster would have placed them. Activities run as Temporal would run
+ * them.
+ */
 import { ApplicationFailure, type Info } from '@temporalio/activity';
 import type { Client } from '@temporalio/client';
 import { MockActivityEnvironment } from '@temporalio/testing';
@@ -20,7 +23,7 @@ import { json, StubShard } from './stub-shard';
 
 export const COLLECTION = 'docs';
 export const SCHEMA = { name: COLLECTION, dim: 2, metric: 'l2', index: 'ivf' };
-/** In every id and payload, and so in nothing that an activity says. */
+/** In every id and payload, and so in no heartbeat, result or failure of an activity. */
 export const POINT_DATA = 'POINTDATA';
 const LIFE_MS = 60_000;
 
@@ -132,8 +135,8 @@ export class MovingCluster {
   }
 
   /**
-   * As after a failover: the primary of shard `id` follows, lags behind and holds nothing; the one that leads is its replica. Reads are
-   * answered by either, writes by the leader only.
+   * As after a failover: the primary of shard `id` follows, lags behind and holds nothing; its replica leads. Both
+   * answer reads, only the leader answers writes.
    */
   async failOver(id: number): Promise<InProcessShard> {
     const follower = await startShard();

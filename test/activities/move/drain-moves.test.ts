@@ -1,4 +1,7 @@
-/** Copy, compare and drop as a drain uses them: the receivers are owners, with points of their own that none of it may touch. */
+/**
+ * Copy, compare and drop as a drain uses them: the receivers are owners, with points of their own that none of it may
+ * touch.
+ */
 import fc from 'fast-check';
 import { COLLECTION, MovingCluster, point } from '../../support/moving-cluster';
 
@@ -28,7 +31,7 @@ const ownedBy = (content: ReadonlyMap<string, string>, shardId: number): Map<str
   new Map([...content].filter(([id]) => cluster.ownerOf(id) === cluster.shards[shardId]));
 
 describe('the steps of a drain', () => {
-  it('copies the slice to all owners, each point to its own, and overwrites none that was theirs before', async () => {
+  it('copies the slice to all owners, each point to its own, and overwrites none of their own', async () => {
     cluster.fill(600);
     const [onLeaver, before] = [contentOf(LEAVER), STAYERS.map(contentOf)];
     const { result } = await cluster.run('copyPage', page());

@@ -155,7 +155,7 @@ describe('dropSegment from the receivers, in the undo of a drain', () => {
     expect(copiesLeft(moving)).toEqual([]);
   });
 
-  it('whatever lies where: removes exactly the copies that the leaver holds, unless what it lacks was deleted', async () => {
+  it('wherever points lie: removes exactly the copies that the leaver holds, unless what it lacks was deleted', async () => {
     const place = fc.constantFrom('leaver', 'copy', 'both', 'none');
     await fc.assert(
       fc.asyncProperty(

@@ -18,7 +18,10 @@ function leftOnDonors(moving: readonly string[]): string[] {
   return moving.filter((id) => cluster.donorOf(id).get(COLLECTION, id) !== null);
 }
 
-/** The second point stays, because its owner lacks it; after that a first call runs out of time, and another one goes on. */
+/**
+ * The second point stays, because its owner lacks it; after that a first call runs out of time, and another one goes
+ * on.
+ */
 async function expectTwoCallsToKeepTheSecond(moving: readonly string[]): Promise<void> {
   cluster.joiner.delete(COLLECTION, moving[1]!);
   const late = cluster.passTime(cluster.shards[0]!, { path: /fetch$/, nth: 4 }, 40_000);
@@ -146,7 +149,7 @@ describe('dropSegment', () => {
     await expectTwoCallsToKeepTheSecond(moving);
   });
 
-  it('counts again what it keeps, and keeps the count of what it dropped, when a retry begins anew', async () => {
+  it('counts again what it keeps, and keeps the count of what it dropped, when a retry begins again', async () => {
     cluster = await MovingCluster.start();
     const moving = moved(600);
     cluster.joiner.delete(COLLECTION, moving[0]!);
@@ -214,7 +217,7 @@ describe('dropSegment', () => {
 });
 
 describe('confirmSegment', () => {
-  it('counts each point once when a retry begins anew because the row of its heartbeat is gone', async () => {
+  it('counts each point once when a retry begins again because the row of its heartbeat is gone', async () => {
     cluster = await MovingCluster.start();
     const moving = moved(300);
     const progress = { cursor: cluster.lostCursor, restarted: false, leftOnDonors: 40, heldByOwners: 40 };

@@ -36,7 +36,7 @@ function arrivesBehindWalk(copies: readonly string[]): void {
 }
 
 describe('emptyLeaver', () => {
-  it('drops the collections of a leaver that holds nothing any more, and changes no other shard', async () => {
+  it('drops the collections of a leaver without points, and changes no other shard', async () => {
     await start();
     afterDrop(300);
     cluster.leaver.create({ ...SCHEMA, name: 'only-here' });
@@ -116,7 +116,7 @@ describe('emptyLeaver', () => {
     expect(cluster.leaver.ids(COLLECTION)).toEqual([copy]);
   });
 
-  it('asks the one that leads, not a follower that lags and lacks the point', async () => {
+  it('asks the leader, not a follower that lags and lacks the point', async () => {
     await start();
     const copy = afterDrop(300).find((id) => cluster.ownerOf(id) === cluster.shards[2])!;
     cluster.leaver.put(COLLECTION, point(copy));
@@ -203,7 +203,7 @@ describe('emptyLeaver', () => {
     expect((await cluster.run('emptyLeaver', input())).result).toEqual({ ...EMPTIED, collectionsDropped: 0 });
   });
 
-  it('whatever lies where: leaves exactly what its owner lacks, and touches no other shard', async () => {
+  it('wherever points lie: leaves exactly what its owner lacks, and touches no other shard', async () => {
     await start({ shard: { limits: { fetchRowsMax: 10 } } });
     const place = fc.constantFrom('leaver', 'owner', 'both', 'elsewhere');
     await fc.assert(

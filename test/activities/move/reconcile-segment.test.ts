@@ -82,7 +82,7 @@ describe('reconcileSegment', () => {
     expectSame(moving);
   });
 
-  it('keeps the newer value when the donor is written between its reading and the mending of the joiner', async () => {
+  it('keeps the newer value when the donor is written between the read from it and the write to the joiner', async () => {
     cluster = await MovingCluster.start();
     const moving = copied(300);
     const id = moving[2]!;
@@ -97,7 +97,7 @@ describe('reconcileSegment', () => {
     expect(cluster.joiner.get(COLLECTION, id)).toContain('4242');
   });
 
-  it('leaves no deleted point behind when the donor deletes it between its reading and the mending of the joiner', async () => {
+  it('leaves no deleted point behind when the donor deletes it between the read from it and the write to the joiner', async () => {
     cluster = await MovingCluster.start();
     const moving = copied(300);
     const id = moving[2]!;
@@ -146,7 +146,7 @@ describe('reconcileSegment', () => {
     expect(cluster.writes(cluster.joiner)).toEqual([]);
   });
 
-  it('mends more differences than it holds at once', async () => {
+  it('applies more differences than it holds at once', async () => {
     cluster = await MovingCluster.start();
     const moving = cluster.fill(4_000);
     expect(moving.length).toBeGreaterThan(1_200);
@@ -192,7 +192,7 @@ describe('reconcileSegment', () => {
     expect(first.result.pointsCompared).toBeGreaterThan(0);
   });
 
-  it('begins anew, and says so, when the row at its cursor was deleted', async () => {
+  it('begins again, and says so, when the row at its cursor was deleted', async () => {
     cluster = await MovingCluster.start({ shard: { limits: { fetchRowsMax: 50 } } });
     const moving = copied(900);
     const late = cluster.passTime(cluster.shards[0]!, { path: /fetch$/, nth: 4 }, 40_000);
@@ -220,7 +220,7 @@ describe('reconcileSegment', () => {
     return attempt;
   }
 
-  it('says that it may have written when an attempt before it mended a point and then failed', async () => {
+  it('says that it may have written when an earlier attempt applied a difference and then failed', async () => {
     cluster = await MovingCluster.start();
     const moving = copied(300);
     const { next } = await appliedAndFailed(moving[2]!);
@@ -248,7 +248,7 @@ describe('reconcileSegment', () => {
     expect((await cluster.run('reconcileSegment', segment(), next)).result).toMatchObject(CLEAN);
   });
 
-  it('counts each point once, and every write, when a retry begins anew because the row of its heartbeat is gone', async () => {
+  it('counts each point once, and every write, when a retry begins again because the row of its heartbeat is gone', async () => {
     cluster = await MovingCluster.start();
     const moving = copied(300);
     const counts = {
@@ -267,7 +267,7 @@ describe('reconcileSegment', () => {
     expect(result.bytesCompared).toBe(whole.bytesCompared);
   });
 
-  it('says that the collection is gone when no donor has it any more', async () => {
+  it('says that the collection is gone when no donor has it', async () => {
     cluster = await MovingCluster.start({ schema: null });
     cluster.joiner.create(SCHEMA);
     const { result } = await cluster.run('reconcileSegment', segment());

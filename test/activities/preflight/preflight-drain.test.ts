@@ -23,7 +23,10 @@ async function refusal(more: Partial<DrainPreflightInput> = {}): Promise<{ type:
   return { type, message };
 }
 
-/** As after `POST /cluster/shards`: the shard `added` is an owner at once, and its part of the points is still on the others. */
+/**
+ * As after `POST /cluster/shards`: the shard `added` is an owner at once, and its part of the points is still on the
+ * others.
+ */
 function placeWithout(added: number, count: number): void {
   const { placement } = cluster;
   const before = { ...placement, shards: placement.shards.filter((id) => id !== added), leaving: [] };

@@ -39,7 +39,7 @@ describe('preflightGrow', () => {
     });
   });
 
-  it('takes a probe that was killed or cancelled, and left its collection behind, for no collection of anybody', async () => {
+  it('ignores the collection that a killed or cancelled probe left behind', async () => {
     cluster = await MovingCluster.start();
     const left = { ...SCHEMA, name: probeName('of-one-that-died') };
     for (const shard of [cluster.shards[0]!, cluster.joiner]) shard.create(left);
@@ -82,7 +82,7 @@ describe('preflightGrow', () => {
     expect((await refusal()).type).toBe('JoinerUnreachable');
   });
 
-  it('asks once more when a connection was cut, as a kept-alive one is that the other side has closed', async () => {
+  it('asks once more when a connection was cut, as happens to a kept-alive one', async () => {
     cluster = await MovingCluster.start();
     const cut = { match: { nth: 1 }, fault: { kind: 'refuse' } } as const;
     for (const shard of cluster.shards) shard.faults.add(cut);
@@ -158,7 +158,7 @@ describe('preflightGrow', () => {
     expect((await refusal()).type).toBe('SchemaConflict');
   });
 
-  it('refuses when a router is ahead of the map, which it would never adopt, and accepts one that is behind', async () => {
+  it('refuses a router ahead of the map, which it would never adopt, and accepts a router behind it', async () => {
     cluster = await MovingCluster.start();
     const [ahead, behind] = [await cluster.startRouter(4), await cluster.startRouter(0)];
     const { type, message } = await refusal({ routerUrls: [behind, ahead] });

@@ -74,14 +74,14 @@ describe('probeStandbys', () => {
     return result.map(({ problem }) => problem);
   };
 
-  it('finds nothing against one that answers, takes the key and is empty', async () => {
+  it('finds no problem with a standby that answers, accepts the key and is empty', async () => {
     const empty = await standby();
     empty.create(SCHEMA);
     expect(await probe(empty)).toEqual([null]);
     expect(cluster.writes(empty)).toEqual([]);
   });
 
-  it('says of each one what speaks against it, side by side', async () => {
+  it('says for each standby what prevents it from joining, side by side', async () => {
     const [down, strict, full, good] = [
       await standby(),
       await standby({ keys: ['another'] }),

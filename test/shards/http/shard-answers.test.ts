@@ -27,7 +27,7 @@ describe('ShardClient.getPoint', () => {
     expect((await client.getPoint('docs', ID, ctx))?.toString()).toBe(POINT);
   });
 
-  it('says null when the shard has the collection and not the point', async () => {
+  it('returns null when the shard has the collection and not the point', async () => {
     shard.behaviour = (response, { url }, attempt) =>
       url.includes('/points/') ? emptyNotFound(response, shard.received[0]!, attempt) : json(response, DOCS);
     expect(await client.getPoint('docs', ID, ctx)).toBeNull();
@@ -75,7 +75,7 @@ describe('ShardClient.getPoint', () => {
 });
 
 describe('ShardClient: collections', () => {
-  it('describes a collection by a schema with sorted keys, without what it holds, with fields that nobody knows here', async () => {
+  it('describes a collection by a schema with sorted keys and unknown fields, without its counts', async () => {
     const described = {
       ...DOCS,
       newer: { b: [{ z: 1, y: 2 }], a: null },
@@ -94,7 +94,7 @@ describe('ShardClient: collections', () => {
     expect(await client.listCollections(ctx)).toEqual([expected]);
   });
 
-  it('says null of a collection only when the shard itself says that it lacks it (INV-8)', async () => {
+  it('returns null for a collection only when the shard itself says that it lacks it (INV-8)', async () => {
     shard.behaviour = (response) => problem(response, 404, 'collection not found: docs');
     expect(await client.getCollection('docs', ctx)).toBeNull();
     for (const behaviour of [webServerNotFound, emptyNotFound]) {

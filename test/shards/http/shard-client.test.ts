@@ -93,7 +93,7 @@ describe('ShardClient: time', () => {
     await Promise.all(calls.map(([name, call]) => check(name, call)));
   }
 
-  it('gives every call up after the request time-out when no answer comes, and sends none of them again', async () => {
+  it('ends every call after the request time-out when no answer comes, and sends none of them again', async () => {
     await sideBySide(async (name, call) => {
       const shard = await shardThat(hangs);
       const error = await failureOf(call(clientOf(shard.url, { requestTimeoutMs: LIMIT_MS }), inTime()));
@@ -104,7 +104,7 @@ describe('ShardClient: time', () => {
     });
   });
 
-  it('gives every call up when an answer begins and does not go on', async () => {
+  it('ends every call when an answer begins and does not go on', async () => {
     await sideBySide(async (_name, call) => {
       const shard = await shardThat((response) => void response.writeHead(200).write('{"points":[{"id":"a"}'));
       const error = await failureOf(call(clientOf(shard.url, { requestTimeoutMs: LIMIT_MS }), inTime()));
@@ -142,7 +142,7 @@ describe('ShardClient: time', () => {
     expect(shard.attempts).toBe(2);
   });
 
-  it.each(calls)('ends %s with the reason of the signal when the caller gives up', async (_name, call) => {
+  it.each(calls)('ends %s with the reason of the signal when the caller cancels', async (_name, call) => {
     const controller = new AbortController();
     const reason = new Error('the caller gives up');
     const shard = await shardThat(() => controller.abort(reason));
@@ -152,7 +152,7 @@ describe('ShardClient: time', () => {
     expect(shard.attempts).toBe(1);
   });
 
-  it('does not hold against the shard how long the consumer of a page takes', async () => {
+  it('does not count the time of the consumer of a page against the shard', async () => {
     const shard = await shardThat((response) => {
       response.write('{"points":[{"id":"a"},');
       response.write(' '.repeat(4_000_000), () => response.end('{"id":"b"}]}'));
@@ -219,7 +219,7 @@ describe('ShardClient: connections', () => {
     expect(answers.map(([docs]) => docs?.name)).toEqual(Array.from({ length: 8 }, () => 'docs'));
   });
 
-  it('reads no more of a page than is asked for, and gives the connection up when the consumer stops', async () => {
+  it('reads no more of a page than is asked for, and closes the connection when the consumer stops', async () => {
     let written = 0;
     const closed = new Promise<void>((resolve) => {
       void shardThat((response) => {

@@ -15,7 +15,7 @@ describe('ShardClient: leaders', () => {
     expect([first.attempts, second.attempts]).toEqual([1, 2]);
   });
 
-  it('finds the new leader after the one that it remembers has stepped down', async () => {
+  it('finds the new leader after the remembered one has stepped down', async () => {
     const [first, second] = [await shardThat(follower), await shardThat(leader)];
     const client = clientOf(first.url, { replicas: [second.url] });
     await client.deletePoints('docs', [ID], inTime());
