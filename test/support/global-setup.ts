@@ -1,7 +1,6 @@
 /**
- * Before all tests: finds the programs that they start and offers one Temporal server for the whole run, which is
- * started when the first test asks for it (see temporal.ts). Installs nothing but the Temporal CLI; `npm test` has done
- * that before.
+ * Before all tests: finds the programs that they start and offers one Temporal server for the whole run, which is started when the first
+ * test asks for it (see temporal.ts). Installs nothing but the Temporal CLI; `npm test` has done that before.
  */
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';

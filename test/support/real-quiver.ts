@@ -35,10 +35,7 @@ const quiver = (env: Environment): Tool => ({
   ],
 });
 
-/**
- * The path of a Quiver binary: QUIVER_BIN, PATH, the per-user cache, else built into that cache. @throws
- * ToolMissingError
- */
+/** The path of a Quiver binary: QUIVER_BIN, PATH, the per-user cache, else built into that cache. @throws ToolMissingError */
 export async function locateQuiver(options: { report: Report; env?: Environment }): Promise<string> {
   const env = options.env ?? process.env;
   return locateOrInstall(quiver(env), { env, report: options.report });
