@@ -54,20 +54,20 @@ describe('decide', () => {
     }
   });
 
-  it('may grow by what the readable shards say, and names the one that could not be read', () => {
+  it('may grow by what the readable shards say, and names the unreadable shard', () => {
     const decision = decide(input({ loads: [unreadable(0), load(1, 101)] }));
     expect(decision).toMatchObject({ reason: 'grow', unreadable: [0], pointsMax: 101 });
     expect(decision.message).toContain('not read: shard 0 (connection refused)');
   });
 
-  it('takes a shard that nobody looked at for unknown, and not for empty (INV-8)', () => {
+  it('treats a shard without a load as unknown, and not as empty (INV-8)', () => {
     expect(decide(input({ shardIds: [0, 1, 2], loads: [load(0, 1), load(1, 1)] }))).toMatchObject({
       reason: 'shard_unreadable',
       unreadable: [2],
     });
   });
 
-  it('ignores the load of a shard that is not in the map any more', () => {
+  it('ignores the load of a shard that is no longer in the map', () => {
     expect(decide(input({ shardIds: [0], loads: [load(0, 1), load(9, 1_000)] })).reason).toBe('below_mark');
   });
 
@@ -84,13 +84,13 @@ describe('decide', () => {
     expect(second.message).toContain('evaluation 2 of the 3');
   });
 
-  it('begins the row anew when it was calm in between, and keeps it when it could not tell', () => {
+  it('begins the row again after a calm evaluation, and keeps it after one that could not tell', () => {
     const policy = { sustainEvaluations: 3 };
     expect(decide(input({ streak: 2, loads: [load(0, 1), load(1, 1)] }, policy)).streak).toBe(0);
     expect(decide(input({ streak: 2, loads: [load(0, 1), unreadable(1)] }, policy)).streak).toBe(2);
   });
 
-  it('begins the row anew while an operation moves points, which count twice then', () => {
+  it('begins the row again while an operation moves points, because these count twice', () => {
     expect(decide(input({ streak: 2, busyWith: 'operation grow-a is running' })).streak).toBe(0);
   });
 

@@ -11,24 +11,10 @@ import {
 } from '../../src/domain/autoscale-state';
 import { DEFAULT_POLICY, type Evaluation } from '../../src/domain/autoscale-policy';
 import { seedState, type ClusterState, type OperationEnd } from '../../src/domain/cluster-state';
-import { DomainError } from '../../src/domain/errors';
 import { EVALUATIONS_MAX, STANDBYS_MAX } from '../../src/domain/limits';
 import { announce, flip, release, reserve, takeOver, withdraw } from '../../src/domain/lock-transitions';
-import type { ShardAddress } from '../../src/domain/shard-map';
+import { at, codeOf } from '../support/domain-builders';
 
-const address = (name: string, ...replicas: string[]): ShardAddress => ({
-  primary_url: `http://${name}:6333`,
-  replica_urls: replicas.map((each) => `http://${each}:6333`),
-});
-const codeOf = (step: () => unknown): string => {
-  try {
-    step();
-  } catch (error) {
-    if (error instanceof DomainError) return error.code;
-    throw error;
-  }
-  return 'no error';
-};
 const urls = ({ standbys }: AutoscaleState): string[] => standbys.map((each) => each.primary_url);
 const ENABLED = { ...DEFAULT_POLICY, enabled: true, highWaterPoints: 10 };
 const evaluation = (change: Partial<Evaluation> = {}): Evaluation => ({
@@ -44,9 +30,9 @@ const evaluation = (change: Partial<Evaluation> = {}): Evaluation => ({
 
 describe('the seed of the policy', () => {
   it('is taken over once, and what comes later changes nothing', () => {
-    const first = seedAutoscale(NO_AUTOSCALE, { policy: ENABLED, standbys: [address('a')], nowMs: 5 });
+    const first = seedAutoscale(NO_AUTOSCALE, { policy: ENABLED, standbys: [at('a')], nowMs: 5 });
     expect(first).toMatchObject({ seeded: true, policy: ENABLED, standbys: [{ addedAtMs: 5, unusable: null }] });
-    expect(seedAutoscale(first, { policy: DEFAULT_POLICY, standbys: [address('b')], nowMs: 6 })).toBe(first);
+    expect(seedAutoscale(first, { policy: DEFAULT_POLICY, standbys: [at('b')], nowMs: 6 })).toBe(first);
   });
 
   it('does not come after a policy that was set by hand', () => {
@@ -55,44 +41,44 @@ describe('the seed of the policy', () => {
   });
 
   it('keeps one of two standbys at the same address', () => {
-    const before = addStandby(NO_AUTOSCALE, address('a'), 1);
-    expect(urls(seedAutoscale(before, { policy: ENABLED, standbys: [address('a'), address('b')], nowMs: 2 }))).toEqual([
+    const before = addStandby(NO_AUTOSCALE, at('a'), 1);
+    expect(urls(seedAutoscale(before, { policy: ENABLED, standbys: [at('a'), at('b')], nowMs: 2 }))).toEqual([
       'http://a:6333',
       'http://b:6333',
     ]);
   });
 });
 
-it('a new policy begins the row of evaluations above the mark anew', () => {
+it('a new policy begins the row of evaluations above the mark again', () => {
   expect(replacePolicy({ ...NO_AUTOSCALE, streak: 3 }, ENABLED)).toMatchObject({ streak: 0, policy: ENABLED });
 });
 
 describe('the pool of standbys', () => {
   it('keeps the order in which they came', () => {
-    const pool = ['a', 'b', 'c'].reduce((state, name) => addStandby(state, address(name), 1), NO_AUTOSCALE);
+    const pool = ['a', 'b', 'c'].reduce((state, name) => addStandby(state, at(name), 1), NO_AUTOSCALE);
     expect(urls(removeStandby(pool, 'http://a:6333'))).toEqual(['http://b:6333', 'http://c:6333']);
   });
 
   it('refuses an address that any standby answers at, as primary or replica', () => {
-    const pool = addStandby(NO_AUTOSCALE, address('a', 'r'), 1);
-    expect(codeOf(() => addStandby(pool, address('r'), 2))).toBe('StandbyKnown');
-    expect(codeOf(() => addStandby(pool, address('b', 'a'), 2))).toBe('StandbyKnown');
+    const pool = addStandby(NO_AUTOSCALE, at('a', 'r'), 1);
+    expect(codeOf(() => addStandby(pool, at('r'), 2))).toBe('StandbyKnown');
+    expect(codeOf(() => addStandby(pool, at('b', 'a'), 2))).toBe('StandbyKnown');
   });
 
   it('is bounded', () => {
     const full = Array.from({ length: STANDBYS_MAX }).reduce<AutoscaleState>(
-      (state, _, n) => addStandby(state, address(`s${n}`), 1),
+      (state, _, n) => addStandby(state, at(`s${n}`), 1),
       NO_AUTOSCALE,
     );
-    expect(codeOf(() => addStandby(full, address('more'), 1))).toBe('InvalidRequest');
+    expect(codeOf(() => addStandby(full, at('more'), 1))).toBe('InvalidRequest');
   });
 
-  it('refuses to remove one that it does not have', () => {
+  it('refuses to remove a standby that it does not have', () => {
     expect(codeOf(() => removeStandby(NO_AUTOSCALE, 'http://a:6333'))).toBe('UnknownStandby');
   });
 
   it('marks one as unusable from the first time on, and takes the mark away when it is usable', () => {
-    const pool = addStandby(addStandby(NO_AUTOSCALE, address('a'), 1), address('b'), 1);
+    const pool = addStandby(addStandby(NO_AUTOSCALE, at('a'), 1), at('b'), 1);
     const down = (reason: string) => [{ primaryUrl: 'http://a:6333', problem: reason }];
     const marked = markStandbys(markStandbys(pool, down('down'), 10), down('still down'), 20);
     expect(marked.standbys.map((each) => each.unusable)).toEqual([
@@ -103,7 +89,7 @@ describe('the pool of standbys', () => {
     expect(up.standbys[0]?.unusable).toBeNull();
   });
 
-  it('passes over findings about one that is gone meanwhile', () => {
+  it('passes over findings about a standby that is gone meanwhile', () => {
     expect(markStandbys(NO_AUTOSCALE, [{ primaryUrl: 'http://a:6333', problem: 'down' }], 1).standbys).toEqual([]);
   });
 });
@@ -142,11 +128,7 @@ describe('what an operator must notice', () => {
   });
 
   it('tells unreadable shards and unusable standbys apart', () => {
-    const pool = markStandbys(
-      addStandby(enabled, address('a'), 1),
-      [{ primaryUrl: 'http://a:6333', problem: 'down' }],
-      2,
-    );
+    const pool = markStandbys(addStandby(enabled, at('a'), 1), [{ primaryUrl: 'http://a:6333', problem: 'down' }], 2);
     const state = after({ reason: 'shard_unreadable', unreadable: [0, 3] }, pool, 3);
     expect(state.notices.map((each) => each.about)).toEqual(['shard 0', 'shard 3', 'http://a:6333']);
   });
@@ -158,15 +140,15 @@ describe('what an operator must notice', () => {
 
 describe('a grow that takes a standby', () => {
   const pool = (): ClusterState => {
-    const autoscale = ['a', 'b'].reduce<AutoscaleState>((state, name) => addStandby(state, address(name), 1), {
+    const autoscale = ['a', 'b'].reduce<AutoscaleState>((state, name) => addStandby(state, at(name), 1), {
       ...NO_AUTOSCALE,
       policy: ENABLED,
       lastScaleAtMs: 50,
     });
-    return { ...seedState([address('s0'), address('s1')]), autoscale };
+    return { ...seedState([at('s0'), at('s1')]), autoscale };
   };
   const take = (state: ClusterState, operationId: string, name: string): ClusterState =>
-    reserve(state, { operationId, request: { kind: 'grow', shards: [address(name)], fromStandby: true }, nowMs: 100 });
+    reserve(state, { operationId, request: { kind: 'grow', shards: [at(name)], fromStandby: true }, nowMs: 100 });
   const end = (state: ClusterState, operationId: string, how: OperationEnd, code: string | null = null): ClusterState =>
     release(state, { operationId, end: how, code, pointsMoved: 0, message: 'why', nowMs: 200 });
 
@@ -217,7 +199,7 @@ describe('a grow that takes a standby', () => {
     expect(autoscale.standbys[0]?.unusable !== null).toBe(isMarked);
   });
 
-  it('is given back by the operation that recovers one that was terminated', () => {
+  it('is given back by the recovery of a terminated operation', () => {
     const announced = announce(take(pool(), 'grow-1', 'a'), 'grow-1');
     const recovering = takeOver(announced, { operationId: 'recover-1', from: 'grow-1', nowMs: 150 });
     const { autoscale, lock } = end(withdraw(recovering, 'recover-1'), 'recover-1', 'succeeded');
@@ -225,9 +207,9 @@ describe('a grow that takes a standby', () => {
     expect(urls(autoscale)).toEqual(['http://a:6333', 'http://b:6333']);
   });
 
-  it('is not given back twice when somebody has added it by hand meanwhile', () => {
+  it('is not given back twice when it was added by hand meanwhile', () => {
     const undone = withdraw(announce(take(pool(), 'grow-1', 'a'), 'grow-1'), 'grow-1');
-    const again = { ...undone, autoscale: addStandby(undone.autoscale, address('a'), 150) };
+    const again = { ...undone, autoscale: addStandby(undone.autoscale, at('a'), 150) };
     expect(urls(end(again, 'grow-1', 'failed').autoscale)).toEqual(['http://b:6333', 'http://a:6333']);
   });
 });

@@ -4,19 +4,9 @@ import { DomainError } from '../../src/domain/errors';
 import { ANSWERED_REQUESTS_MAX, RECENT_OPERATIONS_MAX } from '../../src/domain/limits';
 import { announce, confirmAnnounced, flip, release, reserve, withdraw } from '../../src/domain/lock-transitions';
 import { changeByHand, type ManualChange } from '../../src/domain/manual-changes';
-import type { ShardAddress } from '../../src/domain/shard-map';
+import { at, codeOf } from '../support/domain-builders';
 
-const at = (name: string): ShardAddress => ({ primary_url: `http://${name}:6333`, replica_urls: [] });
 const two = (): ClusterState => seedState([at('s0'), at('s1')]);
-const codeOf = (step: () => unknown): string => {
-  try {
-    step();
-  } catch (error) {
-    if (error instanceof DomainError) return error.code;
-    throw error;
-  }
-  return 'no error';
-};
 const reserved = (state = two(), operationId = 'grow-a', name = 's2'): ClusterState =>
   reserve(state, { operationId, request: { kind: 'grow', shards: [at(name)], fromStandby: false }, nowMs: 1 });
 const ended = (state: ClusterState, operationId: string): ClusterState =>
@@ -93,7 +83,7 @@ describe('a grow', () => {
     expect(withdraw(reserved(), 'grow-a').map).toEqual(two().map);
   });
 
-  it('can not be withdrawn, nor copied again by a workflow that was reset, after the flip', () => {
+  it('cannot be withdrawn, nor copied again by a workflow that was reset, after the flip', () => {
     const flipped = flip(announce(reserved(), 'grow-a'), 'grow-a');
     expect(codeOf(() => announce(flipped, 'grow-a'))).toBe('PointOfNoReturnPassed');
     expect(codeOf(() => confirmAnnounced(flipped, 'grow-a'))).toBe('PointOfNoReturnPassed');
@@ -102,7 +92,7 @@ describe('a grow', () => {
     expect(codeOf(() => withdraw(flipped, 'grow-a'))).toBe('PointOfNoReturnPassed');
   });
 
-  it('can not flip before it was announced, nor after it was withdrawn', () => {
+  it('cannot flip before it was announced, nor after it was withdrawn', () => {
     expect(codeOf(() => flip(reserved(), 'grow-a'))).toBe('OperationEnded');
     const withdrawn = withdraw(announce(reserved(), 'grow-a'), 'grow-a');
     expect(codeOf(() => flip(withdrawn, 'grow-a'))).toBe('OperationEnded');

@@ -81,7 +81,7 @@ describe('findings', () => {
   });
 });
 
-describe('what a check or a repair is asked for', () => {
+describe('the request of a check or a repair', () => {
   const map = {
     version: 1,
     shards: [{ id: 3, primary_url: 'http://s3', replica_urls: ['http://r3'] }],

@@ -1,7 +1,6 @@
 import { NO_AUTOSCALE, seedAutoscale } from '../../src/domain/autoscale-state';
 import { DEFAULT_POLICY } from '../../src/domain/autoscale-policy';
 import { seedState, type ClusterState } from '../../src/domain/cluster-state';
-import { DomainError } from '../../src/domain/errors';
 import {
   announce,
   beginCheck,
@@ -18,18 +17,9 @@ import {
 } from '../../src/domain/lock-transitions';
 import { changeByHand } from '../../src/domain/manual-changes';
 import type { ShardAddress } from '../../src/domain/shard-map';
+import { at, codeOf } from '../support/domain-builders';
 
-const at = (name: string): ShardAddress => ({ primary_url: `http://${name}:6333`, replica_urls: [] });
 const three = (): ClusterState => seedState([at('s0'), at('s1'), at('s2')]);
-const codeOf = (step: () => unknown): string => {
-  try {
-    step();
-  } catch (error) {
-    if (error instanceof DomainError) return error.code;
-    throw error;
-  }
-  return 'no error';
-};
 const take = (state: ClusterState, operationId: string, request: LockRequest): ClusterState =>
   reserve(state, { operationId, request, nowMs: 1_000 });
 const drain = (state = three(), shardId = 1): ClusterState => take(state, 'drain-a', { kind: 'drain', shardId });
@@ -100,7 +90,7 @@ describe('a grow by several shards', () => {
     const by =
       (...names: string[]) =>
       () =>
-        take(three(), 'grow-a', { kind: 'grow', shards: names.map(at), fromStandby: false });
+        take(three(), 'grow-a', { kind: 'grow', shards: names.map((name) => at(name)), fromStandby: false });
     expect(codeOf(by('s3', 's3'))).toBe('InvalidRequest');
     expect(codeOf(by('s3', 's1'))).toBe('ShardAlreadyInMap');
   });
@@ -165,7 +155,7 @@ describe('a grow from a standby', () => {
 });
 
 describe('a recovery', () => {
-  it('gets the lock as it stands, once, and ends the record of the dead operation', () => {
+  it('gets the lock as it stands, once, and ends the record of the ended operation', () => {
     const announced = announce(drain(), 'drain-a');
     const lock = announced.lock!;
     const by = `recover-${recoveryKey(lock)}`;
@@ -187,7 +177,7 @@ describe('a recovery', () => {
     );
   });
 
-  it('leaves the dead operation no way to change the map, should it come back', () => {
+  it('leaves the ended operation no way to change the map if it comes back', () => {
     const taken = takeOver(announce(drain(), 'drain-a'), { operationId: 'recover-x', from: 'drain-a', nowMs: 5 });
     for (const step of [announce, confirmHeld, confirmAnnounced, flip, withdraw]) {
       expect(codeOf(() => step(taken, 'drain-a'))).toBe('NotLockHolder');

@@ -6,7 +6,7 @@ import vectors from './hrw-vectors.json';
 
 const MASK = (1n << 64n) - 1n;
 
-/** protocol.md once more, as plainly as it can be said. */
+/** Placement once more, in the plainest way. */
 function referenceScore(id: Uint8Array, shardId: number): bigint {
   let hash = 0xcbf29ce484222325n;
   for (const byte of id) hash = ((hash ^ BigInt(byte)) * 0x100000001b3n) & MASK;

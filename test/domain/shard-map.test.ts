@@ -1,5 +1,4 @@
 import fc from 'fast-check';
-import { DomainError } from '../../src/domain/errors';
 import {
   addJoining,
   addOwners,
@@ -10,6 +9,7 @@ import {
   type Shard,
   type ShardMap,
 } from '../../src/domain/shard-map';
+import { codeOf } from '../support/domain-builders';
 
 const shard = (id: number): Shard => ({ id, primary_url: `http://s${id}:6333`, replica_urls: [] });
 const map = (change: Partial<ShardMap> = {}): ShardMap => ({
@@ -19,15 +19,6 @@ const map = (change: Partial<ShardMap> = {}): ShardMap => ({
   leaving: [],
   ...change,
 });
-const codeOf = (step: () => unknown): string => {
-  try {
-    step();
-  } catch (error) {
-    if (error instanceof DomainError) return error.code;
-    throw error;
-  }
-  return 'no error';
-};
 
 describe('a change of the map', () => {
   it('is one version more and leaves the map before as it was', () => {

@@ -1,11 +1,12 @@
 /**
- * A Quiver router inside the test process, as protocol.md describes it: polls the map and adopts only greater versions, writes to all owners
- * first and then to all donors, reads from the donor while there is one, and tells over GET /cluster/map which map it holds now.
+ * A Quiver router inside the test process. It polls the map and adopts only greater versions. It writes to all owners
+ * first and then to all donors, and reads from the donor while there is one. GET /cluster/map tells which map it holds
+ * now.
  */
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import { NO_DONOR, PlacementPlan } from '../../src/domain/placement-plan';
 import { placementSpec, type Shard, type ShardMap } from '../../src/domain/shard-map';
+import { LocalServer } from './local-server';
 import { readPoints, renderPoint } from './shard-calls';
 import { JsonReader, JsonSyntaxError, JsonTypeError } from './shard-json';
 
@@ -20,7 +21,7 @@ export interface RouterOptions {
   readonly pollMs?: number;
 }
 
-/** Another address of a shard is tried this often, and after such a pause, when one answers 421. */
+/** Another address of a shard is tried this often, with this pause, when one answers 421. */
 const MISDIRECTED_TRIES_MAX = 60;
 const MISDIRECTED_PAUSE_MS = 50;
 const POLL_MS = 2_000;
@@ -43,8 +44,7 @@ export class InProcessRouter {
   isPollingPaused = false;
   private readonly options: RouterOptions;
   private held: ShardMap;
-  private server: Server | null = null;
-  private port = 0;
+  private readonly server = new LocalServer((request, response) => this.handle(request, response));
   private timer: NodeJS.Timeout | null = null;
 
   constructor(options: RouterOptions) {
@@ -54,7 +54,7 @@ export class InProcessRouter {
   }
 
   get url(): string {
-    return `http://127.0.0.1:${this.port}`;
+    return this.server.url;
   }
 
   get map(): ShardMap {
@@ -62,26 +62,14 @@ export class InProcessRouter {
   }
 
   async listen(): Promise<void> {
-    const server = createServer((request, response) => void this.handle(request, response));
-    server.keepAliveTimeout = 60_000;
-    await new Promise<void>((resolve, reject) => {
-      server.once('error', reject);
-      server.listen(this.port, '127.0.0.1', resolve);
-    });
-    this.port = (server.address() as AddressInfo).port;
-    this.server = server;
+    await this.server.listen();
     await this.poll();
     this.timer = setInterval(() => void this.poll(), this.options.pollMs ?? POLL_MS);
   }
 
   async stop(): Promise<void> {
     if (this.timer !== null) clearInterval(this.timer);
-    const server = this.server;
-    this.server = null;
-    if (server === null) return;
-    const closed = new Promise<void>((resolve) => server.close(() => resolve()));
-    server.closeAllConnections();
-    await closed;
+    await this.server.stop();
   }
 
   /** Asks for the map now, without waiting for the next poll. */
@@ -163,8 +151,8 @@ export class InProcessRouter {
   }
 
   /**
-   * All owners of the request's points first, and then all their donors, one shard after the other: the first refusal ends it, so
-   * that what the owners were given may be missing on donors.
+   * All owners of the request's points first, and then all their donors, one shard after the other: the first refusal
+   * ends it, so that what the owners were given may be missing on donors.
    */
   private async write(map: ShardMap, call: Call, field: 'ids' | 'points', counted: string): Promise<Reply> {
     const elements = field === 'ids' ? readIds(call.body) : readElements(call.body);

@@ -10,9 +10,9 @@ beforeEach(async () => {
 });
 afterEach(() => shard.stop());
 
-async function upsert(...ids: string[]): Promise<Response> {
-  const body = JSON.stringify({ points: ids.map((id) => ({ id, vector: [1, 2] })) });
-  return fetch(`${shard.url}/v1/collections/docs/points`, { method: 'POST', headers: HEADERS, body });
+async function upsert(ids: string | string[], signal: AbortSignal | null = null): Promise<Response> {
+  const body = JSON.stringify({ points: [ids].flat().map((id) => ({ id, vector: [1, 2] })) });
+  return fetch(`${shard.url}/v1/collections/docs/points`, { method: 'POST', headers: HEADERS, body, signal });
 }
 
 async function fetchIds(offset = 0): Promise<string[]> {
@@ -38,13 +38,7 @@ describe('a fault of the in-process shard', () => {
     ] as const) {
       shard.faults.clear();
       const fault = strike({ kind });
-      const request = fetch(`${shard.url}/v1/collections/docs/points`, {
-        method: 'POST',
-        headers: HEADERS,
-        body: '{"points":[{"id":"a","vector":[1,2]}]}',
-        signal: AbortSignal.timeout(300),
-      });
-      await expect(request).rejects.toThrow('timeout');
+      await expect(upsert('a', AbortSignal.timeout(300))).rejects.toThrow('timeout');
       await waitFor('the fault has struck and the write is done or not', () => {
         return fault.hits === 1 && shard.ids('docs').length === ids.length;
       });
@@ -53,13 +47,7 @@ describe('a fault of the in-process shard', () => {
 
   it('carries a slow write out late, even when the caller has given up', async () => {
     strike({ kind: 'slow', ms: 200 });
-    const request = fetch(`${shard.url}/v1/collections/docs/points`, {
-      method: 'POST',
-      headers: HEADERS,
-      body: '{"points":[{"id":"late","vector":[1,2]}]}',
-      signal: AbortSignal.timeout(50),
-    });
-    await expect(request).rejects.toThrow('timeout');
+    await expect(upsert('late', AbortSignal.timeout(50))).rejects.toThrow('timeout');
     expect(shard.ids('docs')).toEqual([]);
     await waitFor('the late write has been carried out', () => shard.get('docs', 'late'));
   });
@@ -79,7 +67,7 @@ describe('a fault of the in-process shard', () => {
   });
 
   it('sends the head and half of the body when it cuts the body', async () => {
-    await upsert('a', 'b');
+    await upsert(['a', 'b']);
     strike({ kind: 'cutBody' }, { path: /fetch$/ });
     const response = await fetch(`${shard.url}/v1/collections/docs/fetch`, {
       method: 'POST',
@@ -97,13 +85,13 @@ describe('a fault of the in-process shard', () => {
   });
 
   it('changes rows between two pages, so that a plain offset walk skips one', async () => {
-    await upsert('a', 'b', 'c', 'd');
+    await upsert(['a', 'b', 'c', 'd']);
     strike({ kind: 'beforeReply', run: () => void shard.delete('docs', 'a') }, { path: /fetch$/, nth: 1 });
     expect([await fetchIds(0), await fetchIds(2)]).toEqual([['a', 'b'], ['d']]);
   });
 
   it('changes rows before a page is read', async () => {
-    await upsert('a', 'b');
+    await upsert(['a', 'b']);
     strike({ kind: 'before', run: () => shard.put('docs', { id: '0', vector: [1, 2] }) }, { path: /fetch$/ });
     expect(await fetchIds()).toEqual(['0', 'a']);
   });

@@ -1,10 +1,11 @@
 /**
- * A Quiver shard inside the test process: protocol.md's shard REST on a port of its own, limits, byte order and number formats
- * included (conformance.test.ts holds it against the real one), an attempt log, and faults on demand.
+ * A Quiver shard inside the test process: the shard's REST API on a port of its own, limits, byte order and number
+ * formats included (conformance.quiver.test.ts compares it with the real one). It logs attempts and has faults on
+ * demand.
  */
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import { setTimeout as delay } from 'node:timers/promises';
+import { LocalServer } from './local-server';
 import {
   DEFAULT_LIMITS,
   empty,
@@ -56,8 +57,7 @@ export class InProcessShard {
   private calls: ShardCalls;
   private readonly options: ShardOptions;
   private readonly keys: ReadonlyMap<string, KeyRole>;
-  private server: Server | null = null;
-  private port = 0;
+  private readonly server = new LocalServer((request, response) => this.handle(request, response));
 
   constructor(options: ShardOptions) {
     this.options = options;
@@ -67,33 +67,16 @@ export class InProcessShard {
   }
 
   get url(): string {
-    return `http://127.0.0.1:${this.port}`;
+    return this.server.url;
   }
 
-  async listen(): Promise<void> {
-    const server = createServer((request, response) => void this.handle(request, response));
-    // Between two requests of a slow test a client must not find its connection closed.
-    server.keepAliveTimeout = 60_000;
-    await new Promise<void>((resolve, reject) => {
-      server.once('error', reject);
-      server.listen(this.port, '127.0.0.1', resolve);
-    });
-    this.port = (server.address() as AddressInfo).port;
-    this.server = server;
+  listen(): Promise<void> {
+    return this.server.listen();
   }
 
   /** Stops listening and cuts every connection, as a killed process does. The data stays for `restart`. */
-  async stop(): Promise<void> {
-    const server = this.server;
-    if (server === null) return;
-    this.server = null;
-    const closed = new Promise<void>((resolve) =>
-      server.close(() => {
-        resolve();
-      }),
-    );
-    server.closeAllConnections();
-    await closed;
+  stop(): Promise<void> {
+    return this.server.stop();
   }
 
   /** Comes back on the same port. */
@@ -172,7 +155,7 @@ export class InProcessShard {
       attempt.status = answer.status;
       send(response, answer, struck('cutBody'));
     } catch {
-      // The caller has gone, or a hook of the test failed: either way there is nobody to answer.
+      // The caller has gone, or a hook of the test failed: in both cases there is no one to answer.
       request.destroy();
     }
   }

@@ -1,4 +1,7 @@
-/** What `scanPoints` should make of a body, found in another way: JSON.parse decides what is JSON, a plain walk finds the spans. */
+/**
+ * What `scanPoints` should make of a body, found in another way: JSON.parse decides what is JSON, a plain walk finds
+ * the spans.
+ */
 
 interface Node {
   readonly kind: 'object' | 'array' | 'other';

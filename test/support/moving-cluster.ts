@@ -1,4 +1,7 @@
-/** Shards in this process, points on them as a cluster would have placed them, and activities run as Temporal would run them. */
+/**
+ * Shards in this process, with points where a cluster would have placed them. Activities run as Temporal would run
+ * them.
+ */
 import { ApplicationFailure, type Info } from '@temporalio/activity';
 import type { Client } from '@temporalio/client';
 import { MockActivityEnvironment } from '@temporalio/testing';
@@ -11,13 +14,16 @@ import type { AutoscaleActivities } from '../../src/contract/evaluation-activiti
 import type { CoordinatorActivities } from '../../src/contract/activities';
 import type { Move, WalkCursor } from '../../src/contract/move';
 import { sidesOf } from '../../src/activities/rows/slice-stream';
+import { isProbeName } from '../../src/shards/http/probe-name';
 import { PlacementPlan } from '../../src/domain/placement-plan';
 import type { PlacementSpec, Shard } from '../../src/domain/shard-map';
 import { SHARD_KEY, startShard, type InProcessShard, type ShardOptions } from './in-process-shard';
+import type { ActiveFault, FaultMatch } from './shard-faults';
+import { json, StubShard } from './stub-shard';
 
 export const COLLECTION = 'docs';
 export const SCHEMA = { name: COLLECTION, dim: 2, metric: 'l2', index: 'ivf' };
-/** In every id and payload, and so in nothing that an activity says. */
+/** In every id and payload, and so in no heartbeat, result or failure of an activity. */
 export const POINT_DATA = 'POINTDATA';
 const LIFE_MS = 60_000;
 
@@ -50,6 +56,12 @@ export interface Run<R> {
   readonly heartbeats: readonly unknown[];
 }
 
+export interface Interrupted {
+  readonly failure: ApplicationFailure;
+  readonly last: unknown;
+  readonly next: { readonly info: Partial<Info> };
+}
+
 type Activities = CoordinatorActivities & AutoscaleActivities;
 type ActivityName = Exclude<keyof Activities, 'changeCluster'>;
 
@@ -59,6 +71,8 @@ export class MovingCluster {
   readonly placement: PlacementSpec;
   /** By shard id, what stands in front of it as its primary. */
   readonly #followers = new Map<number, InProcessShard>();
+  /** Shards and routers beside the cluster. */
+  readonly #others: { stop: () => Promise<void> }[] = [];
   readonly #agent = new Agent();
   readonly #activities: Activities;
 
@@ -88,7 +102,21 @@ export class MovingCluster {
 
   async stop(): Promise<void> {
     await this.#agent.destroy();
-    await Promise.all([...this.shards, ...this.#followers.values()].map((shard) => shard.stop()));
+    await Promise.all([...this.shards, ...this.#followers.values(), ...this.#others].map((each) => each.stop()));
+  }
+
+  /** A shard that is not in the map. */
+  async startOther(options?: ShardOptions): Promise<InProcessShard> {
+    const shard = await startShard(options);
+    this.#others.push(shard);
+    return shard;
+  }
+
+  /** The URL of a router that holds `version`, or that answers `status`. */
+  async startRouter(version: number, status = 200): Promise<string> {
+    const router = await new StubShard((response) => json(response, { version }, status)).start();
+    this.#others.push(router);
+    return router.url;
   }
 
   get joiner(): InProcessShard {
@@ -107,8 +135,8 @@ export class MovingCluster {
   }
 
   /**
-   * As after a failover: the primary of shard `id` follows, lags behind and holds nothing; the one that leads is its replica. Reads are
-   * answered by either, writes by the leader only.
+   * As after a failover: the primary of shard `id` follows, lags behind and holds nothing; its replica leads. Both
+   * answer reads, only the leader answers writes.
    */
   async failOver(id: number): Promise<InProcessShard> {
     const follower = await startShard();
@@ -217,6 +245,41 @@ export class MovingCluster {
     );
     if (error instanceof ApplicationFailure) return error;
     throw error;
+  }
+
+  /** An attempt that must fail, the last thing that it heartbeats, and the options of the attempt after it. */
+  async interrupted<N extends ActivityName>(
+    name: N,
+    input: Parameters<Activities[N]>[0],
+    info: Partial<Info> = {},
+  ): Promise<Interrupted> {
+    let last: unknown;
+    const failure = await this.failure(name, input, {
+      info,
+      onStart: (environment) =>
+        environment.on('heartbeat', (details: unknown) => (last = JSON.parse(JSON.stringify(details)))),
+    });
+    return { failure, last, next: { info: { attempt: (info.attempt ?? 1) + 1, heartbeatDetails: last } } };
+  }
+
+  /** Lets `ms` pass while `shard` answers the request that matches. */
+  passTime(shard: InProcessShard, match: FaultMatch, ms: number): ActiveFault {
+    return shard.faults.add({ match, fault: { kind: 'before', run: () => void (this.clock.skewMs += ms) } });
+  }
+
+  /** The collection on every shard, empty again. */
+  clear(): void {
+    for (const shard of this.shards) {
+      shard.drop(COLLECTION);
+      shard.create(SCHEMA);
+    }
+  }
+
+  /** Fails when a shard got any write but those of probes, or still has a probe. */
+  expectOnlyProbes(): void {
+    const isOfProbe = (write: string): boolean => /^POST collections$|coordinator-probe-/.test(write);
+    expect(this.shards.flatMap((shard) => this.writes(shard)).filter((write) => !isOfProbe(write))).toEqual([]);
+    expect(this.shards.flatMap((shard) => shard.collections()).filter(isProbeName)).toEqual([]);
   }
 
   /** Writes that reached a shard, as method and last part of the path. */

@@ -1,12 +1,10 @@
 /**
- * The register check: clients write, delete and re-create points through a router while something happens to the cluster, and
- * afterwards every id must read as it was last acknowledged (INV-3), lie on its owner and nowhere else, byte for byte (INV-6).
+ * The register check: clients write, delete and re-create points through a router while something happens to the
+ * cluster, and afterwards every id must read as it was last acknowledged (INV-3), lie on its owner and nowhere else,
+ * byte for byte (INV-6).
  *
- *   const check = new RegisterCheck({ routerUrl, key, collections });
- *   await check.prefill();
- *   check.start();          // then let things happen
- *   await check.stop();
- *   const report = await check.verify({ shards, placement });
+ * const check = new RegisterCheck({ routerUrl, key, collections }); await check.prefill(); check.start(); // then let
+ * things happen await check.stop(); const report = await check.verify({ shards, placement });
  */
 import { Agent } from 'undici';
 import { PlacementPlan } from '../../src/domain/placement-plan';
@@ -51,7 +49,7 @@ export interface RegisterCheckOptions {
 
 /** Where points may be, and what placement says about it. */
 export interface VerifyOptions {
-  /** Every shard that may hold a point, also one that is not in the map any more. */
+  /** Every shard that may hold a point, also one that is no longer in the map. */
   readonly shards: readonly { readonly id: number; readonly url: string }[];
   readonly placement: PlacementSpec;
   /** What is read through the router as well, point by point. Default 'every' point. */
@@ -93,7 +91,10 @@ export function refusedCount(refused: Readonly<Record<string, number>>): number 
 const FAULTS: readonly Fault[] = ['lost', 'resurrected', 'stale', 'altered', 'misplaced', 'unknown'];
 const EXAMPLES_MAX = 8;
 const PREFILL_POINTS = 5_000;
-/** An index that is built while there are few points stays ready; one built over all of them takes a shard 20 s and more. */
+/**
+ * An index that is built while there are few points stays ready; one built over all of them takes a shard 20 s and
+ * more.
+ */
 const FIRST_POINTS = 200;
 const PAGE_ROWS = 10_000;
 const READS_AT_ONCE = 16;
@@ -122,7 +123,10 @@ export class RegisterCheck {
     );
   }
 
-  /** Creates the collections and fills them, through the router. `onPoints` is told how many points are there, and may hold up the next ones. */
+  /**
+   * Creates the collections and fills them, through the router. `onPoints` is told how many points are there, and may
+   * hold up the next ones.
+   */
   async prefill(onPoints: (points: number) => void | Promise<void> = () => undefined): Promise<void> {
     let done = 0;
     for (const collection of this.options.collections) {
@@ -143,7 +147,10 @@ export class RegisterCheck {
     }
   }
 
-  /** The clients begin, and go on until `stop`. Changes nothing while they run. Ids that `mayTouch` refuses are left alone by all of them. */
+  /**
+   * The clients begin, and go on until `stop`. Changes nothing while they run. Ids that `mayTouch` refuses are left
+   * alone by all of them.
+   */
   start(mayTouch: (id: string) => boolean = () => true): void {
     if (this.running !== null) return;
     const { clients, requestsPerSecond, changedShare, newIds, seed } = this.options;
@@ -260,7 +267,10 @@ export class RegisterCheck {
     return wanted.length;
   }
 
-  /** All points of a collection as their JSON. None when the shard does not have the collection: then they count as lost. */
+  /**
+   * All points of a collection as their JSON. None when the shard does not have the collection: then they count as
+   * lost.
+   */
   private async readShard(url: string, collection: string): Promise<string[]> {
     const shard = { ...this.router, url };
     const points: string[] = [];

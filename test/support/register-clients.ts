@@ -1,12 +1,11 @@
 /**
  * Clients of a cluster that write, delete and re-create points through a router, and know what was acknowledged.
  *
- * register      one id of one collection; it belongs to one client, which has one request about it under way at most
- * state         what a register may read as: a version, or null when it is gone
- * acknowledged  an answer 200: from then on the register has exactly one state
- * unsure        the request was answered with an error: the register has its states from before, or the new one, until the next
- *               acknowledged request
- * retired       no answer came at all, so the request may yet be carried out: the register stays unsure, and nobody writes it again
+ * register one id of one collection; it belongs to one client, which has one request about it under way at most state
+ * what a register may read as: a version, or null when it is gone acknowledged an answer 200: from then on the register
+ * has exactly one state unsure the request was answered with an error: the register has its states from before, or the
+ * new one, until the next acknowledged request retired no answer came at all, so the request may yet be carried out:
+ * the register stays unsure, and nobody writes it again
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import { request, type Dispatcher } from 'undici';

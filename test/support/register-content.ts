@@ -1,6 +1,7 @@
 /**
- * What the register check writes: a register is one id of one collection, and its point tells which register and which version
- * it is. Payload and vector are written exactly as a shard writes them back, so that they can be compared as text.
+ * What the register check writes: a register is one id of one collection, and its point tells which register and which
+ * version it is. Payload and vector are written exactly as a shard writes them back, so that they can be compared as
+ * text.
  */
 
 /** A collection that is written to. `pathological` ids hold what URLs, escapes and byte order trip over. */
@@ -41,14 +42,16 @@ export function idOf(collection: CheckedCollection, number: number): string {
 }
 
 /**
- * Quiver's router (1.1.0) puts an id into the shard's path without encoding it again, so that it answers 404 for an id that a
- * URL parser would read differently, whatever the coordinator does. Such ids can only be read from the shards.
+ * Quiver's router (1.1.0) puts an id into the shard's path without encoding it again, so that it answers 404 for an id
+ * that a URL parser would read differently, whatever the coordinator does. Such ids can only be read from the shards.
  */
 export function isReadableThroughRouter(id: string): boolean {
   return !/[/?#\\]|%[0-9a-f]{2}|^\.{1,2}$/i.test(id);
 }
 
-/** Integers beyond 2^53, a float that is whole, a negative zero, and text with escapes: what a careless copy changes. */
+/**
+ * Integers beyond 2^53, a float that is whole, a negative zero, and text with escapes: what a careless copy changes.
+ */
 export function payloadText(register: Register, version: number): string {
   const text = JSON.stringify(`Grüße ${register.number} 世界 \u{1f5dd} "\\\n`);
   return (

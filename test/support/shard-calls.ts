@@ -64,7 +64,7 @@ class Refusal extends Error {
 const METRICS = ['l2', 'cosine', 'dot'];
 const INDEXES = ['hnsw', 'vamana', 'disk_vamana', 'ivf', 'colbert'];
 
-/** The calls of protocol.md's shard REST on one shard's collections: bytes in, answer out, no sockets. */
+/** The calls of a shard's REST API on its collections: bytes in, answer out, no sockets. */
 export class ShardCalls {
   readonly collections = new Map<string, StoredCollection>();
   readonly limits: ShardLimits;

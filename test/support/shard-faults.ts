@@ -1,4 +1,6 @@
-/** One request that reached the shard, as its attempt log tells it. `status` is null until, and unless, it was answered. */
+/**
+ * One request that reached the shard, as its attempt log tells it. `status` is null until, and unless, it was answered.
+ */
 export interface Attempt {
   readonly method: string;
   /** As it was sent, percent-encoding and all. */
@@ -29,7 +31,8 @@ export interface FaultMatch {
  * - `replyLost`: carried out, then the connection is cut instead of the answer.
  * - `cutBody`: carried out, the head and half of the body are sent, then the connection is cut.
  * - `before`: `run` changes the shard before the request is looked at.
- * - `beforeReply`: `run` changes the shard after the answer was made up and before it is sent: between two pages of a walk.
+ * - `beforeReply`: `run` changes the shard after the answer was made up and before it is sent: between two pages of a
+ *   walk.
  */
 export type Fault =
   | { readonly kind: 'refuse' | 'hang' | 'hangAfter' | 'replyLost' | 'cutBody' }

@@ -1,7 +1,7 @@
 /**
- * JSON as Quiver reads and writes it, which is not as JavaScript does: integers keep all 64 bits, `1.0` stays apart from `1`, the keys of
- * a payload come back in byte order, vectors are 32-bit floats. Written for the in-process shard alone and on purpose independent
- * of the scanner in src/shards, so that the two can be tested against each other.
+ * JSON as Quiver reads and writes it, which is not as JavaScript does: integers keep all 64 bits, `1.0` stays apart
+ * from `1`, the keys of a payload come back in byte order, vectors are 32-bit floats. Written for the in-process shard
+ * alone and on purpose independent of the scanner in src/shards, so that the two can be tested against each other.
  */
 
 /** The text is no JSON at all: a shard answers 400. */
@@ -41,7 +41,8 @@ export function renderF32(value: number): string {
   if (size >= powerOfTen(point)) point += 1;
   // Six digits always tell 32-bit floats apart, except the subnormal ones.
   for (let count = size < SMALLEST_NORMAL ? 1 : 6; count <= 9; count++) {
-    // The value with `count` digits. Up to 22 zeros both steps are exact to the last bit, beyond them toPrecision has to do.
+    // The value with `count` digits. Up to 22 zeros both steps are exact to the last bit, beyond them toPrecision has
+    // to do.
     const zeros = count - point;
     const isExact = abs(zeros) <= 22;
     const scaled = isExact ? round(zeros >= 0 ? size * powerOfTen(zeros) : size / powerOfTen(-zeros)) : 0;
@@ -65,7 +66,9 @@ const POWERS_OF_TEN = Array.from({ length: 140 }, (_, index) => Number(`1e${inde
 const SMALLEST_NORMAL = 1.2e-38;
 const powerOfTen = (exponent: number): number => POWERS_OF_TEN[exponent + 70] ?? NaN;
 
-/** A number as a shard renders a 64-bit float: shortest, with a fraction, in exponent form below 1e-5 and from 1e16 on. */
+/**
+ * A number as a shard renders a 64-bit float: shortest, with a fraction, in exponent form below 1e-5 and from 1e16 on.
+ */
 export function renderF64(value: number): string {
   const sign = value < 0 || Object.is(value, -0) ? '-' : '';
   return value === 0 ? `${sign}0.0` : sign + renderShortest(String(Math.abs(value)), 16);
@@ -276,8 +279,9 @@ const storedFloat = (text: string): string => renderF64(parseF64(renderF64(parse
 const SCALE_MAX = 308;
 
 /**
- * A payload's float as Quiver reads it, which is not always the nearest one: it keeps as many digits as 64 bits hold and scales them by one power
- * of ten. So a float with a large exponent that Quiver wrote itself may come out of Quiver's own reading as its neighbour.
+ * A payload's float as Quiver reads it, which is not always the nearest one: it keeps as many digits as 64 bits hold
+ * and scales them by one power of ten. So a float with a large exponent that Quiver wrote itself may come out of
+ * Quiver's own reading as its neighbour.
  */
 export function parseF64(text: string): number {
   const [, sign = '', whole = '', fraction = '', exponentText = '0'] = PARTS.exec(text) ?? [];

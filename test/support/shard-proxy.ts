@@ -1,13 +1,15 @@
 /**
- * Stands in front of a real shard under the address that the map gives out, and makes what only a coordinator asks for take longer, so
- * that a phase lasts long enough to be hit. A request that has arrived is carried out even when its sender has been killed meanwhile,
- * as it would be on a slow network.
+ * Stands in front of a real shard under the address that the map gives out, and makes what only a coordinator asks for
+ * take longer, so that a phase lasts long enough to be hit. A request that has arrived is carried out even when its
+ * sender has been killed meanwhile, as it would be on a slow network.
  */
 import { Agent, createServer, request as httpRequest, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 
-/** Clients write and delete at `…/points` and read single points; routers create and drop collections as well, rarely. */
+/**
+ * Clients write and delete at `…/points` and read single points; routers create and drop collections as well, rarely.
+ */
 const COORDINATORS_ONLY =
   /^(GET \/v1\/collections(\/[^/]+)?|POST \/v1\/collections(\/[^/]+\/(fetch|points:bulk|query))?)$/;
 
@@ -20,7 +22,7 @@ export class ShardProxy {
 
   constructor(target: string) {
     this.target = target;
-    // Between two requests of a slow test nobody may find its connection closed.
+    // Between two requests of a slow test a client must not find its connection closed.
     this.server.keepAliveTimeout = 120_000;
   }
 

@@ -20,16 +20,15 @@ export interface StoredPoint {
 }
 
 /**
- * `growing`: hnsw from the first row on, as long as rows are added, never in bulk, none is overwritten and few are removed. `unbuilt`: the
- * next search builds it.
- * `built`: by a search; whatever comes later is added to it.
+ * `growing`: hnsw from the first row on, as long as rows are added, never in bulk, none is overwritten and few are
+ * removed. `unbuilt`: the next search builds it. `built`: by a search; whatever comes later is added to it.
  */
 type IndexState = 'growing' | 'unbuilt' | 'built';
 
 /** A growing index is given up when one row in so many has been removed. */
 const GROWING_TOMBSTONES_PART = 5;
 
-/** Above this many changes at once, sorting anew is cheaper than moving the tail once per change. */
+/** Above this many changes at once, a new sort is cheaper than moving the tail once per change. */
 const CHANGES_ONE_BY_ONE_MAX = 64;
 
 /** The rows of one collection, in byte order of their ids. */

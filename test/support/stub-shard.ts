@@ -1,11 +1,5 @@
-import {
-  createServer,
-  type IncomingHttpHeaders,
-  type IncomingMessage,
-  type Server,
-  type ServerResponse,
-} from 'node:http';
-import type { AddressInfo } from 'node:net';
+import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http';
+import { LocalServer } from './local-server';
 
 export interface Received {
   readonly method: string;
@@ -17,19 +11,18 @@ export interface Received {
 /** Answers one request. `attempt` counts from 1. What it leaves open stays open until `stop`. */
 export type Behaviour = (response: ServerResponse, received: Received, attempt: number) => void;
 
-/** A server that does what a test says, and counts how often it is asked. */
+/** A server that answers as a test says, and counts its requests. */
 export class StubShard {
   readonly received: Received[] = [];
   behaviour: Behaviour;
-  #server: Server | undefined;
-  #port = 0;
+  readonly #server = new LocalServer((request, response) => this.#answer(request, response));
 
   constructor(behaviour: Behaviour) {
     this.behaviour = behaviour;
   }
 
   get url(): string {
-    return `http://127.0.0.1:${this.#port}`;
+    return this.#server.url;
   }
 
   get attempts(): number {
@@ -38,21 +31,13 @@ export class StubShard {
 
   /** The first time on any free port, later on the same one. */
   async start(): Promise<this> {
-    const server = createServer((request, response) => void this.#answer(request, response));
-    this.#server = server;
-    await new Promise<void>((resolve, reject) => server.once('error', reject).listen(this.#port, '127.0.0.1', resolve));
-    this.#port = (server.address() as AddressInfo).port;
+    await this.#server.listen();
     return this;
   }
 
   /** Cuts every connection, as a killed process does. */
-  async stop(): Promise<void> {
-    const server = this.#server;
-    if (server === undefined) return;
-    this.#server = undefined;
-    const closed = new Promise((resolve) => server.close(resolve));
-    server.closeAllConnections();
-    await closed;
+  stop(): Promise<void> {
+    return this.#server.stop();
   }
 
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
@@ -60,7 +45,7 @@ export class StubShard {
     try {
       for await (const part of request) parts.push(part as Buffer);
     } catch {
-      return; // The client has given the request up.
+      return; // The client has cancelled the request.
     }
     const { method = '', url = '', headers } = request;
     const received = { method, url, headers, body: Buffer.concat(parts).toString('utf8') };

@@ -2,7 +2,10 @@ import { setTimeout as delay } from 'node:timers/promises';
 
 const POLL_MS = 20;
 
-/** Waits until `fact` holds and returns what it gave. The error names the fact that never came, and why when `fact` threw. */
+/**
+ * Waits until `fact` holds and returns what it gave. The error names the fact that never came, and why when `fact`
+ * threw.
+ */
 export async function waitFor<T>(
   what: string,
   fact: () => T | Promise<T>,

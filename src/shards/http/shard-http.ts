@@ -260,16 +260,9 @@ class Call {
 
   async readAll(body: Dispatcher.ResponseData['body']): Promise<Buffer> {
     const parts: Buffer[] = [];
-    let bytes = 0;
-    try {
-      for await (const part of body as AsyncIterable<Buffer>) {
-        parts.push(part);
-        bytes += part.length;
-        if (bytes > ANSWER_BYTES_MAX) break;
-      }
-    } catch (error) {
+    const bytes = await collect(body, ANSWER_BYTES_MAX, parts).catch((error: unknown) => {
       throw this.#broken(error, 200);
-    }
+    });
     if (bytes <= ANSWER_BYTES_MAX) return Buffer.concat(parts, bytes);
     throw failure(this.#request, this.#shardUrl, {
       code: 'MalformedReply',
@@ -282,16 +275,7 @@ class Call {
   /** The beginning of a refusal. If reading it fails, that does not matter: its status has said enough. */
   async #readSome(body: Dispatcher.ResponseData['body']): Promise<string> {
     const parts: Buffer[] = [];
-    let bytes = 0;
-    try {
-      for await (const part of body as AsyncIterable<Buffer>) {
-        parts.push(part);
-        bytes += part.length;
-        if (bytes >= REFUSAL_BYTES_MAX) break;
-      }
-    } catch {
-      this.#ctx.signal?.throwIfAborted();
-    }
+    await collect(body, REFUSAL_BYTES_MAX, parts).catch(() => this.#ctx.signal?.throwIfAborted());
     return Buffer.concat(parts).toString('utf8', 0, REFUSAL_BYTES_MAX);
   }
 
@@ -322,6 +306,17 @@ class Call {
       cause: error,
     });
   }
+}
+
+/** Reads chunks into `parts` until the body ends or more than `bytesMax` are there. Returns how many came. */
+async function collect(body: Dispatcher.ResponseData['body'], bytesMax: number, parts: Buffer[]): Promise<number> {
+  let bytes = 0;
+  for await (const part of body as AsyncIterable<Buffer>) {
+    parts.push(part);
+    bytes += part.length;
+    if (bytes > bytesMax) break;
+  }
+  return bytes;
 }
 
 /** What went wrong, without what the request already says. */

@@ -180,7 +180,7 @@ describe('a collection that shards disagree about during a drain', () => {
 describe('removeOrphanCollections', () => {
   const input = (keep: readonly string[] = []) => ({ ...sides(), keep: [keep], settleMs: 500 });
 
-  it('removes from the joiner what no donor has any more, except what it had before', async () => {
+  it('removes from the joiner the collections that no donor has, except those that it had before', async () => {
     cluster = await MovingCluster.start();
     for (const name of ['gone', 'kept']) cluster.joiner.create({ ...SCHEMA, name });
     const { result } = await cluster.run('removeOrphanCollections', input(['kept']));
@@ -243,7 +243,9 @@ describe('warmUp', () => {
   const load = (): void => {
     for (let time = 0; time < 2; time++) cluster.joiner.put(COLLECTION, ...points());
   };
-  /** Searches answer from an index that has none of the points, as Quiver's do while it rebuilds one in the background. */
+  /**
+   * Searches answer from an index that has none of the points, as Quiver's do while it rebuilds one in the background.
+   */
   const answerFromOldIndex = () => {
     const match = { path: /\/query$/ };
     const ids = cluster.joiner.ids(COLLECTION);

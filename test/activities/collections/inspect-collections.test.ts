@@ -77,7 +77,7 @@ describe('inspectCollections', () => {
     });
   });
 
-  it('says of a collection with several vectors per point, and of one that only leftovers have, that it is not compared', async () => {
+  it('compares no collection with several vectors per point, and none that only leftovers have, and says why', async () => {
     for (const shard of cluster.shards) shard.create({ ...SCHEMA, name: 'multi', index: 'colbert', multivector: true });
     leftover.create({ ...SCHEMA, name: 'old' });
     const { result } = await cluster.run('inspectCollections', input({ creates: true }));
@@ -89,7 +89,7 @@ describe('inspectCollections', () => {
     ]);
   });
 
-  it('looks only at the collections that were asked for, and refuses one that is nowhere', async () => {
+  it('looks only at the requested collections, and refuses a name that no shard has', async () => {
     for (const shard of cluster.shards) shard.create({ ...SCHEMA, name: 'other' });
     const { result } = await cluster.run('inspectCollections', input({ collections: ['other'] }));
     expect(result.collections.map(({ collection }) => collection)).toEqual(['other']);
@@ -127,7 +127,7 @@ describe('refuseAliasesInMap', () => {
     expect(cluster.shards.map((shard) => shard.collections())).toEqual([[COLLECTION], [COLLECTION], [COLLECTION]]);
   });
 
-  it('removes from every shard what a probe has left there that was cancelled, and shows it in no list meanwhile', async () => {
+  it('removes from every shard what a cancelled probe left there, and shows it in no list meanwhile', async () => {
     cluster.joiner.create({ ...SCHEMA, name: probeName('of-one-that-died') });
     const { result } = await cluster.run('inspectCollections', input());
     expect(result.collections.map(({ collection }) => collection)).toEqual([COLLECTION]);

@@ -21,21 +21,15 @@ async function interruptedPass(): Promise<{ moving: string[]; last: Details }> {
   const moving = cluster.fill(900);
   for (const id of moving) cluster.joiner.put(COLLECTION, cluster.donorOf(id).get(COLLECTION, id)!);
   const match = { path: /fetch$/ };
-  const { faults } = cluster.shards[0]!;
-  faults.add({
-    match: { ...match, nth: 5 },
-    fault: { kind: 'before', run: () => void (cluster.clock.skewMs += 1_500) },
-  });
-  faults.add({ match: { ...match, nth: 8 }, fault: { kind: 'status', status: 500 } });
-  const heartbeats: Details[] = [];
-  await cluster.failure('reconcileSegment', segment(), {
-    onStart: (environment) => environment.on('heartbeat', (details: Details) => heartbeats.push(details)),
-  });
-  return { moving, last: heartbeats.at(-1)! };
+  const donor = cluster.shards[0]!;
+  cluster.passTime(donor, { ...match, nth: 5 }, 1_500);
+  donor.faults.add({ match: { ...match, nth: 8 }, fault: { kind: 'status', status: 500 } });
+  const { last } = await cluster.interrupted('reconcileSegment', segment());
+  return { moving, last: last as Details };
 }
 
 describe('an attempt', () => {
-  it('goes on where the heartbeat of the one before it stopped, and counts what that one did', async () => {
+  it('goes on at the heartbeat of the attempt before it, and counts the work of that attempt', async () => {
     const { moving, last } = await interruptedPass();
     expect(last.progress?.counts.pointsCompared).toBeGreaterThan(0);
     // The first one is before the place where it goes on, so this attempt does not look at it again.
@@ -45,7 +39,7 @@ describe('an attempt', () => {
     expect(result).toMatchObject({ cursor: null, restarted: false, pointsCompared: moving.length, upserted: 1 });
   });
 
-  it('knows that nothing arrives late from one before it that ended by itself', async () => {
+  it('expects no late writes from an earlier attempt that ended by itself', async () => {
     const { last } = await interruptedPass();
     expect(last.ended).toEqual({ attempt: 1, lateWritesUntilMs: 0, hasUncountedWrites: false });
     const info = { attempt: 2, heartbeatDetails: last };
@@ -54,8 +48,8 @@ describe('an attempt', () => {
 
   it.each([
     ['said nothing about its end', null],
-    ['is not the one that spoke of its end last', { attempt: 1, lateWritesUntilMs: 0, hasUncountedWrites: false }],
-  ])('expects late writes for the whole life of one before it that %s', async (_title, ended) => {
+    ['is not the attempt of the last end heartbeat', { attempt: 1, lateWritesUntilMs: 0, hasUncountedWrites: false }],
+  ])('expects late writes for the whole life of an earlier attempt that %s', async (_title, ended) => {
     cluster = await MovingCluster.start();
     const scheduledMs = cluster.clock.nowMs() - 5_000;
     const { result } = await cluster.run('reconcileSegment', segment(), {

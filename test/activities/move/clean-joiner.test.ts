@@ -82,10 +82,7 @@ describe('cleanJoiner', () => {
     const moving = cluster.fill(900);
     cluster.joiner.put(COLLECTION, ...moving.map((id) => point(id)));
     cluster.joiner.create({ ...SCHEMA, name: 'later' });
-    cluster.joiner.faults.add({
-      match: { method: 'DELETE', nth: 1 },
-      fault: { kind: 'before', run: () => void (cluster.clock.skewMs += 40_000) },
-    });
+    cluster.passTime(cluster.joiner, { method: 'DELETE', nth: 1 }, 40_000);
     const first = await cluster.run('cleanJoiner', input([COLLECTION]));
     expect(first.result).toMatchObject({ done: false, collectionsDropped: 0, pointsDeleted: moving.length });
     expect(cluster.joiner.collections()).toContain('later');
@@ -96,10 +93,7 @@ describe('cleanJoiner', () => {
   it('goes on to the next collection only in its time, and goes on all the same while it has removed nothing', async () => {
     cluster = await MovingCluster.start({ schema: null });
     for (const name of ['a', 'b']) cluster.joiner.create({ ...SCHEMA, name });
-    cluster.joiner.faults.add({
-      match: { nth: 1 },
-      fault: { kind: 'before', run: () => void (cluster.clock.skewMs += 40_000) },
-    });
+    cluster.passTime(cluster.joiner, { nth: 1 }, 40_000);
     const { result } = await cluster.run('cleanJoiner', input([]));
     expect(result).toMatchObject({ done: false, collectionsDropped: 1 });
     expect(cluster.joiner.collections()).toEqual(['b']);

@@ -57,7 +57,7 @@ describe('copyPage', () => {
     expect(bulks.length).toBeLessThanOrEqual(4);
   });
 
-  it('has the joiner build a graph index after the first points, and none that learns from what it holds', async () => {
+  it('makes the joiner build a graph index after the first points, and no index that learns from its points', async () => {
     for (const [index, searches] of [
       ['hnsw', 1],
       ['ivf', 0],
@@ -136,7 +136,7 @@ describe('copyPage', () => {
     expect(cluster.joiner.requests.at(-1)?.status).toBe(200);
   });
 
-  it('says that the collection is gone when no donor has it any more', async () => {
+  it('says that the collection is gone when no donor has it', async () => {
     cluster = await MovingCluster.start({ schema: null });
     cluster.joiner.create(SCHEMA);
     const { result } = await cluster.run('copyPage', page());
@@ -149,7 +149,7 @@ describe('copyPage', () => {
     });
   });
 
-  it('is to be tried again when only some donors lack the collection', async () => {
+  it('fails, to be tried again, when only some donors lack the collection', async () => {
     cluster = await MovingCluster.start({ schema: null });
     cluster.shards[1]!.create(SCHEMA);
     const failure = await cluster.failure('copyPage', page());

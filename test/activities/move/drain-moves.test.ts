@@ -1,6 +1,9 @@
-/** Copy, compare and drop as a drain uses them: the receivers are owners, with points of their own that none of it may touch. */
+/**
+ * Copy, compare and drop as a drain uses them: the receivers are owners, with points of their own that none of it may
+ * touch.
+ */
 import fc from 'fast-check';
-import { COLLECTION, MovingCluster, point, SCHEMA } from '../../support/moving-cluster';
+import { COLLECTION, MovingCluster, point } from '../../support/moving-cluster';
 
 const LEAVER = 1;
 const STAYERS = [0, 2] as const;
@@ -28,7 +31,7 @@ const ownedBy = (content: ReadonlyMap<string, string>, shardId: number): Map<str
   new Map([...content].filter(([id]) => cluster.ownerOf(id) === cluster.shards[shardId]));
 
 describe('the steps of a drain', () => {
-  it('copies the slice to all owners, each point to its own, and overwrites none that was theirs before', async () => {
+  it('copies the slice to all owners, each point to its own, and overwrites none of their own', async () => {
     cluster.fill(600);
     const [onLeaver, before] = [contentOf(LEAVER), STAYERS.map(contentOf)];
     const { result } = await cluster.run('copyPage', page());
@@ -54,10 +57,7 @@ describe('the steps of a drain', () => {
     const place = fc.constantFrom('leaver', 'owner', 'same', 'different');
     await fc.assert(
       fc.asyncProperty(fc.array(place, { minLength: 20, maxLength: 60 }), async (places) => {
-        for (const shard of cluster.shards) {
-          shard.drop(COLLECTION);
-          shard.create(SCHEMA);
-        }
+        cluster.clear();
         places.forEach((where, n) => {
           const id = `POINTDATA-${n}`;
           if (where !== 'owner') cluster.leaver.put(COLLECTION, point(id, n));
@@ -88,10 +88,7 @@ describe('the steps of a drain', () => {
     const stray = fc.constantFrom('none', 'alone', 'copy');
     await fc.assert(
       fc.asyncProperty(fc.array(stray, { minLength: 30, maxLength: 60 }), async (strays) => {
-        for (const shard of cluster.shards) {
-          shard.drop(COLLECTION);
-          shard.create(SCHEMA);
-        }
+        cluster.clear();
         strays.forEach((kind, n) => {
           const id = `POINTDATA-${n}`;
           const home = cluster.donorOf(id);

@@ -1,4 +1,3 @@
-import type { MockActivityEnvironment } from '@temporalio/testing';
 import fc from 'fast-check';
 import type { DropInput } from '../../../src/contract/move';
 import { COLLECTION, MovingCluster, point } from '../../support/moving-cluster';
@@ -11,7 +10,7 @@ beforeEach(async () => {
 afterEach(() => cluster.stop());
 
 const DROPPED = { cursor: null, restarted: false, collectionGone: false, lateWritesUntilMs: 0 };
-/** The undo of a drain: the leaver is the owner again, and the others let go of the copies. */
+/** The undo of a drain: the leaver is the owner again, and the others drop the copies. */
 const undo = (more: Partial<DropInput> = {}): DropInput => ({
   ...cluster.move,
   cursor: null,
@@ -109,10 +108,7 @@ describe('dropSegment from the receivers, in the undo of a drain', () => {
     const moving = cluster.movingIds(1_200).filter((id) => cluster.ownerOf(id) === receiver);
     for (const shard of [cluster.leaver, receiver]) shard.put(COLLECTION, ...moving.map((id) => point(id)));
     cluster.leaver.delete(COLLECTION, moving[1]!);
-    const late = receiver.faults.add({
-      match: { path: /fetch$/, nth: 4 },
-      fault: { kind: 'before', run: () => void (cluster.clock.skewMs += 40_000) },
-    });
+    const late = cluster.passTime(receiver, { path: /fetch$/, nth: 4 }, 40_000);
     const first = await cluster.run('dropSegment', undo({ absentIsDeleted: false }));
     late.remove();
     expect(first.result).toMatchObject({ kept: 1, restarted: false });
@@ -127,19 +123,14 @@ describe('dropSegment from the receivers, in the undo of a drain', () => {
 
   it('goes on from its heartbeat when an attempt failed half-way, and counts each copy once', async () => {
     const moving = copied(2_000);
-    const { faults } = cluster.shards[2]!;
-    const later = () => void (cluster.clock.skewMs += 2_000);
-    faults.add({ match: { path: /fetch$/, nth: 2 }, fault: { kind: 'before', run: later } });
-    faults.add({ match: { path: /fetch$/, nth: 5 }, fault: { kind: 'status', status: 500 } });
-    const beats: unknown[] = [];
-    const onStart = (environment: MockActivityEnvironment) =>
-      environment.on('heartbeat', (details: unknown) => beats.push(details));
-    await cluster.failure('dropSegment', undo(), { onStart });
+    const receiver = cluster.shards[2]!;
+    cluster.passTime(receiver, { path: /fetch$/, nth: 2 }, 2_000);
+    receiver.faults.add({ match: { path: /fetch$/, nth: 5 }, fault: { kind: 'status', status: 500 } });
+    const { next } = await cluster.interrupted('dropSegment', undo());
     const left = copiesLeft(moving).length;
     expect(left).toBeGreaterThan(0);
     expect(left).toBeLessThan(moving.length);
-    const info = { attempt: 2, heartbeatDetails: beats.at(-1) };
-    const { result } = await cluster.run('dropSegment', undo(), { info });
+    const { result } = await cluster.run('dropSegment', undo(), next);
     expect(result).toMatchObject({ ...DROPPED, kept: 0, droppedAsDeleted: 0 });
     expect(sumOf(result.droppedByDonor)).toBe(moving.length);
     expect(copiesLeft(moving)).toEqual([]);
@@ -164,17 +155,14 @@ describe('dropSegment from the receivers, in the undo of a drain', () => {
     expect(copiesLeft(moving)).toEqual([]);
   });
 
-  it('whatever lies where: removes exactly the copies that the leaver holds, unless what it lacks was deleted', async () => {
+  it('wherever points lie: removes exactly the copies that the leaver holds, unless what it lacks was deleted', async () => {
     const place = fc.constantFrom('leaver', 'copy', 'both', 'none');
     await fc.assert(
       fc.asyncProperty(
         fc.array(place, { minLength: 30, maxLength: 60 }),
         fc.boolean(),
         async (places, absentIsDeleted) => {
-          for (const shard of cluster.shards) {
-            shard.drop(COLLECTION);
-            shard.create({ name: COLLECTION, dim: 2, metric: 'l2', index: 'ivf' });
-          }
+          cluster.clear();
           places.forEach((where, n) => {
             const id = `POINTDATA-${n}`;
             const isMoving = cluster.donorOf(id) === cluster.leaver;

@@ -26,8 +26,17 @@ function afterDrop(count: number): string[] {
   return [0, 2].flatMap((id) => cluster.shards[id]!.ids(COLLECTION)).filter((id) => !moved.includes(id));
 }
 
+/** The sixth of `copies` is on the leaver; when it is deleted there, the first one arrives, behind the walk. */
+function arrivesBehindWalk(copies: readonly string[]): void {
+  cluster.leaver.put(COLLECTION, point(copies[5]!));
+  cluster.leaver.faults.add({
+    match: { method: 'DELETE', path: /\/points$/, nth: 1 },
+    fault: { kind: 'beforeReply', run: () => cluster.leaver.put(COLLECTION, point(copies[0]!)) },
+  });
+}
+
 describe('emptyLeaver', () => {
-  it('drops the collections of a leaver that holds nothing any more, and changes no other shard', async () => {
+  it('drops the collections of a leaver without points, and changes no other shard', async () => {
     await start();
     afterDrop(300);
     cluster.leaver.create({ ...SCHEMA, name: 'only-here' });
@@ -107,7 +116,7 @@ describe('emptyLeaver', () => {
     expect(cluster.leaver.ids(COLLECTION)).toEqual([copy]);
   });
 
-  it('asks the one that leads, not a follower that lags and lacks the point', async () => {
+  it('asks the leader, not a follower that lags and lacks the point', async () => {
     await start();
     const copy = afterDrop(300).find((id) => cluster.ownerOf(id) === cluster.shards[2])!;
     cluster.leaver.put(COLLECTION, point(copy));
@@ -118,11 +127,7 @@ describe('emptyLeaver', () => {
   it('walks a collection again in which a point has arrived behind the walk', async () => {
     await start();
     const copies = afterDrop(300);
-    cluster.leaver.put(COLLECTION, point(copies[5]!));
-    cluster.leaver.faults.add({
-      match: { method: 'DELETE', path: /\/points$/, nth: 1 },
-      fault: { kind: 'beforeReply', run: () => cluster.leaver.put(COLLECTION, point(copies[0]!)) },
-    });
+    arrivesBehindWalk(copies);
     const { result } = await cluster.run('emptyLeaver', input());
     expect(result).toEqual({ ...EMPTIED, removed: 2 });
     expect(cluster.leaver.collections()).toEqual([]);
@@ -131,11 +136,7 @@ describe('emptyLeaver', () => {
   it('keeps a point that has arrived behind the walk and that its owner lacks', async () => {
     await start();
     const copies = afterDrop(300);
-    cluster.leaver.put(COLLECTION, point(copies[5]!));
-    cluster.leaver.faults.add({
-      match: { method: 'DELETE', path: /\/points$/, nth: 1 },
-      fault: { kind: 'beforeReply', run: () => cluster.leaver.put(COLLECTION, point(copies[0]!)) },
-    });
+    arrivesBehindWalk(copies);
     cluster.ownerOf(copies[0]!).delete(COLLECTION, copies[0]!);
     const { result } = await cluster.run('emptyLeaver', input());
     expect(result).toEqual({ ...EMPTIED, removed: 1, kept: 1, collectionsDropped: 0 });
@@ -147,10 +148,7 @@ describe('emptyLeaver', () => {
     const copies = afterDrop(600).slice(0, 50);
     cluster.leaver.put(COLLECTION, ...copies.map((id) => point(id)));
     cluster.leaver.create({ ...SCHEMA, name: 'later' });
-    cluster.leaver.faults.add({
-      match: { method: 'DELETE', path: /\/points$/, nth: 1 },
-      fault: { kind: 'before', run: () => void (cluster.clock.skewMs += 40_000) },
-    });
+    cluster.passTime(cluster.leaver, { method: 'DELETE', path: /\/points$/, nth: 1 }, 40_000);
     const first = await cluster.run('emptyLeaver', input());
     expect(first.result).toMatchObject({ done: false, removed: 50, collectionsDropped: 0 });
     expect(cluster.leaver.collections()).toEqual([COLLECTION, 'later']);
@@ -175,15 +173,10 @@ describe('emptyLeaver', () => {
     cluster.leaver.put(COLLECTION, ...copies.map((id) => point(id)));
     const before = [0, 2].map((id) => cluster.shards[id]!.ids(COLLECTION));
     cluster.leaver.faults.add({ match: { path: /\/fetch$/, nth: 3 }, fault: { kind: 'status', status: 500 } });
-    const beats: unknown[] = [];
-    const onStart = (environment: MockActivityEnvironment) =>
-      environment.on('heartbeat', (details: unknown) => beats.push(details));
-    await cluster.failure('emptyLeaver', input(), { onStart });
+    const { next } = await cluster.interrupted('emptyLeaver', input());
     const removedBefore = 120 - cluster.leaver.ids(COLLECTION).length;
     expect(removedBefore).toBeGreaterThan(0);
-    const { result } = await cluster.run('emptyLeaver', input(), {
-      info: { attempt: 2, heartbeatDetails: beats.at(-1) },
-    });
+    const { result } = await cluster.run('emptyLeaver', input(), next);
     expect(result).toEqual({ ...EMPTIED, removed: 120 });
     expect([0, 2].map((id) => cluster.shards[id]!.ids(COLLECTION))).toEqual(before);
   });
@@ -210,15 +203,12 @@ describe('emptyLeaver', () => {
     expect((await cluster.run('emptyLeaver', input())).result).toEqual({ ...EMPTIED, collectionsDropped: 0 });
   });
 
-  it('whatever lies where: leaves exactly what its owner lacks, and touches no other shard', async () => {
+  it('wherever points lie: leaves exactly what its owner lacks, and touches no other shard', async () => {
     await start({ shard: { limits: { fetchRowsMax: 10 } } });
     const place = fc.constantFrom('leaver', 'owner', 'both', 'elsewhere');
     await fc.assert(
       fc.asyncProperty(fc.array(place, { minLength: 1, maxLength: 40 }), async (places) => {
-        for (const shard of cluster.shards) {
-          shard.drop(COLLECTION);
-          shard.create(SCHEMA);
-        }
+        cluster.clear();
         places.forEach((where, n) => {
           const id = `POINTDATA-${n}`;
           const owner = cluster.ownerOf(id);

@@ -1,6 +1,6 @@
 import { CancelledFailure } from '@temporalio/activity';
 import type { ReconcileResult } from '../../../src/contract/move';
-import { COLLECTION, MovingCluster, point, SCHEMA } from '../../support/moving-cluster';
+import { COLLECTION, type Interrupted, MovingCluster, point, SCHEMA } from '../../support/moving-cluster';
 
 let cluster: MovingCluster;
 afterEach(() => cluster.stop());
@@ -82,7 +82,7 @@ describe('reconcileSegment', () => {
     expectSame(moving);
   });
 
-  it('keeps the newer value when the donor is written between its reading and the mending of the joiner', async () => {
+  it('keeps the newer value when the donor is written between the read from it and the write to the joiner', async () => {
     cluster = await MovingCluster.start();
     const moving = copied(300);
     const id = moving[2]!;
@@ -97,7 +97,7 @@ describe('reconcileSegment', () => {
     expect(cluster.joiner.get(COLLECTION, id)).toContain('4242');
   });
 
-  it('leaves no deleted point behind when the donor deletes it between its reading and the mending of the joiner', async () => {
+  it('leaves no deleted point behind when the donor deletes it between the read from it and the write to the joiner', async () => {
     cluster = await MovingCluster.start();
     const moving = copied(300);
     const id = moving[2]!;
@@ -146,7 +146,7 @@ describe('reconcileSegment', () => {
     expect(cluster.writes(cluster.joiner)).toEqual([]);
   });
 
-  it('mends more differences than it holds at once', async () => {
+  it('applies more differences than it holds at once', async () => {
     cluster = await MovingCluster.start();
     const moving = cluster.fill(4_000);
     expect(moving.length).toBeGreaterThan(1_200);
@@ -181,10 +181,7 @@ describe('reconcileSegment', () => {
   it('returns a cursor when most of its time is over, and the next one compares the rest', async () => {
     cluster = await MovingCluster.start({ shard: { limits: { fetchRowsMax: 50 } } });
     const moving = copied(900);
-    const late = cluster.shards[0]!.faults.add({
-      match: { path: /fetch$/, nth: 4 },
-      fault: { kind: 'before', run: () => void (cluster.clock.skewMs += 40_000) },
-    });
+    const late = cluster.passTime(cluster.shards[0]!, { path: /fetch$/, nth: 4 }, 40_000);
     const first = await cluster.run('reconcileSegment', segment());
     late.remove();
     expect(first.result.cursor).not.toBeNull();
@@ -195,13 +192,10 @@ describe('reconcileSegment', () => {
     expect(first.result.pointsCompared).toBeGreaterThan(0);
   });
 
-  it('begins anew, and says so, when the row at its cursor was deleted', async () => {
+  it('begins again, and says so, when the row at its cursor was deleted', async () => {
     cluster = await MovingCluster.start({ shard: { limits: { fetchRowsMax: 50 } } });
     const moving = copied(900);
-    const late = cluster.shards[0]!.faults.add({
-      match: { path: /fetch$/, nth: 4 },
-      fault: { kind: 'before', run: () => void (cluster.clock.skewMs += 40_000) },
-    });
+    const late = cluster.passTime(cluster.shards[0]!, { path: /fetch$/, nth: 4 }, 40_000);
     const { result } = await cluster.run('reconcileSegment', segment());
     late.remove();
     for (const shard of cluster.shards) shard.delete(COLLECTION, ...shard.ids(COLLECTION).slice(0, 400));
@@ -210,8 +204,8 @@ describe('reconcileSegment', () => {
     expectSame(moving);
   });
 
-  /** An attempt that mends one point and then cannot read the donor again. What it says last. */
-  async function mendedAndFailed(id: string): Promise<unknown> {
+  /** An attempt that applies one difference and then cannot read the donor again. */
+  async function appliedAndFailed(id: string): Promise<Interrupted> {
     cluster.joiner.delete(COLLECTION, id);
     const { faults } = cluster.donorOf(id);
     cluster.joiner.faults.add({
@@ -221,19 +215,16 @@ describe('reconcileSegment', () => {
         run: () => void faults.add({ match: { path: POINT }, fault: { kind: 'status', status: 503 } }),
       },
     });
-    let last: unknown;
-    await cluster.failure('reconcileSegment', segment(), {
-      onStart: (environment) => environment.on('heartbeat', (details: unknown) => (last = details)),
-    });
+    const attempt = await cluster.interrupted('reconcileSegment', segment());
     faults.clear();
-    return last;
+    return attempt;
   }
 
-  it('says that it may have written when an attempt before it mended a point and then failed', async () => {
+  it('says that it may have written when an earlier attempt applied a difference and then failed', async () => {
     cluster = await MovingCluster.start();
     const moving = copied(300);
-    const heartbeatDetails = await mendedAndFailed(moving[2]!);
-    const { result } = await cluster.run('reconcileSegment', segment(), { info: { attempt: 2, heartbeatDetails } });
+    const { next } = await appliedAndFailed(moving[2]!);
+    const { result } = await cluster.run('reconcileSegment', segment(), next);
     expect(result).toMatchObject({ ...CLEAN, mayHaveWritten: true });
     expectSame(moving);
   });
@@ -241,31 +232,23 @@ describe('reconcileSegment', () => {
   it('says so also when a further attempt wrote nothing and failed in between', async () => {
     cluster = await MovingCluster.start();
     const moving = copied(300);
-    const details: unknown[] = [await mendedAndFailed(moving[2]!)];
+    const first = await appliedAndFailed(moving[2]!);
     const cut = cluster.joiner.faults.add({ match: { path: /fetch$/ }, fault: { kind: 'cutBody' } });
-    await cluster.failure('reconcileSegment', segment(), {
-      info: { attempt: 2, heartbeatDetails: details[0] },
-      onStart: (environment) => environment.on('heartbeat', (each: unknown) => details.push(each)),
-    });
+    const second = await cluster.interrupted('reconcileSegment', segment(), first.next.info);
     cut.remove();
-    const info = { attempt: 3, heartbeatDetails: details.at(-1) };
-    expect((await cluster.run('reconcileSegment', segment(), { info })).result.mayHaveWritten).toBe(true);
+    expect((await cluster.run('reconcileSegment', segment(), second.next)).result.mayHaveWritten).toBe(true);
   });
 
   it('has not written when the attempt before it failed before its first write', async () => {
     cluster = await MovingCluster.start();
     copied(300);
     const cut = cluster.joiner.faults.add({ match: { path: /fetch$/ }, fault: { kind: 'cutBody' } });
-    let heartbeatDetails: unknown;
-    await cluster.failure('reconcileSegment', segment(), {
-      onStart: (environment) => environment.on('heartbeat', (details: unknown) => (heartbeatDetails = details)),
-    });
+    const { next } = await cluster.interrupted('reconcileSegment', segment());
     cut.remove();
-    const info = { attempt: 2, heartbeatDetails };
-    expect((await cluster.run('reconcileSegment', segment(), { info })).result).toMatchObject(CLEAN);
+    expect((await cluster.run('reconcileSegment', segment(), next)).result).toMatchObject(CLEAN);
   });
 
-  it('counts each point once, and every write, when a retry begins anew because the row of its heartbeat is gone', async () => {
+  it('counts each point once, and every write, when a retry begins again because the row of its heartbeat is gone', async () => {
     cluster = await MovingCluster.start();
     const moving = copied(300);
     const counts = {
@@ -284,7 +267,7 @@ describe('reconcileSegment', () => {
     expect(result.bytesCompared).toBe(whole.bytesCompared);
   });
 
-  it('says that the collection is gone when no donor has it any more', async () => {
+  it('says that the collection is gone when no donor has it', async () => {
     cluster = await MovingCluster.start({ schema: null });
     cluster.joiner.create(SCHEMA);
     const { result } = await cluster.run('reconcileSegment', segment());

@@ -1,16 +1,10 @@
-import { createServer, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import type { DrainPreflightInput } from '../../../src/contract/move';
 import { isProbeName } from '../../../src/shards/http/probe-name';
 import { PlacementPlan } from '../../../src/domain/placement-plan';
-import { startShard } from '../../support/in-process-shard';
 import { COLLECTION, MovingCluster, point, SCHEMA } from '../../support/moving-cluster';
 
 let cluster: MovingCluster;
-const others: { stop: () => Promise<void> }[] = [];
-afterEach(async () => {
-  await Promise.all([cluster.stop(), ...others.splice(0).map((other) => other.stop())]);
-});
+afterEach(() => cluster.stop());
 
 const LEAVER = 1;
 const PREFLIGHT = { info: { heartbeatTimeoutMs: undefined, startToCloseTimeoutMs: 12_000 } } as never;
@@ -22,27 +16,17 @@ const input = (more: Partial<DrainPreflightInput> = {}): DrainPreflightInput => 
   return { placement, shards, routerUrls: [], mapVersion: 3, ...more };
 };
 
-async function router(version: number): Promise<string> {
-  const server: Server = createServer((_request, response) => {
-    response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify({ version }));
-  });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  others.push({ stop: () => new Promise((resolve) => void server.close(() => resolve())) });
-  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-}
-
-/** A collection for a moment on who is probed for a second address. */
-const isProbe = (write: string): boolean => /^POST collections$|coordinator-probe-/.test(write);
-
 async function refusal(more: Partial<DrainPreflightInput> = {}): Promise<{ type: unknown; message: string }> {
   const { type, nonRetryable, message } = await cluster.failure('preflightDrain', input(more), PREFLIGHT);
   expect(nonRetryable).toBe(true);
-  expect(cluster.shards.flatMap((shard) => cluster.writes(shard)).filter((write) => !isProbe(write))).toEqual([]);
-  expect(cluster.shards.flatMap((shard) => shard.collections()).filter(isProbeName)).toEqual([]);
+  cluster.expectOnlyProbes();
   return { type, message };
 }
 
-/** As after `POST /cluster/shards`: the shard `added` is an owner at once, and its part of the points is still on the others. */
+/**
+ * As after `POST /cluster/shards`: the shard `added` is an owner at once, and its part of the points is still on the
+ * others.
+ */
 function placeWithout(added: number, count: number): void {
   const { placement } = cluster;
   const before = { ...placement, shards: placement.shards.filter((id) => id !== added), leaving: [] };
@@ -66,9 +50,13 @@ describe('preflightDrain', () => {
     cluster = await drain({ shard: { limits: { fetchRowsMax: 50 } } });
     cluster.fill(600);
     const onStayers = [0, 2].map((id) => cluster.shards[id]!.ids(COLLECTION).length);
-    const { result } = await cluster.run('preflightDrain', input({ routerUrls: [await router(3)] }), PREFLIGHT);
+    const { result } = await cluster.run(
+      'preflightDrain',
+      input({ routerUrls: [await cluster.startRouter(3)] }),
+      PREFLIGHT,
+    );
     expect(result).toEqual({ collections: 1, rowsRead: onStayers[0]! + onStayers[1]! });
-    expect(cluster.shards.flatMap((shard) => cluster.writes(shard)).filter((write) => !isProbe(write))).toEqual([]);
+    cluster.expectOnlyProbes();
     expect(cluster.shards.flatMap((shard) => shard.collections()).filter(isProbeName)).toEqual([]);
   });
 
@@ -88,8 +76,7 @@ describe('preflightDrain', () => {
     [2, 'the staying shard'],
   ])('refuses when shard %i does not accept the key, and says that it is %s', async (id, name) => {
     cluster = await drain();
-    const strict = await startShard({ keys: ['another'] });
-    others.push(strict);
+    const strict = await cluster.startOther({ keys: ['another'] });
     const shards = cluster.move.shards.map((shard) =>
       shard.id === id ? { ...shard, primary_url: strict.url } : shard,
     );
@@ -100,7 +87,7 @@ describe('preflightDrain', () => {
 
   it('refuses when a router is ahead of the map, and when one does not tell its version', async () => {
     cluster = await drain();
-    expect((await refusal({ routerUrls: [await router(4)] })).type).toBe('RouterAhead');
+    expect((await refusal({ routerUrls: [await cluster.startRouter(4)] })).type).toBe('RouterAhead');
     expect((await refusal({ routerUrls: ['http://127.0.0.1:1'] })).type).toBe('RouterUnreachable');
   });
 

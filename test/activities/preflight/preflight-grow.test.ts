@@ -1,15 +1,9 @@
-import { createServer, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import type { PreflightInput } from '../../../src/contract/move';
-import { isProbeName, probeName } from '../../../src/shards/http/probe-name';
-import { startShard, type InProcessShard } from '../../support/in-process-shard';
+import { probeName } from '../../../src/shards/http/probe-name';
 import { COLLECTION, MovingCluster, point, SCHEMA } from '../../support/moving-cluster';
 
 let cluster: MovingCluster;
-const others: { stop: () => Promise<void> }[] = [];
-afterEach(async () => {
-  await Promise.all([cluster.stop(), ...others.splice(0).map((other) => other.stop())]);
-});
+afterEach(() => cluster.stop());
 
 const PREFLIGHT = { info: { heartbeatTimeoutMs: undefined, startToCloseTimeoutMs: 15_000 } } as never;
 const input = (more: Partial<PreflightInput> = {}): PreflightInput => ({
@@ -21,29 +15,10 @@ const input = (more: Partial<PreflightInput> = {}): PreflightInput => ({
   ...more,
 });
 
-async function joinerWith(options: Parameters<typeof startShard>[0]): Promise<InProcessShard> {
-  const shard = await startShard(options);
-  others.push(shard);
-  return shard;
-}
-
-async function router(status: number, version: number): Promise<string> {
-  const server: Server = createServer((_request, response) => {
-    response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify({ version }));
-  });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  others.push({ stop: () => new Promise((resolve) => void server.close(() => resolve())) });
-  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-}
-
-/** A collection for a moment on who is probed for a second address. */
-const isProbe = (write: string): boolean => /^POST collections$|coordinator-probe-/.test(write);
-
 async function refusal(more: Partial<PreflightInput> = {}): Promise<{ type: unknown; message: string }> {
   const { type, nonRetryable, message } = await cluster.failure('preflightGrow', input(more), PREFLIGHT);
   expect(nonRetryable).toBe(true);
-  expect(cluster.shards.flatMap((shard) => cluster.writes(shard)).filter((write) => !isProbe(write))).toEqual([]);
-  expect(cluster.shards.flatMap((shard) => shard.collections()).filter(isProbeName)).toEqual([]);
+  cluster.expectOnlyProbes();
   return { type, message };
 }
 
@@ -51,7 +26,11 @@ describe('preflightGrow', () => {
   it('reports the collections with their counts, and those that the joiner had', async () => {
     cluster = await MovingCluster.start();
     cluster.fill(30);
-    const { result } = await cluster.run('preflightGrow', input({ routerUrls: [await router(200, 3)] }), PREFLIGHT);
+    const { result } = await cluster.run(
+      'preflightGrow',
+      input({ routerUrls: [await cluster.startRouter(3)] }),
+      PREFLIGHT,
+    );
     const counts = cluster.shards.slice(0, 2).map((shard) => shard.ids(COLLECTION).length);
     expect(result).toEqual({
       collections: [{ name: COLLECTION, countByShard: { '0': counts[0], '1': counts[1] } }],
@@ -60,7 +39,7 @@ describe('preflightGrow', () => {
     });
   });
 
-  it('takes a probe that was killed or cancelled, and left its collection behind, for no collection of anybody', async () => {
+  it('ignores the collection that a killed or cancelled probe left behind', async () => {
     cluster = await MovingCluster.start();
     const left = { ...SCHEMA, name: probeName('of-one-that-died') };
     for (const shard of [cluster.shards[0]!, cluster.joiner]) shard.create(left);
@@ -103,7 +82,7 @@ describe('preflightGrow', () => {
     expect((await refusal()).type).toBe('JoinerUnreachable');
   });
 
-  it('asks once more when a connection was cut, as a kept-alive one is that the other side has closed', async () => {
+  it('asks once more when a connection was cut, as happens to a kept-alive one', async () => {
     cluster = await MovingCluster.start();
     const cut = { match: { nth: 1 }, fault: { kind: 'refuse' } } as const;
     for (const shard of cluster.shards) shard.faults.add(cut);
@@ -112,7 +91,7 @@ describe('preflightGrow', () => {
 
   it('refuses a joiner that does not accept the key', async () => {
     cluster = await MovingCluster.start();
-    const joiner = await joinerWith({ keys: ['another'] });
+    const joiner = await cluster.startOther({ keys: ['another'] });
     const { type } = await refusal({ joiners: [{ primary_url: joiner.url, replica_urls: [] }] });
     expect(type).toBe('JoinerRefusedKey');
   });
@@ -136,7 +115,7 @@ describe('preflightGrow', () => {
 
   it('refuses when a donor does not accept the key', async () => {
     cluster = await MovingCluster.start();
-    const donor = await joinerWith({ keys: ['another'] });
+    const donor = await cluster.startOther({ keys: ['another'] });
     const donors = [cluster.address(0), { id: 1, primary_url: donor.url, replica_urls: [] }];
     expect((await refusal({ donors })).type).toBe('DonorRefusedKey');
   });
@@ -179,9 +158,9 @@ describe('preflightGrow', () => {
     expect((await refusal()).type).toBe('SchemaConflict');
   });
 
-  it('refuses when a router is ahead of the map, which it would never adopt, and accepts one that is behind', async () => {
+  it('refuses a router ahead of the map, which it would never adopt, and accepts a router behind it', async () => {
     cluster = await MovingCluster.start();
-    const [ahead, behind] = [await router(200, 4), await router(200, 0)];
+    const [ahead, behind] = [await cluster.startRouter(4), await cluster.startRouter(0)];
     const { type, message } = await refusal({ routerUrls: [behind, ahead] });
     expect(type).toBe('RouterAhead');
     expect(message).toContain(ahead);
@@ -192,7 +171,7 @@ describe('preflightGrow', () => {
   it('refuses when a configured router does not tell its version, whether it is down or does not know the key', async () => {
     cluster = await MovingCluster.start();
     const down = 'http://127.0.0.1:1';
-    const strict = await router(401, 0);
+    const strict = await cluster.startRouter(0, 401);
     for (const url of [down, strict]) {
       const { type, message } = await refusal({ routerUrls: [url] });
       expect(type).toBe('RouterUnreachable');

@@ -1,15 +1,12 @@
 import type { ShardAddress } from '../../../src/domain/shard-map';
-import { SHARD_KEY, startShard, type InProcessShard } from '../../support/in-process-shard';
+import { SHARD_KEY, type InProcessShard, type ShardOptions } from '../../support/in-process-shard';
 import { COLLECTION, MovingCluster, point, SCHEMA } from '../../support/moving-cluster';
 
 let cluster: MovingCluster;
-const others: InProcessShard[] = [];
 beforeEach(async () => {
   cluster = await MovingCluster.start({ shards: 3 });
 });
-afterEach(async () => {
-  await Promise.all([cluster.stop(), ...others.splice(0).map((other) => other.stop())]);
-});
+afterEach(() => cluster.stop());
 
 /** As the profile of the workflow gives it. */
 const LOOK = { info: { heartbeatTimeoutMs: undefined, startToCloseTimeoutMs: 10_000 } } as never;
@@ -70,25 +67,21 @@ describe('readLoads', () => {
 });
 
 describe('probeStandbys', () => {
-  const standby = async (options: Parameters<typeof startShard>[0] = {}): Promise<InProcessShard> => {
-    const shard = await startShard(options);
-    others.push(shard);
-    return shard;
-  };
+  const standby = (options: ShardOptions = {}): Promise<InProcessShard> => cluster.startOther(options);
   const addressOf = ({ url }: InProcessShard): ShardAddress => ({ primary_url: url, replica_urls: [] });
   const probe = async (...standbys: InProcessShard[]) => {
     const { result } = await cluster.run('probeStandbys', { standbys: standbys.map(addressOf) }, LOOK);
     return result.map(({ problem }) => problem);
   };
 
-  it('finds nothing against one that answers, takes the key and is empty', async () => {
+  it('finds no problem with a standby that answers, accepts the key and is empty', async () => {
     const empty = await standby();
     empty.create(SCHEMA);
     expect(await probe(empty)).toEqual([null]);
     expect(cluster.writes(empty)).toEqual([]);
   });
 
-  it('says of each one what speaks against it, side by side', async () => {
+  it('says for each standby what prevents it from joining, side by side', async () => {
     const [down, strict, full, good] = [
       await standby(),
       await standby({ keys: ['another'] }),

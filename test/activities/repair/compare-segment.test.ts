@@ -35,7 +35,9 @@ function input(change: Partial<CompareInput> = {}): CompareInput {
   };
 }
 
-const mending = (prefer: readonly string[] = []): Partial<CompareInput> => ({ mend: { settleMs: SETTLE_MS, prefer } });
+const repairing = (prefer: readonly string[] = []): Partial<CompareInput> => ({
+  mend: { settleMs: SETTLE_MS, prefer },
+});
 const ownerOf = (id: string): number => plan.ownerOf(Buffer.from(id));
 
 async function addLeftover(): Promise<InProcessShard> {
@@ -63,19 +65,7 @@ function misplaced(): string[] {
 const values = (id: string): (string | null)[] =>
   [...cluster.shards, ...leftovers].map((shard) => shard.get(COLLECTION, id)?.match(/"value":(\d+)/)?.[1] ?? null);
 
-/** The attempt behind the one that said this last. */
-const next = (heartbeats: readonly unknown[]) => ({ info: { attempt: 2, heartbeatDetails: heartbeats.at(-1) } });
-
-/** Runs an attempt that must fail, and returns what it said last. */
-async function failingRun(given: CompareInput): Promise<{ type: string | null; heartbeats: unknown[] }> {
-  const heartbeats: unknown[] = [];
-  const { type } = await cluster.failure('compareSegment', given, {
-    onStart: (environment) => environment.on('heartbeat', (each) => heartbeats.push(JSON.parse(JSON.stringify(each)))),
-  });
-  return { type: type ?? null, heartbeats };
-}
-
-describe('compareSegment, only looking', () => {
+describe('compareSegment in a check', () => {
   it('counts what shards hold that they do not own, and changes nothing', async () => {
     cluster = await MovingCluster.start();
     const moved = cluster.fill(600);
@@ -126,7 +116,7 @@ describe('compareSegment, only looking', () => {
     expect(found).toEqual(moved.slice(0, 100));
   });
 
-  it('takes a shard that lacks the collection for one that holds nothing of it', async () => {
+  it('treats a shard without the collection as a shard without points of it', async () => {
     cluster = await MovingCluster.start();
     cluster.fill(60);
     cluster.joiner.drop(COLLECTION);
@@ -141,7 +131,7 @@ describe('compareSegment, only looking', () => {
     expect(await cluster.failure('compareSegment', input())).toMatchObject({ type: 'Unreachable' });
   });
 
-  it('begins anew, and forgets what it had seen, when the row at which the cursor stood is gone', async () => {
+  it('begins again, and forgets what it saw, when the row at its cursor is gone', async () => {
     cluster = await MovingCluster.start();
     const moved = cluster.fill(300);
     const streams = ['0', '1', '2'].map((holder) => ({ holder, offset: 20, lastIdDigest: 'f'.repeat(32) }));
@@ -151,19 +141,19 @@ describe('compareSegment, only looking', () => {
   });
 });
 
-describe('compareSegment, mending', () => {
+describe('compareSegment in a repair', () => {
   it('moves what only others hold to its owner, byte for byte, and then finds nothing', async () => {
     cluster = await MovingCluster.start();
     const moved = cluster.fill(600);
     const before = new Map(moved.map((id) => [id, cluster.donorOf(id).get(COLLECTION, id)]));
-    const { result } = await cluster.run('compareSegment', input(mending()));
+    const { result } = await cluster.run('compareSegment', input(repairing()));
     expect(result).toMatchObject({ cursor: null, seen: { points: 600 }, mended: { moved: moved.length } });
     expect(misplaced()).toEqual([]);
     expect(cluster.joiner.ids(COLLECTION)).toEqual(moved);
     for (const id of moved) expect(cluster.joiner.get(COLLECTION, id)).toBe(before.get(id));
     const removed = Object.values(result.mended.removedByHolder).reduce((sum, each) => sum + each, 0);
     expect(removed).toBe(moved.length);
-    const again = await cluster.run('compareSegment', input(mending()));
+    const again = await cluster.run('compareSegment', input(repairing()));
     expect(again.result).toMatchObject({ mended: { moved: 0, removedByHolder: {}, byHolder: {} }, samples: [] });
     expect(again.result.seen.points).toBe(600);
   });
@@ -175,7 +165,7 @@ describe('compareSegment, mending', () => {
     for (const shard of [cluster.joiner, cluster.shards[0]!, leftover]) shard.put(COLLECTION, point(same, 1));
     cluster.joiner.put(COLLECTION, point(other, 2));
     leftover.put(COLLECTION, point(other, 3));
-    const { result } = await cluster.run('compareSegment', input(mending()));
+    const { result } = await cluster.run('compareSegment', input(repairing()));
     expect(values(same)).toEqual([null, null, '1', null]);
     expect(values(other)).toEqual([null, null, '2', null]);
     expect(result.mended).toMatchObject({
@@ -190,7 +180,7 @@ describe('compareSegment, mending', () => {
     const [id] = idsOwnedBy(2, 1) as [string];
     cluster.shards[0]!.put(COLLECTION, point(id, 1));
     cluster.shards[1]!.put(COLLECTION, point(id, 2));
-    const { result } = await cluster.run('compareSegment', input(mending()));
+    const { result } = await cluster.run('compareSegment', input(repairing()));
     expect(values(id)).toEqual(['1', '2', null]);
     expect(result.seen.byHolder).toMatchObject({ '0': { conflicting: 1 }, '1': { conflicting: 1 } });
     const sample = (holder: string): FindingSample => ({
@@ -203,25 +193,25 @@ describe('compareSegment, mending', () => {
     expect(result.mended).toEqual({ byHolder: {}, moved: 0, removedByHolder: {} });
   });
 
-  it('does with contradicting copies what the operator prefers, and nothing to those that the preferred one lacks', async () => {
+  it('resolves contradicting copies as the operator prefers, and leaves those that the preferred holder lacks', async () => {
     cluster = await MovingCluster.start();
     const leftover = await addLeftover();
     const [onBoth, onOthers] = idsOwnedBy(2, 2) as [string, string];
     cluster.shards[0]!.put(COLLECTION, point(onBoth, 1), point(onOthers, 3));
     cluster.shards[1]!.put(COLLECTION, point(onOthers, 4));
     leftover.put(COLLECTION, point(onBoth, 2));
-    const { result } = await cluster.run('compareSegment', input(mending([leftover.url])));
+    const { result } = await cluster.run('compareSegment', input(repairing([leftover.url])));
     expect(values(onBoth)).toEqual([null, null, '2', null]);
     expect(values(onOthers)).toEqual(['3', '4', null, null]);
     expect(result.mended).toMatchObject({ moved: 1, byHolder: { '0': { conflicting: 1 } } });
   });
 
-  it('takes a copy that is gone when it is looked at again for no finding', async () => {
+  it('counts no finding for a copy that is gone at the second look', async () => {
     cluster = await MovingCluster.start();
     const [id] = idsOwnedBy(2, 1) as [string];
     cluster.shards[0]!.put(COLLECTION, point(id, 1));
     cluster.clock.onSleep = () => void cluster.shards[0]!.delete(COLLECTION, id);
-    const { result } = await cluster.run('compareSegment', input(mending()));
+    const { result } = await cluster.run('compareSegment', input(repairing()));
     expect(cluster.clock.sleptMs[0]).toBe(SETTLE_MS);
     expect(result.mended).toEqual({ byHolder: {}, moved: 0, removedByHolder: {} });
     expect(values(id)).toEqual([null, null, null]);
@@ -241,7 +231,7 @@ describe('compareSegment, mending', () => {
         match: { method: 'GET', path: POINT, nth: 1 },
         fault: { kind: 'before', run: write },
       });
-    const { result } = await cluster.run('compareSegment', input(mending()));
+    const { result } = await cluster.run('compareSegment', input(repairing()));
     expect(values(id)).toEqual([null, null, '99']);
     expect(result.mended).toMatchObject({ moved: 0, byHolder: { '0': { differing: 1 } } });
   });
@@ -250,12 +240,12 @@ describe('compareSegment, mending', () => {
     cluster = await MovingCluster.start();
     const moved = cluster.fill(200);
     cluster.joiner.faults.add({ match: { method: 'GET', path: POINT }, fault: { kind: 'refuse' } });
-    expect((await failingRun(input(mending()))).type).toBe('Unreachable');
+    expect((await cluster.failure('compareSegment', input(repairing()))).type).toBe('Unreachable');
     for (const id of moved) expect(cluster.donorOf(id).get(COLLECTION, id)).not.toBeNull();
     for (const shard of cluster.shards) expect(cluster.writes(shard)).toEqual([]);
   });
 
-  it('removes no copy of a point that the owner does not hold when it is looked at behind the write (INV-5)', async () => {
+  it('removes no copy of a point that the owner lacks right after the write (INV-5)', async () => {
     cluster = await MovingCluster.start();
     const [id] = idsOwnedBy(2, 1) as [string];
     cluster.shards[0]!.put(COLLECTION, point(id, 1));
@@ -263,7 +253,7 @@ describe('compareSegment, mending', () => {
       match: { path: BULK },
       fault: { kind: 'beforeReply', run: () => void cluster.joiner.delete(COLLECTION, id) },
     });
-    const { result } = await cluster.run('compareSegment', input(mending()));
+    const { result } = await cluster.run('compareSegment', input(repairing()));
     expect(values(id)).toEqual(['1', null, null]);
     expect(result.mended.removedByHolder).toEqual({});
   });
@@ -272,20 +262,20 @@ describe('compareSegment, mending', () => {
     cluster = await MovingCluster.start();
     cluster.fill(60);
     cluster.joiner.drop(COLLECTION);
-    expect(await cluster.failure('compareSegment', input(mending()))).toMatchObject({
+    expect(await cluster.failure('compareSegment', input(repairing()))).toMatchObject({
       type: 'CollectionInFlux',
       nonRetryable: false,
     });
   });
 
-  it('goes on in the next attempt where one stopped in the middle of its writes, and counts everything once', async () => {
+  it('goes on where an attempt stopped in the middle of its writes, and counts everything once', async () => {
     cluster = await MovingCluster.start();
     const moved = cluster.fill(300);
     cluster.joiner.faults.add({ match: { path: BULK, nth: 4, times: 1 }, fault: { kind: 'status', status: 503 } });
-    const first = await failingRun(input(mending()));
-    expect(first.type).toBe('Overloaded');
+    const first = await cluster.interrupted('compareSegment', input(repairing()));
+    expect(first.failure.type).toBe('Overloaded');
     expect(cluster.joiner.ids(COLLECTION).length).toBe(24);
-    const { result } = await cluster.run('compareSegment', input(mending()), next(first.heartbeats));
+    const { result } = await cluster.run('compareSegment', input(repairing()), first.next);
     expect(misplaced()).toEqual([]);
     expect(cluster.joiner.ids(COLLECTION)).toEqual(moved);
     expect(result).toMatchObject({ seen: { points: 300 }, mended: { moved: moved.length } });
@@ -297,8 +287,8 @@ describe('compareSegment, mending', () => {
     cluster = await MovingCluster.start();
     const moved = cluster.fill(300);
     cluster.shards[0]!.faults.add({ match: { ...DELETING, nth: 1 }, fault: { kind: 'replyLost' } });
-    const first = await failingRun(input(mending()));
-    const { result } = await cluster.run('compareSegment', input(mending()), next(first.heartbeats));
+    const first = await cluster.interrupted('compareSegment', input(repairing()));
+    const { result } = await cluster.run('compareSegment', input(repairing()), first.next);
     expect(result.mayHaveWritten).toBe(true);
     expect(result.lateWritesUntilMs).toBeGreaterThan(0);
     expect(misplaced()).toEqual([]);
@@ -310,13 +300,13 @@ describe('compareSegment, mending', () => {
     const moved = cluster.fill(200);
     const lagging = await cluster.failOver(2);
     cluster.joiner.put(COLLECTION, point(moved[0]!, 42));
-    await cluster.run('compareSegment', input(mending()));
+    await cluster.run('compareSegment', input(repairing()));
     expect(cluster.joiner.ids(COLLECTION)).toEqual(moved);
     expect(values(moved[0]!)).toEqual([null, null, '42']);
     expect(lagging.ids(COLLECTION)).toEqual([]);
   });
 
-  it('stops when it is time, and the segments together see and mend everything exactly once', async () => {
+  it('stops when it is time, and the segments together see and repair everything exactly once', async () => {
     cluster = await MovingCluster.start({ shard: { limits: { fetchRowsMax: 300 } } });
     const leftover = await addLeftover();
     const moved = cluster.fill(4_000);
@@ -327,7 +317,7 @@ describe('compareSegment, mending', () => {
     const results: CompareResult[] = [];
     let cursor: CompareInput['cursor'] = null;
     do {
-      const run: { result: CompareResult } = await cluster.run('compareSegment', input({ ...mending(), cursor }));
+      const run: { result: CompareResult } = await cluster.run('compareSegment', input({ ...repairing(), cursor }));
       results.push(run.result);
       cursor = run.result.cursor;
     } while (cursor !== null);

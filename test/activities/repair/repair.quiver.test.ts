@@ -136,7 +136,7 @@ describeWithQuiver('a repair on real Quiver', () => {
         const id = idOf((n * 37) % POINTS);
         const owner = now.ownerOf(Buffer.from(id));
         if (owner === 2) continue;
-        // Nobody can know that a point was deleted of which a leftover still holds a copy (ADR 16).
+        // It is unknown that a point was deleted when a leftover still holds a copy of it (ADR 16).
         if (n % 3 === 0 && !leftoverHolds(id)) {
           await remove(owner, [id]);
           truth.delete(id);

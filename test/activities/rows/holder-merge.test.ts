@@ -54,7 +54,7 @@ async function open(shards: FakeShards, cursor: HolderCursor | null) {
 }
 
 describe('a merge over all holders', () => {
-  it('brings every id once, in byte order, with all that hold it, also when it is resumed and rows that came by are removed', async () => {
+  it('brings every id once, in byte order, with all its holders, also when it is resumed after rows were removed', async () => {
     await fc.assert(
       fc.asyncProperty(
         fc.array(ids, { minLength: 1, maxLength: 4 }),

@@ -15,7 +15,7 @@ const aPlacement = fc
   }));
 
 describe('sidesOf', () => {
-  it('names every shard that gives or takes a point, whoever joins and leaves, so that no slice is left unread', () => {
+  it('names every shard that gives or takes a point, whichever shards join and leave', () => {
     fc.assert(
       fc.property(aPlacement, fc.array(fc.string(), { minLength: 20 }), (placement, ids) => {
         const plan = new PlacementPlan(placement);

@@ -1,25 +1,16 @@
-import { Agent } from 'undici';
-import type { ShardError } from '../../../src/shards/errors';
-import { ShardClient } from '../../../src/shards/http/shard-client';
-import { json, problem, StubShard, type Behaviour } from '../../support/stub-shard';
+import type { ShardClient } from '../../../src/shards/http/shard-client';
+import { DOCS, failureOf, PAGE, shardFixture } from '../../support/shard-fixture';
+import { json, problem, type Behaviour, type StubShard } from '../../support/stub-shard';
 
-const KEY = 'the-shard-key';
 const ID = Buffer.from('secret-id');
 const POINT = '{"id":"secret-id","vector":[1.0,18446744073709551615],"payload":{"a":"secret-payload"}}';
-const DOCS = { name: 'docs', dim: 2, metric: 'l2', count: 3, index: 'hnsw', index_ready: true };
-const PAGE = { offset: 0, limit: 10, withPayload: true, withVector: true };
 
+const { shardThat, clientOf } = shardFixture();
 let shard: StubShard;
 let client: ShardClient;
-let dispatcher: Agent;
 beforeEach(async () => {
-  shard = await new StubShard((response) => json(response, {})).start();
-  dispatcher = new Agent();
-  client = new ShardClient({ address: { primary_url: shard.url, replica_urls: [] }, key: KEY, dispatcher });
-});
-afterEach(async () => {
-  await dispatcher.destroy();
-  await shard.stop();
+  shard = await shardThat((response) => json(response, {}));
+  client = clientOf(shard.url);
 });
 
 const ctx = { deadlineMs: Number.MAX_SAFE_INTEGER };
@@ -30,22 +21,13 @@ const emptyNotFound: Behaviour = (response) => void response.writeHead(404).end(
 const webServerNotFound: Behaviour = (response) =>
   void response.writeHead(404, { 'content-type': 'text/html' }).end('<h1>404</h1>');
 
-async function failureOf(call: Promise<unknown>): Promise<ShardError> {
-  const outcome = await call.then(
-    () => null,
-    (error: unknown) => error,
-  );
-  expect(outcome).toMatchObject({ name: 'ShardError' });
-  return outcome as ShardError;
-}
-
 describe('ShardClient.getPoint', () => {
   it('returns the bytes of the answer as they are', async () => {
     shard.behaviour = answers(POINT);
     expect((await client.getPoint('docs', ID, ctx))?.toString()).toBe(POINT);
   });
 
-  it('says null when the shard has the collection and not the point', async () => {
+  it('returns null when the shard has the collection and not the point', async () => {
     shard.behaviour = (response, { url }, attempt) =>
       url.includes('/points/') ? emptyNotFound(response, shard.received[0]!, attempt) : json(response, DOCS);
     expect(await client.getPoint('docs', ID, ctx)).toBeNull();
@@ -93,7 +75,7 @@ describe('ShardClient.getPoint', () => {
 });
 
 describe('ShardClient: collections', () => {
-  it('describes a collection by a schema with sorted keys, without what it holds, with fields that nobody knows here', async () => {
+  it('describes a collection by a schema with sorted keys and unknown fields, without its counts', async () => {
     const described = {
       ...DOCS,
       newer: { b: [{ z: 1, y: 2 }], a: null },
@@ -112,7 +94,7 @@ describe('ShardClient: collections', () => {
     expect(await client.listCollections(ctx)).toEqual([expected]);
   });
 
-  it('says null of a collection only when the shard itself says that it lacks it (INV-8)', async () => {
+  it('returns null for a collection only when the shard itself says that it lacks it (INV-8)', async () => {
     shard.behaviour = (response) => problem(response, 404, 'collection not found: docs');
     expect(await client.getCollection('docs', ctx)).toBeNull();
     for (const behaviour of [webServerNotFound, emptyNotFound]) {

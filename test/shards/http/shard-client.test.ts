@@ -1,50 +1,11 @@
 import { type AddressInfo, createServer } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
-import { Agent } from 'undici';
-import { WAITING_HELPS, type ShardError } from '../../../src/shards/errors';
-import { ShardClient, type CallContext } from '../../../src/shards/http/shard-client';
-import { json, problem, StubShard, type Behaviour } from '../../support/stub-shard';
+import { WAITING_HELPS } from '../../../src/shards/errors';
+import type { CallContext, ShardClient } from '../../../src/shards/http/shard-client';
+import { DOCS, failureOf, ID, inTime, KEY, PAGE, RAW, shardFixture } from '../../support/shard-fixture';
+import { json, problem, type Behaviour } from '../../support/stub-shard';
 
-const KEY = 'the-shard-key';
-const ID = Buffer.from('the/id of%a pöint');
-const RAW = Buffer.from('{"id":"the/id of%a pöint","payload":{"n":1.0,"m":18446744073709551615},"vector":[1e0]}');
-const PAGE = { offset: 0, limit: 10, withPayload: true, withVector: true };
-const DOCS = { name: 'docs', dim: 2, metric: 'l2', count: 3, index: 'hnsw', index_ready: true };
-
-const started: StubShard[] = [];
-let dispatcher: Agent;
-beforeEach(() => {
-  dispatcher = new Agent();
-});
-afterEach(async () => {
-  await dispatcher.destroy();
-  await Promise.all(started.splice(0).map((shard) => shard.stop()));
-});
-
-async function shardThat(behaviour: Behaviour): Promise<StubShard> {
-  const shard = await new StubShard(behaviour).start();
-  started.push(shard);
-  return shard;
-}
-
-interface Options {
-  readonly requestTimeoutMs?: number;
-  readonly nowMs?: () => number;
-}
-function clientOf(url: string, options: Options = {}): ShardClient {
-  return new ShardClient({ address: { primary_url: url, replica_urls: [] }, key: KEY, dispatcher, ...options });
-}
-const inTime = (): CallContext => ({ deadlineMs: Date.now() + 20_000 });
-
-/** The ShardError that `call` ends in. */
-async function failureOf(call: Promise<unknown>): Promise<ShardError> {
-  const outcome = await call.then(
-    () => null,
-    (error: unknown) => error,
-  );
-  expect(outcome).toMatchObject({ name: 'ShardError' });
-  return outcome as ShardError;
-}
+const { shardThat, clientOf } = shardFixture();
 
 async function readPage(client: ShardClient, ctx = inTime()): Promise<string[]> {
   const ids: string[] = [];
@@ -132,7 +93,7 @@ describe('ShardClient: time', () => {
     await Promise.all(calls.map(([name, call]) => check(name, call)));
   }
 
-  it('gives every call up after the request time-out when no answer comes, and sends none of them again', async () => {
+  it('ends every call after the request time-out when no answer comes, and sends none of them again', async () => {
     await sideBySide(async (name, call) => {
       const shard = await shardThat(hangs);
       const error = await failureOf(call(clientOf(shard.url, { requestTimeoutMs: LIMIT_MS }), inTime()));
@@ -143,7 +104,7 @@ describe('ShardClient: time', () => {
     });
   });
 
-  it('gives every call up when an answer begins and does not go on', async () => {
+  it('ends every call when an answer begins and does not go on', async () => {
     await sideBySide(async (_name, call) => {
       const shard = await shardThat((response) => void response.writeHead(200).write('{"points":[{"id":"a"}'));
       const error = await failureOf(call(clientOf(shard.url, { requestTimeoutMs: LIMIT_MS }), inTime()));
@@ -181,7 +142,7 @@ describe('ShardClient: time', () => {
     expect(shard.attempts).toBe(2);
   });
 
-  it.each(calls)('ends %s with the reason of the signal when the caller gives up', async (_name, call) => {
+  it.each(calls)('ends %s with the reason of the signal when the caller cancels', async (_name, call) => {
     const controller = new AbortController();
     const reason = new Error('the caller gives up');
     const shard = await shardThat(() => controller.abort(reason));
@@ -191,7 +152,7 @@ describe('ShardClient: time', () => {
     expect(shard.attempts).toBe(1);
   });
 
-  it('does not hold against the shard how long the consumer of a page takes', async () => {
+  it('does not count the time of the consumer of a page against the shard', async () => {
     const shard = await shardThat((response) => {
       response.write('{"points":[{"id":"a"},');
       response.write(' '.repeat(4_000_000), () => response.end('{"id":"b"}]}'));
@@ -258,7 +219,7 @@ describe('ShardClient: connections', () => {
     expect(answers.map(([docs]) => docs?.name)).toEqual(Array.from({ length: 8 }, () => 'docs'));
   });
 
-  it('reads no more of a page than is asked for, and gives the connection up when the consumer stops', async () => {
+  it('reads no more of a page than is asked for, and closes the connection when the consumer stops', async () => {
     let written = 0;
     const closed = new Promise<void>((resolve) => {
       void shardThat((response) => {

@@ -1,43 +1,7 @@
-import { Agent } from 'undici';
-import type { ShardError } from '../../../src/shards/errors';
-import { ShardClient, type CallContext } from '../../../src/shards/http/shard-client';
-import { json, problem, StubShard, type Behaviour } from '../../support/stub-shard';
+import { DOCS, failureOf, ID, inTime, RAW, shardFixture } from '../../support/shard-fixture';
+import { json, problem, type Behaviour, type StubShard } from '../../support/stub-shard';
 
-const KEY = 'the-shard-key';
-const ID = Buffer.from('the/id of%a pöint');
-const RAW = Buffer.from('{"id":"the/id of%a pöint","payload":{"n":1.0,"m":18446744073709551615},"vector":[1e0]}');
-const DOCS = { name: 'docs', dim: 2, metric: 'l2', count: 3, index: 'hnsw', index_ready: true };
-
-const started: StubShard[] = [];
-let dispatcher: Agent;
-beforeEach(() => {
-  dispatcher = new Agent();
-});
-afterEach(async () => {
-  await dispatcher.destroy();
-  await Promise.all(started.splice(0).map((shard) => shard.stop()));
-});
-
-async function shardThat(behaviour: Behaviour): Promise<StubShard> {
-  const shard = await new StubShard(behaviour).start();
-  started.push(shard);
-  return shard;
-}
-
-function clientOf(url: string, { replicas = [] }: { replicas?: readonly string[] } = {}): ShardClient {
-  return new ShardClient({ address: { primary_url: url, replica_urls: replicas }, key: KEY, dispatcher });
-}
-const inTime = (): CallContext => ({ deadlineMs: Date.now() + 20_000 });
-
-/** The ShardError that `call` ends in. */
-async function failureOf(call: Promise<unknown>): Promise<ShardError> {
-  const outcome = await call.then(
-    () => null,
-    (error: unknown) => error,
-  );
-  expect(outcome).toMatchObject({ name: 'ShardError' });
-  return outcome as ShardError;
-}
+const { shardThat, clientOf } = shardFixture();
 
 describe('ShardClient: leaders', () => {
   const follower: Behaviour = (response) => problem(response, 421, 'not the leader');
@@ -51,7 +15,7 @@ describe('ShardClient: leaders', () => {
     expect([first.attempts, second.attempts]).toEqual([1, 2]);
   });
 
-  it('finds the new leader after the one that it remembers has stepped down', async () => {
+  it('finds the new leader after the remembered one has stepped down', async () => {
     const [first, second] = [await shardThat(follower), await shardThat(leader)];
     const client = clientOf(first.url, { replicas: [second.url] });
     await client.deletePoints('docs', [ID], inTime());

@@ -110,7 +110,7 @@ const aChange = fc
   }));
 
 describe('PointWalk', () => {
-  it('yields every row that nobody touches exactly once and in byte order, whatever comes and goes between two pages', async () => {
+  it('yields every untouched row exactly once and in byte order, whatever comes and goes between two pages', async () => {
     await fc.assert(
       fc.asyncProperty(
         fc.uniqueArray(anId, { maxLength: 150 }),
@@ -183,7 +183,7 @@ describe('PointWalk', () => {
     expect((await take(resumed)).ids).toEqual(['o']);
   });
 
-  it('says that it begins anew when the row at its cursor is gone', async () => {
+  it('says that it begins again when the row at its cursor is gone', async () => {
     const shard = new ModelShard({ ids: ['a', 'b', 'c'] });
     const { position } = await take(walkOf(shard), 2);
     shard.ids.delete('b');
@@ -238,7 +238,7 @@ describe('PointWalk', () => {
     await expect(take(walkOf(unordered))).rejects.toThrow('rising byte order');
   });
 
-  it('gives a page up that it has asked for ahead and nobody wants any more, instead of waiting for it', async () => {
+  it('cancels a page that it asked for ahead and no longer needs, instead of waiting for it', async () => {
     const ids = Array.from({ length: 30 }, (_, n) => `p${String(n).padStart(3, '0')}`);
     const shard = new ModelShard({ ids, limitMax: 20 });
     let aborted: unknown = null;
@@ -285,7 +285,7 @@ describe('PointWalk', () => {
     await expect(walkOf(source).next()).rejects.toBe(failure);
   });
 
-  it('goes on with the next row after it has let go of its connection in the middle of a page', async () => {
+  it('goes on with the next row after it closed its connection in the middle of a page', async () => {
     const ids = Array.from({ length: 50 }, (_, n) => `p${String(n).padStart(3, '0')}`);
     const shard = new ModelShard({ ids, limitMax: 20 });
     const walk = walkOf(shard);
