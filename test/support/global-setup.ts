@@ -55,7 +55,8 @@ async function startShared(): Promise<DevServer> {
 
 async function bundleWorkflows(dir: string): Promise<string> {
   const { code } = await bundleWorkflowCode({
-    workflowsPath: require.resolve('../../src/workflows'),
+    // Outside of a test file nobody resolves a folder of TypeScript.
+    workflowsPath: join(__dirname, '../../src/workflows/index.ts'),
     logger: new DefaultLogger('ERROR'),
   });
   const path = join(dir, 'workflow-bundle.js');
