@@ -15,7 +15,8 @@ import { findOnNewOwners } from './move/indexes';
 import { emptyLeaver, preflightDrain, removeCopies } from './move/leaver';
 import { announce, flip, withdraw } from './move/map-changes';
 import { reconcileUntilClean } from './move/reconcile';
-import { runMove, type MoveScript } from './move/script';
+import type { MoveScript } from './move/context';
+import { runMove } from './move/run-move';
 import { confirmDrop, dropSlice } from './move/sweep';
 import { awaitRouters, awaitRoutersForever } from './operation/routers';
 

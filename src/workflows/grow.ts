@@ -14,7 +14,8 @@ import { buildIndexes, findOnJoiner } from './move/indexes';
 import { cleanJoiners, preflightGrow, prepareJoiners } from './move/joiners';
 import { announce, flip, withdraw } from './move/map-changes';
 import { reconcileUntilClean } from './move/reconcile';
-import { runMove, type MoveScript } from './move/script';
+import type { MoveScript } from './move/context';
+import { runMove } from './move/run-move';
 import { confirmDrop, dropSlice } from './move/sweep';
 import { awaitRouters, awaitRoutersForever } from './operation/routers';
 

@@ -2,7 +2,7 @@
 import type { Phase } from '../../src/domain/progress';
 import { DRAIN } from '../../src/workflows/drain';
 import { GROW } from '../../src/workflows/grow';
-import type { MoveScript } from '../../src/workflows/move/script';
+import type { MoveScript } from '../../src/workflows/move/context';
 import { rowsAfterFlip, rowsUntilFlip } from '../../src/workflows/operation/script';
 import type { ClusterUnderTest, OperationCall } from './cluster-under-test';
 import { expectDrained, expectGrown } from './expectations';

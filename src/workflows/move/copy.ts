@@ -12,7 +12,7 @@ import type { OperationRun } from '../operation/run';
 import { count } from '../wording';
 import { prepareCollections } from './collections';
 import { moveOf, partiesOf, type MoveParties } from './placement';
-import type { MoveContext } from './script';
+import type { MoveContext } from './context';
 
 const PAGE_STEP_ROWS = PAGE_ROWS_MAX - PAGE_OVERLAP_ROWS;
 

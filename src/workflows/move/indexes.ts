@@ -2,7 +2,7 @@
 import type { OperationRun } from '../operation/run';
 import { nowMs } from '../clock';
 import { idsOf, partiesOf } from './placement';
-import type { MoveContext } from './script';
+import type { MoveContext } from './context';
 
 /** What is waited for, in progress.waiting. */
 const INDEX = 'index';

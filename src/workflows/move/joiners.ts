@@ -8,7 +8,7 @@ import { count, counted } from '../wording';
 import { prepareCollections } from './collections';
 import { planMove } from './map-changes';
 import { idsOf, moveOf, partiesOf } from './placement';
-import type { MoveContext } from './script';
+import type { MoveContext } from './context';
 import { sweepReceivers } from './sweep';
 
 /** INV-2: the lock first, so that no other operation changes what preflight finds. */

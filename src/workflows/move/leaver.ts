@@ -4,7 +4,7 @@ import { applyTransition } from '../operation/transition';
 import { count, counted } from '../wording';
 import { planMove } from './map-changes';
 import { idsOf, partiesOf, plannedMove } from './placement';
-import type { MoveContext } from './script';
+import type { MoveContext } from './context';
 import { sweepReceivers } from './sweep';
 
 /** INV-2: the lock first, so that no other operation changes what preflight finds. */

@@ -8,7 +8,7 @@ import { cancelled } from '../operation/step-failure';
 import { applyTransition } from '../operation/transition';
 import { nowMs } from '../clock';
 import { plannedMove, type MoveKind } from './placement';
-import type { MoveContext } from './script';
+import type { MoveContext } from './context';
 
 /** What each change of the map is called where people read it. */
 const WORDS: Record<MoveKind, { readonly announce: string; readonly flip: string; readonly withdraw: string }> = {

@@ -12,7 +12,7 @@ import { applyTransition } from '../operation/transition';
 import { count } from '../wording';
 import { prepareCollections, removeOrphans } from './collections';
 import { moveOf, partiesOf, type MoveParties } from './placement';
-import type { MoveContext } from './script';
+import type { MoveContext } from './context';
 
 /**
  * INV-4: returns only behind a pass that began after every late write was over, compared everything and wrote nothing, with

@@ -9,7 +9,7 @@ import type { SweepState } from '../../contract/operation-state';
 import type { OperationRun } from '../operation/run';
 import { count } from '../wording';
 import { idsOf, moveOf, partiesOf, type MoveParties } from './placement';
-import type { MoveContext } from './script';
+import type { MoveContext } from './context';
 
 /** Rounds of drop and confirm after which what is left on the donors is reported instead of chased. */
 const SWEEP_ROUNDS_MAX = 5;

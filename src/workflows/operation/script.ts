@@ -2,7 +2,7 @@
  * A script is an operation as data: rows that run in their order, each with its undo beside it. One loop runs them all.
  *
  * - The row with `isFlip` is the point of no return. A script without one changes no map.
- * - Before the flip every failure and every cancel is undone: `undoRows` runs the undos backwards (INV-7).
+ * - Before the flip every failure and every cancel is undone: move/undo.ts runs the undos backwards (INV-7).
  * - After the flip there is only forward. A run that continues as new enters no row twice, because `phase` remembers them.
  */
 import { ApplicationFailure, isCancellation } from '@temporalio/workflow';
@@ -103,28 +103,4 @@ async function stepOf<Context>(row: Row<Context>, context: Context): Promise<str
 
 function isPatienceExhausted(error: unknown): error is ApplicationFailure {
   return error instanceof ApplicationFailure && error.type === 'PatienceExhausted';
-}
-
-/**
- * INV-7. Runs the undos of all rows before the flip, backwards, whether a row has begun or not: a lost answer leaves a row half-done, and each
- * undo looks at the state for itself. Every one is tried, even when another one fails, unless it was needed (`othersNeedIt`).
- * `isUndone: false`: the lock must be kept. `left` says what a person has to do.
- */
-export async function undoRows<Context extends StepContext>(
-  script: Script<Context>,
-  context: Context,
-): Promise<{ isUndone: boolean; left: string[] }> {
-  const { run } = context;
-  const left: string[] = [];
-  for (const row of rowsUntilFlip(script).toReversed()) {
-    for (const undo of row.undo ?? []) {
-      const isDone = await run.part(left, undo.does, () => undo.run(context, left));
-      // An undo that was cut off may itself write late.
-      await run.waits.forLateWrites();
-      if (isDone || undo.othersNeedIt === undefined) continue;
-      left.push(undo.othersNeedIt);
-      return { isUndone: false, left };
-    }
-  }
-  return { isUndone: true, left };
 }

@@ -1,0 +1,94 @@
+/**
+ * What a failure or a cancel before the flip does: everything that a move has begun is taken back (INV-7).
+ *
+ * Crash: the undo is one phase, and each of its steps is harmless to repeat.
+ */
+import { allHandlersFinished, ApplicationFailure, condition, isCancellation } from '@temporalio/workflow';
+import type { OperationOutcome } from '../../domain/progress';
+import { nowMs } from '../clock';
+import { answerRefused, end, endOf, failureType, messageOf } from '../operation/ending';
+import type { OperationRun } from '../operation/run';
+import { rowsUntilFlip } from '../operation/script';
+import { cancelled } from '../operation/step-failure';
+import type { MoveContext, MoveScript } from './context';
+
+/** Undoes what `cause` ended. Throws the failure that the workflow ends with. */
+export async function undo(script: MoveScript, context: MoveContext, cause: unknown): Promise<never> {
+  const { run } = context;
+  const { state } = run;
+  const { isUndone, left } = await undoPhase(script, context);
+  const code = isCancellation(cause) ? 'OperationCancelled' : failureType(cause);
+  const endAs = endOf(cause, state.wasAnnounced);
+  const why = isCancellation(cause) ? (state.cancelReason ?? 'on request') : messageOf(cause);
+  const outcome = undoneOutcome(run, `${endAs}: ${why}${toDoByHand(left)}`);
+  // Also when the lock was never answered: giving back what one does not hold changes nothing.
+  if (isUndone) await run.part(left, 'giving the lock back', () => end(run, { end: endAs, code, outcome }));
+  state.progress.outcome = outcome;
+  run.end(endAs);
+  await answerRefused(run, cause, why);
+  if (isCancellation(cause)) throw cancelled();
+  throw ApplicationFailure.nonRetryable(outcome.message, failureType(cause));
+}
+
+/** The same for an operation that was ended from outside: what is undone is another one's work, and so this one succeeds. */
+export async function undoForAnother(script: MoveScript, context: MoveContext, of: string): Promise<OperationOutcome> {
+  const { run } = context;
+  const { isUndone, left } = await undoPhase(script, context);
+  const outcome = undoneOutcome(run, `undid ${of}, which was ended from outside${toDoByHand(left)}`);
+  if (!isUndone) throw ApplicationFailure.nonRetryable(outcome.message, 'NeedsOperator');
+  await end(run, { end: 'succeeded', code: null, outcome });
+  await condition(allHandlersFinished);
+  return outcome;
+}
+
+/**
+ * What depends on shards and routers is tried within the operation's patience, what depends on the cluster workflow alone for as long as it
+ * takes. What could not be undone is said in the outcome.
+ */
+async function undoPhase(script: MoveScript, context: MoveContext): Promise<{ isUndone: boolean; left: string[] }> {
+  const { run } = context;
+  // Only a flip that was refused comes here from after the point of no return: nothing has flipped then.
+  run.state.progress.pointOfNoReturnPassed = false;
+  run.endPhase('ended by a failure or a cancel');
+  let undone: { isUndone: boolean; left: string[] } = { isUndone: true, left: [] };
+  await run.phase('undo', 'give the lock back', async () => {
+    undone = await undoRows(script, context);
+    return undone.left.length === 0 ? 'everything is as it was' : undone.left.join('; ');
+  });
+  return undone;
+}
+
+function undoneOutcome({ state }: OperationRun, message: string): OperationOutcome {
+  return {
+    message,
+    pointsMoved: 0,
+    droppedByDonor: {},
+    pointsKept: 0,
+    durationMs: nowMs() - state.progress.startedAtMs,
+  };
+}
+
+function toDoByHand(left: readonly string[]): string {
+  return left.length === 0 ? '' : `. Left to do by hand: ${left.join('; ')}`;
+}
+
+/**
+ * INV-7. Runs the undos of all rows before the flip, backwards, whether a row has begun or not: a lost answer leaves a row half-done, and each
+ * undo looks at the state for itself. Every one is tried, even when another one fails, unless it was needed (`othersNeedIt`).
+ * `isUndone: false`: the lock must be kept. `left` says what a person has to do.
+ */
+async function undoRows(script: MoveScript, context: MoveContext): Promise<{ isUndone: boolean; left: string[] }> {
+  const { run } = context;
+  const left: string[] = [];
+  for (const row of rowsUntilFlip(script).toReversed()) {
+    for (const undo of row.undo ?? []) {
+      const isDone = await run.part(left, undo.does, () => undo.run(context, left));
+      // An undo that was cut off may itself write late.
+      await run.waits.forLateWrites();
+      if (isDone || undo.othersNeedIt === undefined) continue;
+      left.push(undo.othersNeedIt);
+      return { isUndone: false, left };
+    }
+  }
+  return { isUndone: true, left };
+}
