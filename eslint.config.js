@@ -116,7 +116,7 @@ module.exports = tseslint.config(
         {
           patterns: [
             {
-              regex: `support/(?:${STARTS_A_SERVER.join('|')})$`,
+              regex: `(?:support|\\.)/(?:${STARTS_A_SERVER.join('|')})$|/dev-server/(?:dev-server|embedded)$`,
               message:
                 'A unit test starts neither Temporal nor Quiver: call the file *.temporal.test.ts or *.quiver.test.ts.',
             },

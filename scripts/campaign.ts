@@ -27,7 +27,7 @@ export async function campaign(
 ): Promise<Count> {
   if (sampled === null) {
     const count = await jest(['campaign'], options);
-    if (count.failed > 0) console.log('Repeat one by: npm run campaign -- <its file> -t <its title>');
+    if (count.failed > 0) console.log("Repeat one by: npm run campaign -- <its file> -t '<words of its title>'");
     return count;
   }
   const { seed, share } = sampled;
@@ -39,7 +39,7 @@ export async function campaign(
     ['campaign'],
     [...options, ...NOT_SAMPLED.map((name) => `--testPathIgnorePatterns=test/campaign/${name}`)],
   );
-  if (count.failed > 0) console.log(`Repeat one by: ${repeat} <its file> -t <its title>`);
+  if (count.failed > 0) console.log(`Repeat one by: ${repeat} <its file> -t '<words of its title>'`);
   return count;
 }
 

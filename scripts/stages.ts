@@ -73,8 +73,11 @@ export async function jest(tiers: readonly Tier[], options: readonly string[] = 
     const text = await readFile(outputFile, 'utf8').catch(() => '');
     const result = countResult(text);
     times.push(...slowest(text, SLOWEST_SHOWN));
-    // Jest also fails for what it counts nowhere, such as a global teardown.
-    const count = !isOk && result.failed === 0 ? sum([result, FAILED]) : result;
+    // Jest also fails for what it counts nowhere, such as a global teardown. A title that is nowhere is no success.
+    const isNothingRun = result.passed + result.failed === 0;
+    const count =
+      (!isOk && result.failed === 0) || (isNothingRun && options.length > 0) ? sum([result, FAILED]) : result;
+    if (isNothingRun) console.log('No test ran: look at the pattern and at the title, which is a regular expression.');
     console.log(`${count.failed > 0 ? 'FAIL' : 'PASS'} ${tiers.join(', ')} (${seconds()})`);
     return count;
   } finally {

@@ -1,6 +1,6 @@
 /**
- * Faults that strike an operation while one row of its script runs, whatever the row does. They stand between a worker and its
- * activities, so a new row is struck without a new test.
+ * Faults that strike an operation while one phase of it runs, whatever the phase does. They stand between a worker and its activities, so a
+ * new row is struck without a new test.
  */
 import { Context } from '@temporalio/activity';
 import type { Client } from '@temporalio/client';
@@ -8,73 +8,86 @@ import type { createActivities } from '../../src/activities';
 import { progressQuery } from '../../src/contract/messages';
 import type { Phase } from '../../src/domain/progress';
 
-/** One attempt of one activity of the operation. */
-export interface ActivityCall {
-  readonly name: string;
-  readonly attempt: number;
-  readonly phase: Phase;
-}
-
-/** What happens around each call in the row. What throws is the failure of the attempt. */
-export interface RowFault {
-  readonly before?: (call: ActivityCall) => Promise<void>;
+/** What happens around a call. What throws is the failure of the attempt. */
+export interface CallFault {
+  /** Which activities are struck. Absent: all of the phase. */
+  readonly isStruck?: (name: string) => boolean;
+  readonly before?: (name: string) => Promise<void>;
   /** The activity has succeeded, and nobody was told yet. */
-  readonly after?: (call: ActivityCall) => Promise<void>;
+  readonly after?: (name: string) => Promise<void>;
 }
 
 type Activities = ReturnType<typeof createActivities>;
-type AnyActivity = (input: object) => Promise<unknown>;
+type Input = { readonly transition?: { readonly type: string } };
+type AnyActivity = (input: Input) => Promise<unknown>;
 
-/** Strikes the calls of the workflow type `operation` in phase `row`; those of its recovery are left alone. */
+/** Strikes the calls of the workflow type `operation`; those of its recovery are left alone. */
 export class RowFaults {
+  /** The activities of each phase, in the order in which they were called for the first time. */
+  readonly called = new Map<Phase, string[]>();
   private readonly client: Client;
   private readonly operation: string;
-  private readonly row: Phase;
-  private fault: RowFault | null = null;
-  private reach: () => void = () => undefined;
-  /** Resolves when the row calls its first activity. */
-  readonly reached = new Promise<void>((resolve) => (this.reach = resolve));
-  readonly struck = new Set<string>();
+  private readonly faults = new Map<Phase, CallFault>();
+  private readonly struck = new Map<Phase, Set<Promise<unknown>>>();
 
-  constructor(client: Client, operation: string, row: Phase) {
+  constructor(client: Client, operation: string) {
     this.client = client;
     this.operation = operation;
-    this.row = row;
   }
 
-  strike(fault: RowFault | null): void {
-    this.fault = fault;
+  strike(phase: Phase, fault: CallFault): void {
+    this.faults.set(phase, fault);
+  }
+
+  clear(): void {
+    this.faults.clear();
+  }
+
+  isReached(phase: Phase): boolean {
+    return this.struck.has(phase);
+  }
+
+  /** When the calls that were struck are over, also those whose operation is. */
+  async settled(phase: Phase): Promise<void> {
+    await Promise.allSettled([...(this.struck.get(phase) ?? [])]);
   }
 
   readonly wrap = (activities: Activities): Activities =>
     new Proxy(activities, {
       get: (target, name) => {
         const run = Reflect.get(target, name) as AnyActivity | undefined;
-        return run === undefined
-          ? undefined
-          : (input: { transition?: { type: string } }) =>
-              isEnding(input) ? run(input) : this.run(String(name), () => run(input));
+        if (run === undefined) return undefined;
+        return (input: Input) => (isEnding(input) ? run(input) : this.run(String(name), () => run(input)));
       },
     });
 
   private async run(name: string, run: () => Promise<unknown>): Promise<unknown> {
-    const { attempt, workflowExecution, workflowType } = Context.current().info;
-    const { fault } = this;
-    if (fault === null || workflowType !== this.operation) return run();
+    const { workflowExecution, workflowType } = Context.current().info;
+    if (workflowType !== this.operation) return run();
     const handle = this.client.workflow.getHandle(workflowExecution?.workflowId ?? '');
     const { phase } = await handle.query(progressQuery);
-    if (phase !== this.row) return run();
-    const call = { name, attempt, phase };
-    this.struck.add(name);
-    this.reach();
-    await fault.before?.(call);
-    const result = await run();
-    await fault.after?.(call);
-    return result;
+    this.note(phase, name);
+    const fault = this.faults.get(phase);
+    if (fault === undefined || fault.isStruck?.(name) === false) return run();
+    const struck = strikeCall(fault, name, run);
+    this.struck.set(phase, (this.struck.get(phase) ?? new Set()).add(struck));
+    return struck;
+  }
+
+  private note(phase: Phase, name: string): void {
+    const names = this.called.get(phase) ?? [];
+    if (!names.includes(name)) this.called.set(phase, [...names, name]);
   }
 }
 
+async function strikeCall(fault: CallFault, name: string, run: () => Promise<unknown>): Promise<unknown> {
+  await fault.before?.(name);
+  const result = await run();
+  await fault.after?.(name);
+  return result;
+}
+
 /** Giving the lock back, or ending a check, is the end of the operation and no part of a row. */
-function isEnding(input: { transition?: { type: string } }): boolean {
-  return input.transition?.type === 'release' || input.transition?.type === 'endCheck';
+function isEnding({ transition }: Input): boolean {
+  return transition?.type === 'release' || transition?.type === 'endCheck';
 }

@@ -1,11 +1,14 @@
 /**
  * Runs a script once per row and fault, on in-process shards, a router and a real Temporal, and says what the end has to be:
  *
- * - fail it for good: before the flip the undo leaves everything as it was; after it the operation waits with a reason, and goes on
- *   when the fault ends;
- * - run it twice (the first answer is lost), kill the worker in it: the same end as without;
+ * - fail it for good, or lose its answer for good: before the flip the undo leaves everything as it was; after it the operation waits
+ *   with a reason, and goes on when the fault ends;
+ * - run it twice (its first answers are lost), kill the worker in it: the same end as without;
  * - cancel it: undone before the flip, refused after it;
- * - terminate it: the recovery ends as the operation itself would have.
+ * - terminate it: the recovery ends as the operation itself would have;
+ * - the same for the undo: run twice, without its worker, and terminated.
+ *
+ * A fault strikes the activity for which the row is there: the last one that it begins with in a run without faults.
  */
 import { createServer, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -13,22 +16,30 @@ import { ApplicationFailure } from '@temporalio/common';
 import { cancelUpdate, transitionUpdate } from '../../src/contract/messages';
 import type { OperationRequest } from '../../src/contract/requests';
 import { PlacementPlan } from '../../src/domain/placement-plan';
+import type { Phase } from '../../src/domain/progress';
 import { placementSpec, type ShardMap } from '../../src/domain/shard-map';
 import { rowsUntilFlip, type Row, type Script } from '../../src/workflows/operation/script';
 import { ClusterFixture, FAST, pointJson, refusalOf, type TemporalForTests } from './cluster-fixture';
 import { SHARD_KEY, type InProcessShard } from './in-process-shard';
 import { startRouter, type InProcessRouter } from './in-process-router';
-import { RowFaults } from './row-faults';
+import { RowFaults, type CallFault } from './row-faults';
 import { waitFor } from './wait-for';
 
-export const ROW_FAULTS = [
+const ROW_FAULTS = [
   'fails for good',
+  'loses its answer for good',
   'runs twice',
   'loses its worker',
   'is cancelled',
   'is terminated',
 ] as const;
-export type RowFaultName = (typeof ROW_FAULTS)[number];
+/** Of the last row before the flip, so that there is most to undo. */
+const UNDO_FAULTS = [
+  'has an undo that runs twice',
+  'has an undo without its worker',
+  'has an undo that is terminated',
+] as const;
+export type RowFaultName = (typeof ROW_FAULTS)[number] | (typeof UNDO_FAULTS)[number];
 
 /** An operation under test. */
 export interface ScriptUnderTest {
@@ -65,111 +76,166 @@ interface Snapshot {
 export class ScriptHarness {
   private readonly temporal: TemporalForTests;
   private readonly test: ScriptUnderTest;
+  private learned: Promise<ReadonlyMap<Phase, string[]>> | null = null;
 
   constructor(temporal: TemporalForTests, test: ScriptUnderTest) {
     this.temporal = temporal;
     this.test = test;
   }
 
-  /** Every row with every fault. */
-  static cases({ script }: ScriptUnderTest): { row: string; fault: RowFaultName }[] {
-    return script.flatMap(({ phase }) => ROW_FAULTS.map((fault) => ({ row: phase, fault })));
+  /** Every row with every fault, and the faults of the undo where there is one. */
+  static cases({ kind, script }: ScriptUnderTest): { row: Phase; fault: RowFaultName }[] {
+    const ofRows = script.flatMap(({ phase }) => ROW_FAULTS.map((fault) => ({ row: phase, fault })));
+    const last = rowsUntilFlip(script).at(-2);
+    if (!movesPoints(kind) || last === undefined) return ofRows;
+    return [...ofRows, ...UNDO_FAULTS.map((fault) => ({ row: last.phase, fault }))];
   }
 
-  async run(phase: string, fault: RowFaultName): Promise<void> {
-    const row = this.test.script.find((each) => each.phase === phase);
-    if (row === undefined) throw new Error(`${this.test.kind} has no row ${phase}`);
-    const scene = await Scene.open(this.temporal, this.test, row);
+  async run(phase: Phase, fault: RowFaultName): Promise<void> {
+    const { kind, script } = this.test;
+    const row = script.find((each) => each.phase === phase);
+    if (row === undefined) throw new Error(`${kind} has no row ${phase}`);
+    const activity = (await (this.learned ??= this.learn())).get(phase)?.at(-1);
+    if (activity === undefined)
+      throw new Error(`the row ${phase} of ${kind} calls no activity, so no fault can strike it`);
+    const isBeforeFlip = movesPoints(kind) && rowsUntilFlip(script).includes(row) && row.isFlip !== true;
+    await this.inScene(phase, (scene) =>
+      PLAYS[fault]({ scene, row, activity, isBeforeFlip, movesPoints: movesPoints(kind) }),
+    );
+  }
+
+  /** Which activities each row calls: a run without a fault tells. */
+  private async learn(): Promise<ReadonlyMap<Phase, string[]>> {
+    let called: ReadonlyMap<Phase, string[]> = new Map();
+    await this.inScene('plain', async (scene) => {
+      await scene.begin();
+      await scene.expectDone();
+      called = scene.faults.called;
+    });
+    return called;
+  }
+
+  private async inScene(label: string, play: (scene: Scene) => Promise<void>): Promise<void> {
+    const scene = await Scene.open(this.temporal, this.test, label);
     try {
-      await this.play(scene, fault);
+      await play(scene);
     } finally {
       await scene.close();
     }
   }
-
-  private async play(scene: Scene, fault: RowFaultName): Promise<void> {
-    const { kind, script } = this.test;
-    const movesPoints = kind === 'grow' || kind === 'drain';
-    const isBeforeFlip = movesPoints && rowsUntilFlip(script).includes(scene.row) && scene.row.isFlip !== true;
-    const playing = PLAYS[fault];
-    await playing(scene, { isBeforeFlip, movesPoints });
-  }
 }
 
-interface Place {
+function movesPoints(kind: ScriptUnderTest['kind']): boolean {
+  return kind === 'grow' || kind === 'drain';
+}
+
+interface Play {
+  readonly scene: Scene;
+  readonly row: Row<never>;
+  /** The activity of the row that is struck. */
+  readonly activity: string;
   readonly isBeforeFlip: boolean;
   readonly movesPoints: boolean;
 }
 
-const PLAYS: Record<RowFaultName, (scene: Scene, place: Place) => Promise<void>> = {
-  'fails for good': async (scene, { isBeforeFlip, movesPoints }) => {
-    scene.faults.strike({ before: () => Promise.reject(injected({ nonRetryable: true })) });
-    await scene.begin();
-    if (scene.row.optional !== undefined) return scene.expectDone();
-    if (isBeforeFlip) return scene.expectUndone(['failed', 'refused']);
-    if (!movesPoints) return scene.expectGivenUp(['failed', 'refused']);
-    await waitFor(`waiting that names ${INJECTED}`, async () => {
-      const { waiting } = await scene.progress();
-      return waiting?.reason.includes(INJECTED) === true;
-    });
-    scene.faults.strike(null);
-    return scene.expectDone();
-  },
-  'runs twice': async (scene) => {
+const PLAYS: Record<RowFaultName, (play: Play) => Promise<void>> = {
+  'fails for good': (play) => failForGood(play, { before: () => Promise.reject(injected({ nonRetryable: true })) }),
+  'loses its answer for good': (play) =>
+    failForGood(play, { after: () => Promise.reject(injected({ nonRetryable: true })) }),
+  'runs twice': async ({ scene, row }) => {
     const seen = new Set<string>();
-    scene.faults.strike({
-      after: async ({ name }) => {
-        if (seen.has(name)) return;
-        seen.add(name);
-        throw injected({ nonRetryable: false });
-      },
-    });
+    scene.faults.strike(row.phase, { after: (name) => loseFirstAnswer(name, seen) });
     await scene.begin();
     await scene.expectDone();
     expect(seen.size).toBeGreaterThan(0);
   },
-  'loses its worker': async (scene) => {
-    let isDead = false;
-    scene.faults.strike({ before: () => (isDead ? Promise.resolve() : new Promise(() => undefined)) });
-    await scene.begin();
-    await scene.faults.reached;
-    isDead = true;
-    await scene.cluster.killWorker();
-    await scene.cluster.startWorker();
+  'loses its worker': async ({ scene, row, activity }) => {
+    await scene.begin(() => scene.holdCall(row.phase, (name) => name === activity));
+    await scene.replaceWorker(row.phase);
     await scene.expectDone();
   },
-  'is cancelled': async (scene, { isBeforeFlip, movesPoints }) => {
+  'is cancelled': async ({ scene, row, activity, isBeforeFlip, movesPoints: moves }) => {
     let answer: Promise<string> | null = null;
-    scene.faults.strike({
+    scene.faults.strike(row.phase, {
+      isStruck: (name) => name === activity,
       before: async () => {
         await (answer ??= scene.cancel());
       },
     });
     await scene.begin();
-    await scene.faults.reached;
-    scene.faults.strike(null);
+    await scene.reached(row.phase);
+    scene.faults.clear();
     if (isBeforeFlip) return scene.expectUndone(['cancelled']);
-    if (!movesPoints) return scene.expectGivenUp(['cancelled']);
+    if (!moves) return scene.expectGivenUp(['cancelled']);
     expect(await waitFor('the answer to the cancel', async () => answer)).toBe('PointOfNoReturnPassed');
     return scene.expectDone();
   },
-  'is terminated': async (scene, { isBeforeFlip, movesPoints }) => {
-    let terminated: Promise<unknown> | null = null;
-    // The attempt goes on when its operation is dead, as a late one does.
-    scene.faults.strike({
-      before: async () => {
-        await (terminated ??= scene.operation.terminate('by a test'));
-      },
-    });
-    await scene.begin();
-    await scene.faults.reached;
-    await waitFor('the end', async () => (await scene.operation.describe()).status.name === 'TERMINATED');
-    await scene.recover();
+  'is terminated': async ({ scene, row, activity, isBeforeFlip, movesPoints: moves }) => {
+    await scene.begin(() => scene.terminateAt(row.phase, (name) => name === activity));
+    await scene.recoverFrom(row.phase);
     if (isBeforeFlip) return scene.expectAsBefore();
-    if (!movesPoints) return scene.expectNothingLost();
+    if (!moves) return scene.expectNothingLost();
     return scene.expectInPlace();
   },
+  'has an undo that runs twice': async ({ scene, row }) => {
+    const seen = new Set<string>();
+    failRow(scene, row);
+    scene.faults.strike('undo', { after: (name) => loseFirstAnswer(name, seen) });
+    await scene.begin();
+    await scene.expectUndone(['failed']);
+    expect(seen.size).toBeGreaterThan(1);
+  },
+  'has an undo without its worker': async ({ scene, row }) => {
+    failRow(scene, row);
+    await scene.begin(() => scene.holdCall('undo', cleansShards));
+    await scene.replaceWorker('undo');
+    await scene.expectUndone(['failed']);
+  },
+  'has an undo that is terminated': async ({ scene, row }) => {
+    failRow(scene, row);
+    await scene.begin(() => scene.terminateAt('undo', cleansShards));
+    await scene.recoverFrom('undo');
+    await scene.expectAsBefore();
+  },
 };
+
+async function failForGood(
+  { scene, row, activity, isBeforeFlip, movesPoints: moves }: Play,
+  fault: CallFault,
+): Promise<void> {
+  scene.faults.strike(row.phase, { isStruck: (name) => name === activity, ...fault });
+  await scene.begin();
+  if (row.optional !== undefined) {
+    await scene.expectDone();
+    const { phases } = await scene.progress();
+    expect(phases.find((each) => each.phase === row.phase)?.note).toContain(INJECTED);
+    return;
+  }
+  if (isBeforeFlip) return scene.expectUndone(['failed', 'refused']);
+  if (!moves) return scene.expectGivenUp(['failed', 'refused']);
+  await waitFor(`waiting that names ${INJECTED}`, async () => {
+    const { waiting } = await scene.progress();
+    return waiting?.reason.includes(INJECTED) === true;
+  });
+  scene.faults.clear();
+  return scene.expectDone();
+}
+
+/** Once, or a pass that may have written would never be clean. */
+async function loseFirstAnswer(name: string, seen: Set<string>): Promise<void> {
+  if (seen.has(name)) return;
+  seen.add(name);
+  throw injected({ nonRetryable: false });
+}
+
+function failRow(scene: Scene, row: Row<never>): void {
+  scene.faults.strike(row.phase, { before: () => Promise.reject(injected({ nonRetryable: true })) });
+}
+
+/** Of an undo: what comes after the change is out of the map and the routers know it. */
+function cleansShards(name: string): boolean {
+  return name === 'cleanJoiner' || name === 'dropSegment';
+}
 
 function injected({ nonRetryable }: { nonRetryable: boolean }): ApplicationFailure {
   return ApplicationFailure.create({ message: INJECTED, type: 'NeedsOperator', nonRetryable });
@@ -178,18 +244,15 @@ function injected({ nonRetryable }: { nonRetryable: boolean }): ApplicationFailu
 /** One cluster with its operation, and the fault in one row of it. */
 class Scene {
   readonly cluster: ClusterFixture;
-  readonly row: Row<never>;
   readonly faults: RowFaults;
   private readonly kind: ScriptUnderTest['kind'];
   private readonly coordinator: Coordinator;
   private readonly router: InProcessRouter;
   private readonly request: OperationRequest;
   private readonly before: Snapshot;
-  private begun: Promise<unknown> = Promise.resolve();
 
   private constructor(parts: {
     cluster: ClusterFixture;
-    row: Row<never>;
     faults: RowFaults;
     kind: ScriptUnderTest['kind'];
     coordinator: Coordinator;
@@ -198,7 +261,6 @@ class Scene {
     before: Snapshot;
   }) {
     this.cluster = parts.cluster;
-    this.row = parts.row;
     this.faults = parts.faults;
     this.kind = parts.kind;
     this.coordinator = parts.coordinator;
@@ -207,10 +269,10 @@ class Scene {
     this.before = parts.before;
   }
 
-  static async open(temporal: TemporalForTests, test: ScriptUnderTest, row: Row<never>): Promise<Scene> {
+  static async open(temporal: TemporalForTests, test: ScriptUnderTest, name: string): Promise<Scene> {
     const { kind } = test;
-    const faults = new RowFaults(temporal.client, kind, row.phase);
-    const label = `${kind}-${row.phase}`;
+    const faults = new RowFaults(temporal.client, kind);
+    const label = `${kind}-${name}`;
     const cluster = await ClusterFixture.start(temporal, label, { points: POINTS, shards: 3, wrap: faults.wrap });
     const request = await test.prepare(cluster);
     const coordinator = await serveMap(cluster);
@@ -221,7 +283,7 @@ class Scene {
       pollMs: ROUTER_POLL_MS,
     });
     const before = await snapshot(cluster);
-    return new Scene({ cluster, row, faults, kind, coordinator, router, request, before });
+    return new Scene({ cluster, faults, kind, coordinator, router, request, before });
   }
 
   async close(): Promise<void> {
@@ -238,34 +300,59 @@ class Scene {
     return this.cluster.progress(KEY, this.kind);
   }
 
-  /** Starts the operation. Its caller's answer is looked at by nobody: some faults come before it. */
-  async begin(): Promise<void> {
+  /** Starts the operation, with the fault that `arm` puts in. Nobody looks at the answer of its caller: some faults come before it. */
+  async begin(arm: () => void = () => undefined): Promise<void> {
+    arm();
     const input = this.cluster.input(KEY, { timings: TIMINGS, routerUrls: [this.router.url] });
-    this.begun = this.cluster.begin(this.kind, { ...input, request: this.request });
-    this.begun.catch(() => undefined);
+    const begun = this.cluster.begin(this.kind, { ...input, request: this.request });
+    begun.catch(() => undefined);
     await waitFor('the operation runs', () => this.operation.describe());
+  }
+
+  async reached(phase: Phase): Promise<void> {
+    await waitFor(`the fault strikes in ${phase}`, async () => this.faults.isReached(phase));
+  }
+
+  /** The struck calls never answer, as those of a worker that is gone. */
+  holdCall(phase: Phase, isStruck: (name: string) => boolean): void {
+    this.faults.strike(phase, { isStruck, before: () => new Promise(() => undefined) });
+  }
+
+  async replaceWorker(phase: Phase): Promise<void> {
+    await this.reached(phase);
+    this.faults.clear();
+    await this.cluster.killWorker();
+    await this.cluster.startWorker();
+  }
+
+  /** The attempt goes on when its operation is dead, as a late one does. */
+  terminateAt(phase: Phase, isStruck: (name: string) => boolean): void {
+    let terminated: Promise<unknown> | null = null;
+    this.faults.strike(phase, {
+      isStruck,
+      before: async () => {
+        await (terminated ??= this.operation.terminate('by a test'));
+      },
+    });
   }
 
   cancel(): Promise<string> {
     return refusalOf(this.operation.executeUpdate(cancelUpdate, { args: [{ reason: 'a test' }] }));
   }
 
-  /** Looks after the lock as every request does, until it is free. What the dead attempt still does comes first. */
-  async recover(): Promise<void> {
+  /** Looks after the lock as every request does, until it is free. */
+  async recoverFrom(phase: Phase): Promise<void> {
+    await this.reached(phase);
+    await waitFor('the end', async () => (await this.operation.describe()).status.name === 'TERMINATED');
     if (this.kind === 'check') return;
-    await waitFor('the attempt is over', () =>
-      Promise.resolve(
-        this.begun.then(
-          () => true,
-          () => true,
-        ),
-      ),
-    );
+    // In the preflight the late attempt may still take the lock. It is not looked at before that is over.
+    if (phase === 'preflight') await this.faults.settled(phase);
     await waitFor('the lock is free', async () => {
       const look = await this.cluster.lookAfterLock();
       if (look.kind === 'recovering') await this.recoveryOf(look.recovery).result();
       return look.kind === 'free';
     });
+    await this.faults.settled(phase);
   }
 
   private recoveryOf(recovery: string) {

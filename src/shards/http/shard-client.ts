@@ -1,7 +1,7 @@
 import { TextDecoder } from 'node:util';
 import type { CallContext } from './call-timer';
 import { ShardError } from '../errors';
-import { isProbeName } from './probe-name';
+import { isProbe } from './probe-name';
 import { paths } from './paths';
 import { MalformedBodyError, PointScanner, scanPoints, type PointElement } from '../rows/point-stream';
 import { namesCountLimit } from './refusals';
@@ -62,11 +62,11 @@ export class ShardClient {
 
   /** Without probes, which are the coordinator's own. */
   async listCollections(ctx: CallContext): Promise<ShardCollection[]> {
-    return (await this.#list(ctx)).filter(({ name }) => !isProbeName(name));
+    return (await this.#list(ctx)).filter((collection) => !isProbe(collection));
   }
 
   async listProbes(ctx: CallContext): Promise<string[]> {
-    return (await this.#list(ctx)).map(({ name }) => name).filter(isProbeName);
+    return (await this.#list(ctx)).filter(isProbe).map(({ name }) => name);
   }
 
   async #list(ctx: CallContext): Promise<ShardCollection[]> {

@@ -48,8 +48,11 @@ export async function persist<T>(
       if (isCancellation(error)) throw error;
       sinceMs ??= nowMs();
       state.progress.failedAttempts += 1;
-      refuseIfHopeless(retrying, failure);
-      refuseIfTooLong(retrying, { what, failure, patience, sinceMs });
+      const end = endOf(retrying, { what, failure, patience, sinceMs });
+      if (end !== null) {
+        waits.end(what);
+        throw end;
+      }
       waits.beginFailing(what, {
         reason: `${what}: ${failure.message}`,
         endsWhen: failure.waitingHelps
@@ -65,22 +68,34 @@ export async function persist<T>(
   }
 }
 
-/** Without the lock nothing has flipped and nothing can: that ends it on either side of the flip. */
-function refuseIfHopeless({ state }: Retrying, failure: StepFailure): void {
-  if (failure.waitingHelps) return;
-  if (state.progress.pointOfNoReturnPassed && !WITHOUT_THE_LOCK.includes(failure.type)) return;
-  throw ApplicationFailure.nonRetryable(failure.message, failure.type);
+interface Failed {
+  readonly what: string;
+  readonly failure: StepFailure;
+  readonly patience: Patience;
+  readonly sinceMs: number;
 }
 
-function refuseIfTooLong(
+/** What the step ends with, or null when it is tried again. */
+function endOf(retrying: Retrying, failed: Failed): ApplicationFailure | null {
+  const { failure } = failed;
+  if (isHopeless(retrying, failure)) return ApplicationFailure.nonRetryable(failure.message, failure.type);
+  return patienceExhausted(retrying, failed);
+}
+
+/** Without the lock nothing has flipped and nothing can: that ends it on either side of the flip. */
+function isHopeless({ state }: Retrying, failure: StepFailure): boolean {
+  if (failure.waitingHelps) return false;
+  return !state.progress.pointOfNoReturnPassed || WITHOUT_THE_LOCK.includes(failure.type);
+}
+
+function patienceExhausted(
   { state, timings, canAbandonLeaver }: Retrying,
-  about: { what: string; failure: StepFailure; patience: Patience; sinceMs: number },
-): void {
-  const { what, failure, patience, sinceMs } = about;
+  { what, failure, patience, sinceMs }: Failed,
+): ApplicationFailure | null {
   const isBounded = patience === 'limited' && (!state.progress.pointOfNoReturnPassed || canAbandonLeaver);
   const failedForMs = nowMs() - sinceMs;
-  if (!isBounded || failedForMs <= timings.patienceMs) return;
-  throw ApplicationFailure.nonRetryable(
+  if (!isBounded || failedForMs <= timings.patienceMs) return null;
+  return ApplicationFailure.nonRetryable(
     `${what} failed for ${Math.round(failedForMs / 1000)} s, longer than this operation waits for it: ${failure.message}`,
     'PatienceExhausted',
   );

@@ -128,7 +128,7 @@ describe('refuseAliasesInMap', () => {
   });
 
   it('removes from every shard what a cancelled probe left there, and shows it in no list meanwhile', async () => {
-    cluster.joiner.create({ ...SCHEMA, name: probeName('of-one-that-died') });
+    cluster.joiner.create({ ...SCHEMA, name: probeName('0123456789abcdef') });
     const { result } = await cluster.run('inspectCollections', input());
     expect(result.collections.map(({ collection }) => collection)).toEqual([COLLECTION]);
     await cluster.run('refuseAliasesInMap', parties());

@@ -41,7 +41,7 @@ describe('preflightGrow', () => {
 
   it('ignores the collection that a killed or cancelled probe left behind', async () => {
     cluster = await MovingCluster.start();
-    const left = { ...SCHEMA, name: probeName('of-one-that-died') };
+    const left = { ...SCHEMA, name: probeName('0123456789abcdef') };
     for (const shard of [cluster.shards[0]!, cluster.joiner]) shard.create(left);
     const { result } = await cluster.run('preflightGrow', input(), PREFLIGHT);
     expect(result).toMatchObject({ collections: [{ name: COLLECTION }], collectionsBefore: [[COLLECTION]] });
