@@ -1,7 +1,6 @@
 import { PlacementPlan } from '../../src/domain/placement-plan';
 import { transitionUpdate } from '../../src/contract/messages';
 import type { InProcessShard } from '../support/in-process-shard';
-import type { Fault, FaultMatch } from '../support/shard-faults';
 import { useCluster } from '../support/use-cluster';
 import { waitFor } from '../support/wait-for';
 import { type ClusterFixture, FAST, pointJson, refusalOf } from '../support/cluster-fixture';
@@ -91,22 +90,6 @@ describe('a drain', () => {
     await cluster.operation('a', 'drain').result();
     for (const shard of cluster.donors) expect(shard.collections()).not.toContain('gone');
     await expectGone();
-  });
-
-  const faults: [string, FaultMatch, Fault][] = [
-    ['the leaver refuses connections for a while', { nth: 12, times: 6 }, { kind: 'refuse' }],
-    ['the leaver fails with a 500', { method: 'POST', nth: 4, times: 4 }, { kind: 'status', status: 500 }],
-    ['the leaver cuts pages in the middle', { path: /fetch/, nth: 3, times: 2 }, { kind: 'cutBody' }],
-    ['the leaver loses the reply to a delete', { method: 'DELETE', path: /points/, nth: 2 }, { kind: 'replyLost' }],
-  ];
-  it.each(faults)('ends with every point on its owner when %s', async (_, match, fault) => {
-    const before = contents();
-    const active = leaver.faults.add({ match, fault });
-    await cluster.announceDrain('a', LEAVER);
-    await cluster.operation('a', 'drain').result();
-    await expectGone();
-    expect(contents()).toEqual(before);
-    expect(active.hits).toBeGreaterThan(0);
   });
 });
 

@@ -1,5 +1,5 @@
 import { WorkflowFailedError } from '@temporalio/client';
-import type { Fault, FaultMatch } from '../support/shard-faults';
+import type { FaultMatch } from '../support/shard-faults';
 import { PlacementPlan } from '../../src/domain/placement-plan';
 import { transitionUpdate } from '../../src/contract/messages';
 import { useCluster } from '../support/use-cluster';
@@ -86,52 +86,6 @@ describe('a grow', () => {
 
 describe('a grow under a fault of a shard', () => {
   const fetching: FaultMatch = { method: 'POST', path: /fetch/ };
-  const upserting: FaultMatch = { method: 'POST', path: /points/ };
-  const deleting: FaultMatch = { method: 'DELETE', path: /points/ };
-  const faults: [string, 'donor' | 'joiner', FaultMatch, Fault][] = [
-    ['a donor refuses connections for a while', 'donor', { ...fetching, nth: 1, times: 6 }, { kind: 'refuse' }],
-    ['a donor hangs once', 'donor', { ...fetching, nth: 1 }, { kind: 'hang' }],
-    ['a donor is slow', 'donor', fetching, { kind: 'slow', ms: 200 }],
-    [
-      'a donor is overloaded and says for how long',
-      'donor',
-      { ...fetching, nth: 2, times: 2 },
-      { kind: 'status', status: 429, retryAfter: '1' },
-    ],
-    [
-      'a donor is overloaded and says nothing',
-      'donor',
-      { ...fetching, nth: 2, times: 4 },
-      { kind: 'status', status: 429 },
-    ],
-    ['a donor fails with a 500', 'donor', { ...fetching, nth: 2, times: 4 }, { kind: 'status', status: 500 }],
-    ['a donor cuts pages in the middle', 'donor', { ...fetching, nth: 1, times: 4 }, { kind: 'cutBody' }],
-    ['a donor loses the reply to a delete', 'donor', { ...deleting, nth: 1, times: 2 }, { kind: 'replyLost' }],
-    ['the joiner refuses connections for a while', 'joiner', { ...upserting, nth: 1, times: 6 }, { kind: 'refuse' }],
-    [
-      'the joiner is unavailable for a while',
-      'joiner',
-      { ...upserting, nth: 1, times: 4 },
-      { kind: 'status', status: 503 },
-    ],
-    ['the joiner loses the reply to an upsert', 'joiner', { ...upserting, nth: 1, times: 2 }, { kind: 'replyLost' }],
-    ['the joiner cuts pages in the middle', 'joiner', { ...fetching, nth: 1, times: 4 }, { kind: 'cutBody' }],
-  ];
-
-  it.each(faults)(
-    'ends with every point on its owner when %s',
-    async (_title, where, match, fault) => {
-      const shard = where === 'donor' ? cluster.donors[0] : cluster.joiner;
-      const active = shard?.faults.add({ match, fault });
-      await cluster.announce('a');
-      await cluster.operation('a').result();
-      expect(active?.hits).toBeGreaterThan(0);
-      expect(await cluster.misplaced('docs')).toEqual([]);
-      expect(cluster.allIds('docs')).toHaveLength(POINTS);
-      expect((await cluster.map()).shards).toHaveLength(3);
-    },
-    120_000,
-  );
 
   it('loses and revives nothing when rows change on the donors between pages', async () => {
     let change = 0;
