@@ -146,6 +146,16 @@ describe('GET /cluster/operations/{id}', () => {
     expect(view.outcome?.message).toMatch(/TERMINATED.*copy/);
   });
 
+  it('shows how long one that was ended from outside took, and what it moved, once the record has its end', async () => {
+    api.client.state = { ...STATE, operations: [{ ...ENDED, pointsMoved: 7 }] };
+    api.client.describeOperation = () => Promise.resolve({ isRunning: false, temporalStatus: 'TERMINATED' });
+    expect(await show('/cluster/operations/grow-old')).toMatchObject({
+      status: 'failed',
+      ended_at: '2026-01-02T03:04:09.000Z',
+      outcome: { message: 'in phase copy: cancelled: on request', points_moved: 7, duration_s: 4 },
+    });
+  });
+
   it.each([
     ['when its workflow cannot be asked', new ClientError('TemporalUnreachable', 'no answer')],
     ['when its workflow is deleted', unknownOperation('grow-old')],
