@@ -1,7 +1,7 @@
 /**
  * What REST shows of operations. An operation's own workflow knows most, also after its end, for as long as Temporal keeps its history. The
- * cluster's record is the fallback. Asking an ended workflow has a worker replay it, so the list bounds that: few at once, each with a
- * deadline, all together with another one, and each answer is kept, because it does not change.
+ * cluster's record is the fallback. Asking an ended workflow has a worker replay it, so the list bounds that: only the newest, few at once,
+ * each with a deadline, all together with another one. Each answer is kept, because it does not change.
  */
 import type { OperationRecord } from '../domain/cluster-state';
 import { RECENT_OPERATIONS_MAX } from '../domain/limits';
@@ -12,17 +12,26 @@ import { Semaphore } from '../client/semaphore';
 import type { ApiDeps } from './deps';
 import { endedFromOutside, viewOfProgress, viewOfRecord } from './views/operation';
 
+/** Of the ended operations, the newest so many are asked. Older ones are shown from the cluster's records. */
+const ENDED_ASKED_MAX = 20;
 const ASKED_AT_ONCE_MAX = 4;
 const ANSWER_TIMEOUT_MS = 500;
 /** After this long, the rest of the list is shown from the cluster's records. */
 const LIST_PATIENCE_MS = 2_000;
+/** A history that takes too long to replay does so at every poll: the record is shown for this long before the next try. */
+const FAILED_LOOK_KEPT_MS = 5 * 60_000;
+
+interface Remembered {
+  readonly view: OperationView;
+  readonly untilMs: number;
+}
 
 export class OperationReader {
   private readonly deps: Pick<ApiDeps, 'client' | 'cluster' | 'namespace' | 'webUiUrl'>;
   private readonly nowMs: () => number;
   private readonly asked = new Semaphore({ runningMax: ASKED_AT_ONCE_MAX, waitingMax: 2 * RECENT_OPERATIONS_MAX });
-  /** Views of ended operations that do not change, by `endedKey`. */
-  private final = new Map<string, OperationView>();
+  /** Views of ended operations, by `endedKey`. An answer never changes; a failed look is tried again. */
+  private remembered = new Map<string, Remembered>();
 
   constructor(deps: OperationReader['deps'], nowMs: () => number = Date.now) {
     this.deps = deps;
@@ -33,9 +42,14 @@ export class OperationReader {
   async listOperations(): Promise<OperationList> {
     const { operations } = await this.deps.client.queryState();
     const untilMs = this.nowMs() + LIST_PATIENCE_MS;
-    const views = await Promise.all(operations.map((record) => this.viewOfListed(record, untilMs)));
+    const newest = new Set(operations.filter(({ end }) => end !== null).slice(0, ENDED_ASKED_MAX));
+    const views = await Promise.all(
+      operations.map((record) =>
+        record.end === null ? this.viewOfRunning(record) : this.viewOfEnded(record, newest.has(record), untilMs),
+      ),
+    );
     const keys = new Set(operations.map(endedKey));
-    this.final = new Map([...this.final].filter(([key]) => keys.has(key)));
+    this.remembered = new Map([...this.remembered].filter(([key]) => keys.has(key)));
     return { operations: views };
   }
 
@@ -61,28 +75,49 @@ export class OperationReader {
     return `${webUiUrl}/namespaces/${encodeURIComponent(namespace)}/workflows/${workflowId}`;
   }
 
-  private async viewOfListed(record: OperationRecord, untilMs: number): Promise<OperationView> {
-    const fromRecord = viewOfRecord(record, this.linkTo(record.operationId));
+  private async viewOfRunning(record: OperationRecord): Promise<OperationView> {
     try {
-      if (record.end === null) return await this.viewOfWorkflow(record.operationId);
-      return this.final.get(endedKey(record)) ?? (await this.viewOfEnded(record, fromRecord, untilMs));
+      return await this.viewOfWorkflow(record.operationId);
     } catch (error) {
       if (!(error instanceof ClientError)) throw error;
-      if (record.end !== null && error.code === 'UnknownOperation') this.final.set(endedKey(record), fromRecord);
-      return fromRecord;
+      return this.viewOfItsRecord(record);
     }
   }
 
-  private viewOfEnded(record: OperationRecord, fromRecord: OperationView, untilMs: number): Promise<OperationView> {
-    return this.asked.runInTurn(async () => {
-      const timeoutMs = Math.min(ANSWER_TIMEOUT_MS, untilMs - this.nowMs());
-      if (timeoutMs <= 0) return fromRecord;
-      const view = await this.viewOfWorkflow(record.operationId, { record, timeoutMs });
+  private async viewOfEnded(record: OperationRecord, mayAsk: boolean, untilMs: number): Promise<OperationView> {
+    const known = this.remembered.get(endedKey(record));
+    if (known !== undefined && this.nowMs() < known.untilMs) return known.view;
+    if (!mayAsk) return this.viewOfItsRecord(record);
+    try {
+      return await this.asked.runInTurn(() => this.lookAtEnded(record, untilMs));
+    } catch (error) {
+      if (!(error instanceof ClientError)) throw error;
+      return this.viewOfItsRecord(record);
+    }
+  }
+
+  private async lookAtEnded(record: OperationRecord, untilMs: number): Promise<OperationView> {
+    // A look with less time would say little about the next one, and yet be remembered.
+    if (untilMs - this.nowMs() < ANSWER_TIMEOUT_MS) return this.viewOfItsRecord(record);
+    try {
+      const view = await this.viewOfWorkflow(record.operationId, { record, timeoutMs: ANSWER_TIMEOUT_MS });
       // The record knows the end a moment before the workflow does.
-      if (view.status === 'running') return fromRecord;
-      this.final.set(endedKey(record), view);
-      return view;
-    });
+      if (view.status === 'running') return this.viewOfItsRecord(record);
+      return this.remember(record, view, Infinity);
+    } catch (error) {
+      if (!(error instanceof ClientError)) throw error;
+      const keptMs = error.code === 'UnknownOperation' ? Infinity : FAILED_LOOK_KEPT_MS;
+      return this.remember(record, this.viewOfItsRecord(record), this.nowMs() + keptMs);
+    }
+  }
+
+  private remember(record: OperationRecord, view: OperationView, untilMs: number): OperationView {
+    this.remembered.set(endedKey(record), { view, untilMs });
+    return view;
+  }
+
+  private viewOfItsRecord(record: OperationRecord): OperationView {
+    return viewOfRecord(record, this.linkTo(record.operationId));
   }
 
   /** A workflow that was ended from outside still answers that it runs. */

@@ -12,7 +12,7 @@ import { ApplicationFailure, CancelledFailure, WorkflowNotFoundError } from '@te
 import { clusterWorkflowId } from '../contract/ids';
 import type { Refusal } from '../contract/requests';
 import { bounded, CallTimedOutError, ShuttingDownError } from './bounded';
-import { ClientError, RefusedError, type UnansweredCode } from './errors';
+import { ClientError, CutShortError, RefusedError, type UnansweredCode } from './errors';
 
 export interface TemporalCallsOptions {
   readonly connection: ConnectionLike;
@@ -21,6 +21,8 @@ export interface TemporalCallsOptions {
   /** Fires when this process stops: calls under way end at once. Absent: nothing ends them before their deadline. */
   readonly stopping?: AbortSignal;
   readonly queryMs?: number;
+  /** For a call to the cluster workflow with the search for the reason of its failure. Absent: that search has deadlines of its own. */
+  readonly wholeCallMs?: number;
   /** What is left of a cluster that has no workflow, in one sentence; null when there is no sign of it. */
   readonly traces?: { lostDetail(): Promise<string | null> };
 }
@@ -60,10 +62,11 @@ export class TemporalCalls {
 
   /** @throws ClientError */
   async askCluster<T>(call: () => Promise<T>, timeoutMs = this.queryMs): Promise<T> {
+    const startedMs = Date.now();
     try {
       return await this.withinMs(timeoutMs, call);
     } catch (error) {
-      throw isNotRunning(error) ? await this.notRunning(error) : queryError(error);
+      throw isNotRunning(error) ? await this.notRunning(error, startedMs) : queryError(error);
     }
   }
 
@@ -78,16 +81,25 @@ export class TemporalCalls {
 
   /** Has the cluster workflow change something. @throws ClientError */
   async changeCluster<T>(call: () => Promise<T>, timeoutMs: number): Promise<T> {
+    const startedMs = Date.now();
     try {
       return await this.withinMs(timeoutMs, call);
     } catch (error) {
-      if (isNotRunning(error)) throw await this.notRunning(error);
+      if (isNotRunning(error)) throw await this.notRunning(error, startedMs);
       throw updateError(error, { code: 'TransitionUnanswered' });
     }
   }
 
+  /** Why it does not run, or that this was not found out in the time that the call has left. */
+  private async notRunning(cause: Error, startedMs: number): Promise<ClientError> {
+    const { wholeCallMs } = this.options;
+    if (wholeCallMs === undefined) return this.whyNotRunning(cause);
+    const leftMs = Math.max(0, startedMs + wholeCallMs - Date.now());
+    return this.withinMs(leftMs, () => this.whyNotRunning(cause)).catch(queryError);
+  }
+
   /** The cluster workflow is absent or closed. A lost state is reported, and never replaced by a fresh version 0. */
-  private async notRunning(cause: Error): Promise<ClientError> {
+  private async whyNotRunning(cause: Error): Promise<ClientError> {
     const { cluster, namespace, traces } = this.options;
     const id = clusterWorkflowId(cluster);
     const closed = new ClientError('ClusterClosed', `workflow ${id}, which keeps the map, is closed`, { cause });
@@ -131,25 +143,32 @@ export function queryError(error: unknown): ClientError {
 /** What a failed update or start means. `unanswered` is the code for a call that may have had its effect, and what it is about. */
 export function updateError(error: unknown, unanswered: { code: UnansweredCode; about?: string }): ClientError {
   if (error instanceof ClientError) return error;
+  const { code, about = '' } = unanswered;
+  const end = endBeforeAnswer(error);
+  if (end !== null) return new CutShortError(end, code, error);
   const refusal = refusalOf(error);
   if (refusal !== null) return new RefusedError(refusal, error);
-  const { code, about = '' } = unanswered;
   return new ClientError(code, `no answer (${transportReason(error)})`, { about, cause: error });
 }
 
 /** Why the workflow refused an update; null when it did not answer. */
 function refusalOf(error: unknown): Refusal | null {
+  if (!(error instanceof WorkflowUpdateFailedError) || !(error.cause instanceof ApplicationFailure)) return null;
+  return { type: error.cause.type ?? 'none', message: error.cause.message };
+}
+
+/** How the workflow ended while the caller waited; null when it did not. */
+function endBeforeAnswer(error: unknown): Refusal | null {
   if (!(error instanceof WorkflowUpdateFailedError)) return null;
   const { cause } = error;
   // The workflow was cancelled in Temporal's own way while the caller waited.
   if (cause instanceof CancelledFailure) {
     return { type: 'OperationCancelled', message: 'the operation was cancelled before it could answer' };
   }
-  if (!(cause instanceof ApplicationFailure)) return null;
-  if (cause.type === 'AcceptedUpdateCompletedWorkflow') {
+  if (cause instanceof ApplicationFailure && cause.type === 'AcceptedUpdateCompletedWorkflow') {
     return { type: 'OperationEnded', message: 'the operation was ended from outside before it could answer' };
   }
-  return { type: cause.type ?? 'none', message: cause.message };
+  return null;
 }
 
 function transportReason(error: unknown): string {

@@ -43,7 +43,7 @@ const START_ANSWER_TIMEOUT_MS = 25_000;
 const UPDATES_IN_FLIGHT_MAX = 8;
 const UPDATES_WAITING_MAX = 256;
 
-export interface ClusterClientOptions extends Omit<TemporalCallsOptions, 'queryMs'> {
+export interface ClusterClientOptions extends Omit<TemporalCallsOptions, 'queryMs' | 'wholeCallMs'> {
   readonly logger: Logger;
   /**
    * For the recovery that a refused change starts when the lock that it met is abandoned. Null: a refusal is only passed on.
@@ -56,6 +56,7 @@ export interface ClusterClientOptions extends Omit<TemporalCallsOptions, 'queryM
     readonly startAnswerMs?: number;
     readonly lookMs?: number;
     readonly recallMs?: number;
+    readonly wholeCallMs?: number;
   };
 }
 
@@ -68,9 +69,7 @@ export class ClusterClient {
   constructor(options: ClusterClientOptions) {
     this.options = options;
     const { timeouts = {} } = options;
-    this.calls = new TemporalCalls(
-      timeouts.queryMs === undefined ? options : { ...options, queryMs: timeouts.queryMs },
-    );
+    this.calls = new TemporalCalls({ ...options, ...timeouts });
     const { queryMs } = this.calls;
     this.timeouts = {
       updateMs: UPDATE_TIMEOUT_MS,

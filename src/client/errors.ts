@@ -49,7 +49,7 @@ export class ClientError extends Error {
   }
 }
 
-/** A refusal in the words of the workflow. */
+/** A refusal in the words of the workflow, or of Temporal when the workflow could not answer (CutShortError). */
 export class RefusedError extends ClientError {
   readonly refusal: Refusal;
 
@@ -57,5 +57,16 @@ export class RefusedError extends ClientError {
     super('Refused', refusal.message, { cause });
     this.name = 'RefusedError';
     this.refusal = refusal;
+  }
+}
+
+/** The workflow ended or was cancelled before its answer: to a caller a refusal, but the update may have had its effect. */
+export class CutShortError extends RefusedError {
+  readonly unanswered: UnansweredCode;
+
+  constructor(refusal: Refusal, unanswered: UnansweredCode, cause?: unknown) {
+    super(refusal, cause);
+    this.name = 'CutShortError';
+    this.unanswered = unanswered;
   }
 }

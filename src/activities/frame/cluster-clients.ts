@@ -3,11 +3,18 @@ import { ApplicationFailure } from '@temporalio/common';
 import type { Client } from '@temporalio/client';
 import { pino, type Logger } from 'pino';
 import { ClusterClient } from '../../client/cluster-client';
-import { ClientError, RefusedError, type ClientErrorCode } from '../../client/errors';
+import { ClientError, CutShortError, RefusedError, type ClientErrorCode } from '../../client/errors';
 import { clusterWorkflowId } from '../../contract/ids';
 
 /** Below the start-to-close timeouts of the activities, so that a failure says what did not answer. */
-const TIMEOUTS = { queryMs: 5_000, updateMs: 8_000, startAnswerMs: 20_000, lookMs: 8_000, recallMs: 8_000 };
+const TIMEOUTS = {
+  queryMs: 5_000,
+  updateMs: 8_000,
+  startAnswerMs: 20_000,
+  lookMs: 8_000,
+  recallMs: 8_000,
+  wholeCallMs: 8_000,
+};
 
 export interface ClusterClientDeps {
   readonly client: Client;
@@ -58,11 +65,16 @@ const IS_CLUSTER_GONE: Record<Exclude<ClientErrorCode, 'Refused'>, boolean> = {
 };
 
 /**
- * A refusal is final, and its code is the type. A cluster workflow that is gone is `ClusterStateLost`: an operation waits for a restore
- * (`whenGone: 'retry'`), an evaluation ends, because the next one looks again (`whenGone: 'fail'`).
+ * A refusal is final, and its code is the type. An update that was cut short is not: its repeat is harmless.
+ * A cluster workflow that is gone is `ClusterStateLost`: an operation waits for a restore (`whenGone: 'retry'`), an evaluation ends,
+ * because the next one looks again (`whenGone: 'fail'`).
  */
 export function clientFailure(error: unknown, cluster: string, whenGone: 'retry' | 'fail'): unknown {
   if (!(error instanceof ClientError)) return error;
+  if (error instanceof CutShortError) {
+    const message = `workflow ${clusterWorkflowId(cluster)} ended or was cancelled before it could answer`;
+    return ApplicationFailure.create({ message, type: error.unanswered, cause: error });
+  }
   if (error instanceof RefusedError) {
     return ApplicationFailure.create({ message: error.message, type: error.refusal.type, nonRetryable: true });
   }

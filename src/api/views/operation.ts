@@ -57,7 +57,6 @@ export function viewOfProgress(progress: OperationProgress, webUiUrl: string | n
 
 /** From the cluster's own record: all that is left when the operation's workflow does not answer. */
 export function viewOfRecord(record: OperationRecord, webUiUrl: string | null): OperationView {
-  const ended = record.endedAtMs !== null;
   return {
     id: record.operationId,
     kind: record.kind,
@@ -78,18 +77,22 @@ export function viewOfRecord(record: OperationRecord, webUiUrl: string | null): 
     started_at: isoOf(record.startedAtMs),
     updated_at: isoOrNull(record.endedAtMs),
     ended_at: isoOrNull(record.endedAtMs),
-    outcome: ended
-      ? {
-          message: record.message,
-          points_moved: record.pointsMoved,
-          dropped_by_donor: {},
-          points_kept: 0,
-          duration_s: (record.endedAtMs - record.startedAtMs) / 1_000,
-        }
-      : null,
+    outcome: outcomeOfRecord(record),
     findings: null,
     phases: [],
     web_ui_url: webUiUrl,
+  };
+}
+
+/** Null while it runs. */
+function outcomeOfRecord(record: OperationRecord): OperationView['outcome'] {
+  if (record.endedAtMs === null) return null;
+  return {
+    message: record.message,
+    points_moved: record.pointsMoved,
+    dropped_by_donor: {},
+    points_kept: 0,
+    duration_s: (record.endedAtMs - record.startedAtMs) / 1_000,
   };
 }
 
@@ -99,10 +102,18 @@ export function endedFromOutside(
   { temporalStatus }: OperationExecution,
   record: OperationRecord | undefined,
 ): OperationView {
-  const isRecovered = record !== undefined && record.end !== null;
-  const message = isRecovered
-    ? `in phase ${view.phase ?? 'unknown'}: ${record.message}`
-    : `ended from outside (${temporalStatus}) in phase ${view.phase ?? 'unknown'}: its lock is about to be recovered`;
+  const phase = view.phase ?? 'unknown';
+  const recorded = record === undefined ? null : outcomeOfRecord(record);
+  const outcome =
+    recorded === null
+      ? {
+          message: `ended from outside (${temporalStatus}) in phase ${phase}: its lock is about to be recovered`,
+          points_moved: 0,
+          dropped_by_donor: {},
+          points_kept: 0,
+          duration_s: 0,
+        }
+      : { ...recorded, message: `in phase ${phase}: ${recorded.message}` };
   return {
     ...view,
     status: 'failed',
@@ -110,7 +121,7 @@ export function endedFromOutside(
     rate_points_per_s: 0,
     waiting: null,
     next: 'nothing: it no longer runs',
-    ended_at: isRecovered ? isoOrNull(record.endedAtMs) : null,
-    outcome: { message, points_moved: 0, dropped_by_donor: {}, points_kept: 0, duration_s: 0 },
+    ended_at: isoOrNull(record?.endedAtMs ?? null),
+    outcome,
   };
 }

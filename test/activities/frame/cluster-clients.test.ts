@@ -1,6 +1,6 @@
 import { ApplicationFailure } from '@temporalio/common';
 import { clientFailure } from '../../../src/activities/frame/cluster-clients';
-import { CLIENT_ERROR_CODES, ClientError, RefusedError } from '../../../src/client/errors';
+import { CLIENT_ERROR_CODES, ClientError, CutShortError, RefusedError } from '../../../src/client/errors';
 
 const GONE = ['ClusterMissing', 'ClusterClosed', 'ClusterLost'] as const;
 
@@ -9,6 +9,17 @@ describe('an error of the client, as an activity fails with it', () => {
     const failure = clientFailure(new RefusedError({ type: 'LastShard', message: 'it is the last one' }), 'c', 'retry');
     expect(failure).toBeInstanceOf(ApplicationFailure);
     expect(failure).toMatchObject({ type: 'LastShard', message: 'it is the last one', nonRetryable: true });
+  });
+
+  it('is tried again when the workflow ended before its answer: OperationEnded is the word for an operation that is over', () => {
+    const error = new CutShortError({ type: 'OperationEnded', message: 'over' }, 'TransitionUnanswered');
+    const failure = clientFailure(error, 'c', 'retry') as ApplicationFailure;
+    expect(failure).toBeInstanceOf(ApplicationFailure);
+    expect(failure).toMatchObject({
+      type: 'TransitionUnanswered',
+      message: expect.stringContaining('workflow cluster/c ended'),
+    });
+    expect(failure.nonRetryable).not.toBe(true);
   });
 
   it.each(GONE)('is ClusterStateLost for %s: an operation waits for a restore, an evaluation ends', (code) => {

@@ -146,6 +146,16 @@ describe('GET /cluster/operations/{id}', () => {
     expect(view.outcome?.message).toMatch(/TERMINATED.*copy/);
   });
 
+  it('shows how long one that was ended from outside took, and what it moved, once the record has its end', async () => {
+    api.client.state = { ...STATE, operations: [{ ...ENDED, pointsMoved: 7 }] };
+    api.client.describeOperation = () => Promise.resolve({ isRunning: false, temporalStatus: 'TERMINATED' });
+    expect(await show('/cluster/operations/grow-old')).toMatchObject({
+      status: 'failed',
+      ended_at: '2026-01-02T03:04:09.000Z',
+      outcome: { message: 'in phase copy: cancelled: on request', points_moved: 7, duration_s: 4 },
+    });
+  });
+
   it.each([
     ['when its workflow cannot be asked', new ClientError('TemporalUnreachable', 'no answer')],
     ['when its workflow is deleted', unknownOperation('grow-old')],
@@ -198,11 +208,15 @@ describe('GET /cluster/operations', () => {
 
   describe('with a hundred ended operations', () => {
     const RECORDS = Array.from({ length: 100 }, (_, n) => ({ ...ENDED, operationId: `grow-${n}` }));
+    let nowMs: number;
+    let reader: OperationReader;
     beforeEach(() => {
       api.client.state = { ...STATE, operations: RECORDS };
+      nowMs = 0;
+      reader = new OperationReader({ client: api.client, cluster: 'c', namespace: 'n', webUiUrl: null }, () => nowMs);
     });
 
-    it('asks few of them at once, and each one only once', async () => {
+    it('asks the newest twenty, few at once, and each one only once', async () => {
       let [asking, most, asked] = [0, 0, 0];
       api.client.queryProgress = async (id) => {
         asked += 1;
@@ -212,9 +226,11 @@ describe('GET /cluster/operations', () => {
         return { ...ENDED_PROGRESS, operationId: id };
       };
       const views = await list();
-      expect(views.map(({ id, phases }) => [id, phases.length])).toEqual(RECORDS.map((each) => [each.operationId, 2]));
+      expect(views.map(({ id, phases }) => [id, phases.length])).toEqual(
+        RECORDS.map((each, n) => [each.operationId, n < 20 ? 2 : 0]),
+      );
       expect(await list()).toEqual(views);
-      expect([asked, most <= 4]).toEqual([100, true]);
+      expect([asked, most <= 4]).toEqual([20, true]);
     });
 
     it('gives each a short deadline, and shows the records of those that do not answer', async () => {
@@ -228,7 +244,6 @@ describe('GET /cluster/operations', () => {
     });
 
     it('asks no more of them once its time is up', async () => {
-      let nowMs = 0;
       let asked = 0;
       const slow = async (): Promise<OperationProgress> => {
         asked += 1;
@@ -236,10 +251,6 @@ describe('GET /cluster/operations', () => {
         return ENDED_PROGRESS;
       };
       api.client.queryProgress = slow;
-      const reader = new OperationReader(
-        { client: api.client, cluster: 'c', namespace: 'n', webUiUrl: null },
-        () => nowMs,
-      );
       const { operations } = await reader.listOperations();
       expect(operations).toHaveLength(100);
       expect(asked).toBeLessThanOrEqual(8);
@@ -251,9 +262,40 @@ describe('GET /cluster/operations', () => {
         asked += 1;
         return Promise.reject(unknownOperation(id));
       };
-      await list();
-      await list();
-      expect(asked).toBe(100);
+      await reader.listOperations();
+      nowMs = Number.MAX_SAFE_INTEGER;
+      await reader.listOperations();
+      expect(asked).toBe(20);
+    });
+
+    it('leaves one alone for five minutes that did not answer, so that its view stays the same', async () => {
+      let asked = 0;
+      const fail = (): Promise<never> => {
+        asked += 1;
+        return Promise.reject(new ClientError('TemporalUnreachable', 'no answer'));
+      };
+      const answer = (): Promise<OperationProgress> => {
+        asked += 1;
+        return Promise.resolve(ENDED_PROGRESS);
+      };
+      api.client.queryProgress = fail;
+      const before = await reader.listOperations();
+      api.client.queryProgress = answer;
+      nowMs = 299_999;
+      expect(await reader.listOperations()).toEqual(before);
+      expect(asked).toBe(20);
+      nowMs = 300_000;
+      expect((await reader.listOperations()).operations[0]).toMatchObject({ phase: 'copy' });
+      expect(asked).toBe(40);
+    });
+
+    it('asks a running one at every call, whether it answered or not', async () => {
+      api.client.state = { ...STATE, operations: [RECORD, ...RECORDS] };
+      const trouble = () => Promise.reject(new ClientError('TemporalUnreachable', 'no answer'));
+      api.client.queryProgress = trouble;
+      expect((await reader.listOperations()).operations[0]).toMatchObject({ status: 'running', phase: null });
+      api.client.queryProgress = (id) => (id === 'grow-k' ? Promise.resolve(PROGRESS) : trouble());
+      expect((await reader.listOperations()).operations[0]).toMatchObject({ status: 'running', phase: 'copy' });
     });
   });
 
