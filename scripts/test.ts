@@ -39,7 +39,7 @@ if (options.length > 0) {
     return [await tools(), await stage('build', build), await jest(tiers, options)];
   });
 } else if (flags.has('ci')) {
-  conclude('test --ci', CI_BOUND_SECONDS, async () => [...(await test()), await campaign(sampleOfCi(), [])]);
+  conclude('test --ci', CI_BOUND_SECONDS, async () => [...(await test()), await sampleOfCi()]);
 } else if (flags.has('all')) {
   conclude('test --all', ALL_BOUND_SECONDS, async () => [...(await test()), await campaign(null, [])]);
 } else {
