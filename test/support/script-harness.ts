@@ -62,6 +62,8 @@ const TIMINGS = {
 };
 /** Each poll is a query of the cluster workflow, which costs more than all else here. */
 const ROUTER_POLL_MS = 250;
+/** A row comes late on a busy machine: several clusters run side by side. */
+const PATIENCE_MS = 60_000;
 const KEY = 'a';
 const INJECTED = 'injected by the harness';
 
@@ -213,10 +215,14 @@ async function failForGood(
   }
   if (isBeforeFlip) return scene.expectUndone(['failed', 'refused']);
   if (!moves) return scene.expectGivenUp(['failed', 'refused']);
-  await waitFor(`waiting that names ${INJECTED}`, async () => {
-    const { waiting } = await scene.progress();
-    return waiting?.reason.includes(INJECTED) === true;
-  });
+  await waitFor(
+    `waiting that names ${INJECTED}`,
+    async () => {
+      const { waiting } = await scene.progress();
+      return waiting?.reason.includes(INJECTED) === true;
+    },
+    PATIENCE_MS,
+  );
   scene.faults.clear();
   return scene.expectDone();
 }
@@ -310,7 +316,7 @@ class Scene {
   }
 
   async reached(phase: Phase): Promise<void> {
-    await waitFor(`the fault strikes in ${phase}`, async () => this.faults.isReached(phase));
+    await waitFor(`the fault strikes in ${phase}`, async () => this.faults.isReached(phase), PATIENCE_MS);
   }
 
   /** The struck calls never answer, as those of a worker that is gone. */
@@ -343,15 +349,19 @@ class Scene {
   /** Looks after the lock as every request does, until it is free. */
   async recoverFrom(phase: Phase): Promise<void> {
     await this.reached(phase);
-    await waitFor('the end', async () => (await this.operation.describe()).status.name === 'TERMINATED');
+    await waitFor('the end', async () => (await this.operation.describe()).status.name === 'TERMINATED', PATIENCE_MS);
     if (this.kind === 'check') return;
     // In the preflight the late attempt may still take the lock. It is not looked at before that is over.
     if (phase === 'preflight') await this.faults.settled(phase);
-    await waitFor('the lock is free', async () => {
-      const look = await this.cluster.lookAfterLock();
-      if (look.kind === 'recovering') await this.recoveryOf(look.recovery).result();
-      return look.kind === 'free';
-    });
+    await waitFor(
+      'the lock is free',
+      async () => {
+        const look = await this.cluster.lookAfterLock();
+        if (look.kind === 'recovering') await this.recoveryOf(look.recovery).result();
+        return look.kind === 'free';
+      },
+      PATIENCE_MS,
+    );
     await this.faults.settled(phase);
   }
 

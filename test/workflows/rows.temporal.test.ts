@@ -46,6 +46,6 @@ describe.each(OPERATIONS)('$kind', (operation) => {
   it.each(cases.map((each, index) => ({ ...each, index })))(
     'ends as it has to when row $row $fault',
     ({ index }) => ahead.run(index),
-    120_000,
+    180_000,
   );
 });
