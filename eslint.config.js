@@ -26,6 +26,7 @@ const STARTS_A_SERVER = [
   'temporal',
   'cluster-fixture',
   'use-cluster',
+  'scene',
   'script-harness',
   'real-quiver',
   'cluster-under-test',

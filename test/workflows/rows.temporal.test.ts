@@ -3,14 +3,9 @@ import { DRAIN } from '../../src/workflows/drain';
 import { GROW } from '../../src/workflows/grow';
 import { CHECK, REPAIR } from '../../src/workflows/repair';
 import { startTemporal, type TemporalForTests } from '../support/cluster-fixture';
+import type { ScriptUnderTest } from '../support/scene';
 import { Ahead } from '../support/ahead';
-import {
-  prepareDrain,
-  prepareGrow,
-  prepareRepair,
-  ScriptHarness,
-  type ScriptUnderTest,
-} from '../support/script-harness';
+import { prepareDrain, prepareGrow, prepareRepair, ScriptHarness } from '../support/script-harness';
 
 const OPERATIONS: readonly ScriptUnderTest[] = [
   { kind: 'grow', script: GROW, prepare: prepareGrow },
