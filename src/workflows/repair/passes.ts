@@ -48,7 +48,7 @@ async function beginPass(context: RepairContext, pass: number, mended: RepairSta
         ...partiesOf(context),
         collections: request.collections,
         creates: isRepair,
-        // A client drops a collection shard by shard. It must not be created again after that, so the drop gets as long as any write.
+        // A client drops a collection shard by shard. It must not be created again after that, so the drop gets the time of a write.
         settleMs: isRepair ? Math.max(settleMs, inFlightMs) : settleMs,
       }),
     ),
