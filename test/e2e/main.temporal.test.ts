@@ -149,6 +149,7 @@ describe('the program', () => {
   it('finds its cluster again after a SIGKILL, whatever the settings say by then', async () => {
     const first = new Program(['serve'], {});
     const firstUrl = await first.url();
+    await waitFor('it is ready', () => isReady(firstUrl), START_TIMEOUT_MS);
     const add = await fetch(`${firstUrl}/cluster/shards`, {
       method: 'POST',
       headers: { Authorization: `Bearer ${KEY}`, 'Content-Type': 'application/json' },
