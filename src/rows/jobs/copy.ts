@@ -1,0 +1,93 @@
+/**
+ * The copy of a move, one job a donor: one scan, and the rows of its slice go to their owners as they came.
+ *
+ * It needs no care, because the passes have the last word. Only this must hold: every id that may have been written is
+ * spooled, so that a pass looks at it. An id that an attempt in a lost process wrote is spooled nowhere, and then the
+ * passes must scan the owners too (`knowsAllWritten`).
+ */
+import type { PlacementSpec } from '../../domain/shard-map';
+import { OwnerWriter, type Priming } from '../owner-writer';
+import type { Job, Row, Shards, SourceKind } from '../ports';
+import { rowDigest } from '../row';
+import { scanCut } from '../scan';
+import type { Sessions } from '../sessions';
+import { Slice } from '../slice';
+import { Spooling } from '../spool/spooling';
+import { Tail } from '../tail';
+
+export interface CopyJob {
+  readonly operationId: string;
+  readonly donorId: number;
+  readonly placement: PlacementSpec;
+  readonly collections: readonly string[];
+  /** Names this attempt, and the one before it; null for the first of all. */
+  readonly attempt: string;
+  readonly attemptBefore: string | null;
+  readonly expected: number;
+}
+
+export interface CopyDone {
+  readonly source: SourceKind;
+  readonly sourceUrl: string;
+  readonly sourceReason: string;
+  readonly cutAtMs: number;
+  readonly stopMs: number;
+  readonly rowsRead: number;
+  readonly pointsCopied: number;
+  readonly bytesCopied: number;
+  readonly knowsAllWritten: boolean;
+}
+
+export interface MoveParts {
+  readonly shards: Shards;
+  readonly sessions: Sessions;
+  readonly spoolFolder: string;
+  readonly priming: Priming | null;
+}
+
+export async function copyDonor(job: Job, input: CopyJob, parts: MoveParts): Promise<CopyDone> {
+  const { operationId, donorId } = input;
+  const { shards, sessions } = parts;
+  await shards(donorId).confirmIdentity();
+  const source = await shards(donorId).source();
+  const session = sessions.open(operationId, donorId);
+  session.beginAttempt(input.attempt, input.attemptBefore);
+  const slice = new Slice(input.placement, donorId);
+  const writer = new OwnerWriter(job, shards, parts.priming);
+  const spooling = new Spooling(parts.spoolFolder);
+  const moved = new Set(input.collections);
+  let rowsRead = 0;
+  const copyRows = async (collection: string, rows: readonly Row[]): Promise<void> => {
+    rowsRead += rows.length;
+    if (!moved.has(collection)) return;
+    for (const row of rows) {
+      const ownerId = slice.ownerOf(row.id);
+      if (ownerId === null) continue;
+      spooling.add(collection, row.id, rowDigest(row));
+      await writer.add(ownerId, collection, row);
+    }
+    job.report({ rowsRead, points: writer.points, bytes: writer.bytes, expected: input.expected });
+  };
+  try {
+    const cut = await scanCut(source, job, copyRows);
+    await session.tail?.close();
+    session.tail = new Tail(cut.tail, slice, cut.end);
+    session.cutAtMs = cut.atMs;
+    await writer.flush();
+    return {
+      source: source.kind,
+      sourceUrl: source.url,
+      sourceReason: source.reason,
+      cutAtMs: cut.atMs,
+      stopMs: cut.stopMs,
+      rowsRead: cut.rowsRead,
+      pointsCopied: writer.points,
+      bytesCopied: writer.bytes,
+      knowsAllWritten: session.knowsAllWritten,
+    };
+  } finally {
+    await writer.settled();
+    // Also of an attempt that failed: what it wrote must be looked at by a pass.
+    for (const [collection, spool] of spooling.finish()) session.add(collection, spool);
+  }
+}

@@ -1,0 +1,385 @@
+/** What becomes of the rows that a scan after the flip has found on a donor: see drop.ts. */
+import { hasLostData, judgeGone, judgeLeft, type LeftDecision } from '../../domain/row-decisions';
+import { DELETE_IDS_MAX, PacedDelete } from '../paced-delete';
+import { IDS_PER_LOOK, rowsOnOwners } from '../pairs';
+import { CollectionMissing, type Job, type Row } from '../ports';
+import { isSameRow, rowDigest } from '../row';
+import type { DonorSession } from '../sessions';
+import type { Slice } from '../slice';
+import { Spooling } from '../spool/spooling';
+import type { Spool, SpooledRow } from '../spool/spool';
+import type { MoveParts } from './copy';
+import { NO_PROOF, type DropJob, type SortedRows } from './drop';
+
+export interface DropCounts {
+  readonly dropped: number;
+  /** Of these, rows that the owner is known to have deleted. */
+  readonly droppedAsDeleted: number;
+  /** Rows, and deletes, that came by an old map and went on to the owner. */
+  readonly carried: number;
+  /** Rows that stay on the donor, because nobody can tell. */
+  readonly kept: number;
+  readonly collectionsDropped: number;
+}
+
+/** Of the rows that need no question, every so many-th is asked for. */
+const SAMPLE_EVERY = 50;
+const SAMPLE_LEAST = 100;
+/** In a sample, more than this share missing means that the owner must be asked for every row. */
+const SAMPLE_MISSING_MAX = 0.02;
+
+interface Question {
+  readonly id: Buffer;
+  readonly ownerId: number;
+  /** NO_PROOF where no pass has seen it. */
+  readonly proof: Buffer;
+}
+
+/** A row that may not simply go. */
+interface Unclear extends Question {
+  readonly decision: LeftDecision;
+  readonly of: 'slice' | 'stray';
+}
+
+interface Answer extends Question {
+  readonly onDonor: Row | null;
+  readonly onOwner: Row | null;
+  readonly decision: LeftDecision;
+}
+
+export class DropPlan {
+  readonly #job: Job;
+  readonly #input: DropJob;
+  readonly #parts: MoveParts;
+  readonly #session: DonorSession;
+  readonly #slice: Slice;
+  readonly #sorted: SortedRows;
+  readonly #rowsBy: ReadonlyMap<string, number>;
+  readonly #keptIn = new Map<string, number>();
+  /** Rows that were asked for, and how many of them their owner lacks, by owner. */
+  readonly #missing = new Map<number, number>();
+  readonly #expected = new Map<number, number>();
+  /** By collection: what was asked for and may go, and what needs no question. */
+  readonly #mayGo = new Map<string, Spool[]>();
+  readonly #sureIn = new Map<string, Spool>();
+  #dropped = 0;
+  #droppedAsDeleted = 0;
+  #carried = 0;
+  #kept = 0;
+  #collectionsDropped = 0;
+
+  constructor(
+    job: Job,
+    input: DropJob,
+    of: {
+      parts: MoveParts;
+      session: DonorSession;
+      slice: Slice;
+      sorted: SortedRows;
+      rowsBy: ReadonlyMap<string, number>;
+    },
+  ) {
+    this.#job = job;
+    this.#input = input;
+    this.#parts = of.parts;
+    this.#session = of.session;
+    this.#slice = of.slice;
+    this.#sorted = of.sorted;
+    this.#rowsBy = of.rowsBy;
+  }
+
+  async carryOut(): Promise<DropCounts> {
+    try {
+      await this.#confirmOwners();
+      const unclear = new Map<string, Unclear[]>();
+      for (const collection of this.#rowsBy.keys()) unclear.set(collection, await this.#decide(collection));
+      for (const [collection, rows] of unclear) await this.#act(collection, rows);
+      for (const collection of this.#sorted.gone.keys()) await this.#followDeletes(collection);
+      if (this.#input.isLeaver) await this.#dropCollections();
+    } finally {
+      const { sure, doubtful, gone, strays } = this.#sorted;
+      for (const spools of [sure, doubtful, gone, strays]) for (const spool of spools.values()) spool.close();
+      for (const runs of this.#mayGo.values()) for (const spool of runs) spool.close();
+    }
+    return {
+      dropped: this.#dropped,
+      droppedAsDeleted: this.#droppedAsDeleted,
+      carried: this.#carried,
+      kept: this.#kept,
+      collectionsDropped: this.#collectionsDropped,
+    };
+  }
+
+  async #confirmOwners(): Promise<void> {
+    const { placement, donorId } = this.#input;
+    const owners = placement.shards.filter((id) => id !== donorId && !placement.leaving.includes(id));
+    for (const ownerId of owners) await this.#parts.shards(ownerId).confirmIdentity();
+  }
+
+  // ---- Decide ----
+
+  /**
+   * Asks for doubtful rows, for strays, and for all rows where a sample says that an owner lost some. What may go is
+   * spooled; the rest is returned.
+   */
+  async #decide(collection: string): Promise<Unclear[]> {
+    const { sure, doubtful, strays } = this.#sorted;
+    const unclear = await this.#ask(collection, doubtful.get(collection), 'slice');
+    unclear.push(...(await this.#ask(collection, strays.get(collection), 'stray')));
+    const spool = sure.get(collection);
+    if (spool === undefined) return unclear;
+    if (await this.#hasOwnerLostRows(collection, spool)) unclear.push(...(await this.#ask(collection, spool, 'slice')));
+    else this.#sureIn.set(collection, spool);
+    return unclear;
+  }
+
+  async #hasOwnerLostRows(collection: string, spool: Spool): Promise<boolean> {
+    const every = Math.max(1, Math.min(SAMPLE_EVERY, Math.floor(spool.count / SAMPLE_LEAST)));
+    let row = 0;
+    const sample: Question[] = [];
+    for (const { id, digest } of spool.read()) {
+      if (row++ % every === 0) sample.push(this.#question(id, digest));
+    }
+    let missing = 0;
+    for (let start = 0; start < sample.length; start += IDS_PER_LOOK) {
+      const some = sample.slice(start, start + IDS_PER_LOOK);
+      const rows = await this.#onOwners(collection, some);
+      for (const each of some) if (rows.get(each) == null) missing += 1;
+    }
+    return missing > Math.max(1, sample.length * SAMPLE_MISSING_MAX);
+  }
+
+  /** What is not to be dropped at once is looked at again after the settle time. */
+  async #ask(collection: string, spool: Spool | undefined, of: 'slice' | 'stray'): Promise<Unclear[]> {
+    if (spool === undefined) return [];
+    const unclear: Unclear[] = [];
+    const mayGo = new Spooling(this.#parts.spoolFolder);
+    try {
+      for (const batch of this.#batches(spool)) {
+        const first = await this.#look(collection, batch, of);
+        if (first.some(({ decision }) => decision !== 'drop')) await this.#job.sleep(this.#input.settleMs);
+        const again = first.filter(({ decision }) => decision !== 'drop');
+        const now = new Map((await this.#look(collection, again, of)).map((each) => [keyOf(each.id), each]));
+        for (const each of first.map((answer) => now.get(keyOf(answer.id)) ?? answer)) {
+          if (each.onDonor === null) continue;
+          add(this.#expected, each.ownerId, 1);
+          if (each.onOwner === null) add(this.#missing, each.ownerId, 1);
+          const { id, ownerId, proof, decision } = each;
+          if (decision === 'drop') mayGo.add(collection, id, rowDigest(each.onDonor));
+          else unclear.push({ id, ownerId, proof, decision, of });
+        }
+      }
+    } finally {
+      for (const run of mayGo.finish().values()) {
+        this.#mayGo.set(collection, [...(this.#mayGo.get(collection) ?? []), run]);
+      }
+    }
+    return unclear;
+  }
+
+  *#batches(spool: Spool): Generator<Question[]> {
+    let batch: Question[] = [];
+    for (const { id, digest } of spool.read()) {
+      batch.push(this.#question(Buffer.from(id), Buffer.from(digest)));
+      if (batch.length < IDS_PER_LOOK) continue;
+      yield batch;
+      batch = [];
+    }
+    if (batch.length > 0) yield batch;
+  }
+
+  #question(id: Buffer, proof: Buffer): Question {
+    return { id, proof, ownerId: this.#slice.finalOwnerOf(id) };
+  }
+
+  async #look(collection: string, questions: readonly Question[], of: 'slice' | 'stray'): Promise<Answer[]> {
+    if (questions.length === 0) return [];
+    const [onDonor, onOwner] = await Promise.all([
+      this.#onDonor(collection, questions),
+      this.#onOwners(collection, questions),
+    ]);
+    return questions.map((question, index) => {
+      const [donor, owner] = [onDonor[index] ?? null, onOwner.get(question) ?? null];
+      const decision = of === 'stray' ? judgeStray(owner) : this.#judge(collection, question, donor, owner);
+      return { ...question, onDonor: donor, onOwner: owner, decision };
+    });
+  }
+
+  #judge(collection: string, { id, proof }: Question, donor: Row | null, owner: Row | null): LeftDecision {
+    if (donor === null) return 'drop';
+    const decision = judgeLeft({
+      proof: proofOf(proof, donor, owner),
+      isOnOwner: owner !== null,
+      isSame: owner !== null && isSameRow(donor, owner),
+      isWatchUnbroken: this.#input.isWatchUnbroken,
+      cameLate: this.#session.late.get(collection)?.has(id.toString('latin1')) === true,
+    });
+    const canBeDeleted = this.#input.provenCollections.includes(collection);
+    return decision === 'drop-as-deleted' && !canBeDeleted ? 'keep' : decision;
+  }
+
+  async #onDonor(collection: string, questions: readonly Question[]): Promise<(Row | null)[]> {
+    try {
+      return await this.#parts.shards(this.#input.donorId).getRows(
+        collection,
+        questions.map(({ id }) => id),
+      );
+    } catch (error) {
+      if (error instanceof CollectionMissing) return questions.map(() => null);
+      throw error;
+    }
+  }
+
+  /** An owner without the collection holds nothing of it. */
+  async #onOwners(collection: string, questions: readonly Question[]): Promise<Map<Question, Row | null>> {
+    try {
+      return await rowsOnOwners(questions, { shards: this.#parts.shards, collection });
+    } catch (error) {
+      if (error instanceof CollectionMissing) return new Map();
+      throw error;
+    }
+  }
+
+  // ---- Act ----
+
+  async #act(collection: string, unclear: readonly Unclear[]): Promise<void> {
+    const toDelete: Buffer[] = [];
+    for (const row of unclear) {
+      const { id, ownerId, decision } = row;
+      if (decision === 'drop-as-deleted' && !this.#hasLost(ownerId)) {
+        toDelete.push(id);
+        this.#droppedAsDeleted += 1;
+      } else if (decision === 'carry' && (await this.#carry(collection, row))) toDelete.push(id);
+      else this.#keep(collection);
+    }
+    await this.#delete(collection, toDelete);
+    if (this.#mayDropWhole(collection)) return;
+    for (const spool of this.#whatMayGo(collection)) {
+      let batch: SpooledRow[] = [];
+      for (const row of spool.read()) {
+        batch.push(row);
+        if (batch.length < DELETE_IDS_MAX) continue;
+        await this.#deleteUnchanged(collection, batch);
+        batch = [];
+      }
+      await this.#deleteUnchanged(collection, batch);
+    }
+  }
+
+  #whatMayGo(collection: string): Spool[] {
+    const sure = this.#sureIn.get(collection);
+    return [...(this.#mayGo.get(collection) ?? []), ...(sure === undefined ? [] : [sure])];
+  }
+
+  #hasLost(ownerId: number): boolean {
+    let sure = 0;
+    for (const spool of this.#sureIn.values()) sure += spool.count;
+    return hasLostData(this.#missing.get(ownerId) ?? 0, (this.#expected.get(ownerId) ?? 0) + sure);
+  }
+
+  #keep(collection: string): void {
+    this.#kept += 1;
+    this.#keptIn.set(collection, (this.#keptIn.get(collection) ?? 0) + 1);
+  }
+
+  /** The owner is asked once more right before it is written. False: it has changed, so the row is kept. */
+  async #carry(collection: string, { id, proof, ownerId }: Question): Promise<boolean> {
+    const [now] = await this.#look(collection, [{ id, proof, ownerId }], 'slice');
+    if (now?.onDonor == null) return false;
+    if (now.decision === 'drop') return true;
+    if (now.decision !== 'carry') return false;
+    await this.#parts.shards(ownerId).upsert(collection, [now.onDonor]);
+    this.#carried += 1;
+    return true;
+  }
+
+  /** A row that was written since the scan must be looked at, not dropped. Where the tail is lost, the donor is asked again. */
+  async #deleteUnchanged(collection: string, rows: readonly SpooledRow[]): Promise<void> {
+    if (rows.length === 0) return;
+    const { tail } = this.#session;
+    let unchanged = rows;
+    if (tail?.isKept === true) {
+      const changed = new Set(tail.ids(collection).map((id) => id.toString('latin1')));
+      if (changed.size > 0) unchanged = rows.filter(({ id }) => !changed.has(id.toString('latin1')));
+    } else {
+      const questions = rows.map(({ id, digest }) => this.#question(id, digest));
+      const now = await this.#onDonor(collection, questions);
+      unchanged = rows.filter(({ digest }, index) => {
+        const row = now[index] ?? null;
+        return row !== null && rowDigest(row).equals(digest);
+      });
+    }
+    await this.#delete(
+      collection,
+      unchanged.map(({ id }) => id),
+    );
+  }
+
+  async #delete(collection: string, ids: readonly Buffer[]): Promise<void> {
+    if (ids.length === 0) return;
+    const deletes = new PacedDelete(this.#job, this.#parts.shards(this.#input.donorId));
+    try {
+      this.#dropped += await deletes.delete(collection, ids);
+    } catch (error) {
+      if (!(error instanceof CollectionMissing)) throw error;
+    }
+    const points = this.#dropped;
+    this.#job.report({ rowsRead: points, points, bytes: 0, expected: this.#input.expected });
+  }
+
+  /** INV-3: a delete that a router sent to the donor alone goes on to the owner, unless the donor has lost its data. */
+  async #followDeletes(collection: string): Promise<void> {
+    const spool = this.#sorted.gone.get(collection);
+    if (spool === undefined || this.#input.isWatchUnbroken) return;
+    if (hasLostData(spool.count, spool.count + (this.#rowsBy.get(collection) ?? 0))) return;
+    for (const { id, digest } of spool.read()) {
+      const question = this.#question(Buffer.from(id), digest);
+      const [seen] = await this.#look(collection, [question], 'slice');
+      if (seen?.onDonor !== null || seen.onOwner === null) continue;
+      const ownerHoldsProof = rowDigest(seen.onOwner).equals(digest);
+      const { isWatchUnbroken } = this.#input;
+      if (judgeGone({ ownerHoldsProof, isWatchUnbroken }) === 'leave') continue;
+      await this.#parts.shards(question.ownerId).delete(collection, [question.id]);
+      this.#carried += 1;
+    }
+  }
+
+  // ---- The end of a leaver ----
+
+  /** Nothing of the collection must stay, so it may go in one call instead of row by row. */
+  #mayDropWhole(collection: string): boolean {
+    return this.#input.isLeaver && (this.#keptIn.get(collection) ?? 0) === 0;
+  }
+
+  async #dropCollections(): Promise<void> {
+    const leaver = this.#parts.shards(this.#input.donorId);
+    for (const [collection, rows] of this.#rowsBy) {
+      if (!this.#mayDropWhole(collection)) continue;
+      const mayGo = this.#whatMayGo(collection).reduce((sum, { count }) => sum + count, 0);
+      const left = (await leaver.counts()).get(collection);
+      // More than what may go: something has come since the scan, and the next look decides about it.
+      if (left === undefined || left > mayGo || this.#session.tail?.ids(collection).length) continue;
+      if (await leaver.dropCollection(collection)) this.#collectionsDropped += 1;
+      this.#dropped += Math.min(left, rows);
+    }
+  }
+}
+
+function judgeStray(owner: Row | null): LeftDecision {
+  return owner === null ? 'keep' : 'drop';
+}
+
+function proofOf(proof: Buffer, donor: Row, owner: Row | null): 'as-donor' | 'as-owner' | 'other' | null {
+  if (proof.equals(NO_PROOF)) return null;
+  if (proof.equals(rowDigest(donor))) return 'as-donor';
+  if (owner !== null && proof.equals(rowDigest(owner))) return 'as-owner';
+  return 'other';
+}
+
+function keyOf(id: Buffer): string {
+  return id.toString('latin1');
+}
+
+function add(counts: Map<number, number>, key: number, more: number): void {
+  counts.set(key, (counts.get(key) ?? 0) + more);
+}

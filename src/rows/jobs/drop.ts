@@ -1,0 +1,180 @@
+/**
+ * The drop after the flip, for one donor: one more scan says what it still holds of the slice.
+ *
+ * 1. A row that has not changed since the clean pass may go (INV-5): its owner held it then, and only clients of the
+ *    owner have changed it since. A sample of the owners is asked all the same, because a shard may lose its data.
+ * 2. Any other row is looked at on both sides, and judgeLeft decides.
+ * 3. Rows of the proof that the donor lacks were deleted. judgeGone says whether by an old map.
+ * 4. Everything is decided before anything is deleted, so a shard that has lost data is found out first.
+ *
+ * Without a proof in this process every row is looked at. The job may run again: what is gone is not found again.
+ */
+import type { PlacementSpec } from '../../domain/shard-map';
+import type { Job, Row } from '../ports';
+import { rowDigest } from '../row';
+import { scanCut } from '../scan';
+import type { DonorSession } from '../sessions';
+import { Slice } from '../slice';
+import { merge, type Merged } from '../spool/merge';
+import type { SpooledRow } from '../spool/spool';
+import { Spooling } from '../spool/spooling';
+import { Tail } from '../tail';
+import type { MoveParts } from './copy';
+import { DropPlan, type DropCounts } from './drop-plan';
+
+export interface DropJob {
+  readonly operationId: string;
+  readonly donorId: number;
+  readonly placement: PlacementSpec;
+  readonly settleMs: number;
+  readonly isWatchUnbroken: boolean;
+  /** Collections that the clean pass compared: only in these can a row be known to be deleted. */
+  readonly provenCollections: readonly string[];
+  /** The donor leaves: what it holds of others goes too, and then its collections. */
+  readonly isLeaver: boolean;
+  readonly expected: number;
+}
+
+export interface DropDone extends DropCounts {
+  readonly stopMs: number;
+  /** Every change of the donor since this scan is known. */
+  readonly isTailKept: boolean;
+}
+
+export async function dropFromDonor(job: Job, input: DropJob, parts: MoveParts): Promise<DropDone> {
+  const { operationId, donorId, placement } = input;
+  const session = parts.sessions.open(operationId, donorId);
+  const donor = parts.shards(donorId);
+  await donor.confirmIdentity();
+  const slice = new Slice(placement, donorId);
+  const sorting = new Sorting({ input, slice, session, folder: parts.spoolFolder });
+  try {
+    const cut = await scanCut(await donor.source(), job, (collection, rows) => {
+      sorting.take(collection, rows);
+    });
+    sorting.endCollection();
+    await session.tail?.close();
+    session.tail = new Tail(cut.tail, slice, cut.end);
+    const plan = new DropPlan(job, input, { parts, session, slice, sorted: sorting.finish(), rowsBy: sorting.rowsBy });
+    const counts = await plan.carryOut();
+    return { ...counts, stopMs: cut.stopMs, isTailKept: session.hasKeptTail };
+  } catch (error) {
+    sorting.discard();
+    throw error;
+  }
+}
+
+/** Rows by what is known of them, each kind spooled in order. */
+export interface SortedRows {
+  /** Unchanged since the proof; the digest is that of both. */
+  readonly sure: ReturnType<Spooling['finish']>;
+  /** Changed since, or never seen by a pass; the digest is that of the proof, or NO_PROOF. */
+  readonly doubtful: ReturnType<Spooling['finish']>;
+  /** In the proof, and not on the donor any more. */
+  readonly gone: ReturnType<Spooling['finish']>;
+  /** Of others, on a leaver. */
+  readonly strays: ReturnType<Spooling['finish']>;
+}
+
+export const NO_PROOF = Buffer.alloc(16);
+
+/** Compares the rows of a scan with the proof, side by side in order of the id. */
+class Sorting {
+  /** All rows of the donor, by collection. */
+  readonly rowsBy = new Map<string, number>();
+  readonly #input: DropJob;
+  readonly #slice: Slice;
+  readonly #session: DonorSession;
+  readonly #sure: Spooling;
+  readonly #doubtful: Spooling;
+  readonly #gone: Spooling;
+  readonly #strays: Spooling;
+  #collection: string | null = null;
+  #proof: Iterator<Merged<SpooledRow>> | null = null;
+  #head: SpooledRow | null = null;
+  readonly #seen = new Set<string>();
+
+  constructor({
+    input,
+    slice,
+    session,
+    folder,
+  }: {
+    input: DropJob;
+    slice: Slice;
+    session: DonorSession;
+    folder: string;
+  }) {
+    this.#input = input;
+    this.#slice = slice;
+    this.#session = session;
+    this.#sure = new Spooling(folder);
+    this.#doubtful = new Spooling(folder);
+    this.#gone = new Spooling(folder);
+    this.#strays = new Spooling(folder);
+  }
+
+  take(collection: string, rows: readonly Row[]): void {
+    if (collection !== this.#collection) this.#beginCollection(collection);
+    this.rowsBy.set(collection, (this.rowsBy.get(collection) ?? 0) + rows.length);
+    for (const row of rows) this.#sort(collection, row);
+  }
+
+  endCollection(): void {
+    if (this.#collection === null) return;
+    while (this.#head !== null) this.#passGone(this.#collection);
+    this.#collection = null;
+  }
+
+  finish(): SortedRows {
+    // A collection that is gone from the donor was dropped there: its rows are nobody's.
+    return {
+      sure: this.#sure.finish(),
+      doubtful: this.#doubtful.finish(),
+      gone: this.#gone.finish(),
+      strays: this.#strays.finish(),
+    };
+  }
+
+  discard(): void {
+    for (const spooling of [this.#sure, this.#doubtful, this.#gone, this.#strays]) spooling.discard();
+  }
+
+  #beginCollection(collection: string): void {
+    this.endCollection();
+    if (this.#seen.has(collection)) throw new Error('a scan brought a collection twice');
+    this.#seen.add(collection);
+    this.#collection = collection;
+    const runs = this.#session.isProof ? (this.#session.spools.get(collection) ?? []) : [];
+    this.#proof = merge(runs.map((run) => run.read()));
+    this.#advance();
+  }
+
+  #sort(collection: string, row: Row): void {
+    if (this.#slice.ownerOf(row.id) === null) {
+      if (this.#input.isLeaver) this.#strays.add(collection, row.id, NO_PROOF);
+      return;
+    }
+    while (this.#head !== null && this.#head.id.compare(row.id) < 0) this.#passGone(collection);
+    if (this.#head?.id.equals(row.id) !== true) {
+      this.#doubtful.add(collection, row.id, NO_PROOF);
+      return;
+    }
+    const { digest } = this.#head;
+    const isUnchanged = digest.equals(rowDigest(row));
+    (isUnchanged ? this.#sure : this.#doubtful).add(collection, row.id, digest);
+    this.#advance();
+  }
+
+  #passGone(collection: string): void {
+    const head = this.#head;
+    if (head !== null) this.#gone.add(collection, head.id, head.digest);
+    this.#advance();
+  }
+
+  #advance(): void {
+    const next = this.#proof?.next();
+    const merged = next === undefined || next.done === true ? null : next.value;
+    this.#head = merged?.rows.find((row) => row !== null) ?? null;
+  }
+}

@@ -1,0 +1,131 @@
+/**
+ * Right after the flip, for one donor: what still arrives there is looked at as it comes.
+ *
+ * Every router sends new writes to the owners alone by now. A dual write that is under way has reached the owner before
+ * it reaches the donor. So a row that arrives on the donor, and that its owner lacks or has not changed, came by an old
+ * map: from a router that hung, or that holds its seeds, or with a write that took long. It goes on to its owner.
+ *
+ * It rests on the tail of the last scan. Where that is lost, the scan of the drop decides with less knowledge.
+ */
+import type { PlacementSpec } from '../../domain/shard-map';
+import { judgeLeft } from '../../domain/row-decisions';
+import { rowsOnOwners, type Candidate } from '../pairs';
+import { CollectionMissing, type Job, type Row } from '../ports';
+import { isSameRow, rowDigest } from '../row';
+import type { DonorSession } from '../sessions';
+import { Slice } from '../slice';
+import { merge } from '../spool/merge';
+import type { SpooledRow } from '../spool/spool';
+import type { MoveParts } from './copy';
+
+export interface FollowJob {
+  readonly operationId: string;
+  readonly donorId: number;
+  readonly placement: PlacementSpec;
+  readonly collections: readonly string[];
+  readonly forMs: number;
+}
+
+export interface FollowDone {
+  readonly isTailKept: boolean;
+  readonly carried: number;
+}
+
+const LOOK_EVERY_MS = 100;
+
+export async function followDonor(job: Job, input: FollowJob, parts: MoveParts): Promise<FollowDone> {
+  const session = parts.sessions.find(input.operationId, input.donorId);
+  const endsAtMs = job.nowMs() + input.forMs;
+  let carried = 0;
+  for (;;) {
+    const isLast = job.nowMs() >= endsAtMs;
+    if (session?.hasKeptTail === true) carried += await followOnce(input, { parts, session });
+    if (isLast) return { isTailKept: session?.hasKeptTail === true, carried };
+    await job.sleep(Math.min(LOOK_EVERY_MS, Math.max(endsAtMs - job.nowMs(), 1)));
+  }
+}
+
+async function followOnce(
+  input: FollowJob,
+  { parts, session }: { parts: MoveParts; session: DonorSession },
+): Promise<number> {
+  const slice = new Slice(input.placement, input.donorId);
+  const arrived = session.tail?.take() ?? new Map<string, Buffer[]>();
+  let carried = 0;
+  try {
+    for (const [collection, ids] of arrived) {
+      if (!input.collections.includes(collection)) continue;
+      const candidates = ids.map((id) => ({ id, ownerId: slice.finalOwnerOf(id) }));
+      carried += await carryLate(collection, candidates, { donorId: input.donorId, parts, session });
+    }
+  } catch (error) {
+    if (error instanceof CollectionMissing) return carried;
+    // What was taken from the tail is known to nobody now.
+    await session.tail?.close();
+    throw error;
+  }
+  return carried;
+}
+
+async function carryLate(
+  collection: string,
+  candidates: readonly Candidate[],
+  { donorId, parts, session }: { donorId: number; parts: MoveParts; session: DonorSession },
+): Promise<number> {
+  const { shards } = parts;
+  const rows = await shards(donorId).getRows(
+    collection,
+    candidates.map(({ id }) => id),
+  );
+  const owners = await rowsOnOwners(candidates, { shards, collection });
+  const late = candidates
+    .map((candidate, index) => ({ candidate, row: rows[index] ?? null, owner: owners.get(candidate) ?? null }))
+    .filter(({ row, owner }) => row !== null && !isSameRow(row, owner));
+  if (late.length === 0) return 0;
+  const proofs = proofsOf(
+    session,
+    collection,
+    late.map(({ candidate }) => candidate.id),
+  );
+  let carried = 0;
+  for (const { candidate, row, owner } of late) {
+    const key = candidate.id.toString('latin1');
+    const proof = proofs.get(key);
+    const decision = judgeLeft({
+      proof: proof === undefined ? null : proofKind(proof.digest, row, owner),
+      isOnOwner: owner !== null,
+      isSame: false,
+      isWatchUnbroken: false,
+      cameLate: true,
+    });
+    noteLate(session, collection, key);
+    if (decision !== 'carry' || row === null) continue;
+    await shards(candidate.ownerId).upsert(collection, [row]);
+    carried += 1;
+  }
+  return carried;
+}
+
+function proofKind(proof: Buffer, donor: Row | null, owner: Row | null): 'as-donor' | 'as-owner' | 'other' {
+  if (donor !== null && proof.equals(rowDigest(donor))) return 'as-donor';
+  return owner !== null && proof.equals(rowDigest(owner)) ? 'as-owner' : 'other';
+}
+
+function proofsOf(session: DonorSession, collection: string, ids: readonly Buffer[]): Map<string, SpooledRow> {
+  const found = new Map<string, SpooledRow>();
+  if (!session.isProof) return found;
+  const wanted = new Set(ids.map((id) => id.toString('latin1')));
+  for (const { id, rows } of merge((session.spools.get(collection) ?? []).map((spool) => spool.read()))) {
+    const key = id.toString('latin1');
+    if (!wanted.has(key)) continue;
+    const row = rows.find((each) => each !== null);
+    if (row != null) found.set(key, { id: Buffer.from(row.id), digest: Buffer.from(row.digest) });
+  }
+  return found;
+}
+
+function noteLate(session: DonorSession, collection: string, key: string): void {
+  const known = session.late.get(collection);
+  if (known === undefined) session.late.set(collection, new Set([key]));
+  else known.add(key);
+}

@@ -1,0 +1,133 @@
+import { rowBytes } from './row';
+import type { Job, Row, Shards } from './ports';
+
+/** One write holds the receiver's lock. Clients of the receiver should not feel it. */
+const LONG_MS = 200;
+const SHORT_MS = 100;
+const ROWS_MIN = 250;
+const ROWS_FIRST = 1_000;
+const ROWS_MAX = 8_000;
+const BYTES_MAX = 8 * 1024 * 1024;
+/** Rows that wait in memory for all owners. */
+const COLLECTED_BYTES_MAX = 16 * 1024 * 1024;
+
+interface Outbox {
+  readonly ownerId: number;
+  readonly collection: string;
+  rows: Row[];
+  bytes: number;
+}
+
+/** Called before the first write to an owner's collection, and after its first `rows` are there. */
+export interface Priming {
+  /** How many rows come first, or null when the index needs no priming. */
+  rowsFirst(ownerId: number, collection: string): Promise<number | null>;
+  prime(ownerId: number, collection: string): Promise<void>;
+}
+
+/**
+ * Sends rows to their owners. One write is under way to each owner while the next one is collected, and its size
+ * follows the time that it takes. Memory does not depend on how many owners there are.
+ */
+export class OwnerWriter {
+  points = 0;
+  bytes = 0;
+  readonly #job: Job;
+  readonly #shards: Shards;
+  readonly #priming: Priming | null;
+  readonly #outboxes = new Map<string, Outbox>();
+  readonly #rowsMax = new Map<number, number>();
+  readonly #underWay = new Map<number, Promise<void>>();
+  readonly #primed = new Set<string>();
+  #collectedBytes = 0;
+  #failure: { readonly error: unknown } | null = null;
+
+  constructor(job: Job, shards: Shards, priming: Priming | null) {
+    this.#job = job;
+    this.#shards = shards;
+    this.#priming = priming;
+  }
+
+  /** Returns when there is room for the next row. */
+  async add(ownerId: number, collection: string, row: Row): Promise<void> {
+    const key = `${ownerId} ${collection}`;
+    let outbox = this.#outboxes.get(key);
+    if (outbox === undefined) this.#outboxes.set(key, (outbox = { ownerId, collection, rows: [], bytes: 0 }));
+    outbox.rows.push(row);
+    outbox.bytes += rowBytes(row);
+    this.#collectedBytes += rowBytes(row);
+    if (outbox.rows.length >= this.#rowsMaxOf(ownerId) || outbox.bytes >= BYTES_MAX) await this.#send(outbox);
+    while (this.#collectedBytes > COLLECTED_BYTES_MAX) await this.#send(this.#largest());
+  }
+
+  /** When it returns, every row is written. */
+  async flush(): Promise<void> {
+    for (const outbox of this.#outboxes.values()) if (outbox.rows.length > 0) await this.#send(outbox);
+    await this.settled();
+    this.#throwFailure();
+  }
+
+  /** Never throws. When it returns, nothing is under way. */
+  async settled(): Promise<void> {
+    await Promise.all(this.#underWay.values());
+  }
+
+  #rowsMaxOf(ownerId: number): number {
+    return this.#rowsMax.get(ownerId) ?? ROWS_FIRST;
+  }
+
+  #largest(): Outbox {
+    return [...this.#outboxes.values()].reduce((largest, each) => (each.bytes > largest.bytes ? each : largest));
+  }
+
+  async #send(outbox: Outbox): Promise<void> {
+    const { ownerId, collection, rows, bytes } = outbox;
+    outbox.rows = [];
+    outbox.bytes = 0;
+    await this.#underWay.get(ownerId);
+    this.#throwFailure();
+    const first = await this.#rowsToPrime(ownerId, collection);
+    this.#underWay.set(
+      ownerId,
+      this.#write(ownerId, collection, rows, first)
+        .catch((error: unknown) => {
+          this.#failure ??= { error };
+        })
+        .finally(() => {
+          this.#collectedBytes -= bytes;
+        }),
+    );
+    // Room is counted by what is written, so the memory of what is under way counts too.
+    if (this.#collectedBytes > COLLECTED_BYTES_MAX) await this.#underWay.get(ownerId);
+  }
+
+  async #rowsToPrime(ownerId: number, collection: string): Promise<number | null> {
+    const key = `${ownerId} ${collection}`;
+    if (this.#priming === null || this.#primed.has(key)) return null;
+    this.#primed.add(key);
+    return this.#priming.rowsFirst(ownerId, collection);
+  }
+
+  /** No owner gets more before its index is primed: the fewer points it holds, the faster the build. */
+  async #write(ownerId: number, collection: string, rows: readonly Row[], first: number | null): Promise<void> {
+    if (first === null) return this.#upsert(ownerId, collection, rows);
+    await this.#upsert(ownerId, collection, rows.slice(0, first));
+    await this.#priming?.prime(ownerId, collection);
+    if (rows.length > first) await this.#upsert(ownerId, collection, rows.slice(first));
+  }
+
+  async #upsert(ownerId: number, collection: string, rows: readonly Row[]): Promise<void> {
+    const beganAtMs = this.#job.nowMs();
+    await this.#shards(ownerId).upsert(collection, rows);
+    this.points += rows.length;
+    for (const row of rows) this.bytes += rowBytes(row);
+    const tookMs = this.#job.nowMs() - beganAtMs;
+    const rowsMax = this.#rowsMaxOf(ownerId);
+    if (tookMs > LONG_MS) this.#rowsMax.set(ownerId, Math.max(ROWS_MIN, Math.floor(rowsMax / 2)));
+    else if (tookMs < SHORT_MS && rows.length >= rowsMax) this.#rowsMax.set(ownerId, Math.min(ROWS_MAX, rowsMax * 2));
+  }
+
+  #throwFailure(): void {
+    if (this.#failure !== null) throw this.#failure.error;
+  }
+}

@@ -1,0 +1,125 @@
+import type { Spool } from './spool/spool';
+import type { Tail } from './tail';
+
+/** Sessions that nobody has used for this long belong to operations that are over. */
+const IDLE_MS = 60 * 60_000;
+
+/**
+ * What this process knows of one donor in one operation: the ids that the operation may have written to the owners, and
+ * what a pass has proven of them. It goes with the process, and then a pass begins anew.
+ */
+export class DonorSession {
+  /** Runs of ids, sorted, by collection. Later runs hold later digests. */
+  readonly spools = new Map<string, Spool[]>();
+  /** True when the runs are what a pass has seen on both sides, each id in one of them. */
+  isProof = false;
+  /** Rows that came by an old map, seen as they came, by collection. The ids as latin1 text. */
+  readonly late = new Map<string, Set<string>>();
+  tail: Tail | null = null;
+  /** When the request for the cut was sent that all of this rests on. */
+  cutAtMs = 0;
+  usedAtMs = 0;
+  #knowsAllWritten = true;
+  #lastAttempt: string | null = null;
+
+  /** False: an attempt whose ids are spooled nowhere in this process may have written rows. */
+  get knowsAllWritten(): boolean {
+    return this.#knowsAllWritten;
+  }
+
+  /** `before`: the attempt before this one, which must have run here for its ids to be known. */
+  beginAttempt(attempt: string, before: string | null): void {
+    if (before !== this.#lastAttempt) this.#knowsAllWritten = false;
+    this.#lastAttempt = attempt;
+  }
+
+  get hasKeptTail(): boolean {
+    return this.tail?.isKept === true;
+  }
+
+  /** Rows in all runs; an id that stands in several counts several times. */
+  get rows(): number {
+    let rows = 0;
+    for (const runs of this.spools.values()) for (const run of runs) rows += run.count;
+    return rows;
+  }
+
+  add(collection: string, spool: Spool): void {
+    const runs = this.spools.get(collection);
+    if (runs === undefined) this.spools.set(collection, [spool]);
+    else runs.push(spool);
+    this.isProof = false;
+  }
+
+  /** In place of all runs: a pass has looked at everything. */
+  replace(proof: readonly ReadonlyMap<string, Spool>[]): void {
+    this.#knowsAllWritten = true;
+    this.#closeSpools();
+    for (const runs of proof) for (const [collection, spool] of runs) this.add(collection, spool);
+    this.isProof = true;
+  }
+
+  async close(): Promise<void> {
+    await this.tail?.close();
+    this.tail = null;
+    this.#closeSpools();
+  }
+
+  #closeSpools(): void {
+    for (const runs of this.spools.values()) for (const run of runs) run.close();
+    this.spools.clear();
+  }
+}
+
+/** All sessions of a process. */
+export class Sessions {
+  readonly #sessions = new Map<string, DonorSession>();
+  readonly #nowMs: () => number;
+
+  constructor(nowMs: () => number = Date.now) {
+    this.#nowMs = nowMs;
+  }
+
+  find(operationId: string, donorId: number | string): DonorSession | null {
+    const session = this.#sessions.get(keyOf(operationId, donorId)) ?? null;
+    if (session !== null) session.usedAtMs = this.#nowMs();
+    return session;
+  }
+
+  /** The one that there is, or a new one. */
+  open(operationId: string, donorId: number | string): DonorSession {
+    this.#closeIdle();
+    const known = this.find(operationId, donorId);
+    if (known !== null) return known;
+    const session = new DonorSession();
+    session.usedAtMs = this.#nowMs();
+    this.#sessions.set(keyOf(operationId, donorId), session);
+    return session;
+  }
+
+  /** Of all donors of an operation that is over. */
+  async end(operationId: string): Promise<void> {
+    for (const [key, session] of this.#sessions) {
+      if (!key.startsWith(`${operationId} `)) continue;
+      this.#sessions.delete(key);
+      await session.close();
+    }
+  }
+
+  async closeAll(): Promise<void> {
+    for (const session of this.#sessions.values()) await session.close();
+    this.#sessions.clear();
+  }
+
+  #closeIdle(): void {
+    for (const [key, session] of this.#sessions) {
+      if (this.#nowMs() - session.usedAtMs < IDLE_MS) continue;
+      this.#sessions.delete(key);
+      void session.close();
+    }
+  }
+}
+
+function keyOf(operationId: string, donorId: number | string): string {
+  return `${operationId} ${donorId}`;
+}

@@ -1,0 +1,82 @@
+import type { Slice } from './slice';
+import type { ScanEvent } from './ports';
+
+/** Ids that a tail remembers. Behind so many changes a new cut is cheaper. */
+const IDS_MAX = 50_000;
+
+/**
+ * What clients have written to a donor's slice since its cut. Read in the background for as long as it lives, because
+ * the shard keeps only some hundred changes for a reader that is slow.
+ */
+export class Tail {
+  #isKept = true;
+  #count = 0;
+  readonly #ids = new Map<string, Map<string, Buffer>>();
+  readonly #changedCollections = new Set<string>();
+  readonly #end: () => void;
+  readonly #over: Promise<void>;
+
+  constructor(events: AsyncIterator<ScanEvent>, slice: Slice, end: () => void) {
+    this.#end = end;
+    this.#over = this.#drain(events, slice);
+  }
+
+  /** True while every change since the cut is known. */
+  get isKept(): boolean {
+    return this.#isKept;
+  }
+
+  get changedCollections(): ReadonlySet<string> {
+    return this.#changedCollections;
+  }
+
+  collections(): string[] {
+    return [...this.#ids.keys()];
+  }
+
+  /** In byte order. */
+  ids(collection: string): Buffer[] {
+    return [...(this.#ids.get(collection)?.values() ?? [])].sort((a, b) => a.compare(b));
+  }
+
+  /** Takes what has come since the last call, so that what comes later is told apart from it. */
+  take(): Map<string, Buffer[]> {
+    const taken = new Map(this.collections().map((collection) => [collection, this.ids(collection)]));
+    this.#ids.clear();
+    this.#count = 0;
+    return taken;
+  }
+
+  async close(): Promise<void> {
+    this.#isKept = false;
+    this.#end();
+    await this.#over;
+  }
+
+  async #drain(events: AsyncIterator<ScanEvent>, slice: Slice): Promise<void> {
+    try {
+      for (;;) {
+        const { done, value } = await events.next();
+        if (done === true || value.kind === 'tail-lost') break;
+        if (value.kind === 'changed') this.#note(value.collection, value.id, slice);
+        if (value.kind === 'collection-changed') this.#changedCollections.add(value.collection);
+        if (!this.#isKept) break;
+      }
+    } catch {
+      // However the stream ended: from here on changes are missed, and that is all there is to know.
+    }
+    this.#isKept = false;
+    this.#end();
+  }
+
+  #note(collection: string, id: Buffer, slice: Slice): void {
+    if (slice.ownerOf(id) === null) return;
+    let ids = this.#ids.get(collection);
+    if (ids === undefined) this.#ids.set(collection, (ids = new Map<string, Buffer>()));
+    const key = id.toString('latin1');
+    if (ids.has(key)) return;
+    ids.set(key, id);
+    this.#count += 1;
+    if (this.#count > IDS_MAX) this.#isKept = false;
+  }
+}
