@@ -178,7 +178,7 @@ class Search {
     samples: FindingSample[];
   }> {
     const { collection } = inspected;
-    const tally = new Tally(collection, this.#input.mend === null);
+    const tally = new Tally(collection);
     for (const { holder, rows } of this.#scans) tally.holds(holder, rows.get(collection) ?? 0);
     let batch: Misplaced[] = [];
     for (const misplaced of this.#misplaced(collection)) {
@@ -297,15 +297,13 @@ class Search {
 /** What is found in one collection, and what of it stays. */
 class Tally {
   readonly #collection: string;
-  readonly #isCheck: boolean;
   readonly #all = new Map<Holder, Counts>();
   readonly #left = new Map<Holder, Counts>();
   readonly #samples: FindingSample[] = [];
   #points = 0;
 
-  constructor(collection: string, isCheck: boolean) {
+  constructor(collection: string) {
     this.#collection = collection;
-    this.#isCheck = isCheck;
   }
 
   holds(holder: Holder, rows: number): void {
