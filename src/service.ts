@@ -15,6 +15,7 @@ import { MapReader } from './api/map/reader';
 import { WitnessedMap } from './api/map/witnessed-map';
 import { ConfigError, type Config } from './config';
 import { routerMap } from './shards/http/router-client';
+import { WatchRegistry } from './shards/http/watch-registry';
 import { connectClient, connectWorker, type ConnectOptions } from './temporal/connection';
 import { EmbeddedTemporal } from './temporal/dev-server/embedded';
 import { firstState, noFirstState } from './config/first-state';
@@ -111,7 +112,9 @@ async function startWorker(
   const native: NativeConnection = await connectWorker(connect);
   parts.add('worker connection', () => native.close());
   const client = new Client({ connection, namespace });
-  const activities = createActivities({ shardKey, client, logger });
+  const watches = new WatchRegistry();
+  parts.add('watches over routers', () => watches.closeAll());
+  const activities = createActivities({ shardKey, client, logger, watches });
   const worker: Worker = await createWorker({ connection: native, namespace, cluster, activities });
   const running = worker.run();
   parts.add('worker', async () => {
@@ -126,7 +129,7 @@ async function startApi(
   context: { connection: Connection; webUiUrl: string | null; logger: Logger; parts: Parts },
 ): Promise<string> {
   const { connection, webUiUrl, logger, parts } = context;
-  const { cluster, routerUrls, timings } = config;
+  const { cluster, routerUrls, routersFailClosed, timings } = config;
   const { namespace } = config.temporal;
   const searchAttributes = await ensureSearchAttributes({ connection, namespace, logger });
   const stopping = new AbortController();
@@ -144,7 +147,7 @@ async function startApi(
   if (config.apiKeys.length === 0) {
     logger.warn('running without keys (QUIVER_INSECURE): every caller may do everything');
   }
-  const settings = { routerUrls, timings, searchAttributes };
+  const settings = { routerUrls, routersFailClosed, timings, searchAttributes };
   const client = new ClusterClient({ ...temporal, traces, recoverWith: settings });
   const autoscale = new AutoscaleClient({ ...temporal, client, seed: config.autoscale, settings });
   const witnessedMap = new WitnessedMap({ client, witness, logger });

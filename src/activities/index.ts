@@ -28,6 +28,7 @@ import { activity, type ActivityRuntime } from './frame/run-activity';
 import { ShardDirectory } from './frame/shard-directory';
 import { createStartGrow } from './cluster/start-grow';
 import { warmUp } from './move/warm-up';
+import { watchActivities } from './move/watch-routers';
 
 export type { ActivityDeps } from './frame/deps';
 
@@ -52,6 +53,7 @@ export function createActivities(deps: ActivityDeps): CoordinatorActivities & Au
     prepareCollections: activity(runtime, prepareCollections),
     listCollections: activity(runtime, listCollections),
     awaitRouters: activity(runtime, awaitRouters),
+    ...watchActivities(runtime, deps),
     copyPage: activity(runtime, copyPage),
     reconcileSegment: activity(runtime, reconcileSegment),
     removeOrphanCollections: activity(runtime, removeOrphanCollections),

@@ -24,6 +24,7 @@ export interface Config {
   /** Empty only when running without keys was asked for. */
   readonly apiKeys: readonly ApiKey[];
   readonly routerUrls: readonly string[];
+  readonly routersFailClosed: boolean;
   readonly timings: Timings;
   /** What a cluster without a policy begins with. */
   readonly autoscale: { readonly policy: AutoscalePolicy; readonly standbys: readonly ShardAddress[] };
@@ -56,6 +57,7 @@ export function loadConfig(environment: Readonly<Record<string, string | undefin
     shardKey: reader.matching('QUIVER_CLUSTER_SHARD_KEY'),
     apiKeys: readRequiredApiKeys(reader),
     routerUrls: readUrls(reader, 'COORDINATOR_ROUTER_URLS'),
+    routersFailClosed: reader.boolean('COORDINATOR_ROUTERS_FAIL_CLOSED'),
     timings: readTimings(reader),
     autoscale: readAutoscale(reader),
     logLevel: readLogLevel(reader),

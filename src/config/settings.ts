@@ -146,6 +146,13 @@ export const SETTINGS = {
     advice: 'give for instance http://router0:6333,http://router1:6333',
     default: '[]',
   },
+  COORDINATOR_ROUTERS_FAIL_CLOSED: {
+    group: 'routers',
+    meaning: 'Whether every router has a dead seed, so that a restart of one during a move costs nothing.',
+    expected: 'true or false',
+    advice: 'leave it out for false, or start every router with QUIVER_CLUSTER_SHARDS=[http://127.0.0.1:9]',
+    default: 'false',
+  },
   COORDINATOR_DATA_DIR: {
     group: 'embedded',
     meaning: "The folder of the embedded Temporal's database.",

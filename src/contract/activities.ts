@@ -21,9 +21,10 @@ import type {
   ReconcileResult,
   WalkCursor,
 } from './move';
+import type { WatchActivities } from './watch';
 import type { CompareInput, CompareResult, InspectedCollection, RepairParties } from './repair';
 
-export interface CoordinatorActivities {
+export interface CoordinatorActivities extends WatchActivities {
   /** Applies one transition to the cluster workflow. A repeat is harmless. Fails with a DomainErrorCode as type. */
   changeCluster(input: { cluster: string; transition: ClusterTransition }): Promise<ClusterAnswer>;
 

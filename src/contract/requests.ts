@@ -54,6 +54,8 @@ export interface Refusal {
 /** What every operation gets beside its request: settings of the process that started it, which it keeps to its end. */
 export interface OperationSettings {
   readonly routerUrls: readonly string[];
+  /** Every router has a dead seed only, so one that restarts refuses writes until it holds a map. Default false. */
+  readonly routersFailClosed?: boolean;
   readonly timings: Timings;
   /**
    * Whether the namespace knows the search attributes of search-attributes.ts. Setting unknown ones would stall the

@@ -33,6 +33,13 @@ export const DOMAIN_ERROR_CODES = [
   'MisplacedPoints',
   'RouterUnreachable',
   'RouterAhead',
+  // Who a shard says it is (shard-identity.ts).
+  'ShardOfAnotherCluster',
+  'ShardClaimed',
+  'ShardLostData',
+  'WrongShard',
+  'IdentityRefused',
+  'IdentitiesRemoved',
   // Why a running operation was undone.
   'RoutersLagging',
   'PatienceExhausted',

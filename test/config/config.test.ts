@@ -50,6 +50,7 @@ describe('loadConfig', () => {
       shardKey: null,
       apiKeys: [],
       routerUrls: [],
+      routersFailClosed: false,
       timings: DEFAULT_TIMINGS,
       autoscale: { policy: DEFAULT_POLICY, standbys: [] },
       logLevel: 'info',
@@ -76,6 +77,7 @@ describe('loadConfig', () => {
       QUIVER_COORDINATOR_STATE: 'state.json',
       COORDINATOR_CLUSTER: 'prod.eu-1',
       COORDINATOR_ROUTER_URLS: 'http://r0,http://r1',
+      COORDINATOR_ROUTERS_FAIL_CLOSED: 'true',
       COORDINATOR_DATA_DIR: 'data',
       COORDINATOR_GRACE_MS: '1',
       COORDINATOR_ROUTER_PATIENCE_MS: '2',
@@ -108,6 +110,7 @@ describe('loadConfig', () => {
       stateFile: 'state.json',
       cluster: 'prod.eu-1',
       routerUrls: ['http://r0', 'http://r1'],
+      routersFailClosed: true,
       timings: {
         graceMs: 1,
         routerPatienceMs: 2,

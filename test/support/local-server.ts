@@ -5,10 +5,12 @@ import type { AddressInfo } from 'node:net';
 export class LocalServer {
   readonly #handle: (request: IncomingMessage, response: ServerResponse) => Promise<void>;
   #server: Server | null = null;
-  #port = 0;
+  #port: number;
 
-  constructor(handle: (request: IncomingMessage, response: ServerResponse) => Promise<void>) {
+  /** `port` 0: a free one. */
+  constructor(handle: (request: IncomingMessage, response: ServerResponse) => Promise<void>, port = 0) {
     this.#handle = handle;
+    this.#port = port;
   }
 
   get url(): string {

@@ -14,7 +14,7 @@ import type { AutoscaleActivities } from '../../src/contract/evaluation-activiti
 import type { CoordinatorActivities } from '../../src/contract/activities';
 import type { Move, WalkCursor } from '../../src/contract/move';
 import { sidesOf } from '../../src/activities/rows/slice-stream';
-import { isProbe } from '../../src/shards/http/probe-name';
+import { isInternalCollection } from '../../src/domain/shard-identity';
 import { PlacementPlan } from '../../src/domain/placement-plan';
 import type { PlacementSpec, Shard } from '../../src/domain/shard-map';
 import { SHARD_KEY, startShard, type InProcessShard, type ShardOptions } from './in-process-shard';
@@ -279,7 +279,7 @@ export class MovingCluster {
   expectOnlyProbes(): void {
     const isOfProbe = (write: string): boolean => /^POST collections$|coordinator-probe-/.test(write);
     expect(this.shards.flatMap((shard) => this.writes(shard)).filter((write) => !isOfProbe(write))).toEqual([]);
-    expect(this.shards.flatMap((shard) => shard.collections()).filter((name) => isProbe({ name, count: 0 }))).toEqual(
+    expect(this.shards.flatMap((shard) => shard.collections()).filter((name) => isInternalCollection(name))).toEqual(
       [],
     );
   }

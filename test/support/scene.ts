@@ -5,7 +5,7 @@ import { cancelUpdate } from '../../src/contract/messages';
 import type { OperationRequest } from '../../src/contract/requests';
 import type { Phase } from '../../src/domain/progress';
 import type { ShardMap } from '../../src/domain/shard-map';
-import { isProbe } from '../../src/shards/http/probe-name';
+import { isInternalCollection } from '../../src/domain/shard-identity';
 import type { Script } from '../../src/workflows/operation/script';
 import { ClusterFixture, FAST, refusalOf, type TemporalForTests } from './cluster-fixture';
 import { SHARD_KEY, type InProcessShard } from './in-process-shard';
@@ -244,7 +244,7 @@ function contentsOf(cluster: ClusterFixture): Map<string, string> {
     for (const collection of shard.collections()) {
       const ids = shard.ids(collection);
       // A probe that a late attempt left behind is ignored by everybody, and removed by the next operation.
-      if (isProbe({ name: collection, count: ids.length })) continue;
+      if (isInternalCollection(collection)) continue;
       contents.set(`${index}/${collection}/`, '');
       for (const id of ids) contents.set(`${index}/${collection}/${id}`, shard.get(collection, id) ?? '');
     }

@@ -15,10 +15,12 @@ export type Behaviour = (response: ServerResponse, received: Received, attempt: 
 export class StubShard {
   readonly received: Received[] = [];
   behaviour: Behaviour;
-  readonly #server = new LocalServer((request, response) => this.#answer(request, response));
+  readonly #server: LocalServer;
 
-  constructor(behaviour: Behaviour) {
+  /** `port` 0: a free one. */
+  constructor(behaviour: Behaviour, port = 0) {
     this.behaviour = behaviour;
+    this.#server = new LocalServer((request, response) => this.#answer(request, response), port);
   }
 
   get url(): string {

@@ -1,6 +1,7 @@
 import type { Client } from '@temporalio/client';
 import type { Logger } from 'pino';
 import type { Dispatcher } from 'undici';
+import type { WatchRegistry } from '../../shards/http/watch-registry';
 import type { Clock } from './attempt';
 
 /** What activities need of the process that they run in. */
@@ -13,4 +14,8 @@ export interface ActivityDeps {
   readonly dispatcher?: Dispatcher;
   /** Absent: the clock of the machine. */
   readonly clock?: Clock;
+  /** The task queue that only this worker listens on. Absent: it has none, so a watch is read where the next task goes. */
+  readonly ownTaskQueue?: string;
+  /** The watches of this process, for whoever has to close them. Absent: a registry that nobody closes. */
+  readonly watches?: WatchRegistry;
 }

@@ -2,7 +2,6 @@ import { createHash } from 'node:crypto';
 import { Context } from '@temporalio/activity';
 import { DomainError, type DomainErrorCode } from '../../domain/errors';
 import type { ShardAddress } from '../../domain/shard-map';
-import { probeName } from '../../shards/http/probe-name';
 import type { CoordinatorActivities } from '../../contract/activities';
 import type { MayWriteLate } from '../../contract/move';
 import { findLeaders } from '../frame/leaders';
@@ -38,10 +37,11 @@ export async function refuseAliases(
       await attempt.write((ctx) => client.createCollection(schema, ctx));
     });
     await inParallel(members, SHARDS_AT_ONCE, async (member) => {
-      const shown = await shards.client(member.address).listProbes(attempt.reading);
+      const shown = await shards.client(member.address).listInternalCollections(attempt.reading);
       const other = probes.find(
         (probe) =>
-          probe.member.address.primary_url !== member.address.primary_url && shown.some((name) => name === probe.name),
+          probe.member.address.primary_url !== member.address.primary_url &&
+          shown.some(({ name }) => name === probe.name),
       );
       if (other !== undefined) throw new DomainError(code, aliasText(other.member, member));
     });
@@ -56,7 +56,7 @@ export async function refuseAliases(
 function nameOf({ address }: Member): string {
   const { workflowExecution, activityId } = Context.current().info;
   const of = `${workflowExecution?.runId ?? ''} ${activityId} ${address.primary_url}`;
-  return probeName(createHash('sha256').update(of).digest('hex').slice(0, 16));
+  return `coordinator-probe-${createHash('sha256').update(of).digest('hex').slice(0, 16)}`;
 }
 
 function aliasText(one: Member, other: Member): string {

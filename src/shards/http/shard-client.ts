@@ -1,7 +1,7 @@
 import { TextDecoder } from 'node:util';
 import type { CallContext } from './call-timer';
 import { ShardError } from '../errors';
-import { isProbe } from './probe-name';
+import { isInternalCollection } from '../../domain/shard-identity';
 import { paths } from './paths';
 import { MalformedBodyError, PointScanner, scanPoints, type PointElement } from '../rows/point-stream';
 import { namesCountLimit } from './refusals';
@@ -60,13 +60,14 @@ export class ShardClient {
     await this.#http.findLeader(probe, ctx);
   }
 
-  /** Without probes, which are the coordinator's own. */
+  /** What clients keep there. The coordinator's own collections are no data, so no list, count or copy sees them. */
   async listCollections(ctx: CallContext): Promise<ShardCollection[]> {
-    return (await this.#list(ctx)).filter((collection) => !isProbe(collection));
+    return (await this.#list(ctx)).filter(({ name }) => !isInternalCollection(name));
   }
 
-  async listProbes(ctx: CallContext): Promise<string[]> {
-    return (await this.#list(ctx)).filter(isProbe).map(({ name }) => name);
+  /** The coordinator's own collections alone (see isInternalCollection). */
+  async listInternalCollections(ctx: CallContext): Promise<ShardCollection[]> {
+    return (await this.#list(ctx)).filter(({ name }) => isInternalCollection(name));
   }
 
   async #list(ctx: CallContext): Promise<ShardCollection[]> {

@@ -7,6 +7,7 @@ import { proxyActivities, type ActivityOptions } from '@temporalio/workflow';
 import type { AutoscaleActivities } from '../../contract/evaluation-activities';
 import type { CoordinatorActivities } from '../../contract/activities';
 import type { LockGuard } from '../../contract/cluster';
+import type { WatchActivities } from '../../contract/watch';
 import type { Timings } from '../../domain/limits';
 
 const BLIP: NonNullable<ActivityOptions['retry']> = {
@@ -42,6 +43,17 @@ const TRANSITION: ActivityOptions = {
 /** Answers a waiting REST call; its findings are the caller's and never retried. Its own requests are bounded far below this. */
 const PREFLIGHT: ActivityOptions = { startToCloseTimeout: '12s', retry: BLIP };
 
+/**
+ * A watch lives in one worker. A worker that has died takes nothing from its own task queue, so this waits for it only
+ * as long as a restart of a busy worker may take.
+ */
+const WATCH: ActivityOptions = {
+  startToCloseTimeout: '10s',
+  scheduleToStartTimeout: '15s',
+  cancellationType: 'WAIT_CANCELLATION_COMPLETED',
+  retry: BLIP,
+};
+
 export interface Profiles {
   readonly transition: (summary: string) => Pick<CoordinatorActivities, 'changeCluster' | 'recallOperation'>;
   readonly preflight: (summary: string) => Pick<CoordinatorActivities, 'preflightGrow' | 'preflightDrain'>;
@@ -50,8 +62,16 @@ export interface Profiles {
     summary: string,
   ) => Omit<
     CoordinatorActivities,
-    'changeCluster' | 'recallOperation' | 'preflightGrow' | 'preflightDrain' | 'awaitRouters' | 'warmUp'
+    | 'changeCluster'
+    | 'recallOperation'
+    | 'preflightGrow'
+    | 'preflightDrain'
+    | 'awaitRouters'
+    | 'warmUp'
+    | keyof WatchActivities
   >;
+  /** `worker`: what `openWatch` answered; null for any worker. */
+  readonly watch: (summary: string, worker: string | null) => WatchActivities;
 }
 
 /**
@@ -64,6 +84,8 @@ export function activityProfiles(timings: Timings, lockGuard: () => LockGuard | 
     preflight: (summary) => proxyActivities<CoordinatorActivities>({ ...PREFLIGHT, summary }),
     patient: (summary, patienceMs) =>
       proxyActivities<CoordinatorActivities>({ ...patientProfile(timings, patienceMs), summary }),
+    watch: (summary, worker) =>
+      proxyActivities<WatchActivities>({ ...WATCH, ...(worker === null ? {} : { taskQueue: worker }), summary }),
     points: (summary) =>
       guarded(proxyActivities<CoordinatorActivities>({ ...pointsProfile(timings), summary }), lockGuard),
   };

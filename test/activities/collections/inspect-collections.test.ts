@@ -1,5 +1,4 @@
 import type { CoordinatorActivities } from '../../../src/contract/activities';
-import { probeName } from '../../../src/shards/http/probe-name';
 import { startShard, type InProcessShard } from '../../support/in-process-shard';
 import { COLLECTION, MovingCluster, point, SCHEMA } from '../../support/moving-cluster';
 
@@ -128,7 +127,7 @@ describe('refuseAliasesInMap', () => {
   });
 
   it('removes from every shard what a cancelled probe left there, and shows it in no list meanwhile', async () => {
-    cluster.joiner.create({ ...SCHEMA, name: probeName('0123456789abcdef') });
+    cluster.joiner.create({ ...SCHEMA, name: 'coordinator-probe-0123456789abcdef' });
     const { result } = await cluster.run('inspectCollections', input());
     expect(result.collections.map(({ collection }) => collection)).toEqual([COLLECTION]);
     await cluster.run('refuseAliasesInMap', parties());

@@ -1,6 +1,5 @@
 import { CancelledFailure } from '@temporalio/activity';
 import type { MockActivityEnvironment } from '@temporalio/testing';
-import { probeName } from '../../../src/shards/http/probe-name';
 import { COLLECTION, MovingCluster, point, SCHEMA } from '../../support/moving-cluster';
 
 let cluster: MovingCluster;
@@ -27,14 +26,14 @@ describe('cleanJoiner', () => {
 
   it('removes a probe that was left behind, too', async () => {
     cluster = await MovingCluster.start();
-    cluster.joiner.create({ ...SCHEMA, name: probeName('0123456789abcdef') });
+    cluster.joiner.create({ ...SCHEMA, name: 'coordinator-probe-0123456789abcdef' });
     await cluster.run('cleanJoiner', input([COLLECTION]));
     expect(cluster.joiner.collections()).toEqual([COLLECTION]);
   });
 
   it("leaves a client's collection alone that has the name of a probe and holds points", async () => {
     cluster = await MovingCluster.start();
-    const name = probeName('0123456789abcdef');
+    const name = 'coordinator-probe-0123456789abcdef';
     cluster.joiner.create({ ...SCHEMA, name });
     cluster.joiner.put(name, point('mine'));
     await cluster.run('cleanJoiner', { ...input([COLLECTION, name]), nonemptyBefore: [name] });

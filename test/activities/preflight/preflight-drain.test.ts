@@ -1,5 +1,5 @@
 import type { DrainPreflightInput } from '../../../src/contract/move';
-import { isProbe } from '../../../src/shards/http/probe-name';
+import { isInternalCollection } from '../../../src/domain/shard-identity';
 import { PlacementPlan } from '../../../src/domain/placement-plan';
 import { COLLECTION, MovingCluster, point, SCHEMA } from '../../support/moving-cluster';
 
@@ -57,9 +57,7 @@ describe('preflightDrain', () => {
     );
     expect(result).toEqual({ collections: 1, rowsRead: onStayers[0]! + onStayers[1]! });
     cluster.expectOnlyProbes();
-    expect(
-      cluster.shards.flatMap((shard) => shard.collections()).filter((name) => isProbe({ name, count: 0 })),
-    ).toEqual([]);
+    expect(cluster.shards.flatMap((shard) => shard.collections()).filter(isInternalCollection)).toEqual([]);
   });
 
   it.each([

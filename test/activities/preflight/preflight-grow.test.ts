@@ -1,5 +1,4 @@
 import type { PreflightInput } from '../../../src/contract/move';
-import { probeName } from '../../../src/shards/http/probe-name';
 import { COLLECTION, MovingCluster, point, SCHEMA } from '../../support/moving-cluster';
 
 let cluster: MovingCluster;
@@ -41,7 +40,7 @@ describe('preflightGrow', () => {
 
   it('ignores the collection that a killed or cancelled probe left behind', async () => {
     cluster = await MovingCluster.start();
-    const left = { ...SCHEMA, name: probeName('0123456789abcdef') };
+    const left = { ...SCHEMA, name: 'coordinator-probe-0123456789abcdef' };
     for (const shard of [cluster.shards[0]!, cluster.joiner]) shard.create(left);
     const { result } = await cluster.run('preflightGrow', input(), PREFLIGHT);
     expect(result).toMatchObject({ collections: [{ name: COLLECTION }], collectionsBefore: [[COLLECTION]] });

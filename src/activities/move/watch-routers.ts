@@ -1,0 +1,55 @@
+/** Routers are watched through a move, not asked before and after it: one that restarts writes by its seeds meanwhile. */
+import type { OpenedWatch, OpenWatchInput, ReadWatchInput, WatchActivities, WatchReading } from '../../contract/watch';
+import { FRESH_ANSWER_MS, judgeWatch } from '../../domain/router-watch';
+import { WatchRegistry } from '../../shards/http/watch-registry';
+import type { ActivityDeps } from '../frame/deps';
+import { activity, type ActivityRuntime, type ActivityScope } from '../frame/run-activity';
+
+const CONNECT_PATIENCE_MS = 3_000;
+/** Longer than an answer is fresh: what is not answered by then is told as silent, however lately it answered. */
+const ASK_PATIENCE_MS = FRESH_ANSWER_MS + 500;
+const NOT_CONNECTED_MAX = 8;
+
+type Body<Input, Result> = (scope: ActivityScope, input: Input) => Promise<Result>;
+
+/** They share the watches of the process, which whoever gave them closes. */
+export function watchActivities(runtime: ActivityRuntime, deps: ActivityDeps): WatchActivities {
+  const watches = deps.watches ?? new WatchRegistry();
+  return {
+    openWatch: activity(runtime, openWatch(watches, deps.ownTaskQueue ?? null)),
+    readWatch: activity(runtime, readWatch(watches)),
+    closeWatch: activity(runtime, closeWatch(watches)),
+  };
+}
+
+function openWatch(watches: WatchRegistry, worker: string | null): Body<OpenWatchInput, OpenedWatch> {
+  return async ({ shards }, { watchId, routerUrls }) => {
+    const watch = await watches.open(watchId, { routerUrls, key: shards.key });
+    await watch.connected(CONNECT_PATIENCE_MS);
+    const { atMs, routers } = watch.snapshot();
+    const missing = routers.filter(({ connectedSinceMs, version }) => connectedSinceMs === null || version === null);
+    const notConnected = missing.slice(0, NOT_CONNECTED_MAX).map(({ url, problem }) => ({
+      url,
+      reason: problem ?? `no answer in ${CONNECT_PATIENCE_MS} ms`,
+    }));
+    return { worker, openedAtMs: atMs, notConnected };
+  };
+}
+
+function readWatch(watches: WatchRegistry): Body<ReadWatchInput, WatchReading> {
+  return async (_scope, { watchId, ...question }) => {
+    const watch = watches.find(watchId);
+    if (watch === null) {
+      const reason =
+        'the worker that watched the routers was restarted, or nobody read the watch for 10 minutes: routers may have restarted unseen';
+      return { unbroken: false, unknown: true, reasons: [reason], suspects: [], readAtMs: watches.clock.nowMs() };
+    }
+    await watch.ask(ASK_PATIENCE_MS);
+    const snapshot = watch.snapshot();
+    return { ...judgeWatch(snapshot, question), readAtMs: snapshot.atMs };
+  };
+}
+
+function closeWatch(watches: WatchRegistry): Body<{ watchId: string }, void> {
+  return (_scope, { watchId }) => watches.close(watchId);
+}

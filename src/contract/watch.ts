@@ -1,0 +1,46 @@
+/** What the activities of a watch over the routers take and answer. Plain JSON and bounded: it stays in a history. */
+import type { WatchJudgement, WatchQuestion } from '../domain/router-watch';
+
+export interface OpenWatchInput {
+  /** Of the caller's choice. A repeat finds the watch that is open. */
+  readonly watchId: string;
+  readonly routerUrls: readonly string[];
+}
+
+export interface OpenedWatch {
+  /** The task queue of the worker that watches; null where it has none of its own, so that there is one worker only. */
+  readonly worker: string | null;
+  /**
+   * By the watch's own clock, like every time here. What begins after it may be asked about with this as `sinceMs`.
+   */
+  readonly openedAtMs: number;
+  /** Routers that had not answered after 3 s. They are watched all the same. Bounded. */
+  readonly notConnected: readonly { readonly url: string; readonly reason: string }[];
+}
+
+/** `sinceMs` is `openedAtMs`, or the `readAtMs` of an earlier answer: the clocks of two machines differ. */
+export interface ReadWatchInput extends WatchQuestion {
+  readonly watchId: string;
+}
+
+export type WatchReading = WatchJudgement & {
+  /** This worker has no such watch: nobody has watched, so it counts as broken. */
+  readonly unknown?: true;
+  /** What is asked about next may begin here: everything after it is watched by what was judged here. */
+  readonly readAtMs: number;
+};
+
+/** A watch lives in one worker. All but `openWatch` must reach that worker, by its own task queue. */
+export interface WatchActivities {
+  /** Opens a connection to each router, and keeps asking on it. Answers when each one answered once, or after 3 s. */
+  openWatch(input: OpenWatchInput): Promise<OpenedWatch>;
+
+  /**
+   * Asks each router once more, and then judges. A watch that nobody reads for 10 minutes closes itself, so a longer
+   * step reads it in between.
+   */
+  readWatch(input: ReadWatchInput): Promise<WatchReading>;
+
+  /** A repeat is harmless, and so is a watch that is unknown. */
+  closeWatch(input: { watchId: string }): Promise<void>;
+}

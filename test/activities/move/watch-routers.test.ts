@@ -1,0 +1,106 @@
+import type { Client } from '@temporalio/client';
+import { MockActivityEnvironment } from '@temporalio/testing';
+import { DefaultLogger } from '@temporalio/worker';
+import pino from 'pino';
+import { createActivities } from '../../../src/activities';
+import type { WatchActivities } from '../../../src/contract/watch';
+import { WatchRegistry } from '../../../src/shards/http/watch-registry';
+import { json, StubShard } from '../../support/stub-shard';
+import { waitFor } from '../../support/wait-for';
+
+const KEY = 'shard-key';
+const watchId = 'grow-a';
+let version = 7;
+let router: StubShard;
+let watches: WatchRegistry;
+let activities: WatchActivities;
+beforeEach(async () => {
+  version = 7;
+  router = await new StubShard((response) => json(response, { version, shards: [] })).start();
+  watches = new WatchRegistry();
+  activities = createActivities({
+    shardKey: KEY,
+    client: {} as unknown as Client,
+    logger: pino({ level: 'silent' }),
+    ownTaskQueue: 'coordinator/default/worker-1',
+    watches,
+  });
+});
+afterEach(async () => {
+  await watches.closeAll();
+  await router.stop();
+});
+
+async function run<N extends keyof WatchActivities>(
+  name: N,
+  input: Parameters<WatchActivities[N]>[0],
+): Promise<Awaited<ReturnType<WatchActivities[N]>>> {
+  const environment = new MockActivityEnvironment({}, { logger: new DefaultLogger('ERROR', () => undefined) });
+  type Result = Awaited<ReturnType<WatchActivities[N]>>;
+  const activity = activities[name] as (given: typeof input) => Promise<Result>;
+  return environment.run<[typeof input], Result, typeof activity>(activity, input);
+}
+const read = (sinceMs: number, more: object = {}) =>
+  run('readWatch', { watchId, sinceMs, version: 7, routersFailClosed: false, ...more });
+
+describe('a watch over routers', () => {
+  it('is opened in a worker that says which one it is, and reads as unbroken while every router lives', async () => {
+    const opened = await run('openWatch', { watchId, routerUrls: [router.url] });
+    expect(opened).toMatchObject({ worker: 'coordinator/default/worker-1', notConnected: [] });
+    const first = await read(opened.openedAtMs);
+    expect(first).toMatchObject({ unbroken: true });
+    expect(await read(first.readAtMs)).toMatchObject({ unbroken: true });
+  });
+
+  it('judges by an answer that is younger than the question', async () => {
+    const { openedAtMs } = await run('openWatch', { watchId, routerUrls: [router.url] });
+    version = 8;
+    expect(await read(openedAtMs)).toMatchObject({ unbroken: false });
+    expect(await read(openedAtMs, { version: 8 })).toMatchObject({ unbroken: true });
+  });
+
+  it('goes on when it is opened again, as after a lost answer', async () => {
+    const first = await run('openWatch', { watchId, routerUrls: [router.url] });
+    await run('openWatch', { watchId, routerUrls: [router.url] });
+    expect(await read(first.openedAtMs)).toMatchObject({ unbroken: true });
+  });
+
+  it('reads as broken once a router has restarted, and as unbroken from that reading on', async () => {
+    const { openedAtMs } = await run('openWatch', { watchId, routerUrls: [router.url] });
+    await router.stop();
+    await router.start();
+    const broken = await waitFor('the router is watched again', async () => {
+      const reading = await read(openedAtMs);
+      return !reading.unbroken && reading.suspects[0]?.untilMs != null && reading;
+    });
+    expect(broken).toMatchObject({ unbroken: false, suspects: [{ url: router.url, seeds: 'unknown' }] });
+    expect(await read(openedAtMs, { routersFailClosed: true })).toMatchObject({ unbroken: true });
+    expect(await read(broken.readAtMs)).toMatchObject({ unbroken: true });
+  });
+
+  it('tells a router that does not answer at the start, and watches it all the same', async () => {
+    await router.stop();
+    const { notConnected, openedAtMs } = await run('openWatch', { watchId, routerUrls: [router.url] });
+    expect(notConnected).toEqual([{ url: router.url, reason: expect.stringContaining('ECONNREFUSED') as string }]);
+    await router.start();
+    await waitFor('it is connected', async () => (await read(openedAtMs + 60_000)).unbroken);
+  });
+
+  it('says of a router that hangs that it does not answer, however lately it did', async () => {
+    const { openedAtMs } = await run('openWatch', { watchId, routerUrls: [router.url] });
+    router.behaviour = () => undefined;
+    expect(await read(openedAtMs)).toMatchObject({
+      unbroken: false,
+      reasons: [expect.stringContaining('has not answered for')],
+    });
+  });
+
+  it('counts as broken where it is not known, as in a worker that was restarted', async () => {
+    expect(await read(0)).toMatchObject({ unbroken: false, unknown: true, suspects: [] });
+    await run('openWatch', { watchId, routerUrls: [router.url] });
+    await run('closeWatch', { watchId });
+    await run('closeWatch', { watchId });
+    expect(await read(0, { routersFailClosed: true })).toMatchObject({ unbroken: false, unknown: true });
+    expect(watches.size).toBe(0);
+  });
+});
