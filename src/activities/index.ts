@@ -20,7 +20,7 @@ import { preflightGrow } from './preflight/preflight-grow';
 import { prepareCollections } from './collections/prepare-collections';
 import { probeStandbys } from './preflight/probe-standbys';
 import { readLoads } from './preflight/read-loads';
-import { refuseAliasesInMap } from './preflight/refuse-aliases';
+import { identifyShards, releaseShards } from './preflight/identify-shards';
 import { createRecallOperation } from './cluster/recall-operation';
 import { reconcileSegment } from './move/reconcile-segment';
 import { removeOrphanCollections } from './collections/remove-orphan-collections';
@@ -34,7 +34,11 @@ export type { ActivityDeps } from './frame/deps';
 /** All activities of a worker. They share the clients of the shards, and so their connections. */
 export function createActivities(deps: ActivityDeps): CoordinatorActivities & AutoscaleActivities {
   const runtime: ActivityRuntime = {
-    shards: new ShardDirectory({ key: deps.shardKey, dispatcher: deps.dispatcher }),
+    shards: new ShardDirectory({
+      key: deps.shardKey,
+      dispatcher: deps.dispatcher,
+      grpcPortOffset: deps.grpcPortOffset,
+    }),
     clock: deps.clock ?? SYSTEM_CLOCK,
     logger: deps.logger,
     confirmLock: createConfirmLock(deps),
@@ -46,6 +50,8 @@ export function createActivities(deps: ActivityDeps): CoordinatorActivities & Au
     startGrow: createStartGrow(deps),
     readLoads: activity(runtime, readLoads),
     probeStandbys: activity(runtime, probeStandbys),
+    identifyShards: activity(runtime, identifyShards),
+    releaseShards: activity(runtime, releaseShards),
     preflightGrow: activity(runtime, preflightGrow),
     preflightDrain: activity(runtime, preflightDrain),
     recallOperation: createRecallOperation(deps),
@@ -60,7 +66,6 @@ export function createActivities(deps: ActivityDeps): CoordinatorActivities & Au
     confirmSegment: activity(runtime, confirmSegment),
     cleanJoiner: activity(runtime, cleanJoiner),
     emptyLeaver: activity(runtime, emptyLeaver),
-    refuseAliasesInMap: activity(runtime, refuseAliasesInMap),
     inspectCollections: activity(runtime, inspectCollections),
     compareSegment: activity(runtime, compareSegment),
   };

@@ -21,6 +21,7 @@ import type {
   ReconcileResult,
   WalkCursor,
 } from './move';
+import type { IdentifyInput, ReleaseInput } from './identity';
 import type { CompareInput, CompareResult, InspectedCollection, RepairParties } from './repair';
 
 export interface CoordinatorActivities {
@@ -28,18 +29,26 @@ export interface CoordinatorActivities {
   changeCluster(input: { cluster: string; transition: ClusterTransition }): Promise<ClusterAnswer>;
 
   /**
-   * Checks that a grow can end well: all shards and routers answer, the donors agree on their collections, the joiners
-   * are empty, and no shard has two addresses. For the last check it creates a collection on each joiner for a moment,
-   * and drops it again. It changes nothing else. Fails with a DomainErrorCode as type, never retryable.
+   * Makes sure that every shard of an operation is the one that it is taken for, and writes the operation's epoch to all
+   * of them. Members without a mark are adopted, joiners are claimed. Returns the epochs for `recordEpochs`. When it fails
+   * with a DomainErrorCode as type, its claims on joiners are gone again. A repeat is harmless.
+   */
+  identifyShards(input: IdentifyInput): Promise<{ epochs: Readonly<Record<string, number>> } & MayWriteLate>;
+
+  /** Takes the marks of this cluster off shards that leave it, or that never joined. Any other mark is left alone. */
+  releaseShards(input: ReleaseInput): Promise<MayWriteLate>;
+
+  /**
+   * Checks that a grow can end well: all shards and routers answer, the donors agree on their collections, and the
+   * joiners are empty. Changes nothing. Fails with a DomainErrorCode as type, never retryable.
    */
   preflightGrow(input: PreflightInput): Promise<PreflightReport>;
 
   /**
-   * The same for a drain: all shards and routers answer, the shards agree on their collections, and the leaver is no
-   * other shard under a second address. For that check it creates a collection on the leaver for a moment, and drops it
-   * again. It changes nothing else. No other shard may hold points of the leaver's slice: they would count as deleted
-   * there. Rows are read for a few seconds; where there are more, the rows that were read are a sample. Fails with a
-   * DomainErrorCode as type, never retryable.
+   * The same for a drain: all shards and routers answer, and the shards agree on their collections. Changes nothing. No
+   * other shard may hold points of the leaver's slice: they would count as deleted there. Rows are read for a few
+   * seconds; where there are more, the rows that were read are a sample. Fails with a DomainErrorCode as type, never
+   * retryable.
    */
   preflightDrain(input: DrainPreflightInput): Promise<{ collections: number; rowsRead: number }>;
 
@@ -141,12 +150,6 @@ export interface CoordinatorActivities {
   emptyLeaver(
     input: Move & { leaver: Shard; settleMs: number },
   ): Promise<{ done: boolean; removed: number; kept: number; collectionsDropped: number } & MayWriteLate>;
-
-  /**
-   * A repair removes copies, so no shard or leftover may be another one, or a router, under a second address. Creates a
-   * collection on each for a moment, and looks where it shows. Fails with ShardAlreadyInMap.
-   */
-  refuseAliasesInMap(input: RepairParties): Promise<MayWriteLate>;
 
   /**
    * Which collections there are, and where they are missing or differ. What looks wrong is looked at twice, `settleMs`

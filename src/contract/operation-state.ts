@@ -18,6 +18,8 @@ export interface OperationState {
   refusal: Refusal | null;
   /** Who or what asked for the undo, in the words of the request. Null for a cancel from the Web UI. */
   cancelReason: string | null;
+  /** How its shards know it. Null until it has begun, and in an operation that release 0.2 began. */
+  identity: OperationIdentity | null;
   preflight: PreflightReport | null;
   /** The operation's own shards, numbered. */
   shards: readonly Shard[];
@@ -47,6 +49,16 @@ export interface OperationState {
   notEmptied: string | null;
   /** Of a recovery: what it took over. */
   recovers: { readonly operationId: string; readonly kind: LockingKind; readonly stage: LockStage } | null;
+}
+
+export interface OperationIdentity {
+  readonly clusterUid: string;
+  /** What every participant shows since the beginning, or a later one (confirmIdentity). */
+  readonly epoch: number;
+  /** The operation that claimed the joiners: this one, or the one that it recovers. */
+  readonly claimedBy: string;
+  /** A joiner may bear its claim. */
+  readonly mayHaveClaimed: boolean;
 }
 
 /** Where the copy stands. Pages are numbered over all collections of a donor, in the order of `collections`. */
@@ -115,10 +127,11 @@ export interface RepairState {
   removedByHolder: Readonly<Record<Holder, number>>;
 }
 
-type Renamed = 'provenCollections' | 'droppedByDonor' | 'pointsKept' | 'sweep';
+type Renamed = 'provenCollections' | 'droppedByDonor' | 'pointsKept' | 'sweep' | 'identity';
 
 /** A state as release 0.2 wrote it, under the names of that release. It lives in histories, and in runs that go on under this one. */
 interface StateOf02 {
+  readonly identity?: OperationIdentity | null;
   readonly proven?: readonly string[];
   readonly dropped?: Record<string, number>;
   readonly kept?: number;
@@ -127,12 +140,20 @@ interface StateOf02 {
 
 /** Reads a state that an earlier run has carried over, or that an operation told its recovery, of this release or of 0.2. */
 export function readCarried(carried: OperationState): OperationState {
-  const { proven, dropped, kept, sweep, ...rest } = carried as Omit<OperationState, Renamed> & StateOf02;
+  const {
+    proven,
+    dropped,
+    kept,
+    sweep,
+    identity = null,
+    ...rest
+  } = carried as Omit<OperationState, Renamed> & StateOf02;
   const renamed = { provenCollections: proven, droppedByDonor: dropped, pointsKept: kept };
   const { left, held, ...sweeping } = sweep ?? {};
   return {
     ...renamed,
     ...rest,
+    identity,
     sweep: sweep === null ? null : { leftOnDonors: left, heldByOwners: held, ...sweeping },
   } as OperationState;
 }
@@ -167,6 +188,7 @@ export function newOperationState(kind: OperationKind, operationId: string, nowM
     announced: null,
     refusal: null,
     cancelReason: null,
+    identity: null,
     preflight: null,
     shards: [],
     move: null,

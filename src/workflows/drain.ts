@@ -10,9 +10,10 @@
  */
 import type { DrainInput } from '../contract/messages';
 import type { OperationOutcome } from '../domain/progress';
+import { emptyAndReleaseLeaver } from './identity/release';
 import { copyPoints } from './move/copy';
 import { findOnNewOwners } from './move/indexes';
-import { emptyLeaver, preflightDrain, removeCopies } from './move/leaver';
+import { preflightDrain, removeCopies } from './move/leaver';
 import { announce, flip, withdraw } from './move/map-changes';
 import { reconcileUntilClean } from './move/reconcile';
 import type { MoveScript } from './move/context';
@@ -54,7 +55,7 @@ export const DRAIN: MoveScript = [
   { phase: 'await-routers-after', does: 'wait until no router uses the leaver', step: awaitRoutersForever },
   { phase: 'drop', does: 'empty the leaver', step: dropSlice, canAbandonLeaver: true },
   { phase: 'confirm', does: 'count what is left', step: confirmDrop, canAbandonLeaver: true },
-  { phase: 'empty', does: 'remove what it holds of others', step: emptyLeaver, canAbandonLeaver: true },
+  { phase: 'empty', does: 'remove what it holds of others', step: emptyAndReleaseLeaver, canAbandonLeaver: true },
 ];
 
 export function drain(input: DrainInput): Promise<OperationOutcome> {

@@ -9,6 +9,7 @@
  */
 import type { GrowInput } from '../contract/messages';
 import type { OperationOutcome } from '../domain/progress';
+import { releaseJoiners } from './identity/release';
 import { copyPoints } from './move/copy';
 import { buildIndexes, findOnJoiner } from './move/indexes';
 import { cleanJoiners, preflightGrow, prepareJoiners } from './move/joiners';
@@ -20,7 +21,12 @@ import { confirmDrop, dropSlice } from './move/sweep';
 import { awaitRouters, awaitRoutersForever } from './operation/routers';
 
 export const GROW: MoveScript = [
-  { phase: 'preflight', does: 'take the lock and look at everything, changing nothing', step: preflightGrow },
+  {
+    phase: 'preflight',
+    does: 'take the lock, claim the joiner and look at everything',
+    step: preflightGrow,
+    undo: [{ does: 'taking the claim off the joiner', run: releaseJoiners }],
+  },
   {
     phase: 'prepare',
     does: 'prepare collections on the joiner',

@@ -7,6 +7,8 @@ import type { Clock } from './attempt';
 export interface ActivityDeps {
   /** Presented to shards and routers as bearer key. Never part of an input, a result or a message. */
   readonly shardKey: string | null;
+  /** How far the gRPC port of a shard is from its REST port, unless the shard has an address for it. Default 1. */
+  readonly grpcPortOffset?: number | undefined;
   readonly client: Client;
   readonly logger: Logger;
   /** How shards and routers are reached; one per process. Without it a default one is made. */

@@ -7,7 +7,6 @@ import type { CoordinatorActivities } from '../../contract/activities';
 import type { Move } from '../../contract/move';
 import { findLeaders } from '../frame/leaders';
 import { PacedDelete } from '../rows/paced-delete';
-import { dropProbes } from '../collections/drop-probes';
 import type { ActivityScope } from '../frame/run-activity';
 import { SliceStream } from '../rows/slice-stream';
 
@@ -39,7 +38,6 @@ export async function cleanJoiner(scope: ActivityScope, input: CleanInput): Prom
   const result = (done: boolean): CleanResult => {
     return { done, collectionsDropped, pointsDeleted, lateWritesUntilMs: attempt.lateWritesUntilMs };
   };
-  await dropProbes(scope, joiner);
   for (const { name } of await joiner.listCollections(attempt.reading)) {
     if (isTimeToPause()) return result(false);
     if (input.nonemptyBefore.includes(name)) continue;

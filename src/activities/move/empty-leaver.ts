@@ -7,7 +7,6 @@ import type { CoordinatorActivities } from '../../contract/activities';
 import { findLeaders } from '../frame/leaders';
 import { inParallel, LOOKS_IN_FLIGHT } from '../frame/in-parallel';
 import { PacedDelete } from '../rows/paced-delete';
-import { dropProbes } from '../collections/drop-probes';
 import type { ActivityScope } from '../frame/run-activity';
 
 /**
@@ -42,7 +41,6 @@ export async function emptyLeaver(scope: ActivityScope, input: EmptyInput): Prom
   await findLeaders(scope, [input.leaver, ...input.shards]);
   const leaver = shards.client(input.leaver);
   const emptying = new Emptying(scope, input, leaver);
-  await dropProbes(scope, leaver);
   for (const { name } of await leaver.listCollections(attempt.reading)) {
     if (emptying.isTimeToPause) return emptying.result(false);
     if (!(await emptying.empty(name))) return emptying.result(false);

@@ -17,7 +17,6 @@ import {
   type Collections,
   type Role,
 } from './checks';
-import { refuseAliases } from './refuse-aliases';
 import type { ActivityScope } from '../frame/run-activity';
 import { isInSlice } from '../rows/slice-stream';
 
@@ -30,8 +29,8 @@ const NAMED_MAX = 5;
 type DrainReport = Awaited<ReturnType<CoordinatorActivities['preflightDrain']>>;
 
 /**
- * Refuses a drain that cannot end well. Creates a collection on the leaver and drops it again (refuse-aliases.ts);
- * changes nothing else. All are asked side by side. The first check that fails, in this order, is the answer.
+ * Refuses a drain that cannot end well. Changes nothing. All are asked side by side. The first check that fails, in this
+ * order, is the answer. Who the shards are is known by now (identify-shards.ts).
  */
 export async function preflightDrain(scope: ActivityScope, input: DrainPreflightInput): Promise<DrainReport> {
   const { placement, shards, routerUrls } = input;
@@ -45,9 +44,6 @@ export async function preflightDrain(scope: ActivityScope, input: DrainPreflight
   for (const router of routers) requireRouter(router, input.mapVersion);
   const collections = await agreedCollections(scope, shards, seen, roleOf);
   refuseMultivector(collections, 'a shard leaves');
-  const members = shards.map((shard) => ({ address: shard, name: `shard ${shard.id} (${shard.primary_url})` }));
-  const probed = members.filter((_, index) => roleOf(shards[index] as Shard) === 'leaver');
-  await refuseAliases(scope, { probed, members, code: 'ShardAlreadyInMap' });
   const rowsRead = await refuseMisplaced(scope, input, collections);
   return { collections: collections[0]?.length ?? 0, rowsRead };
 }

@@ -2,6 +2,7 @@
 import type { PreflightReport } from '../../contract/move';
 import type { GrowRequest } from '../../contract/requests';
 import type { Shard } from '../../domain/shard-map';
+import { broughtUid, identifyShards } from '../identity/identify';
 import type { OperationRun } from '../operation/run';
 import { applyTransition } from '../operation/transition';
 import { count, counted } from '../wording';
@@ -19,8 +20,20 @@ export async function preflightGrow(context: MoveContext): Promise<string> {
   const { operationId } = state.progress;
   const seen = seenLastScaleAtMs === undefined ? {} : { seenLastScaleAtMs };
   const request = { kind: 'grow', shards, fromStandby: fromStandby === true, ...seen } as const;
-  const answer = await applyTransition(run, 'take the lock', { type: 'reserve', operationId, request });
+  const answer = await applyTransition(run, 'take the lock', {
+    type: 'reserve',
+    operationId,
+    request,
+    ...broughtUid(),
+  });
   const { map } = planMove(context, answer);
+  await identifyShards(run, answer, {
+    joiners: state.shards,
+    members: map.shards,
+    leftovers: [],
+    isCheck: false,
+    roleOf: () => 'donor',
+  });
   state.preflight = await activities.preflight(`preflight of ${shards.length} joining`).preflightGrow({
     joiners: shards,
     donors: map.shards,

@@ -1,5 +1,6 @@
 /** The steps that only a drain has: what it does with the shard that leaves. */
 import type { DrainRequest } from '../../contract/requests';
+import { broughtUid, identifyShards } from '../identity/identify';
 import { applyTransition } from '../operation/transition';
 import { count, counted } from '../wording';
 import { planMove } from './map-changes';
@@ -14,8 +15,20 @@ export async function preflightDrain(context: MoveContext): Promise<string> {
   const { shardId } = context.request as DrainRequest;
   const { operationId } = state.progress;
   const request = { kind: 'drain', shardId } as const;
-  const answer = await applyTransition(run, 'take the lock', { type: 'reserve', operationId, request });
+  const answer = await applyTransition(run, 'take the lock', {
+    type: 'reserve',
+    operationId,
+    request,
+    ...broughtUid(),
+  });
   const { map } = planMove(context, answer);
+  await identifyShards(run, answer, {
+    joiners: [],
+    members: map.shards,
+    leftovers: [],
+    isCheck: false,
+    roleOf: ({ id }) => (id === shardId ? 'leaver' : 'stayer'),
+  });
   const found = await activities
     .preflight(`preflight of the drain of shard ${shardId}`)
     .preflightDrain({ ...plannedMove('drain', map, state.shards), routerUrls, mapVersion: map.version });

@@ -42,7 +42,10 @@ const TRANSITION: ActivityOptions = {
 /** Answers a waiting REST call; its findings are the caller's and never retried. Its own requests are bounded far below this. */
 const PREFLIGHT: ActivityOptions = { startToCloseTimeout: '12s', retry: BLIP };
 
+type IdentityActivity = 'identifyShards' | 'releaseShards';
+
 export interface Profiles {
+  readonly identity: (summary: string) => Pick<CoordinatorActivities, IdentityActivity>;
   readonly transition: (summary: string) => Pick<CoordinatorActivities, 'changeCluster' | 'recallOperation'>;
   readonly preflight: (summary: string) => Pick<CoordinatorActivities, 'preflightGrow' | 'preflightDrain'>;
   readonly patient: (summary: string, patienceMs: number) => Pick<CoordinatorActivities, 'awaitRouters' | 'warmUp'>;
@@ -50,7 +53,13 @@ export interface Profiles {
     summary: string,
   ) => Omit<
     CoordinatorActivities,
-    'changeCluster' | 'recallOperation' | 'preflightGrow' | 'preflightDrain' | 'awaitRouters' | 'warmUp'
+    | 'changeCluster'
+    | 'recallOperation'
+    | 'preflightGrow'
+    | 'preflightDrain'
+    | 'awaitRouters'
+    | 'warmUp'
+    | IdentityActivity
   >;
 }
 
@@ -62,6 +71,7 @@ export function activityProfiles(timings: Timings, lockGuard: () => LockGuard | 
   return {
     transition: (summary) => proxyActivities<CoordinatorActivities>({ ...TRANSITION, summary }),
     preflight: (summary) => proxyActivities<CoordinatorActivities>({ ...PREFLIGHT, summary }),
+    identity: (summary) => guarded(proxyActivities<CoordinatorActivities>({ ...PREFLIGHT, summary }), lockGuard),
     patient: (summary, patienceMs) =>
       proxyActivities<CoordinatorActivities>({ ...patientProfile(timings, patienceMs), summary }),
     points: (summary) =>

@@ -11,7 +11,7 @@ import {
 } from '../../domain/findings';
 import { FINDING_SAMPLES_MAX, REPAIR_PASSES_MAX } from '../../domain/limits';
 import { routersHoldTheMap } from '../operation/routers';
-import { awaitOwners, confirmMap, partiesOf, type RepairContext } from './map';
+import { awaitOwners, confirmMap, identify, partiesOf, type RepairContext } from './map';
 import { foundNow, passesNote, repairState, showFindings } from './report';
 
 const NOTHING_SEEN: RepairState['current'] = {
@@ -24,15 +24,7 @@ const NOTHING_SEEN: RepairState['current'] = {
 // ---- Collections ----
 
 export async function inspect(context: RepairContext): Promise<string> {
-  const { run, isRepair } = context;
-  if (isRepair) {
-    const looking = 'looking whether every shard is one of its own';
-    run.waits.noted(
-      await run.persist(looking, () =>
-        run.activities.points('look whether every shard is one of its own').refuseAliasesInMap(partiesOf(context)),
-      ),
-    );
-  }
+  await identify(context);
   const { collections, mended } = await beginPass(context, 1, NOTHING_MENDED);
   const wrong = collections.filter((each) => each.missingOn.length > 0 || each.notCompared !== null);
   const created = mended.collectionsCreated === 0 ? '' : `, ${mended.collectionsCreated} created`;
