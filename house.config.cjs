@@ -39,7 +39,7 @@ const HOUSE = {
   'activities/cluster': { rooms: ['contract', 'client', 'activities/frame'], packages: ['@temporalio/activity'] },
   'activities/preflight': {
     rooms: ['domain', 'contract', 'shards', 'activities/collections', 'activities/rows', 'activities/frame'],
-    packages: ['@temporalio/activity', 'node:*'],
+    packages: ['node:*'],
   },
   'activities/move': {
     rooms: ['domain', 'contract', 'shards', 'activities/collections', 'activities/rows', 'activities/frame'],

@@ -1,16 +1,18 @@
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { RemoteClients } from '../rows/remote/clients';
+import type { EngineParts } from '../rows/remote/run-job';
+import { Sessions } from '../rows/sessions';
+import { rowSteps } from './move/row-steps';
+import { findMisplaced } from './repair/find-misplaced';
 import { SYSTEM_CLOCK } from './frame/attempt';
 import type { AutoscaleActivities } from '../contract/evaluation-activities';
 import { awaitRouters } from './move/await-routers';
 import { createChangeCluster } from './cluster/change-cluster';
 import { cleanJoiner } from './move/clean-joiner';
-import { compareSegment } from './repair/compare-segment';
-import { confirmSegment } from './move/confirm-segment';
 import type { CoordinatorActivities } from '../contract/activities';
-import { copyPage } from './move/copy-page';
 import type { ActivityDeps } from './frame/deps';
-import { dropSegment } from './move/drop-segment';
 import { inspectCollections } from './collections/inspect-collections';
-import { emptyLeaver } from './move/empty-leaver';
 import { createConfirmLock } from './frame/lock-guard';
 import { listCollections } from './collections/list-collections';
 import { createLookAfterLock } from './cluster/look-after-lock';
@@ -20,9 +22,8 @@ import { preflightGrow } from './preflight/preflight-grow';
 import { prepareCollections } from './collections/prepare-collections';
 import { probeStandbys } from './preflight/probe-standbys';
 import { readLoads } from './preflight/read-loads';
-import { refuseAliasesInMap } from './preflight/refuse-aliases';
+import { identifyShards, releaseShards } from './preflight/identify-shards';
 import { createRecallOperation } from './cluster/recall-operation';
-import { reconcileSegment } from './move/reconcile-segment';
 import { removeOrphanCollections } from './collections/remove-orphan-collections';
 import { activity, type ActivityRuntime } from './frame/run-activity';
 import { ShardDirectory } from './frame/shard-directory';
@@ -35,10 +36,23 @@ export type { ActivityDeps } from './frame/deps';
 /** All activities of a worker. They share the clients of the shards, and so their connections. */
 export function createActivities(deps: ActivityDeps): CoordinatorActivities & AutoscaleActivities {
   const runtime: ActivityRuntime = {
-    shards: new ShardDirectory({ key: deps.shardKey, dispatcher: deps.dispatcher }),
+    shards: new ShardDirectory({
+      key: deps.shardKey,
+      dispatcher: deps.dispatcher,
+      grpcPortOffset: deps.grpcPortOffset,
+    }),
     clock: deps.clock ?? SYSTEM_CLOCK,
     logger: deps.logger,
     confirmLock: createConfirmLock(deps),
+  };
+  const engine: EngineParts = {
+    clients: new RemoteClients({
+      key: deps.shardKey,
+      dispatcher: deps.dispatcher,
+      grpcPortOffset: deps.grpcPortOffset ?? 1,
+    }),
+    sessions: deps.sessions ?? new Sessions(),
+    spoolFolder: deps.spoolFolder ?? join(tmpdir(), `quiver-coordinator-${process.getuid?.() ?? 0}`),
   };
   return {
     changeCluster: createChangeCluster(deps),
@@ -47,6 +61,8 @@ export function createActivities(deps: ActivityDeps): CoordinatorActivities & Au
     startGrow: createStartGrow(deps),
     readLoads: activity(runtime, readLoads),
     probeStandbys: activity(runtime, probeStandbys),
+    identifyShards: activity(runtime, identifyShards),
+    releaseShards: activity(runtime, releaseShards),
     preflightGrow: activity(runtime, preflightGrow),
     preflightDrain: activity(runtime, preflightDrain),
     recallOperation: createRecallOperation(deps),
@@ -54,16 +70,11 @@ export function createActivities(deps: ActivityDeps): CoordinatorActivities & Au
     listCollections: activity(runtime, listCollections),
     awaitRouters: activity(runtime, awaitRouters),
     ...watchActivities(runtime, deps),
-    copyPage: activity(runtime, copyPage),
-    reconcileSegment: activity(runtime, reconcileSegment),
     removeOrphanCollections: activity(runtime, removeOrphanCollections),
     warmUp: activity(runtime, warmUp),
-    dropSegment: activity(runtime, dropSegment),
-    confirmSegment: activity(runtime, confirmSegment),
-    cleanJoiner: activity(runtime, cleanJoiner),
-    emptyLeaver: activity(runtime, emptyLeaver),
-    refuseAliasesInMap: activity(runtime, refuseAliasesInMap),
+    cleanJoiner: activity(runtime, cleanJoiner(engine)),
+    ...rowSteps(runtime, engine, deps.ownTaskQueue ?? null),
+    findMisplaced: activity(runtime, findMisplaced(engine)),
     inspectCollections: activity(runtime, inspectCollections),
-    compareSegment: activity(runtime, compareSegment),
   };
 }

@@ -2,7 +2,9 @@ import { WorkflowClient, WorkflowExecutionAlreadyStartedError, type ConnectionLi
 import { WorkflowNotFoundError } from '@temporalio/common';
 import type { Logger } from 'pino';
 import type { ClusterState } from '../domain/cluster-state';
+import { mapQuery, transitionUpdate } from '../contract/messages';
 import { CLUSTER_WORKFLOW, clusterWorkflowId } from '../contract/ids';
+import { bounded } from './bounded';
 import { clusterStartOptions } from './start-cluster';
 import type { ClusterTraces } from './survey';
 
@@ -22,6 +24,8 @@ export interface EnsureClusterOptions {
  */
 export type EnsuredCluster = 'existed' | 'created' | 'closed' | 'lost' | 'unconfigured';
 
+const RAISE_TIMEOUT_MS = 3_000;
+
 /** Makes sure that the cluster has its workflow. What exists wins over every setting. Rejects as Temporal does, or as `firstState` throws. */
 export async function ensureCluster(options: EnsureClusterOptions): Promise<EnsuredCluster> {
   const { namespace, cluster, logger } = options;
@@ -30,6 +34,7 @@ export async function ensureCluster(options: EnsureClusterOptions): Promise<Ensu
   const status = await statusOf(workflows, workflowId);
   if (status === 'RUNNING') {
     logger.info({ workflowId }, 'the cluster exists: its state wins over the configured shards');
+    await raiseFromZero(workflows, options);
     return 'existed';
   }
   if (status !== null) return reportClosed(logger, workflowId, status);
@@ -72,4 +77,22 @@ function reportClosed(logger: Logger, workflowId: string, status: string): 'clos
     'the workflow that keeps the map has ended and is not replaced: no map can be served until POST /cluster/restore {"last_known":true}',
   );
   return 'closed';
+}
+
+/** The first start of release 0.3 finds clusters of version 0 (see `raiseFromZero` of the domain). A repeat changes nothing. */
+async function raiseFromZero(workflows: WorkflowClient, options: EnsureClusterOptions): Promise<void> {
+  const { cluster, connection, logger } = options;
+  const handle = workflows.getHandle(clusterWorkflowId(cluster));
+  const deadlineMs = Date.now() + RAISE_TIMEOUT_MS;
+  try {
+    await bounded(RAISE_TIMEOUT_MS, new AbortController().signal, () =>
+      connection.withDeadline(deadlineMs, async () => {
+        const map = await handle.query(mapQuery);
+        if (map.version === 0) await handle.executeUpdate(transitionUpdate, { args: [{ type: 'raiseFromZero' }] });
+      }),
+    );
+  } catch (error) {
+    // Without a worker nobody answers. Only routers that begin with a dead address need it.
+    logger.warn({ err: error }, 'the map version could not be looked at: a cluster of version 0 is raised by a later start');
+  }
 }

@@ -2,7 +2,7 @@
 import { mkdir, open, readFile, rename, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { Logger } from 'pino';
-import { laterWitnessed, type WitnessedState } from '../domain/witnessed';
+import { laterWitnessed, witnessedPart, type WitnessedState } from '../domain/witnessed';
 import { DomainError } from '../domain/errors';
 import { normalizeMap } from '../domain/shard-map';
 import { describeIssues } from '../wire/problem';
@@ -29,8 +29,8 @@ export class WitnessFile {
     try {
       const parsed = witnessFileSchema.safeParse(JSON.parse(await readFile(this.path, 'utf8')));
       if (!parsed.success) return { kind: 'unreadable', reason: describeIssues(parsed.error) };
-      const { next_id: nextId, map, lock, lineage } = parsed.data;
-      return { kind: 'known', state: { map: normalizeMap(map), nextId, lock }, lineage };
+      const { next_id: nextId, map, lineage, ...rest } = parsed.data;
+      return { kind: 'known', state: witnessedPart({ ...rest, map: normalizeMap(map), nextId }), lineage };
     } catch (error) {
       const code = (error as NodeJS.ErrnoException).code;
       if (code === 'ENOENT') return { kind: 'absent' };
@@ -49,7 +49,8 @@ export class WitnessFile {
       const before = await this.readCopy();
       if (before.kind === 'known' && before.lineage === lineage && laterWitnessed(before.state, state) !== state)
         return;
-      await this.replace({ next_id: state.nextId, map: state.map, lock: state.lock, lineage });
+      const { nextId, ...rest } = witnessedPart(state);
+      await this.replace({ next_id: nextId, ...rest, lineage });
       this.isTroubled = false;
     } catch (error) {
       if (!this.isTroubled) {

@@ -7,42 +7,52 @@ import type { Shard } from '../domain/shard-map';
 import type { ClusterAnswer, ClusterTransition } from './cluster';
 import type {
   CollectionInfo,
-  CopyPageInput,
-  CopyPageResult,
+  CompareDonorInput,
+  CompareDonorResult,
+  CopyDonorInput,
+  CopyDonorResult,
   DrainPreflightInput,
-  DropInput,
-  DropResult,
+  DropDonorInput,
+  DropDonorResult,
+  FollowDonorInput,
+  FollowDonorResult,
   LaggingRouter,
   MayWriteLate,
   Move,
   PreflightInput,
   PreflightReport,
-  ReconcileInput,
-  ReconcileResult,
-  WalkCursor,
+  RemoveCopiesInput,
+  ScanReport,
 } from './move';
 import type { WatchActivities } from './watch';
-import type { CompareInput, CompareResult, InspectedCollection, RepairParties } from './repair';
+import type { IdentifyInput, ReleaseInput } from './identity';
+import type { FindMisplacedInput, FindMisplacedResult, InspectedCollection, RepairParties } from './repair';
 
 export interface CoordinatorActivities extends WatchActivities {
   /** Applies one transition to the cluster workflow. A repeat is harmless. Fails with a DomainErrorCode as type. */
   changeCluster(input: { cluster: string; transition: ClusterTransition }): Promise<ClusterAnswer>;
 
   /**
-   * Checks that a grow can end well: all shards and routers answer, the donors agree on their collections, the joiners
-   * are empty, and no shard has two addresses. For the last check it creates a collection on each joiner for a moment,
-   * and drops it again. It changes nothing else. Fails with a DomainErrorCode as type, never retryable.
+   * Makes sure that every shard of an operation is the one that it is taken for, and writes the operation's epoch to all
+   * of them. Members without a mark are adopted, joiners are claimed. Returns the epochs for `recordEpochs`. When it fails
+   * with a DomainErrorCode as type, its claims on joiners are gone again. A repeat is harmless.
+   */
+  identifyShards(input: IdentifyInput): Promise<{ epochs: Readonly<Record<string, number>> } & MayWriteLate>;
+
+  /** Takes the marks of this cluster off shards that leave it, or that never joined. Any other mark is left alone. */
+  releaseShards(input: ReleaseInput): Promise<MayWriteLate>;
+
+  /**
+   * Checks that a grow can end well: all shards and routers answer, the donors agree on their collections, and the
+   * joiners are empty. Changes nothing. Fails with a DomainErrorCode as type, never retryable.
    */
   preflightGrow(input: PreflightInput): Promise<PreflightReport>;
 
   /**
-   * The same for a drain: all shards and routers answer, the shards agree on their collections, and the leaver is no
-   * other shard under a second address. For that check it creates a collection on the leaver for a moment, and drops it
-   * again. It changes nothing else. No other shard may hold points of the leaver's slice: they would count as deleted
-   * there. Rows are read for a few seconds; where there are more, the rows that were read are a sample. Fails with a
-   * DomainErrorCode as type, never retryable.
+   * The same for a drain: all shards and routers answer, and the shards agree on their collections. Changes nothing.
+   * Fails with a DomainErrorCode as type, never retryable.
    */
-  preflightDrain(input: DrainPreflightInput): Promise<{ collections: number; rowsRead: number }>;
+  preflightDrain(input: DrainPreflightInput): Promise<{ collections: number }>;
 
   /** What an operation that was ended from outside knew; null when it can no longer be read. */
   recallOperation(input: { cluster: string; operationId: string }): Promise<OperationState | null>;
@@ -77,11 +87,14 @@ export interface CoordinatorActivities extends WatchActivities {
     patienceMs: number;
   }): Promise<{ lagging: readonly LaggingRouter[] }>;
 
-  /** Copies one page of one collection of one donor straight to the points' owners, as the bytes that came. */
-  copyPage(input: CopyPageInput): Promise<CopyPageResult>;
+  /** Reads one donor in one scan, and sends its slice to the owners as the bytes that came. */
+  copyDonor(input: CopyDonorInput): Promise<CopyDonorResult>;
 
-  /** Compares one segment of one pass over one collection on all shards of the move, and applies the differences. */
-  reconcileSegment(input: ReconcileInput): Promise<ReconcileResult>;
+  /** One pass for one donor: looks by id at what may differ, on both sides, and makes the owners like the donor. */
+  compareDonor(input: CompareDonorInput): Promise<CompareDonorResult>;
+
+  /** After the flip: looks at what arrives on one donor as it comes, and sends on what came by an old map. */
+  followDonor(input: FollowDonorInput): Promise<FollowDonorResult>;
 
   /**
    * Removes from the receivers the collections that no donor has (a client dropped them meanwhile), except those in
@@ -112,42 +125,26 @@ export interface CoordinatorActivities extends WatchActivities {
     slice?: Move;
   }): Promise<{ notReady: readonly string[] }>;
 
-  /** Drops one segment of one collection's slice from the donors. */
-  dropSegment(input: DropInput): Promise<DropResult>;
+  /** After the flip: reads one donor once more, and drops what INV-5 allows. */
+  dropFromDonor(input: DropDonorInput): Promise<DropDonorResult>;
 
-  /** Counts one segment: points of the slice that are still on donors, and points that their owners hold. */
-  confirmSegment(input: Move & { collection: string; cursor: WalkCursor | null }): Promise<{
-    cursor: WalkCursor | null;
-    restarted: boolean;
-    collectionGone: boolean;
-    leftOnDonors: number;
-    heldByOwners: number;
-  }>;
+  /** The undo of a copy: removes from one receiver what its donor holds, or is known to have deleted. */
+  removeCopies(input: RemoveCopiesInput): Promise<{ removed: number; kept: number } & MayWriteLate>;
+
+  /** Counts what receivers hold of a slice that is not theirs yet. Reads each of them in one scan. */
+  countStrays(input: Move): Promise<{ strays: number; scans: readonly ScanReport[] } & MayWriteLate>;
+
+  /** Forgets what the workers keep of a move. */
+  endSession(input: { session: string }): Promise<void>;
 
   /**
-   * One part of the undo of prepare and copy. Collections that the joiner did not have before are removed. Those that
-   * it had, empty, lose every point of the slice. Those that held points of their own (`nonemptyBefore`) are left
-   * alone. A repeat is harmless. `done: false`: call it again.
+   * The undo of prepare and copy. Collections that the joiner did not have before are removed. Those that it had, empty,
+   * lose every point of the slice. Those that held points of their own (`nonemptyBefore`) are left alone. A repeat is
+   * harmless.
    */
   cleanJoiner(
     input: Move & { joiner: Shard; collectionsBefore: readonly string[]; nonemptyBefore: readonly string[] },
-  ): Promise<{ done: boolean; collectionsDropped: number; pointsDeleted: number } & MayWriteLate>;
-
-  /**
-   * The end of a drain, when the leaver is out of the map and its slice is dropped. Removes from the leaver the points
-   * that their owners hold, and then the empty collections. Points that only the leaver has are kept and counted; after
-   * 2,000 of them, everything that is left is kept. `done: false`: call it again, and that call counts again what is
-   * kept.
-   */
-  emptyLeaver(
-    input: Move & { leaver: Shard; settleMs: number },
-  ): Promise<{ done: boolean; removed: number; kept: number; collectionsDropped: number } & MayWriteLate>;
-
-  /**
-   * A repair removes copies, so no shard or leftover may be another one, or a router, under a second address. Creates a
-   * collection on each for a moment, and looks where it shows. Fails with ShardAlreadyInMap.
-   */
-  refuseAliasesInMap(input: RepairParties): Promise<MayWriteLate>;
+  ): Promise<{ collectionsDropped: number; pointsDeleted: number } & MayWriteLate>;
 
   /**
    * Which collections there are, and where they are missing or differ. What looks wrong is looked at twice, `settleMs`
@@ -159,9 +156,6 @@ export interface CoordinatorActivities extends WatchActivities {
     input: RepairParties & { collections: readonly string[] | null; creates: boolean; settleMs: number },
   ): Promise<{ collections: readonly InspectedCollection[]; created: number } & MayWriteLate>;
 
-  /**
-   * One segment of the merge of one collection over all holders. Finds what lies where it does not belong; with `mend`,
-   * repairs it.
-   */
-  compareSegment(input: CompareInput): Promise<CompareResult>;
+  /** Reads every holder in one scan, and finds what lies where it does not belong; with `mend`, repairs it. */
+  findMisplaced(input: FindMisplacedInput): Promise<FindMisplacedResult>;
 }

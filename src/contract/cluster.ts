@@ -4,6 +4,7 @@ import type { LockStage, OperationLock } from '../domain/cluster-state';
 import type { WitnessedState } from '../domain/witnessed';
 import type { LockRequest, OperationResult } from '../domain/lock-transitions';
 import type { ManualChange } from '../domain/manual-changes';
+import type { ClusterIdentity, Members } from '../domain/members';
 import type { ShardAddress, ShardMap } from '../domain/shard-map';
 
 /**
@@ -11,7 +12,8 @@ import type { ShardAddress, ShardMap } from '../domain/shard-map';
  * witnessed.ts.
  */
 export type ClusterTransition =
-  | { readonly type: 'reserve'; readonly operationId: string; readonly request: LockRequest }
+  /** `uid`: taken for the cluster's own when it has none yet. */
+  | { readonly type: 'reserve'; readonly operationId: string; readonly request: LockRequest; readonly uid?: string }
   | { readonly type: 'announce'; readonly operationId: string }
   | { readonly type: 'confirmHeld'; readonly operationId: string }
   | { readonly type: 'confirmAnnounced'; readonly operationId: string }
@@ -19,7 +21,7 @@ export type ClusterTransition =
   | { readonly type: 'withdraw'; readonly operationId: string }
   | ({ readonly type: 'release' } & OperationResult)
   | { readonly type: 'takeOver'; readonly operationId: string; readonly from: string }
-  | { readonly type: 'beginCheck'; readonly operationId: string }
+  | { readonly type: 'beginCheck'; readonly operationId: string; readonly uid?: string }
   | ({ readonly type: 'endCheck' } & OperationResult)
   | { readonly type: 'changeByHand'; readonly change: ManualChange; readonly key: string | null }
   | { readonly type: 'seedAutoscale'; readonly policy: AutoscalePolicy; readonly standbys: readonly ShardAddress[] }
@@ -31,12 +33,23 @@ export type ClusterTransition =
       readonly findings: readonly { readonly primaryUrl: string; readonly problem: string | null }[];
     }
   | { readonly type: 'recordEvaluation'; readonly evaluation: Omit<Evaluation, 'atMs'>; readonly streak: number }
+  /** By an operation, after it has written them. */
+  | { readonly type: 'recordEpochs'; readonly epochs: Readonly<Record<string, number>> }
+  | { readonly type: 'bringUid'; readonly uid: string }
+  | { readonly type: 'removeIdentities' }
+  | { readonly type: 'adoptIdentities' }
+  | { readonly type: 'raiseFromZero' }
   | { readonly type: 'catchUp'; readonly published: WitnessedState };
 
 /** What the cluster workflow answers to a transition: the map after it, and the lock with its holder's shards. */
 export interface ClusterAnswer {
   readonly map: ShardMap;
   readonly lock: OperationLock | null;
+  readonly identity: ClusterIdentity;
+  /** Of the operation that holds the lock; without one the last that was given out. */
+  readonly epoch: number;
+  /** Only where an operation begins: a history must not grow with it at each step. */
+  readonly members?: Members;
 }
 
 /**

@@ -2,7 +2,7 @@
 import { defineQuery, defineUpdate } from '@temporalio/workflow';
 import type { ClusterAnswer, ClusterTransition } from './cluster';
 import type { Evaluation } from '../domain/autoscale-policy';
-import type { OperationLock, ClusterState } from '../domain/cluster-state';
+import type { OperationLock, ClusterState, SavedState } from '../domain/cluster-state';
 import type { WitnessedState } from '../domain/witnessed';
 import type { OperationProgress } from '../domain/progress';
 import type { ShardMap } from '../domain/shard-map';
@@ -21,7 +21,7 @@ import type {
 
 export interface ClusterInput {
   readonly cluster: string;
-  readonly state: Omit<ClusterState, 'autoscale'> & Partial<Pick<ClusterState, 'autoscale'>>;
+  readonly state: SavedState;
 }
 export const mapQuery = defineQuery<ShardMap>('map');
 export const lockQuery = defineQuery<OperationLock | null>('lock');

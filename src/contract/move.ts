@@ -18,19 +18,10 @@ export interface CollectionInfo {
 export interface Move {
   readonly placement: PlacementSpec;
   readonly shards: readonly Shard[];
-}
-
-/**
- * Where a walk over a collection on several shards stands. Per shard: the offset behind the last row taken, and a
- * digest of that row's id (null when none was taken). A new walk looks the row up near its offset and goes on behind
- * it. When the row is gone, the walk says `restarted` and begins again.
- */
-export interface WalkCursor {
-  readonly streams: readonly {
-    readonly shardId: number;
-    readonly offset: number;
-    readonly lastIdDigest: string | null;
-  }[];
+  /** What each of them must show before it is believed (INV-8). Null where nothing is known of them. */
+  readonly identity?: { readonly clusterUid: string; readonly epoch: number } | null;
+  /** By shard id: the address that the caller wants its rows to be read from. */
+  readonly sources?: Readonly<Record<string, string>> | null;
 }
 
 /**
@@ -40,68 +31,109 @@ export interface WalkCursor {
 export interface MayWriteLate {
   readonly lateWritesUntilMs: number;
 }
-export interface CopyPageInput extends Move {
-  readonly collection: string;
+/** What a step needs that works on one donor's slice. */
+export interface DonorInput extends Move {
+  /** Names what a worker keeps of this move: the operation that began it. */
+  readonly session: string;
   readonly donorId: number;
-  /** Rows of the donor's collection: [offset, offset + limit). */
-  readonly offset: number;
-  readonly limit: number;
+  /** About how many rows it will look at, for its progress. */
+  readonly expected: number;
 }
-export interface CopyPageResult extends MayWriteLate {
+
+/** A worker keeps in its own memory what it has read and proven, so the next step must reach the same one. */
+export interface KeptByWorker {
+  /** Its task queue; null where workers have none of their own. */
+  readonly worker: string | null;
+}
+
+/** How the rows of a shard were read. */
+export interface ScanReport {
+  readonly source: 'follower' | 'primary' | 'pages';
+  readonly sourceUrl: string;
+  /** Why no better source was taken. */
+  readonly sourceReason: string;
+  /** How long the shard that was read stood still: until its first row came. */
+  readonly stopMs: number;
   readonly rowsRead: number;
+  readonly tookMs: number;
+}
+
+export interface CopyDonorInput extends DonorInput {
+  readonly collections: readonly string[];
+  /** An earlier step may have written rows, and no worker may know which. */
+  readonly isRepeat: boolean;
+}
+export interface CopyDonorResult extends MayWriteLate, KeptByWorker {
+  readonly scan: ScanReport;
   readonly pointsCopied: number;
   readonly bytesCopied: number;
-  /** The collection no longer exists on the donor. */
-  readonly collectionGone: boolean;
+  /** False: rows may lie on the receivers that no pass would look at, unless it scans the receivers too. */
+  readonly knowsAllWritten: boolean;
 }
-export interface ReconcileInput extends Move {
-  readonly collection: string;
-  readonly cursor: WalkCursor | null;
+
+export interface CompareDonorInput extends DonorInput {
+  readonly collections: readonly string[];
   readonly settleMs: number;
+  /** Read the donor again first: rows may be on it alone. */
+  readonly recut: boolean;
+  /** Read the receivers too: rows may lie there that nobody knows of. */
+  readonly scanReceivers: boolean;
 }
-export interface ReconcileResult extends MayWriteLate {
-  /** Null: the collection has been walked to its end. */
-  readonly cursor: WalkCursor | null;
-  readonly restarted: boolean;
-  readonly collectionGone: boolean;
-  /** Points of the slice that the donors hold, in this segment. */
+export interface CompareDonorResult extends MayWriteLate, KeptByWorker {
+  /** Nothing was compared: this worker knows nothing of the move. */
+  readonly needsCut: boolean;
+  readonly scans: readonly ScanReport[];
+  /** Points of the slice that the donor holds. */
   readonly pointsCompared: number;
   readonly bytesCompared: number;
-  /**
-   * Differences at the first look, and what became of them. INV-4: a pass is clean when the last two are 0 in all
-   * segments.
-   */
+  /** Differences at the first look, and what became of them. INV-4: a pass is clean when the last two are 0. */
   readonly differences: number;
   readonly settledByThemselves: number;
   readonly upserted: number;
   readonly deleted: number;
   /** An earlier attempt may have written something that nobody counted: then the pass is not clean (INV-4). */
   readonly mayHaveWritten: boolean;
+  /** Every change of the donor since its last scan is known. */
+  readonly isTailKept: boolean;
 }
-export interface DropInput extends Move {
-  readonly collection: string;
-  readonly cursor: WalkCursor | null;
-  /**
-   * INV-5: the pass that allowed the flip compared this collection. So a point that its owner lacks now was deleted
-   * there since. False: such a point is kept and counted.
-   */
-  readonly absentIsDeleted: boolean;
-  /**
-   * Which side drops what the other side holds. Default: the donors. In the undo of a drain the receivers do, because
-   * its donor is the owner again.
-   */
-  readonly from?: 'donors' | 'receivers';
+
+export interface FollowDonorInput extends DonorInput {
+  readonly collections: readonly string[];
+  readonly forMs: number;
+  /** The donor has dropped its slice, so what is carried goes from it at once. */
+  readonly isDropped: boolean;
+}
+export interface FollowDonorResult extends MayWriteLate, KeptByWorker {
+  readonly isTailKept: boolean;
+  readonly carried: number;
+}
+
+export interface DropDonorInput extends DonorInput {
   readonly settleMs: number;
+  readonly isWatchUnbroken: boolean;
+  /** INV-5: in these collections a point that its owner lacks may be known to be deleted. */
+  readonly provenCollections: readonly string[];
+  /** The donor leaves: what it holds of others goes too, and then its collections. */
+  readonly isLeaver: boolean;
+  /** What the tail tells from now on came when no router wrote to the donor any more. */
+  readonly isTailLate: boolean;
 }
-export interface DropResult extends MayWriteLate {
-  readonly cursor: WalkCursor | null;
-  readonly restarted: boolean;
-  readonly collectionGone: boolean;
-  /** By the shard that dropped: a donor, or with `from: 'receivers'` a receiver. */
-  readonly droppedByDonor: Readonly<Record<string, number>>;
-  /** Of these, points that the owner lacked. */
+export interface DropDonorResult extends MayWriteLate, KeptByWorker {
+  readonly scan: ScanReport;
+  readonly dropped: number;
+  /** Of these, points that the owner is known to have deleted. */
   readonly droppedAsDeleted: number;
+  /** Points, and deletes, that came by an old map and went on to the owner. */
+  readonly carried: number;
   readonly kept: number;
+  readonly collectionsDropped: number;
+  readonly isTailKept: boolean;
+}
+
+export interface RemoveCopiesInput extends Move {
+  readonly receiverId: number;
+  readonly absentIsDeleted: boolean;
+  readonly settleMs: number;
 }
 export interface LaggingRouter {
   readonly url: string;

@@ -1,9 +1,9 @@
 /** What an operation carries through continue-as-new: one plain-JSON object, all of it. */
 import type { AnnouncedAnswer, Refusal } from './requests';
-import type { HolderCursor, InspectedCollection } from './repair';
-import type { CollectionInfo, Move, PreflightReport, WalkCursor } from './move';
+import type { InspectedCollection } from './repair';
+import type { Move, PreflightReport } from './move';
 import type { LockingKind, LockStage, OperationKind } from '../domain/cluster-state';
-import type { FindingsByHolder, FindingSample, Holder, Mended, PassFindings } from '../domain/findings';
+import type { Holder, Mended, PassFindings } from '../domain/findings';
 import type { OperationProgress, Phase } from '../domain/progress';
 import type { Shard } from '../domain/shard-map';
 
@@ -18,6 +18,8 @@ export interface OperationState {
   refusal: Refusal | null;
   /** Who or what asked for the undo, in the words of the request. Null for a cancel from the Web UI. */
   cancelReason: string | null;
+  /** How its shards know it. Null until it has begun, and in an operation that release 0.2 began. */
+  identity: OperationIdentity | null;
   preflight: PreflightReport | null;
   /** The operation's own shards, numbered. */
   shards: readonly Shard[];
@@ -33,11 +35,12 @@ export interface OperationState {
   /** Until then a write of an attempt that is over may still reach a shard. */
   lateWritesUntilMs: number;
   copy: CopyState | null;
-  pass: PassState | null;
+  /** By shard id: where the work on each donor stands. */
+  donors: Record<string, DonorState>;
+  watch: WatchState | null;
   passes: number;
   /** INV-5: collections that the clean pass compared. */
   provenCollections: readonly string[];
-  sweep: SweepState | null;
   droppedByDonor: Record<string, number>;
   /** INV-5: points that stay on a donor, because their owner neither holds them nor is known to have deleted them. */
   pointsKept: number;
@@ -49,42 +52,50 @@ export interface OperationState {
   recovers: { readonly operationId: string; readonly kind: LockingKind; readonly stage: LockStage } | null;
 }
 
-/** Where the copy stands. Pages are numbered over all collections of a donor, in the order of `collections`. */
-export interface CopyState {
-  readonly collections: readonly CollectionInfo[];
-  readonly rowsExpected: number;
-  rowsRead: number;
-  nextPage: Record<string, number>;
+export interface OperationIdentity {
+  readonly clusterUid: string;
+  /** What every participant shows since the beginning, or a later one (confirmIdentity). */
+  readonly epoch: number;
+  /** The operation that claimed the joiners: this one, or the one that it recovers. */
+  readonly claimedBy: string;
+  /** A joiner may bear its claim. */
+  readonly mayHaveClaimed: boolean;
 }
 
-/** One pass of reconcile over all collections. */
-export interface PassState {
+/** What the copy was planned with. */
+export interface CopyState {
   readonly collections: readonly string[];
-  readonly startedAtMs: number;
-  index: number;
-  cursor: WalkCursor | null;
-  /** Of the collections that this pass is through with. */
+  readonly rowsExpected: number;
+}
+
+/** What is known of one donor, and which worker keeps the rest. */
+export interface DonorState {
+  /** The task queue of the worker that has read it; null where workers have none of their own, or none has. */
+  worker: string | null;
+  /** How often its copy was begun. */
+  tries: number;
+  isCopied: boolean;
+  pointsCopied: number;
+  bytesCopied: number;
+  /** Points and bytes that the last pass compared. */
   pointsCompared: number;
   bytesCompared: number;
-  /** Of the collection that it walks now; begins again when the walk does. */
-  current: { points: number; bytes: number };
-  /** Points and collections that this pass wrote. INV-4: the flip needs a pass with 0. */
-  written: number;
+  /** A pass must read the donor again first: rows may be on it alone, or no worker knows any more what was copied. */
+  needsCut: boolean;
+  /** A pass must read the receivers too: rows may lie there that no worker knows of. */
+  mustScanReceivers: boolean;
+  isTailKept: boolean;
+  /** What arrived after the flip was looked at as it came. */
+  isFollowed: boolean;
+  pointsKept: number;
 }
 
-/** One round of drop and confirm over all collections. */
-export interface SweepState {
-  readonly collections: readonly string[];
-  readonly step: 'drop' | 'confirm';
-  index: number;
-  cursor: WalkCursor | null;
-  /** Points kept (drop) or left (confirm) in the collection that is walked now; begins again when the walk does. */
-  current: number;
-  currentHeld: number;
-  leftOnDonors: number;
-  /** Points of the slice that their owners hold, counted by confirm. */
-  heldByOwners: number;
-  round: number;
+/** The watch over the routers: INV-4 rests on it. */
+export interface WatchState {
+  readonly watchId: string;
+  readonly worker: string | null;
+  /** By the watch's own clock. What was read from a donor was read after it. */
+  sinceMs: number;
 }
 
 /** Where a check or a repair stands: the pass that runs, and what came of those before. */
@@ -92,16 +103,7 @@ export interface RepairState {
   /** Counted from 1. */
   readonly pass: number;
   readonly collections: readonly InspectedCollection[];
-  index: number;
-  cursor: HolderCursor | null;
-  /** Of the collection that is walked now. All but `mended` begins again when the walk does. */
-  current: {
-    readonly seen: { readonly points: number; readonly byHolder: FindingsByHolder };
-    readonly mended: FindingsByHolder;
-    readonly samples: readonly FindingSample[];
-    readonly rowsRead: number;
-  };
-  /** What this pass has found in the collections that it is through with, and of that what it has left as it is. */
+  /** What this pass has found, and what of that it has left as it is. */
   found: PassFindings;
   left: PassFindings;
   rowsRead: number;
@@ -115,26 +117,27 @@ export interface RepairState {
   removedByHolder: Readonly<Record<Holder, number>>;
 }
 
-type Renamed = 'provenCollections' | 'droppedByDonor' | 'pointsKept' | 'sweep';
-
-/** A state as release 0.2 wrote it, under the names of that release. It lives in histories, and in runs that go on under this one. */
+/** A state as release 0.2 wrote it. A recovery may find it in an operation that began under that release. */
 interface StateOf02 {
   readonly proven?: readonly string[];
   readonly dropped?: Record<string, number>;
   readonly kept?: number;
-  readonly sweep: (Omit<SweepState, 'leftOnDonors' | 'heldByOwners'> & { left?: number; held?: number }) | null;
+  readonly copy?: { readonly collections: readonly (string | { readonly name: string })[]; readonly rowsExpected: number };
 }
 
 /** Reads a state that an earlier run has carried over, or that an operation told its recovery, of this release or of 0.2. */
 export function readCarried(carried: OperationState): OperationState {
-  const { proven, dropped, kept, sweep, ...rest } = carried as Omit<OperationState, Renamed> & StateOf02;
-  const renamed = { provenCollections: proven, droppedByDonor: dropped, pointsKept: kept };
-  const { left, held, ...sweeping } = sweep ?? {};
+  const old = carried as StateOf02 & typeof carried;
+  const { collections = [], rowsExpected = 0 } = old.copy ?? {};
+  const names = collections.map((each) => (typeof each === 'string' ? each : each.name));
   return {
-    ...renamed,
-    ...rest,
-    sweep: sweep === null ? null : { leftOnDonors: left, heldByOwners: held, ...sweeping },
-  } as OperationState;
+    ...newOperationState(carried.progress.kind, carried.progress.operationId, carried.progress.startedAtMs),
+    ...carried,
+    provenCollections: carried.provenCollections ?? old.proven ?? [],
+    droppedByDonor: carried.droppedByDonor ?? old.dropped ?? {},
+    pointsKept: carried.pointsKept ?? old.kept ?? 0,
+    copy: carried.copy == null ? null : { collections: names, rowsExpected },
+  };
 }
 
 export function newOperationState(kind: OperationKind, operationId: string, nowMs: number): OperationState {
@@ -167,6 +170,7 @@ export function newOperationState(kind: OperationKind, operationId: string, nowM
     announced: null,
     refusal: null,
     cancelReason: null,
+    identity: null,
     preflight: null,
     shards: [],
     move: null,
@@ -176,10 +180,10 @@ export function newOperationState(kind: OperationKind, operationId: string, nowM
     routersAdoptedAtMs: 0,
     lateWritesUntilMs: 0,
     copy: null,
-    pass: null,
+    donors: {},
+    watch: null,
     passes: 0,
     provenCollections: [],
-    sweep: null,
     droppedByDonor: {},
     pointsKept: 0,
     repair: null,

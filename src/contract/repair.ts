@@ -1,5 +1,5 @@
 /** Inputs and results of the activities of a check and of a repair. Plain JSON and small: they stay in a history. */
-import type { CollectionFindings, FindingsByHolder, FindingSample, Holder } from '../domain/findings';
+import type { CollectionFindings, Holder, PassFindings } from '../domain/findings';
 import type { ShardAddress } from '../domain/shard-map';
 import type { MayWriteLate, Move } from './move';
 
@@ -17,36 +17,19 @@ export interface InspectedCollection extends Pick<
   readonly rows: number;
 }
 
-/** Where the merge over all holders stands; see WalkCursor. */
-export interface HolderCursor {
-  readonly streams: readonly {
-    readonly holder: Holder;
-    readonly offset: number;
-    readonly lastIdDigest: string | null;
-  }[];
-}
-export interface CompareInput extends RepairParties {
-  readonly collection: string;
-  readonly cursor: HolderCursor | null;
+export interface FindMisplacedInput extends RepairParties {
+  readonly collections: readonly InspectedCollection[];
   /** Null in a check, which only looks. */
   readonly mend: { readonly settleMs: number; readonly prefer: readonly Holder[] } | null;
 }
-export interface CompareResult extends MayWriteLate {
-  /** Null: the collection has been walked to its end. */
-  readonly cursor: HolderCursor | null;
-  /** The walk began again: what was `seen` of this collection before does not count. */
-  readonly restarted: boolean;
+export interface FindMisplacedResult extends MayWriteLate {
+  readonly found: PassFindings;
+  /** What a repair left as it is. */
+  readonly left: PassFindings;
   readonly rowsRead: number;
-  /** What a walk that began again would see again. */
-  readonly seen: { readonly points: number; readonly byHolder: FindingsByHolder };
-  /** Samples of what was seen. */
-  readonly samples: readonly FindingSample[];
-  /** What was found and repaired, so that no walk sees it again. */
-  readonly mended: {
-    readonly byHolder: FindingsByHolder;
-    readonly moved: number;
-    readonly removedByHolder: Readonly<Record<Holder, number>>;
-  };
+  readonly moved: number;
+  readonly removedByHolder: Readonly<Record<Holder, number>>;
+  readonly stopMsByHolder: Readonly<Record<Holder, number>>;
   /** An earlier attempt may have written something that nobody counted. */
   readonly mayHaveWritten: boolean;
 }

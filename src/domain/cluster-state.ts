@@ -1,5 +1,6 @@
 import { NO_AUTOSCALE, type AutoscaleState, type Standby } from './autoscale-state';
-import type { Shard, ShardAddress, ShardMap } from './shard-map';
+import { membersWith, NO_IDENTITY, type ClusterIdentity, type Members } from './members';
+import { asMember, type Shard, type ShardAddress, type ShardMap } from './shard-map';
 
 /** The kinds of operation that hold the lock while they work. A repair changes no map, but relies on it. */
 export type LockingKind = 'grow' | 'drain' | 'repair';
@@ -42,6 +43,8 @@ export interface OperationLock {
    * person started.
    */
   readonly standby: TakenStandby | null;
+  /** Written to every shard that takes part, before anything else. A lock of release 0.2 has none. */
+  readonly epoch?: number | undefined;
 }
 
 export interface TakenStandby {
@@ -84,16 +87,38 @@ export interface ClusterState {
   /** Newest first, bounded by ANSWERED_REQUESTS_MAX. */
   readonly answered: readonly AnsweredRequest[];
   readonly autoscale: AutoscaleState;
+  /** Who the shards say they belong to (shard-identity.ts). */
+  readonly identity: ClusterIdentity;
+  /** Rises with every operation. */
+  readonly epoch: number;
+  readonly members: Members;
 }
 
-/** A cluster that never had a coordinator: version 0, ids 0…n-1 in the order of `shards`. */
+type NewIn03 = 'identity' | 'epoch' | 'members';
+/** A state as any release wrote it. */
+export type SavedState = Omit<ClusterState, 'autoscale' | NewIn03> & Partial<Pick<ClusterState, 'autoscale' | NewIn03>>;
+
+export function readState(saved: SavedState): ClusterState {
+  return { autoscale: NO_AUTOSCALE, identity: NO_IDENTITY, epoch: 0, members: {}, ...saved };
+}
+
+/**
+ * A router adopts a version above its own, and begins with 0. One that is started with a dead address, so that it
+ * refuses writes until it holds a map, would wait for ever for a cluster of version 0.
+ */
+export function raiseFromZero(state: ClusterState): ClusterState {
+  return state.map.version === 0 ? { ...state, map: { ...state.map, version: 1 } } : state;
+}
+
+/** A cluster that never had a coordinator: version 1, ids 0…n-1 in the order of `shards`. */
 export function seedState(shards: readonly ShardAddress[]): ClusterState {
-  const map: ShardMap = { version: 0, shards: shards.map((shard, id) => ({ id, ...shard })), joining: [], leaving: [] };
-  return adoptState({ next_id: shards.length, map });
+  const numbered = shards.map((shard, id): Shard => ({ id, ...shard }));
+  const map: ShardMap = { version: 1, shards: numbered.map(asMember), joining: [], leaving: [] };
+  return { ...adoptState({ next_id: shards.length, map }), members: membersWith({}, numbered) };
 }
 
-/** Takes over what another coordinator kept (`QUIVER_COORDINATOR_STATE`): same version, same ids. */
+/** Takes over what another coordinator kept (`QUIVER_COORDINATOR_STATE`): same ids, same version, but never 0. */
 export function adoptState(saved: { next_id: number; map: ShardMap }): ClusterState {
   const nextId = Math.max(saved.next_id, ...saved.map.shards.map((shard) => shard.id + 1));
-  return { map: saved.map, nextId, lock: null, operations: [], answered: [], autoscale: NO_AUTOSCALE };
+  return raiseFromZero(readState({ map: saved.map, nextId, lock: null, operations: [], answered: [] }));
 }

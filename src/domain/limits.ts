@@ -51,6 +51,8 @@ export const REPAIR_PASSES_MAX = 5;
 export const REQUEST_BODY_BYTES_MAX = 64 * 1024;
 /** Body of a request that brings a whole map: SHARDS_MAX shards with a few addresses each. */
 export const RESTORE_BODY_BYTES_MAX = 1024 * 1024;
+/** Quiver listens for gRPC at 6334 beside REST at 6333. */
+export const GRPC_PORT_OFFSET = 1;
 /** Shards in a map. Placement is computed per point and shard. */
 export const SHARDS_MAX = 1_024;
 

@@ -14,6 +14,8 @@ import type {
 } from './cluster-state';
 import { DomainError } from './errors';
 import { RECENT_OPERATIONS_MAX } from './limits';
+import { refuseWithoutIdentities } from './identity-transitions';
+import { membersWith } from './members';
 import { refuseFullMap, refuseMember, refuseWhileLocked, refuseWhileMoving, requireLock } from './preconditions';
 import {
   addJoining,
@@ -49,7 +51,7 @@ export type LockRequest =
 /**
  * Takes the lock and allocates ids, before anything is looked at or announced. The map stays as it is.
  * @throws DomainError OperationEnded, OperationInProgress, JoinInProgress, LeaveInProgress, ShardAlreadyInMap,
- * UnknownShard, LastShard, UnknownStandby, InvalidRequest
+ * UnknownShard, LastShard, UnknownStandby, InvalidRequest, IdentitiesRemoved
  */
 export function reserve(
   state: ClusterState,
@@ -59,6 +61,7 @@ export function reserve(
   refuseRepeat(state, operationId);
   if (request.kind === 'drain') refuseDrain(state, request.shardId);
   refuseWhileLocked(state);
+  refuseWithoutIdentities(state);
   refuseWhileMoving(state);
   const shards = shardsOf(state, request);
   const standby = request.kind === 'grow' && request.fromStandby ? takeStandby(state, request) : null;
@@ -72,9 +75,12 @@ export function reserve(
     origin: operationId,
     takeovers: 0,
     standby,
+    epoch: state.epoch + 1,
   };
   const nextId = request.kind === 'grow' ? state.nextId + shards.length : state.nextId;
-  const locked = withRecord({ ...state, nextId, lock }, newRecord({ operationId, kind: request.kind, shards, nowMs }));
+  const record = newRecord({ operationId, kind: request.kind, shards, nowMs });
+  const members = membersWith(state.members, shards);
+  const locked = withRecord({ ...state, nextId, lock, epoch: state.epoch + 1, members }, record);
   if (standby === null) return locked;
   const standbys = state.autoscale.standbys.filter((each) => !sharesUrl(each, standby.standby));
   return { ...locked, autoscale: { ...state.autoscale, standbys, lastScaleAtMs: nowMs } };
@@ -255,15 +261,16 @@ export function recoveryKey(lock: OperationLock): string {
 
 // ---- Checks: they only read, so they need no lock, but a map that does not change ----
 
-/** @throws DomainError OperationInProgress, JoinInProgress, LeaveInProgress, OperationEnded */
+/** @throws DomainError OperationInProgress, JoinInProgress, LeaveInProgress, OperationEnded, IdentitiesRemoved */
 export function beginCheck(state: ClusterState, request: { operationId: string; nowMs: number }): ClusterState {
   const { operationId, nowMs } = request;
   const known = state.operations.find((each) => each.operationId === operationId);
   if (known?.end === null) return state;
   refuseRepeat(state, operationId);
   refuseWhileLocked(state);
+  refuseWithoutIdentities(state);
   refuseWhileMoving(state);
-  return withRecord(state, newRecord({ operationId, kind: 'check', shards: [], nowMs }));
+  return withRecord({ ...state, epoch: state.epoch + 1 }, newRecord({ operationId, kind: 'check', shards: [], nowMs }));
 }
 
 export function endCheck(state: ClusterState, result: OperationResult & { nowMs: number }): ClusterState {

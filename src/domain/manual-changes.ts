@@ -5,6 +5,8 @@
 import type { ClusterState } from './cluster-state';
 import { DomainError } from './errors';
 import { ANSWERED_REQUESTS_MAX } from './limits';
+import { moveGrpc } from './identity-transitions';
+import { membersWith } from './members';
 import { refuseFullMap, refuseWhileLocked, refuseWhileMoving } from './preconditions';
 import { addJoining, addOwners, promote, remove, replaceAddress, requireShard, type ShardAddress } from './shard-map';
 
@@ -47,7 +49,8 @@ function applyByHand(state: ClusterState, change: ManualChange): ClusterState {
       refuseFullMap(state, 1);
       const shard = { id: state.nextId, ...change.shard };
       const add = change.change === 'add' ? addOwners : addJoining;
-      return { ...state, map: add(state.map, [shard]), nextId: state.nextId + 1 };
+      const members = membersWith(state.members, [shard]);
+      return { ...state, map: add(state.map, [shard]), nextId: state.nextId + 1, members };
     }
     case 'promote':
       return { ...state, map: promote(state.map, [change.id]) };
@@ -55,6 +58,10 @@ function applyByHand(state: ClusterState, change: ManualChange): ClusterState {
       requireShard(state.map, change.id);
       return { ...state, map: remove(state.map, [change.id]) };
     case 'replaceAddress':
-      return { ...state, map: replaceAddress(state.map, change.id, change.address) };
+      return moveGrpc(
+        { ...state, map: replaceAddress(state.map, change.id, change.address) },
+        change.id,
+        change.address,
+      );
   }
 }

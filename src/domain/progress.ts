@@ -72,8 +72,24 @@ export interface OperationProgress {
   readonly updatedAtMs: number;
   readonly endedAtMs: number | null;
   readonly outcome: OperationOutcome | null;
+  /** Where the rows of each shard were read from. Absent until one was read. */
+  readonly sources?: readonly SourceProgress[];
   /** Of a check or a repair, growing while it reads; null in every other operation. */
   readonly findings: Findings | null;
+}
+
+/** How one shard is read. */
+export interface SourceProgress {
+  readonly shardId: number;
+  readonly source: 'follower' | 'primary' | 'pages';
+  readonly url: string;
+  /** Why no better source was taken. */
+  readonly reason: string;
+  readonly scans: number;
+  readonly rowsRead: number;
+  readonly rowsPerSecond: number;
+  /** How long the shard that was read stood still for each scan. The newest ones. */
+  readonly stopsMs: readonly number[];
 }
 
 /** What came of an operation. */

@@ -1,5 +1,5 @@
 /** What a lost cluster begins again with: everything that is left of it, and which part of that counts. */
-import { adoptState, type ClusterState } from './cluster-state';
+import { adoptState, readState, type ClusterState } from './cluster-state';
 import { isBehind, type WitnessedState, replaceWitnessedPart } from './witnessed';
 import type { ShardMap } from './shard-map';
 
@@ -15,6 +15,8 @@ export interface KnownState {
   readonly map: ShardMap;
   readonly nextId: number | null;
   readonly lock: WitnessedState['lock'];
+  readonly identity?: WitnessedState['identity'];
+  readonly epoch?: WitnessedState['epoch'];
 }
 
 /** INV-1: a map does not show ids that were given out and removed again, so this many are left out after a map without a next id. */
@@ -49,8 +51,13 @@ export function restoredState({ request, known, versionSeen, ended }: RestoreReq
   const nextIds = known.map((each) => Math.max(each.nextId ?? 0, nextIdAfter(each.map)));
   const leastNextId = Math.max(nextIdAfter(request.map), ended?.nextId ?? 0, ...nextIds);
   const nextId = request.nextId === null ? leastNextId + IDS_LEFT_OUT : Math.max(request.nextId, leastNextId);
-  const base = ended ?? adoptState({ next_id: 0, map: request.map });
-  return replaceWitnessedPart(base, { map: { ...request.map, version: version + 1 }, nextId, lock: request.lock });
+  const base = (ended && readState(ended)) ?? adoptState({ next_id: 0, map: request.map });
+  // INV-8: whose the shards are is known from whoever remembers it, whichever map was asked for.
+  const identity = request.identity ?? known.find((each) => each.identity?.uid != null)?.identity;
+  const epoch = Math.max(0, request.epoch ?? 0, ...known.map((each) => each.epoch ?? 0));
+  const { map, lock } = request;
+  const restored = { map: { ...map, version: version + 1 }, nextId, lock, epoch };
+  return replaceWitnessedPart(base, identity === undefined ? restored : { ...restored, identity });
 }
 
 function nextIdAfter(map: ShardMap): number {

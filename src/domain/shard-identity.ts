@@ -10,8 +10,9 @@ import { DomainError, type DomainErrorCode } from './errors';
 
 /** Never copied, compared, counted or shown as data. */
 export const IDENTITY_COLLECTION = 'coordinator.identity';
-/** The id of the point that holds the epoch. */
+/** The id of the point that holds the epoch, and of the one that checks write. The higher of the two counts. */
 export const EPOCH_POINT_ID = 'epoch';
+export const CHECK_EPOCH_POINT_ID = 'epoch-check';
 /** In the place of an operation: the shard was a member before it had an identity, or was added by hand. */
 export const ADOPTED = 'adopt';
 

@@ -4,6 +4,8 @@ import { DomainError } from './errors';
 export interface ShardAddress {
   readonly primary_url: string;
   readonly replica_urls: readonly string[];
+  /** Where its gRPC answers, when that is not beside its REST port. Never in the map, which has Quiver's shape. */
+  readonly grpc_url?: string | undefined;
 }
 
 /** One member of the cluster. `id` is a u64 on the wire; this coordinator allocates and accepts only safe integers. */
@@ -31,6 +33,11 @@ export interface PlacementSpec {
   readonly shards: readonly number[];
   readonly joining: readonly number[];
   readonly leaving: readonly number[];
+}
+
+/** A shard as the map shows it. */
+export function asMember({ id, primary_url, replica_urls }: Shard): Shard {
+  return { id, primary_url, replica_urls };
 }
 
 export function placementSpec(map: ShardMap): PlacementSpec {
@@ -85,14 +92,14 @@ function nextVersion(map: ShardMap, change: Partial<Omit<ShardMap, 'version'>>):
 /** @throws DomainError ShardAlreadyInMap */
 export function addOwners(map: ShardMap, shards: readonly Shard[]): ShardMap {
   refuseKnownAddresses(map, shards);
-  return nextVersion(map, { shards: [...map.shards, ...shards] });
+  return nextVersion(map, { shards: [...map.shards, ...shards.map(asMember)] });
 }
 
 /** @throws DomainError ShardAlreadyInMap */
 export function addJoining(map: ShardMap, shards: readonly Shard[]): ShardMap {
   refuseKnownAddresses(map, shards);
   return nextVersion(map, {
-    shards: [...map.shards, ...shards],
+    shards: [...map.shards, ...shards.map(asMember)],
     joining: [...map.joining, ...shards.map((shard) => shard.id)],
   });
 }
@@ -133,7 +140,7 @@ export function removeLeaving(map: ShardMap, ids: readonly number[]): ShardMap {
  */
 export function replaceAddress(map: ShardMap, id: number, address: Partial<ShardAddress>): ShardMap {
   const before = requireShard(map, id);
-  const after: Shard = { ...before, ...address };
+  const after = asMember({ ...before, ...address });
   const urls = [after.primary_url, ...after.replica_urls];
   if (new Set(urls).size !== urls.length) {
     throw new DomainError(
@@ -207,4 +214,11 @@ export function normalizeMap(map: ShardMap): ShardMap {
     replica_urls: shard.replica_urls.map(normalizeShardUrl),
   }));
   return { ...map, shards };
+}
+
+/** By habit gRPC listens beside REST. `grpc_url` of the shard wins over this. */
+export function defaultGrpcUrl(primaryUrl: string, portOffset: number): string {
+  const url = new URL(primaryUrl);
+  const port = url.port === '' ? (url.protocol === 'https:' ? 443 : 80) : Number(url.port);
+  return `${url.protocol}//${url.hostname}:${port + portOffset}`;
 }

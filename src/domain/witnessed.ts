@@ -1,6 +1,8 @@
 /** What the witness remembers of the cluster, and what to do when the state falls behind it. */
 import { returnStandby, sharesUrl } from './autoscale-state';
 import type { ClusterState, OperationLock } from './cluster-state';
+import { pruneMembers } from './identity-transitions';
+import { EPOCHS_LEFT_OUT, type ClusterIdentity } from './members';
 import { isSameMap, shardAtAddress, type ShardMap } from './shard-map';
 
 /** The part of the state that routers and operations act on, as the witness remembers it (see client/witness.ts). */
@@ -8,10 +10,13 @@ export interface WitnessedState {
   readonly map: ShardMap;
   readonly nextId: number;
   readonly lock: OperationLock | null;
+  /** Whose the shards are. A witness of release 0.2 does not know. */
+  readonly identity?: ClusterIdentity | undefined;
+  readonly epoch?: number | undefined;
 }
 
-export function witnessedPart({ map, nextId, lock }: WitnessedState): WitnessedState {
-  return { map, nextId, lock };
+export function witnessedPart({ map, nextId, lock, identity, epoch }: WitnessedState): WitnessedState {
+  return { map, nextId, lock, ...(identity && { identity }), ...(epoch !== undefined && { epoch }) };
 }
 
 /**
@@ -36,19 +41,26 @@ export function catchUp(state: ClusterState, witnessed: WitnessedState): Cluster
   if (!isBehind(state, witnessed)) return state;
   const version = Math.max(state.map.version, witnessed.map.version) + 1;
   const nextId = Math.max(state.nextId, witnessed.nextId);
-  return replaceWitnessedPart(state, { map: { ...witnessed.map, version }, nextId, lock: witnessed.lock });
+  return replaceWitnessedPart(state, { ...witnessed, map: { ...witnessed.map, version }, nextId });
 }
 
 /**
  * Another map and another lock under the same records and policy. A standby is in the pool, with the lock of the grow that took it, or in
  * the map: a new lock brings its own standby, and a lock that goes gives its standby back to the pool (INV-7).
  */
-export function replaceWitnessedPart(state: ClusterState, { map, nextId, lock }: WitnessedState): ClusterState {
+export function replaceWitnessedPart(state: ClusterState, witnessed: WitnessedState): ClusterState {
+  const { map, nextId, lock } = witnessed;
   const before = state.lock?.standby?.standby ?? null;
   const now = lock?.standby?.standby ?? null;
   const standbys = state.autoscale.standbys.filter((each) => now === null || !sharesUrl(each, now));
   const autoscale = { ...state.autoscale, standbys };
   const isLeft =
     before !== null && shardAtAddress(map, before) === undefined && (now === null || !sharesUrl(before, now));
-  return { ...state, map, nextId, lock, autoscale: isLeft ? returnStandby(autoscale, before, null, 0) : autoscale };
+  const identity = state.identity.uid === null ? (witnessed.identity ?? state.identity) : state.identity;
+  const epoch = Math.max(state.epoch, witnessed.epoch ?? 0, lock?.epoch ?? 0) + EPOCHS_LEFT_OUT;
+  const replaced = { ...state, map, nextId, lock, identity, epoch };
+  return pruneMembers({
+    ...replaced,
+    autoscale: isLeft ? returnStandby(autoscale, before, null, 0) : autoscale,
+  });
 }

@@ -1,3 +1,4 @@
+import type { ScanReport } from '../contract/move';
 import type { Job, Row, RowSource, ScanEvent } from './ports';
 
 /** What a scan of a shard told, and where its changes go on. */
@@ -7,6 +8,7 @@ export interface Cut {
   /** The cut holds everything that was acknowledged by then, or more. */
   readonly atMs: number;
   readonly rowsRead: number;
+  readonly tookMs: number;
   /** The changes behind the cut. */
   readonly tail: AsyncIterator<ScanEvent>;
   /** Ends the scan, wherever it stands. */
@@ -32,7 +34,9 @@ export async function scanCut(
       const { done, value } = await events.next();
       job.signal.throwIfAborted();
       if (done === true) throw new Error(`the scan of ${source.url} ended before its cut did`);
-      if (value.kind === 'cut-ended') return { stopMs, atMs, rowsRead, tail: events, end };
+      if (value.kind === 'cut-ended') {
+        return { stopMs, atMs, rowsRead, tookMs: job.nowMs() - atMs, tail: events, end };
+      }
       if (value.kind === 'started') stopMs = value.stopMs;
       if (value.kind !== 'rows') continue;
       rowsRead += value.rows.length;
@@ -44,4 +48,9 @@ export async function scanCut(
   } finally {
     job.signal.removeEventListener('abort', abort);
   }
+}
+
+export function reportOf(source: RowSource, { stopMs, rowsRead, tookMs }: Cut): ScanReport {
+  const { kind, url, reason } = source;
+  return { source: kind, sourceUrl: url, sourceReason: reason, stopMs, rowsRead, tookMs };
 }

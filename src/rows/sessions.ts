@@ -16,11 +16,16 @@ export class DonorSession {
   /** Rows that came by an old map, seen as they came, by collection. The ids as latin1 text. */
   readonly late = new Map<string, Set<string>>();
   tail: Tail | null = null;
-  /** When the request for the cut was sent that all of this rests on. */
-  cutAtMs = 0;
   usedAtMs = 0;
   #knowsAllWritten = true;
   #lastAttempt: string | null = null;
+
+  noteLate(collection: string, id: Buffer): void {
+    const key = id.toString('latin1');
+    const known = this.late.get(collection);
+    if (known === undefined) this.late.set(collection, new Set([key]));
+    else known.add(key);
+  }
 
   /** False: an attempt whose ids are spooled nowhere in this process may have written rows. */
   get knowsAllWritten(): boolean {

@@ -24,3 +24,9 @@ export class Slice {
     return this.#plan.ownerOf(id);
   }
 }
+
+/** Whether a row on `receiverId` is part of a slice that moves there. */
+export function isReceived(plan: PlacementPlan, id: Uint8Array, receiverId: number): boolean {
+  plan.locate(id);
+  return plan.donor !== NO_DONOR && plan.donor !== receiverId && plan.owner === receiverId;
+}

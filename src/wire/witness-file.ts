@@ -1,7 +1,10 @@
 import { z } from 'zod';
 import { shardIdSchema, shardSchema, stateFileSchema } from './cluster-map';
 
+const grpcUrl = { grpc_url: z.string().optional() };
+
 const standbySchema = shardSchema.omit({ id: true }).extend({
+  ...grpcUrl,
   addedAtMs: z.number(),
   unusable: z.object({ reason: z.string(), sinceMs: z.number(), triedAtMs: z.number() }).nullable(),
 });
@@ -11,11 +14,12 @@ const lockSchema = z.object({
   kind: z.enum(['grow', 'drain', 'repair']),
   stage: z.enum(['reserved', 'announced', 'flipped', 'withdrawn']),
   wasAnnounced: z.boolean(),
-  shards: z.array(shardSchema),
+  shards: z.array(shardSchema.extend(grpcUrl)),
   sinceMs: z.number(),
   origin: z.string(),
   takeovers: shardIdSchema,
   standby: z.object({ standby: standbySchema, lastScaleBeforeMs: z.number().nullable() }).nullable(),
+  epoch: shardIdSchema.optional(),
 });
 
 /**
@@ -24,5 +28,8 @@ const lockSchema = z.object({
  */
 export const witnessFileSchema = stateFileSchema.extend({
   lock: lockSchema.nullable().catch(null).default(null),
+  /** Whose the shards are. */
+  identity: z.object({ uid: z.string().nullable(), removed: z.boolean() }).optional().catch(undefined),
+  epoch: shardIdSchema.optional().catch(undefined),
   lineage: z.string().nullable().default(null),
 });

@@ -24,7 +24,6 @@ import {
   addStandby,
   isSameNotice,
   markStandbys,
-  NO_AUTOSCALE,
   recordEvaluation,
   refreshNotices,
   removeStandby,
@@ -33,7 +32,14 @@ import {
   type AutoscaleState,
   type Notice,
 } from '../domain/autoscale-state';
-import type { ClusterState } from '../domain/cluster-state';
+import { raiseFromZero, readState, type ClusterState } from '../domain/cluster-state';
+import {
+  adoptIdentities,
+  bringUid,
+  pruneMembers,
+  recordEpochs,
+  removeIdentities,
+} from '../domain/identity-transitions';
 import { catchUp } from '../domain/witnessed';
 import { HISTORY_EVENTS_MAX } from '../domain/limits';
 import {
@@ -49,14 +55,14 @@ import {
   withdraw,
 } from '../domain/lock-transitions';
 import { changeByHand } from '../domain/manual-changes';
-import { refuseMember } from '../domain/preconditions';
+import { refuseMember, refuseWhileLocked } from '../domain/preconditions';
 import { nowMs } from './clock';
 import { answering } from './operation/domain-failures';
 import { lockQuery, mapQuery, stateQuery, transitionUpdate, type ClusterInput } from '../contract/messages';
 import { clusterDetails } from './web-ui-details';
 
 export async function cluster(input: ClusterInput): Promise<void> {
-  let state: ClusterState = { ...input.state, autoscale: input.state.autoscale ?? NO_AUTOSCALE };
+  let state: ClusterState = readState(input.state);
   setHandler(mapQuery, () => state.map);
   setHandler(lockQuery, () => state.lock);
   setHandler(stateQuery, () => state);
@@ -64,11 +70,11 @@ export async function cluster(input: ClusterInput): Promise<void> {
     transitionUpdate,
     (transition): ClusterAnswer => {
       const before = state.autoscale.notices;
-      const after = answering(() => apply(state, transition));
+      const after = pruneMembers(answering(() => apply(state, transition)));
       state = { ...after, autoscale: refreshNotices(after.autoscale, nowMs()) };
       setCurrentDetails(clusterDetails(state));
       logNotices(before, state.autoscale.notices);
-      return { map: state.map, lock: state.lock };
+      return answerOf(state, transition);
     },
     // A refusal by the validator leaves no event behind, so refused requests do not make the history longer.
     { validator: (transition: ClusterTransition) => void answering(() => apply(state, transition)) },
@@ -82,7 +88,7 @@ export async function cluster(input: ClusterInput): Promise<void> {
 function apply(state: ClusterState, transition: ClusterTransition): ClusterState {
   switch (transition.type) {
     case 'reserve':
-      return reserve(state, { ...transition, nowMs: nowMs() });
+      return reserve(bringUid(state, transition.uid ?? null), { ...transition, nowMs: nowMs() });
     case 'announce':
       return announce(state, transition.operationId);
     case 'confirmHeld':
@@ -98,11 +104,22 @@ function apply(state: ClusterState, transition: ClusterTransition): ClusterState
     case 'takeOver':
       return takeOver(state, { ...transition, nowMs: nowMs() });
     case 'beginCheck':
-      return beginCheck(state, { ...transition, nowMs: nowMs() });
+      return beginCheck(bringUid(state, transition.uid ?? null), { ...transition, nowMs: nowMs() });
     case 'endCheck':
       return endCheck(state, { ...transition, nowMs: nowMs() });
     case 'changeByHand':
       return changeByHand(state, transition.change, transition.key);
+    case 'recordEpochs':
+      return recordEpochs(state, transition.epochs);
+    case 'bringUid':
+      return bringUid(state, transition.uid);
+    case 'removeIdentities':
+      refuseWhileLocked(state);
+      return removeIdentities(state);
+    case 'adoptIdentities':
+      return adoptIdentities(state);
+    case 'raiseFromZero':
+      return raiseFromZero(state);
     case 'catchUp':
       return catchUp(state, transition.published);
     case 'addStandby':
@@ -111,6 +128,15 @@ function apply(state: ClusterState, transition: ClusterTransition): ClusterState
     default:
       return { ...state, autoscale: applyToAutoscale(state.autoscale, transition) };
   }
+}
+
+/** Beginnings are told what is known of each member. */
+const BEGINNINGS: readonly ClusterTransition['type'][] = ['reserve', 'beginCheck', 'takeOver'];
+
+function answerOf(state: ClusterState, { type }: ClusterTransition): ClusterAnswer {
+  const { map, lock, identity } = state;
+  const epoch = lock?.epoch ?? state.epoch;
+  return { map, lock, identity, epoch, ...(BEGINNINGS.includes(type) ? { members: state.members } : {}) };
 }
 
 type AutoscaleTransition = Extract<

@@ -10,15 +10,16 @@
  */
 import type { DrainInput } from '../contract/messages';
 import type { OperationOutcome } from '../domain/progress';
-import { copyPoints } from './move/copy';
+import { emptyAndReleaseLeaver } from './identity/release';
+import { copyPoints } from './move/rows/copy';
 import { findOnNewOwners } from './move/indexes';
-import { emptyLeaver, preflightDrain, removeCopies } from './move/leaver';
+import { preflightDrain, removeCopies } from './move/leaver';
 import { announce, flip, withdraw } from './move/map-changes';
-import { reconcileUntilClean } from './move/reconcile';
+import { reconcileUntilClean } from './move/rows/reconcile';
 import type { MoveScript } from './move/context';
 import { runMove } from './move/run-move';
-import { confirmDrop, dropSlice } from './move/sweep';
-import { awaitRouters, awaitRoutersForever } from './operation/routers';
+import { awaitRoutersAndFollow, confirmDrop, dropSlice } from './move/rows/sweep';
+import { awaitRouters } from './operation/routers';
 
 export const DRAIN: MoveScript = [
   { phase: 'preflight', does: 'take the lock and look at everything, changing nothing', step: preflightDrain },
@@ -51,10 +52,10 @@ export const DRAIN: MoveScript = [
   },
   { phase: 'remove', does: 'take the leaver out of the map', step: flip, isFlip: true },
   // ---- The point of no return ----
-  { phase: 'await-routers-after', does: 'wait until no router uses the leaver', step: awaitRoutersForever },
+  { phase: 'await-routers-after', does: 'wait until no router uses the leaver', step: awaitRoutersAndFollow },
   { phase: 'drop', does: 'empty the leaver', step: dropSlice, canAbandonLeaver: true },
   { phase: 'confirm', does: 'count what is left', step: confirmDrop, canAbandonLeaver: true },
-  { phase: 'empty', does: 'remove what it holds of others', step: emptyLeaver, canAbandonLeaver: true },
+  { phase: 'empty', does: 'remove what it holds of others', step: emptyAndReleaseLeaver, canAbandonLeaver: true },
 ];
 
 export function drain(input: DrainInput): Promise<OperationOutcome> {

@@ -9,18 +9,24 @@
  */
 import type { GrowInput } from '../contract/messages';
 import type { OperationOutcome } from '../domain/progress';
-import { copyPoints } from './move/copy';
+import { releaseJoiners } from './identity/release';
+import { copyPoints } from './move/rows/copy';
 import { buildIndexes, findOnJoiner } from './move/indexes';
 import { cleanJoiners, preflightGrow, prepareJoiners } from './move/joiners';
 import { announce, flip, withdraw } from './move/map-changes';
-import { reconcileUntilClean } from './move/reconcile';
+import { reconcileUntilClean } from './move/rows/reconcile';
 import type { MoveScript } from './move/context';
 import { runMove } from './move/run-move';
-import { confirmDrop, dropSlice } from './move/sweep';
-import { awaitRouters, awaitRoutersForever } from './operation/routers';
+import { awaitRoutersAndFollow, confirmDrop, dropSlice } from './move/rows/sweep';
+import { awaitRouters } from './operation/routers';
 
 export const GROW: MoveScript = [
-  { phase: 'preflight', does: 'take the lock and look at everything, changing nothing', step: preflightGrow },
+  {
+    phase: 'preflight',
+    does: 'take the lock, claim the joiner and look at everything',
+    step: preflightGrow,
+    undo: [{ does: 'taking the claim off the joiner', run: releaseJoiners }],
+  },
   {
     phase: 'prepare',
     does: 'prepare collections on the joiner',
@@ -57,7 +63,7 @@ export const GROW: MoveScript = [
   {
     phase: 'await-routers-after',
     does: 'wait until every router reads from the joiner',
-    step: awaitRoutersForever,
+    step: awaitRoutersAndFollow,
   },
   { phase: 'await-index', does: 'wait until searches find what was moved', step: findOnJoiner },
   { phase: 'drop', does: 'drop the slice from the donors', step: dropSlice },

@@ -11,14 +11,15 @@
  * enough to do the same more carefully: then points that only their old owner holds are kept and reported.
  */
 import { allHandlersFinished, ApplicationFailure, CancellationScope, condition } from '@temporalio/workflow';
+import type { ClusterAnswer } from '../contract/cluster';
 import type { RecoverInput } from '../contract/messages';
 import { readCarried, type OperationState } from '../contract/operation-state';
 import type { OperationLock } from '../domain/cluster-state';
 import type { OperationOutcome } from '../domain/progress';
-import type { ShardMap } from '../domain/shard-map';
 import { nowMs } from './clock';
 import { DRAIN } from './drain';
 import { GROW } from './grow';
+import { mapForMove, rememberIdentity } from './identity/identify';
 import { plannedMove, type MoveKind } from './move/placement';
 import type { MoveContext, MoveScript } from './move/context';
 import { finish } from './move/run-move';
@@ -43,7 +44,7 @@ export async function recover(input: RecoverInput): Promise<OperationOutcome> {
     const { dead } = input.request;
     if (kind === 'repair') return giveBack(run, dead);
     const { routerUrls, request } = input;
-    const context: MoveContext = { run, kind, routerUrls, request, forward: null };
+    const context: MoveContext = { run, kind, routerUrls, settings: input, request, forward: null };
     return stage === 'flipped'
       ? finish(SCRIPTS[kind], context, `finished ${dead}, which was ended from outside: `)
       : undoForAnother(SCRIPTS[kind], context, dead);
@@ -69,7 +70,7 @@ async function takeOver(run: OperationRun, input: RecoverInput): Promise<string>
   const lock = answer.lock as OperationLock;
   if (recalled !== null) adopt(state, readCarried(recalled));
   state.recovers = { operationId: request.dead, kind: lock.kind, stage: lock.stage };
-  goOnFrom(run, { map: answer.map, lock });
+  goOnFrom(run, answer, lock);
   // Before the flip from now on, not from its death: it may have been reset since, and was shut out only by the transition. After the flip
   // only deletes can be late, which go on by the same rule.
   const shutOutAtMs = lock.stage === 'flipped' ? request.diedAtMs : nowMs();
@@ -82,13 +83,15 @@ async function takeOver(run: OperationRun, input: RecoverInput): Promise<string>
 function adopt(state: OperationState, recalled: OperationState): void {
   const { progress, announced, refusal, cancelReason } = state;
   const { pointsDone, pointsExpected, bytesDone, bytesExpected } = recalled.progress;
-  Object.assign(state, recalled, { announced, refusal, cancelReason, pass: null });
+  Object.assign(state, recalled, { announced, refusal, cancelReason });
   state.progress = Object.assign(progress, { pointsDone, pointsExpected, bytesDone, bytesExpected });
 }
 
 /** Where the change stands is the cluster's word, not the dead operation's: its last answer may have been lost. */
-function goOnFrom(run: OperationRun, { map, lock }: { map: ShardMap; lock: OperationLock }): void {
+function goOnFrom(run: OperationRun, answer: ClusterAnswer, lock: OperationLock): void {
   const { state } = run;
+  const { map } = answer;
+  rememberIdentity(run, answer);
   state.shards = lock.shards;
   state.progress.shardIds = lock.shards.map((shard) => shard.id);
   state.mapVersion = map.version;
@@ -96,7 +99,7 @@ function goOnFrom(run: OperationRun, { map, lock }: { map: ShardMap; lock: Opera
   state.wasAnnounced = lock.wasAnnounced;
   state.completed = state.completed.filter((phase) => phase !== 'undo' && phase !== 'take-over');
   if (lock.kind === 'repair') return;
-  state.move ??= plannedMove(lock.kind, map, lock.shards);
+  state.move ??= plannedMove(lock.kind, mapForMove(answer), lock.shards);
   if (lock.stage !== 'flipped') return;
   state.progress.pointOfNoReturnPassed = true;
   const script = SCRIPTS[lock.kind];

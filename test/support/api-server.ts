@@ -44,7 +44,8 @@ export class FakeClusterClient implements ApiClient {
     this.trouble === null ? Promise.resolve(this.state) : Promise.reject(this.trouble);
   applyTransition: ApiClient['applyTransition'] = (transition) => {
     this.transitions.push(transition);
-    return Promise.resolve({ map: this.state.map, lock: this.state.lock });
+    const { map, lock, identity, epoch } = this.state;
+    return Promise.resolve({ map, lock, identity, epoch });
   };
   startOperation: ApiClient['startOperation'] = (kind, input) => {
     this.started.push({ kind, input });

@@ -1,7 +1,7 @@
 import { ApplicationFailure } from '@temporalio/activity';
 import type { Shard } from '../../domain/shard-map';
 import type { ShardCollection } from '../../shards/http/shard-client';
-import { refuseOtherSchema } from './presence';
+import { refuseOtherSchema } from './schema-conflict';
 import { collectionInfos, schemaDifference } from './schemas';
 import type { CoordinatorActivities } from '../../contract/activities';
 import { collectionInFlux } from '../frame/failures';

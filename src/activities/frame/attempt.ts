@@ -126,6 +126,19 @@ export class Attempt {
     this.signal.throwIfAborted();
   }
 
+  /** What is shown of an attempt that begins anew when it dies: it is no safe point. */
+  show(progress: unknown): void {
+    this.#progress = progress;
+    this.signal.throwIfAborted();
+  }
+
+  /** Names this attempt; null for the one before the first. */
+  nameOf(attempt: 'this' | 'before'): string | null {
+    const { activityId, attempt: number, workflowExecution } = this.#info;
+    const wanted = attempt === 'this' ? number : number - 1;
+    return wanted === 0 ? null : `${workflowExecution?.runId ?? ''} ${activityId} ${wanted}`;
+  }
+
   /**
    * The last safe point, of this attempt or of an earlier one; null without one. Its type is that of the activity's
    * progress.

@@ -2,12 +2,15 @@ import type { Client } from '@temporalio/client';
 import type { Logger } from 'pino';
 import type { Dispatcher } from 'undici';
 import type { WatchRegistry } from '../../shards/http/watch-registry';
+import type { Sessions } from '../../rows/sessions';
 import type { Clock } from './attempt';
 
 /** What activities need of the process that they run in. */
 export interface ActivityDeps {
   /** Presented to shards and routers as bearer key. Never part of an input, a result or a message. */
   readonly shardKey: string | null;
+  /** How far the gRPC port of a shard is from its REST port, unless the shard has an address for it. Default 1. */
+  readonly grpcPortOffset?: number | undefined;
   readonly client: Client;
   readonly logger: Logger;
   /** How shards and routers are reached; one per process. Without it a default one is made. */
@@ -18,4 +21,8 @@ export interface ActivityDeps {
   readonly ownTaskQueue?: string;
   /** The watches of this process, for whoever has to close them. Absent: a registry that nobody closes. */
   readonly watches?: WatchRegistry;
+  /** What this worker keeps of the moves that it works on, for whoever has to close it. */
+  readonly sessions?: Sessions;
+  /** Where the ids of moved rows are written down; see COORDINATOR_SPOOL_DIR. */
+  readonly spoolFolder?: string;
 }

@@ -12,10 +12,11 @@ import { MalformedBodyError } from '../../shards/rows/point-stream';
  * Codes of the activities themselves.
  * - `CollectionInFlux`: shards disagree whether a collection exists, as they do while a client creates or drops it.
  * - `LockUnknown`: the cluster workflow did not answer.
+ * - `SpoolFull`: the worker could not write down which rows it moves.
  * - `AttemptOutOfTime`: the deadline came before a write.
  * - `InternalError`: a defect of ours.
  */
-export type ActivityErrorCode = 'CollectionInFlux' | 'LockUnknown' | 'AttemptOutOfTime' | 'InternalError';
+export type ActivityErrorCode = 'CollectionInFlux' | 'LockUnknown' | 'SpoolFull' | 'AttemptOutOfTime' | 'InternalError';
 
 /** In the details of every failure of an activity that writes points (see MayWriteLate). */
 export interface FailureDetails {

@@ -1,7 +1,7 @@
 import { Agent, type Dispatcher } from 'undici';
 import { DomainError } from '../../domain/errors';
-import { SHARDS_MAX } from '../../domain/limits';
-import type { ShardAddress } from '../../domain/shard-map';
+import { GRPC_PORT_OFFSET, SHARDS_MAX } from '../../domain/limits';
+import { defaultGrpcUrl, type ShardAddress } from '../../domain/shard-map';
 import { ShardClient } from '../../shards/http/shard-client';
 import { ShardHttp } from '../../shards/http/shard-http';
 import type { Move } from '../../contract/move';
@@ -13,11 +13,22 @@ import type { Move } from '../../contract/move';
 export class ShardDirectory {
   readonly key: string | null;
   readonly dispatcher: Dispatcher;
+  readonly #grpcPortOffset: number;
   readonly #clients = new Map<string, ShardClient>();
 
-  constructor(options: { key: string | null; dispatcher?: Dispatcher | undefined }) {
+  constructor(options: {
+    key: string | null;
+    dispatcher?: Dispatcher | undefined;
+    grpcPortOffset?: number | undefined;
+  }) {
     this.key = options.key;
     this.dispatcher = options.dispatcher ?? new Agent();
+    this.#grpcPortOffset = options.grpcPortOffset ?? GRPC_PORT_OFFSET;
+  }
+
+  /** Where the primary's gRPC answers. */
+  grpcUrl({ primary_url, grpc_url }: ShardAddress): string {
+    return grpc_url ?? defaultGrpcUrl(primary_url, this.#grpcPortOffset);
   }
 
   client(address: ShardAddress): ShardClient {

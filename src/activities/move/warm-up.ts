@@ -5,7 +5,7 @@ import type { CoordinatorActivities } from '../../contract/activities';
 import type { Move } from '../../contract/move';
 import { inParallel } from '../frame/in-parallel';
 import type { ActivityScope } from '../frame/run-activity';
-import { isInSlice } from '../rows/slice-stream';
+import { isReceived } from '../../rows/slice';
 
 const POLL_INTERVAL_MS = 250;
 /** To take samples, the shard reads the whole collection. */
@@ -96,8 +96,5 @@ async function becomesFindable(
 
 function ofSlice({ placement }: Move, receiverId: number): (id: Buffer) => boolean {
   const plan = new PlacementPlan(placement);
-  return (id) => {
-    plan.locate(id);
-    return isInSlice(plan, 'receiver', receiverId);
-  };
+  return (id) => isReceived(plan, id, receiverId);
 }

@@ -78,7 +78,7 @@ async function probeCollections({ attempt, shards }: ActivityScope, address: Sha
 }
 
 /** The other side may have closed a kept-alive connection since its last use. A new one tells what is true. */
-async function onceMoreIfCut<T>(ctx: CallContext, ask: (ctx: CallContext) => Promise<T>): Promise<T> {
+export async function onceMoreIfCut<T>(ctx: CallContext, ask: (ctx: CallContext) => Promise<T>): Promise<T> {
   try {
     return await ask(ctx);
   } catch (error) {

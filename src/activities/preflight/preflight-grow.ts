@@ -10,12 +10,11 @@ import {
   requireRouter,
   type Collections,
 } from './checks';
-import { refuseAliases } from './refuse-aliases';
 import type { ActivityScope } from '../frame/run-activity';
 
 /**
- * Refuses a grow that cannot end well. Creates a collection on each joiner and drops it again (refuse-aliases.ts);
- * changes nothing else. All are asked side by side. The first check that fails, in this order, is the answer.
+ * Refuses a grow that cannot end well. Changes nothing. All are asked side by side. The first check that fails, in this
+ * order, is the answer. Who the shards are is known by now (identify-shards.ts).
  */
 export async function preflightGrow(scope: ActivityScope, input: PreflightInput): Promise<PreflightReport> {
   const [joiners, donors, routers] = await Promise.all([
@@ -29,7 +28,6 @@ export async function preflightGrow(scope: ActivityScope, input: PreflightInput)
   for (const router of routers) requireRouter(router, input.mapVersion);
   const settled = await agreedCollections(scope, input.donors, ofDonors, () => 'donor');
   refuseMultivector(settled, 'the cluster grows');
-  await refuseAliases(scope, aliasesOf(input));
   ofJoiners.forEach((collections, index) => {
     const url = input.joiners[index]?.primary_url ?? '';
     if (!input.allowNonempty) requireEmpty(collections, url);
@@ -40,13 +38,6 @@ export async function preflightGrow(scope: ActivityScope, input: PreflightInput)
     collectionsBefore: ofJoiners.map(namesOf),
     nonemptyBefore: ofJoiners.map((collections) => namesOf(collections.filter(({ count }) => count > 0))),
   };
-}
-
-/** Every joiner is compared with all others, joiners and shards of the map alike. */
-function aliasesOf({ joiners, donors }: PreflightInput): Parameters<typeof refuseAliases>[1] {
-  const probed = joiners.map((address) => ({ address, name: `the joiner ${address.primary_url}` }));
-  const inMap = donors.map((shard) => ({ address: shard, name: `shard ${shard.id} (${shard.primary_url})` }));
-  return { probed, members: [...probed, ...inMap], code: 'ShardAlreadyInMap' };
 }
 
 function namesOf(collections: Collections): string[] {

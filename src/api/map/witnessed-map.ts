@@ -143,5 +143,6 @@ export class WitnessedMap {
 
 function isRemembered(state: WitnessedState, witnessed: WitnessedState): boolean {
   const isSameLock = JSON.stringify(state.lock) === JSON.stringify(witnessed.lock);
-  return isSameLock && state.nextId === witnessed.nextId && isSameMap(state.map, witnessed.map);
+  const isSameUid = state.identity?.uid === witnessed.identity?.uid;
+  return isSameLock && isSameUid && state.nextId === witnessed.nextId && isSameMap(state.map, witnessed.map);
 }

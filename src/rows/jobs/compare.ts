@@ -10,13 +10,14 @@
  * Safe points: everything is looked at before anything is deleted, so a donor that has lost its data is found out first
  * (hasLostData). A pass that dies begins anew.
  */
+import type { ScanReport } from '../../contract/move';
 import type { PlacementSpec } from '../../domain/shard-map';
 import { hasLostData } from '../../domain/row-decisions';
 import { PacedDelete } from '../paced-delete';
 import { isSettled, lookAgain, lookAt, putRows, type Candidate, type PairScope, type SeenPair } from '../pairs';
 import { CollectionMissing, type Job } from '../ports';
 import { rowBytes, rowDigest } from '../row';
-import { scanCut } from '../scan';
+import { reportOf, scanCut } from '../scan';
 import type { DonorSession } from '../sessions';
 import { Slice } from '../slice';
 import { merge, type WithId } from '../spool/merge';
@@ -39,8 +40,7 @@ export interface CompareJob {
 export interface CompareDone {
   /** Nothing was compared: this process knows nothing of the move, and a new cut was not asked for. */
   readonly needsCut: boolean;
-  readonly cutAtMs: number;
-  readonly stopMs: number;
+  readonly scans: readonly ScanReport[];
   readonly compared: number;
   readonly bytes: number;
   readonly differences: number;
@@ -70,17 +70,15 @@ export async function compareDonor(job: Job, input: CompareJob, parts: MoveParts
   const { shards, sessions } = parts;
   await shards(donorId).confirmIdentity();
   const known = sessions.find(operationId, donorId);
-  if (known === null && !input.recut) {
-    return { ...NOTHING, needsCut: true, cutAtMs: 0, stopMs: 0, isTailKept: false };
-  }
+  if (known === null && !input.recut) return { ...NOTHING, needsCut: true, scans: [], isTailKept: false };
   const session = sessions.open(operationId, donorId);
-  const stopMs = input.recut ? await recut(job, input, { parts, session }) : 0;
-  const ofOwners = input.scanOwners ? await scanOwners(job, input, parts) : new Map<string, Spool[]>();
-  const pass = new Pass(job, input, { parts, session, ofOwners });
+  const scans: ScanReport[] = [];
+  if (input.recut) scans.push(await recut(job, input, { parts, session }));
+  const ofOwners = new Map<string, Spool[]>();
   try {
-    const counts = await pass.run();
-    const { cutAtMs, hasKeptTail } = session;
-    return { ...counts, needsCut: false, cutAtMs, stopMs, isTailKept: hasKeptTail };
+    if (input.scanOwners) scans.push(...(await scanOwners(job, input, { parts, found: ofOwners })));
+    const counts = await new Pass(job, input, { parts, session, ofOwners }).run();
+    return { ...counts, needsCut: false, scans, isTailKept: session.hasKeptTail };
   } finally {
     for (const runs of ofOwners.values()) for (const run of runs) run.close();
   }
@@ -91,7 +89,7 @@ async function recut(
   job: Job,
   input: CompareJob,
   { parts, session }: { parts: MoveParts; session: DonorSession },
-): Promise<number> {
+): Promise<ScanReport> {
   const slice = new Slice(input.placement, input.donorId);
   const spooling = new Spooling(parts.spoolFolder);
   let isWhole = false;
@@ -102,9 +100,8 @@ async function recut(
     });
     await session.tail?.close();
     session.tail = new Tail(cut.tail, slice, cut.end);
-    session.cutAtMs = cut.atMs;
     isWhole = true;
-    return cut.stopMs;
+    return reportOf(source, cut);
   } finally {
     if (isWhole) for (const [collection, spool] of spooling.finish()) session.add(collection, spool);
     else spooling.discard();
@@ -112,26 +109,37 @@ async function recut(
 }
 
 /** What the owners hold of this donor's slice. */
-async function scanOwners(job: Job, input: CompareJob, parts: MoveParts): Promise<Map<string, Spool[]>> {
+async function scanOwners(
+  job: Job,
+  input: CompareJob,
+  { parts, found }: { parts: MoveParts; found: Map<string, Spool[]> },
+): Promise<ScanReport[]> {
   const { placement, donorId } = input;
   const slice = new Slice(placement, donorId);
-  const found = new Map<string, Spool[]>();
-  for (const ownerId of placement.shards) {
-    if (ownerId === donorId || placement.leaving.includes(ownerId)) continue;
-    if (placement.joining.length > 0 && !placement.joining.includes(ownerId)) continue;
+  const reports: ScanReport[] = [];
+  for (const ownerId of receiversOf(placement)) {
     const spooling = new Spooling(parts.spoolFolder);
     try {
-      const cut = await scanCut(await parts.shards(ownerId).source(), job, (collection, rows) => {
+      const source = await parts.shards(ownerId).source();
+      const cut = await scanCut(source, job, (collection, rows) => {
         for (const row of rows) {
           if (slice.ownerOf(row.id) === ownerId) spooling.add(collection, row.id, rowDigest(row));
         }
       });
       cut.end();
+      reports.push(reportOf(source, cut));
     } finally {
-      for (const [collection, spool] of spooling.finish()) found.set(collection, [...(found.get(collection) ?? []), spool]);
+      for (const [collection, spool] of spooling.finish()) {
+        found.set(collection, [...(found.get(collection) ?? []), spool]);
+      }
     }
   }
-  return found;
+  return reports;
+}
+
+/** A grow moves to those that join, a drain to all that stay. */
+export function receiversOf({ shards, joining, leaving }: PlacementSpec): readonly number[] {
+  return joining.length > 0 ? joining : shards.filter((id) => !leaving.includes(id));
 }
 
 type Counts = { -readonly [K in keyof typeof NOTHING]: number };

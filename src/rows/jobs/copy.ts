@@ -5,11 +5,12 @@
  * spooled, so that a pass looks at it. An id that an attempt in a lost process wrote is spooled nowhere, and then the
  * passes must scan the owners too (`knowsAllWritten`).
  */
+import type { ScanReport } from '../../contract/move';
 import type { PlacementSpec } from '../../domain/shard-map';
 import { OwnerWriter, type Priming } from '../owner-writer';
-import type { Job, Row, Shards, SourceKind } from '../ports';
+import type { Job, Row, Shards } from '../ports';
 import { rowDigest } from '../row';
-import { scanCut } from '../scan';
+import { reportOf, scanCut } from '../scan';
 import type { Sessions } from '../sessions';
 import { Slice } from '../slice';
 import { Spooling } from '../spool/spooling';
@@ -27,12 +28,7 @@ export interface CopyJob {
 }
 
 export interface CopyDone {
-  readonly source: SourceKind;
-  readonly sourceUrl: string;
-  readonly sourceReason: string;
-  readonly cutAtMs: number;
-  readonly stopMs: number;
-  readonly rowsRead: number;
+  readonly scan: ScanReport;
   readonly pointsCopied: number;
   readonly bytesCopied: number;
   readonly knowsAllWritten: boolean;
@@ -72,15 +68,9 @@ export async function copyDonor(job: Job, input: CopyJob, parts: MoveParts): Pro
     const cut = await scanCut(source, job, copyRows);
     await session.tail?.close();
     session.tail = new Tail(cut.tail, slice, cut.end);
-    session.cutAtMs = cut.atMs;
     await writer.flush();
     return {
-      source: source.kind,
-      sourceUrl: source.url,
-      sourceReason: source.reason,
-      cutAtMs: cut.atMs,
-      stopMs: cut.stopMs,
-      rowsRead: cut.rowsRead,
+      scan: reportOf(source, cut),
       pointsCopied: writer.points,
       bytesCopied: writer.bytes,
       knowsAllWritten: session.knowsAllWritten,

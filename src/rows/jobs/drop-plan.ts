@@ -353,14 +353,13 @@ export class DropPlan {
 
   async #dropCollections(): Promise<void> {
     const leaver = this.#parts.shards(this.#input.donorId);
-    for (const [collection, rows] of this.#rowsBy) {
+    for (const [collection, left] of await leaver.counts()) {
       if (!this.#mayDropWhole(collection)) continue;
       const mayGo = this.#whatMayGo(collection).reduce((sum, { count }) => sum + count, 0);
-      const left = (await leaver.counts()).get(collection);
       // More than what may go: something has come since the scan, and the next look decides about it.
-      if (left === undefined || left > mayGo || this.#session.tail?.ids(collection).length) continue;
+      if (left > mayGo || (this.#session.tail?.ids(collection).length ?? 0) > 0) continue;
       if (await leaver.dropCollection(collection)) this.#collectionsDropped += 1;
-      this.#dropped += Math.min(left, rows);
+      this.#dropped += left;
     }
   }
 }

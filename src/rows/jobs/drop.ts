@@ -9,10 +9,11 @@
  *
  * Without a proof in this process every row is looked at. The job may run again: what is gone is not found again.
  */
+import type { ScanReport } from '../../contract/move';
 import type { PlacementSpec } from '../../domain/shard-map';
 import type { Job, Row } from '../ports';
 import { rowDigest } from '../row';
-import { scanCut } from '../scan';
+import { reportOf, scanCut } from '../scan';
 import type { DonorSession } from '../sessions';
 import { Slice } from '../slice';
 import { merge, type Merged } from '../spool/merge';
@@ -32,11 +33,13 @@ export interface DropJob {
   readonly provenCollections: readonly string[];
   /** The donor leaves: what it holds of others goes too, and then its collections. */
   readonly isLeaver: boolean;
+  /** What the tail of the scan before tells, and followDonor has not seen, came when no router wrote here any more. */
+  readonly isTailLate: boolean;
   readonly expected: number;
 }
 
 export interface DropDone extends DropCounts {
-  readonly stopMs: number;
+  readonly scan: ScanReport;
   /** Every change of the donor since this scan is known. */
   readonly isTailKept: boolean;
 }
@@ -49,18 +52,27 @@ export async function dropFromDonor(job: Job, input: DropJob, parts: MoveParts):
   const slice = new Slice(placement, donorId);
   const sorting = new Sorting({ input, slice, session, folder: parts.spoolFolder });
   try {
-    const cut = await scanCut(await donor.source(), job, (collection, rows) => {
+    const source = await donor.source();
+    if (input.isTailLate) noteLate(session);
+    const cut = await scanCut(source, job, (collection, rows) => {
       sorting.take(collection, rows);
     });
     sorting.endCollection();
+    if (input.isTailLate) noteLate(session);
     await session.tail?.close();
     session.tail = new Tail(cut.tail, slice, cut.end);
     const plan = new DropPlan(job, input, { parts, session, slice, sorted: sorting.finish(), rowsBy: sorting.rowsBy });
     const counts = await plan.carryOut();
-    return { ...counts, stopMs: cut.stopMs, isTailKept: session.hasKeptTail };
+    return { ...counts, scan: reportOf(source, cut), isTailKept: session.hasKeptTail };
   } catch (error) {
     sorting.discard();
     throw error;
+  }
+}
+
+function noteLate(session: DonorSession): void {
+  for (const [collection, ids] of session.tail?.take() ?? []) {
+    for (const id of ids) session.noteLate(collection, id);
   }
 }
 

@@ -24,6 +24,8 @@ export interface FollowJob {
   readonly placement: PlacementSpec;
   readonly collections: readonly string[];
   readonly forMs: number;
+  /** The donor has dropped its slice, so what is carried goes from it at once. */
+  readonly isDropped: boolean;
 }
 
 export interface FollowDone {
@@ -56,7 +58,7 @@ async function followOnce(
     for (const [collection, ids] of arrived) {
       if (!input.collections.includes(collection)) continue;
       const candidates = ids.map((id) => ({ id, ownerId: slice.finalOwnerOf(id) }));
-      carried += await carryLate(collection, candidates, { donorId: input.donorId, parts, session });
+      carried += await carryLate(collection, candidates, { input, parts, session });
     }
   } catch (error) {
     if (error instanceof CollectionMissing) return carried;
@@ -70,9 +72,10 @@ async function followOnce(
 async function carryLate(
   collection: string,
   candidates: readonly Candidate[],
-  { donorId, parts, session }: { donorId: number; parts: MoveParts; session: DonorSession },
+  { input, parts, session }: { input: FollowJob; parts: MoveParts; session: DonorSession },
 ): Promise<number> {
   const { shards } = parts;
+  const { donorId } = input;
   const rows = await shards(donorId).getRows(
     collection,
     candidates.map(({ id }) => id),
@@ -89,8 +92,7 @@ async function carryLate(
   );
   let carried = 0;
   for (const { candidate, row, owner } of late) {
-    const key = candidate.id.toString('latin1');
-    const proof = proofs.get(key);
+    const proof = proofs.get(candidate.id.toString('latin1'));
     const decision = judgeLeft({
       proof: proof === undefined ? null : proofKind(proof.digest, row, owner),
       isOnOwner: owner !== null,
@@ -98,9 +100,10 @@ async function carryLate(
       isWatchUnbroken: false,
       cameLate: true,
     });
-    noteLate(session, collection, key);
+    session.noteLate(collection, candidate.id);
     if (decision !== 'carry' || row === null) continue;
     await shards(candidate.ownerId).upsert(collection, [row]);
+    if (input.isDropped) await shards(donorId).delete(collection, [candidate.id]);
     carried += 1;
   }
   return carried;
@@ -122,10 +125,4 @@ function proofsOf(session: DonorSession, collection: string, ids: readonly Buffe
     if (row != null) found.set(key, { id: Buffer.from(row.id), digest: Buffer.from(row.digest) });
   }
   return found;
-}
-
-function noteLate(session: DonorSession, collection: string, key: string): void {
-  const known = session.late.get(collection);
-  if (known === undefined) session.late.set(collection, new Set([key]));
-  else known.add(key);
 }

@@ -1,11 +1,13 @@
 /** The undo of what a move has put on its receivers: one scan of the receiver says what lies there of the slice. */
 import { hasLostData } from '../../domain/row-decisions';
+import type { ScanReport } from '../../contract/move';
 import type { PlacementSpec } from '../../domain/shard-map';
-import { NO_DONOR, PlacementPlan } from '../../domain/placement-plan';
+import { PlacementPlan } from '../../domain/placement-plan';
 import { PacedDelete } from '../paced-delete';
 import { IDS_PER_LOOK } from '../pairs';
 import { CollectionMissing, type Job, type Row } from '../ports';
-import { scanCut } from '../scan';
+import { reportOf, scanCut } from '../scan';
+import { isReceived } from '../slice';
 import type { Spool } from '../spool/spool';
 import { Spooling } from '../spool/spooling';
 import type { MoveParts } from './copy';
@@ -28,7 +30,25 @@ export interface RemoveJob {
 export interface RemoveDone {
   readonly removed: number;
   readonly kept: number;
-  readonly stopMs: number;
+  readonly scan: ScanReport;
+}
+
+/** How many rows a receiver holds of a slice that is not its own yet. */
+export async function countStrays(
+  job: Job,
+  { receiverId, placement }: Pick<RemoveJob, 'receiverId' | 'placement'>,
+  parts: MoveParts,
+): Promise<{ strays: number; scan: ScanReport }> {
+  const plan = new PlacementPlan(placement);
+  const receiver = parts.shards(receiverId);
+  await receiver.confirmIdentity();
+  const source = await receiver.source();
+  let strays = 0;
+  const cut = await scanCut(source, job, (_collection, rows) => {
+    for (const { id } of rows) if (isReceived(plan, id, receiverId)) strays += 1;
+  });
+  cut.end();
+  return { strays, scan: reportOf(source, cut) };
 }
 
 export async function removeFromReceiver(job: Job, input: RemoveJob, parts: MoveParts): Promise<RemoveDone> {
@@ -36,11 +56,12 @@ export async function removeFromReceiver(job: Job, input: RemoveJob, parts: Move
   const plan = new PlacementPlan(input.placement);
   const found = new Spooling(parts.spoolFolder);
   const isWanted = (collection: string): boolean => input.collections?.includes(collection) ?? true;
+  const source = await receiver.source();
   let cut: Awaited<ReturnType<typeof scanCut>>;
   try {
-    cut = await scanCut(await receiver.source(), job, (collection, rows) => {
+    cut = await scanCut(source, job, (collection, rows) => {
       if (!isWanted(collection)) return;
-      for (const { id } of rows) if (isOfSlice(plan, id, input.receiverId)) found.add(collection, id, NO_DIGEST);
+      for (const { id } of rows) if (isReceived(plan, id, input.receiverId)) found.add(collection, id, NO_DIGEST);
     });
     cut.end();
   } catch (error) {
@@ -59,15 +80,10 @@ export async function removeFromReceiver(job: Job, input: RemoveJob, parts: Move
   } finally {
     for (const spool of spools.values()) spool.close();
   }
-  return { removed, kept, stopMs: cut.stopMs };
+  return { removed, kept, scan: reportOf(source, cut) };
 }
 
 const NO_DIGEST = Buffer.alloc(16);
-
-function isOfSlice(plan: PlacementPlan, id: Buffer, receiverId: number): boolean {
-  plan.locate(id);
-  return plan.donor !== NO_DONOR && plan.donor !== receiverId && plan.owner === receiverId;
-}
 
 interface Removal {
   readonly input: RemoveJob;

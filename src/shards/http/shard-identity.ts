@@ -1,6 +1,7 @@
 /** The identity of one shard, read and written over REST (see domain/shard-identity.ts). */
 import { DomainError } from '../../domain/errors';
 import {
+  CHECK_EPOCH_POINT_ID,
   EPOCH_POINT_ID,
   IDENTITY_COLLECTION,
   describeIdentity,
@@ -18,7 +19,8 @@ import type { CallContext, ShardClient } from './shard-client';
 
 export { isInternalCollection } from '../../domain/shard-identity';
 
-const EPOCH_POINT = Buffer.from(EPOCH_POINT_ID);
+const EPOCH_POINTS: readonly string[] = [EPOCH_POINT_ID, CHECK_EPOCH_POINT_ID];
+const ALL_POINTS = { offset: 0, limit: 10, withPayload: true, withVector: false };
 /** A claim that meets one that is just going away tries again. */
 const CLAIMS_MAX = 3;
 
@@ -36,8 +38,7 @@ export async function readIdentity(client: ShardClient, ctx: CallContext): Promi
     );
   }
   try {
-    const point = await client.getPoint(IDENTITY_COLLECTION, EPOCH_POINT, ctx);
-    return { identity, epoch: point === null ? null : epochOf(point) };
+    return { identity, epoch: found.count === 0 ? null : await readEpoch(client, ctx) };
   } catch (error) {
     // It went in between.
     if (error instanceof ShardError && error.code === 'NotFound') return null;
@@ -85,11 +86,31 @@ async function createOrRead(
   return readIdentity(client, ctx);
 }
 
-/** Never lowers it. The write is a point like any other, so a follower shows it after everything before it. */
-export async function writeEpoch(client: ShardClient, epoch: number, ctx: CallContext): Promise<void> {
+/** The highest of its points. */
+async function readEpoch(client: ShardClient, ctx: CallContext): Promise<number | null> {
+  const epochs: number[] = [];
+  for await (const batch of client.fetchPage(IDENTITY_COLLECTION, ALL_POINTS, ctx)) {
+    for (const { id, raw } of batch) if (EPOCH_POINTS.includes(id.toString())) epochs.push(epochOf(raw) ?? 0);
+  }
+  return epochs.length === 0 ? null : Math.max(...epochs);
+}
+
+/**
+ * Never lowers it. The write is a point like any other, so a follower shows it after everything before it.
+ *
+ * Only the holder of the lock writes the point `epoch`, so nothing can come between its look and its write. A check has
+ * no lock, and so a point of its own.
+ */
+export async function writeEpoch(
+  client: ShardClient,
+  epoch: number,
+  ctx: CallContext,
+  { isCheck } = { isCheck: false },
+): Promise<void> {
   const seen = await readIdentity(client, ctx);
   if (seen?.epoch != null && seen.epoch >= epoch) return;
-  const point = JSON.stringify({ id: EPOCH_POINT_ID, vector: [0], payload: { epoch } });
+  const id = isCheck ? CHECK_EPOCH_POINT_ID : EPOCH_POINT_ID;
+  const point = JSON.stringify({ id, vector: [0], payload: { epoch } });
   await client.upsert(IDENTITY_COLLECTION, [Buffer.from(point)], ctx);
 }
 

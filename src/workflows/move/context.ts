@@ -1,5 +1,5 @@
 import type { CancellationScope } from '@temporalio/workflow';
-import type { OperationRequest } from '../../contract/requests';
+import type { OperationRequest, OperationSettings } from '../../contract/requests';
 import type { OperationRun } from '../operation/run';
 import type { Script } from '../operation/script';
 import type { MoveKind } from './placement';
@@ -9,6 +9,7 @@ export interface MoveContext {
   readonly run: OperationRun;
   readonly kind: MoveKind;
   readonly routerUrls: readonly string[];
+  readonly settings: Pick<OperationSettings, 'routersFailClosed'>;
   readonly request: OperationRequest;
   /** What a cancel stops. Null in a recovery, which nobody cancels. */
   readonly forward: CancellationScope | null;

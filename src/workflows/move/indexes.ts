@@ -32,7 +32,7 @@ export async function findOnJoiner(context: MoveContext): Promise<string> {
 async function warmUp({ run, kind }: MoveContext, { mustFind }: { mustFind: boolean }): Promise<string> {
   const { state, timings } = run;
   const { receivers } = partiesOf(kind, state);
-  const collections = state.copy?.collections.map((each) => each.name) ?? [];
+  const collections = state.copy?.collections ?? [];
   showWait(run, mustFind);
   const doing = mustFind ? 'wait until searches find all on' : 'build the indexes of';
   const slice = mustFind && state.move !== null ? { slice: state.move } : {};

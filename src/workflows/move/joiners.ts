@@ -2,6 +2,7 @@
 import type { PreflightReport } from '../../contract/move';
 import type { GrowRequest } from '../../contract/requests';
 import type { Shard } from '../../domain/shard-map';
+import { broughtUid, identifyShards } from '../identity/identify';
 import type { OperationRun } from '../operation/run';
 import { applyTransition } from '../operation/transition';
 import { count, counted } from '../wording';
@@ -9,7 +10,7 @@ import { prepareCollections } from './collections';
 import { planMove } from './map-changes';
 import { idsOf, moveOf, partiesOf } from './placement';
 import type { MoveContext } from './context';
-import { sweepReceivers } from './sweep';
+import { sweepReceivers } from './rows/sweep';
 
 /** INV-2: the lock first, so that no other operation changes what preflight finds. */
 export async function preflightGrow(context: MoveContext): Promise<string> {
@@ -19,8 +20,20 @@ export async function preflightGrow(context: MoveContext): Promise<string> {
   const { operationId } = state.progress;
   const seen = seenLastScaleAtMs === undefined ? {} : { seenLastScaleAtMs };
   const request = { kind: 'grow', shards, fromStandby: fromStandby === true, ...seen } as const;
-  const answer = await applyTransition(run, 'take the lock', { type: 'reserve', operationId, request });
+  const answer = await applyTransition(run, 'take the lock', {
+    type: 'reserve',
+    operationId,
+    request,
+    ...broughtUid(),
+  });
   const { map } = planMove(context, answer);
+  await identifyShards(run, answer, {
+    joiners: state.shards,
+    members: map.shards,
+    leftovers: [],
+    isCheck: false,
+    roleOf: () => 'donor',
+  });
   state.preflight = await activities.preflight(`preflight of ${shards.length} joining`).preflightGrow({
     joiners: shards,
     donors: map.shards,
@@ -66,10 +79,7 @@ async function cleanJoiner(run: OperationRun, joiner: Shard, preflight: Prefligh
   const nonemptyBefore = preflight.nonemptyBefore[index] ?? [];
   const input = { ...moveOf(run), joiner, collectionsBefore, nonemptyBefore };
   const what = `remove from shard ${joiner.id} what this operation put there`;
-  for (let done = false; !done;) {
-    const result = run.waits.noted(
-      await run.persist(`cleaning shard ${joiner.id}`, () => run.activities.points(what).cleanJoiner(input)),
-    );
-    done = result.done;
-  }
+  run.waits.noted(
+    await run.persist(`cleaning shard ${joiner.id}`, () => run.activities.rows(what, null).cleanJoiner(input)),
+  );
 }

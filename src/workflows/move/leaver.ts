@@ -1,11 +1,13 @@
 /** The steps that only a drain has: what it does with the shard that leaves. */
 import type { DrainRequest } from '../../contract/requests';
+import { broughtUid, identifyShards } from '../identity/identify';
 import { applyTransition } from '../operation/transition';
 import { count, counted } from '../wording';
+import { refuseStrays } from './rows/strays';
 import { planMove } from './map-changes';
 import { idsOf, partiesOf, plannedMove } from './placement';
 import type { MoveContext } from './context';
-import { sweepReceivers } from './sweep';
+import { dropFromDonor, sweepReceivers } from './rows/sweep';
 
 /** INV-2: the lock first, so that no other operation changes what preflight finds. */
 export async function preflightDrain(context: MoveContext): Promise<string> {
@@ -14,38 +16,39 @@ export async function preflightDrain(context: MoveContext): Promise<string> {
   const { shardId } = context.request as DrainRequest;
   const { operationId } = state.progress;
   const request = { kind: 'drain', shardId } as const;
-  const answer = await applyTransition(run, 'take the lock', { type: 'reserve', operationId, request });
+  const answer = await applyTransition(run, 'take the lock', {
+    type: 'reserve',
+    operationId,
+    request,
+    ...broughtUid(),
+  });
   const { map } = planMove(context, answer);
+  await identifyShards(run, answer, {
+    joiners: [],
+    members: map.shards,
+    leftovers: [],
+    isCheck: false,
+    roleOf: ({ id }) => (id === shardId ? 'leaver' : 'stayer'),
+  });
   const found = await activities
     .preflight(`preflight of the drain of shard ${shardId}`)
     .preflightDrain({ ...plannedMove('drain', map, state.shards), routerUrls, mapVersion: map.version });
-  const rows = `${count(found.rowsRead)} rows looked at, all where they belong`;
-  return `${counted(found.collections, 'collection')} on ${counted(map.shards.length, 'shard')}; ${rows}`;
+  const strays = await refuseStrays(context);
+  return `${counted(found.collections, 'collection')} on ${counted(map.shards.length, 'shard')}; ${strays}`;
 }
 
 /** Nothing stays that a re-added shard could bring back: copies of points that others own, and the collections themselves. */
 export async function emptyLeaver({ run }: MoveContext): Promise<string> {
   const { state } = run;
-  const { move, shards } = state;
-  const [leaver] = shards;
-  if (move === null || leaver === undefined) return 'nothing to do';
-  let [removed, collections] = [0, 0];
-  for (;;) {
-    const result = run.waits.noted(
-      await run.persist(`emptying shard ${leaver.id}`, () =>
-        run.activities
-          .points(`empty shard ${leaver.id}`)
-          .emptyLeaver({ ...move, leaver, settleMs: run.timings.settleMs }),
-      ),
-    );
-    removed += result.removed;
-    collections += result.collectionsDropped;
-    if (result.done) {
-      state.pointsKept = result.kept;
-      state.droppedByDonor[leaver.id] = (state.droppedByDonor[leaver.id] ?? 0) + removed;
-      return `${count(removed)} copies of other shards' points removed, ${collections} collections dropped, ${count(result.kept)} points kept`;
-    }
-  }
+  const [leaver] = state.shards;
+  if (state.move === null || leaver === undefined) return 'nothing to do';
+  const { dropped, collectionsDropped, kept } = await dropFromDonor(run, {
+    donor: leaver,
+    isLeaver: true,
+    isWatchUnbroken: false,
+  });
+  state.pointsKept = kept;
+  return `${count(dropped)} more points removed, ${collectionsDropped} collections dropped, ${count(kept)} points kept`;
 }
 
 /** INV-7: the undo of all that a drain puts on the other shards. */

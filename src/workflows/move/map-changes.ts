@@ -3,6 +3,7 @@ import { CancellationScope } from '@temporalio/workflow';
 import type { ClusterAnswer } from '../../contract/cluster';
 import type { OperationLock } from '../../domain/cluster-state';
 import type { Shard, ShardMap } from '../../domain/shard-map';
+import { mapForMove } from '../identity/identify';
 import { routersBehind } from '../operation/routers';
 import { cancelled } from '../operation/step-failure';
 import { applyTransition } from '../operation/transition';
@@ -27,10 +28,11 @@ const WORDS: Record<MoveKind, { readonly announce: string; readonly flip: string
 /** Notes which shards take part, for every later step and for the undo, also when a later answer is lost. */
 export function planMove(
   { run, kind }: MoveContext,
-  { map, lock }: ClusterAnswer,
+  answer: ClusterAnswer,
 ): { map: ShardMap; shards: readonly Shard[] } {
   const { state } = run;
-  const { shards } = lock as OperationLock;
+  const map = mapForMove(answer);
+  const { shards } = answer.lock as OperationLock;
   state.shards = shards;
   state.progress.shardIds = shards.map((shard) => shard.id);
   state.mapVersion = map.version;

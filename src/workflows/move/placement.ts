@@ -51,7 +51,14 @@ export function partiesOf(kind: MoveKind, state: OperationState): MoveParties {
 
 export function moveOf({ state }: OperationRun): Move {
   if (state.move === null) throw new Error('the move is planned when the shards are announced, before any point moves');
-  return state.move;
+  const { identity } = state;
+  const expected = identity === null ? null : { clusterUid: identity.clusterUid, epoch: identity.epoch };
+  return { ...state.move, identity: expected };
+}
+
+/** What a worker keeps of a move it keeps under the name of the operation that began it. */
+export function sessionOf({ state }: OperationRun): string {
+  return state.recovers?.operationId ?? state.progress.operationId;
 }
 
 export function idsOf(shards: readonly Shard[]): string {

@@ -11,6 +11,7 @@ import { rowsUntilFlip, runAfterFlip, runUntilFlip } from '../operation/script';
 import { count } from '../wording';
 import type { MoveContext, MoveScript } from './context';
 import { idsOf, type MoveKind } from './placement';
+import { forgetSessions } from './rows/donors';
 import { undo } from './undo';
 
 /**
@@ -25,7 +26,7 @@ export async function runMove<Request extends OperationRequest>(
 ): Promise<OperationOutcome> {
   const { run, forward } = beginRun(kind, input, self);
   const { routerUrls, request } = input;
-  const context: MoveContext = { run, kind, routerUrls, request, forward };
+  const context: MoveContext = { run, kind, routerUrls, settings: input, request, forward };
   if (!hasFlipped(run, script)) {
     try {
       await forward.run(() => runUntilFlip(script, context));
@@ -49,6 +50,7 @@ export async function finish(script: MoveScript, context: MoveContext, prefix = 
   const { state } = run;
   // A delete of the sweep that is still under way must not outlive the lock: the next operation may move the points back.
   await run.waits.forLateWrites();
+  await forgetSessions(run);
   const kept =
     state.pointsKept === 0
       ? ''

@@ -11,6 +11,7 @@ import type { OperationRun } from '../operation/run';
 import { rowsUntilFlip } from '../operation/script';
 import { cancelled } from '../operation/step-failure';
 import type { MoveContext, MoveScript } from './context';
+import { forgetSessions } from './rows/donors';
 
 /** Undoes what `cause` ended. Throws the failure that the workflow ends with. */
 export async function undo(script: MoveScript, context: MoveContext, cause: unknown): Promise<never> {
@@ -90,5 +91,6 @@ async function undoRows(script: MoveScript, context: MoveContext): Promise<{ isU
       return { isUndone: false, left };
     }
   }
+  await forgetSessions(run);
   return { isUndone: true, left };
 }

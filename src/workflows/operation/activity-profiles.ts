@@ -25,6 +25,19 @@ const pointsProfile = (timings: Timings): ActivityOptions => ({
   retry: BLIP,
 });
 
+/** A scan of a large shard takes hours. Its writes are bounded by its heartbeats (see attempt.ts). */
+const ROWS_LIFE = '48h';
+/** A worker that died takes nothing from its own task queue. */
+const OWN_QUEUE_PATIENCE_MS = 15_000;
+
+const rowsProfile = (timings: Timings, worker: string | null): ActivityOptions => ({
+  startToCloseTimeout: ROWS_LIFE,
+  heartbeatTimeout: timings.heartbeatMs,
+  cancellationType: 'WAIT_CANCELLATION_COMPLETED',
+  retry: BLIP,
+  ...(worker === null ? {} : { taskQueue: worker, scheduleToStartTimeout: OWN_QUEUE_PATIENCE_MS }),
+});
+
 /** Looks at things, or waits for them, for at most `patienceMs`. */
 const patientProfile = (timings: Timings, patienceMs: number): ActivityOptions => ({
   startToCloseTimeout: patienceMs + 10_000,
@@ -53,8 +66,20 @@ const WATCH: ActivityOptions = {
   cancellationType: 'WAIT_CANCELLATION_COMPLETED',
   retry: BLIP,
 };
+type RowActivity =
+  | 'copyDonor'
+  | 'compareDonor'
+  | 'followDonor'
+  | 'dropFromDonor'
+  | 'removeCopies'
+  | 'countStrays'
+  | 'cleanJoiner'
+  | 'findMisplaced';
+
+type IdentityActivity = 'identifyShards' | 'releaseShards';
 
 export interface Profiles {
+  readonly identity: (summary: string) => Pick<CoordinatorActivities, IdentityActivity>;
   readonly transition: (summary: string) => Pick<CoordinatorActivities, 'changeCluster' | 'recallOperation'>;
   readonly preflight: (summary: string) => Pick<CoordinatorActivities, 'preflightGrow' | 'preflightDrain'>;
   readonly patient: (summary: string, patienceMs: number) => Pick<CoordinatorActivities, 'awaitRouters' | 'warmUp'>;
@@ -69,7 +94,13 @@ export interface Profiles {
     | 'awaitRouters'
     | 'warmUp'
     | keyof WatchActivities
+    | IdentityActivity
+    | RowActivity
+    | 'endSession'
   >;
+  /** Scans of whole shards. `worker`: the one that keeps what is needed; null for any. */
+  readonly rows: (summary: string, worker: string | null) => Pick<CoordinatorActivities, RowActivity>;
+  readonly session: (summary: string, worker: string | null) => Pick<CoordinatorActivities, 'endSession'>;
   /** `worker`: what `openWatch` answered; null for any worker. */
   readonly watch: (summary: string, worker: string | null) => WatchActivities;
 }
@@ -82,10 +113,15 @@ export function activityProfiles(timings: Timings, lockGuard: () => LockGuard | 
   return {
     transition: (summary) => proxyActivities<CoordinatorActivities>({ ...TRANSITION, summary }),
     preflight: (summary) => proxyActivities<CoordinatorActivities>({ ...PREFLIGHT, summary }),
+    identity: (summary) => guarded(proxyActivities<CoordinatorActivities>({ ...PREFLIGHT, summary }), lockGuard),
     patient: (summary, patienceMs) =>
       proxyActivities<CoordinatorActivities>({ ...patientProfile(timings, patienceMs), summary }),
     watch: (summary, worker) =>
       proxyActivities<WatchActivities>({ ...WATCH, ...(worker === null ? {} : { taskQueue: worker }), summary }),
+    rows: (summary, worker) =>
+      guarded(proxyActivities<CoordinatorActivities>({ ...rowsProfile(timings, worker), summary }), lockGuard),
+    session: (summary, worker) =>
+      proxyActivities<CoordinatorActivities>({ ...WATCH, ...(worker === null ? {} : { taskQueue: worker }), summary }),
     points: (summary) =>
       guarded(proxyActivities<CoordinatorActivities>({ ...pointsProfile(timings), summary }), lockGuard),
   };

@@ -1,9 +1,11 @@
 /** The map that a check or a repair judges by: taken at its beginning, and confirmed while it works. */
 import { ApplicationFailure } from '@temporalio/workflow';
+import type { ClusterAnswer } from '../../contract/cluster';
 import type { RepairParties } from '../../contract/repair';
 import type { RepairRequest } from '../../contract/requests';
 import { requireParties } from '../../domain/repair-request';
-import { placementSpec, type ShardMap } from '../../domain/shard-map';
+import { asMember, placementSpec } from '../../domain/shard-map';
+import { broughtUid, identifyShards, mapForMove } from '../identity/identify';
 import { moveOf } from '../move/placement';
 import { answering } from '../operation/domain-failures';
 import { awaitRouters } from '../operation/routers';
@@ -22,9 +24,10 @@ export interface RepairContext {
 export async function preflight(context: RepairContext): Promise<string> {
   const { run, request } = context;
   const { state } = run;
-  const { map } = await hold(context);
+  const answer = await hold(context);
+  const { map } = answer;
   state.mapVersion = map.version;
-  state.move = { placement: placementSpec(map), shards: map.shards };
+  state.move = { placement: placementSpec(map), shards: mapForMove(answer).shards };
   answering(() => requireParties(map, request));
   state.announced = { map, shardIds: [], request };
   const leftovers = request.leftovers.length;
@@ -32,11 +35,25 @@ export async function preflight(context: RepairContext): Promise<string> {
 }
 
 /** Takes the lock, or says that the check runs. A repeat only asks for the map. */
-function hold({ run, isRepair }: RepairContext): Promise<{ map: ShardMap }> {
+function hold({ run, isRepair }: RepairContext): Promise<ClusterAnswer> {
   const { operationId } = run.state.progress;
   return isRepair
-    ? applyTransition(run, 'take the lock', { type: 'reserve', operationId, request: { kind: 'repair' } })
-    : applyTransition(run, 'may a check begin?', { type: 'beginCheck', operationId });
+    ? applyTransition(run, 'take the lock', {
+        type: 'reserve',
+        operationId,
+        request: { kind: 'repair' },
+        ...broughtUid(),
+      })
+    : applyTransition(run, 'may a check begin?', { type: 'beginCheck', operationId, ...broughtUid() });
+}
+
+/** INV-8: a shard that lost its data has nothing to compare, and one under two addresses would lose its only copies. */
+export async function identify(context: RepairContext): Promise<void> {
+  const { run, isRepair, request } = context;
+  const answer = await hold(context);
+  const { leftovers } = request;
+  const members = mapForMove(answer).shards;
+  await identifyShards(run, answer, { joiners: [], members, leftovers, isCheck: !isRepair, roleOf: () => null });
 }
 
 /**
@@ -52,7 +69,7 @@ export async function confirmMap(context: RepairContext): Promise<void> {
   const { placement, shards } = moveOf(run);
   const isSame =
     JSON.stringify(placementSpec(map)) === JSON.stringify(placement) &&
-    JSON.stringify(map.shards) === JSON.stringify(shards);
+    JSON.stringify(map.shards) === JSON.stringify(shards.map(asMember));
   if (isRepair && isSame) {
     run.state.mapVersion = map.version;
     return;

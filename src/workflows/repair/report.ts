@@ -1,14 +1,6 @@
 /** What a check or a repair tells of itself, while it reads and at its end. */
 import type { RepairState } from '../../contract/operation-state';
-import type { InspectedCollection } from '../../contract/repair';
-import {
-  addByHolder,
-  describePass,
-  isClean,
-  withCollection,
-  type CollectionFindings,
-  type PassFindings,
-} from '../../domain/findings';
+import { describePass, isClean } from '../../domain/findings';
 import type { OperationOutcome } from '../../domain/progress';
 import { nowMs } from '../clock';
 import { release } from '../operation/ending';
@@ -21,10 +13,10 @@ import type { RepairContext } from './map';
 export function showFindings(run: OperationRun): void {
   const { progress } = run.state;
   const repair = repairState(run);
-  const walked = repair.rowsRead + repair.current.rowsRead;
+  const walked = repair.rowsRead;
   const compared = repair.collections.filter((each) => each.notCompared === null);
   const expected = compared.reduce((sum, { rows }) => sum + rows, 0);
-  progress.findings = { found: repair.first ?? soFar(repair), mended: repair.mended, left: null };
+  progress.findings = { found: repair.first ?? repair.found, mended: repair.mended, left: null };
   progress.pointsDone = walked;
   progress.pointsExpected = expected;
   const inPhase = repair.rowsReadBefore + walked;
@@ -84,19 +76,4 @@ export function giveBack({ isRepair }: RepairContext): typeof release {
 export function repairState({ state }: OperationRun): RepairState {
   if (state.repair === null) throw new Error('a pass begins with looking at the collections');
   return state.repair;
-}
-
-/** What the walk over one collection has found until now. */
-export function foundNow(repair: RepairState, inspected: InspectedCollection): CollectionFindings {
-  const { collection, notCompared, missingOn, otherSchemaOn } = inspected;
-  const { seen, mended } = repair.current;
-  const byHolder = addByHolder(seen.byHolder, mended);
-  return { collection, notCompared, missingOn, otherSchemaOn, points: seen.points, byHolder };
-}
-
-/** With the collection that is walked now. */
-function soFar(repair: RepairState): PassFindings {
-  const inspected = repair.collections[repair.index];
-  if (inspected === undefined || repair.current.rowsRead === 0) return repair.found;
-  return withCollection(repair.found, foundNow(repair, inspected), repair.current.samples);
 }

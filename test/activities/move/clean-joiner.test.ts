@@ -24,22 +24,6 @@ describe('cleanJoiner', () => {
     expect(cluster.writes(cluster.shards[0]!)).toEqual([]);
   });
 
-  it('removes a probe that was left behind, too', async () => {
-    cluster = await MovingCluster.start();
-    cluster.joiner.create({ ...SCHEMA, name: 'coordinator-probe-0123456789abcdef' });
-    await cluster.run('cleanJoiner', input([COLLECTION]));
-    expect(cluster.joiner.collections()).toEqual([COLLECTION]);
-  });
-
-  it("leaves a client's collection alone that has the name of a probe and holds points", async () => {
-    cluster = await MovingCluster.start();
-    const name = 'coordinator-probe-0123456789abcdef';
-    cluster.joiner.create({ ...SCHEMA, name });
-    cluster.joiner.put(name, point('mine'));
-    await cluster.run('cleanJoiner', { ...input([COLLECTION, name]), nonemptyBefore: [name] });
-    expect(cluster.joiner.get(name, 'mine')).not.toBeNull();
-  });
-
   it('deletes the slice, and nothing else, from a collection that the joiner had before', async () => {
     cluster = await MovingCluster.start({ shard: { limits: { fetchRowsMax: 30 } } });
     const moving = cluster.fill(900);

@@ -117,7 +117,6 @@ describeWithQuiver('a repair on real Quiver', () => {
     );
     lost.forEach((id, n) => truth.set(id, n));
 
-    await run(activities.refuseAliasesInMap, parties());
     const inspected = await run(activities.inspectCollections, {
       ...parties(),
       collections: null,

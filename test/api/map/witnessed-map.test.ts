@@ -42,7 +42,8 @@ class World {
           this.transitions.push(transition);
           if (this.updateTrouble !== null) throw this.updateTrouble;
           if (transition.type === 'catchUp') this.cluster = catchUp(this.cluster, transition.published);
-          return { map: this.cluster.map, lock: this.cluster.lock };
+          const { map, lock, identity, epoch } = this.cluster;
+          return { map, lock, identity, epoch };
         },
       },
       witness: {

@@ -1,0 +1,60 @@
+/** A job of the engine as an activity runs it: its time is that of the attempt, its shards are those of the move. */
+import { ApplicationFailure } from '@temporalio/activity';
+import type { ShardAddress } from '../../domain/shard-map';
+import type { Move } from '../../contract/move';
+import { CollectionMissing } from '../../rows/ports';
+import { ShardLostRows } from '../../rows/jobs/compare';
+import type { RemoteJob } from '../../rows/remote/remote-job';
+import { runJob, type EngineParts, type JobDone, type JobInput, type JobName } from '../../rows/remote/run-job';
+import type { ShardTarget } from '../../rows/remote/target';
+import { SpoolError } from '../../rows/spool/spool';
+import { collectionInFlux, type ActivityErrorCode } from '../frame/failures';
+import type { ActivityScope } from '../frame/run-activity';
+
+/** Runs jobs on the shards of `move`, and on leftovers by their URL. */
+export async function runRowJob<Name extends JobName>(
+  { attempt }: ActivityScope,
+  engine: EngineParts,
+  run: { name: Name; input: JobInput<Name>; move: Move; leftovers?: readonly ShardAddress[] },
+): Promise<JobDone<Name>> {
+  const job: RemoteJob = {
+    signal: attempt.signal,
+    nowMs: () => attempt.nowMs(),
+    sleep: (ms) => attempt.sleep(ms),
+    report: (progress) => {
+      attempt.show(progress);
+    },
+    reading: attempt.reading,
+    write: (send) => attempt.write(send),
+  };
+  const { name, input, move, leftovers = [] } = run;
+  try {
+    return await runJob(job, { name, input, targets: targetsOf(move, leftovers) }, engine);
+  } catch (error) {
+    throw asFailure(error);
+  }
+}
+
+function targetsOf({ shards, identity, sources }: Move, leftovers: readonly ShardAddress[]): ShardTarget[] {
+  const ofShards = shards.map(({ id, ...address }): ShardTarget => {
+    const expected = identity == null ? null : { ...identity, shardId: id };
+    return { id, ...addressOf(address), identity: expected, source: sources?.[id] ?? null };
+  });
+  const ofLeftovers = leftovers.map((address): ShardTarget => {
+    return { id: address.primary_url, ...addressOf(address), identity: null, source: null };
+  });
+  return [...ofShards, ...ofLeftovers];
+}
+
+function addressOf({ primary_url, replica_urls, grpc_url }: ShardAddress): Omit<ShardTarget, 'id' | 'identity' | 'source'> {
+  return { primary_url, replica_urls, ...(grpc_url === undefined ? {} : { grpc_url }) };
+}
+
+function asFailure(error: unknown): unknown {
+  if (error instanceof CollectionMissing) return collectionInFlux(error.collection, `shard ${error.shardId} lacks it`);
+  if (error instanceof SpoolError) {
+    return ApplicationFailure.retryable(error.message, 'SpoolFull' satisfies ActivityErrorCode);
+  }
+  if (error instanceof ShardLostRows) return ApplicationFailure.nonRetryable(error.message, 'ShardLostData');
+  return error;
+}

@@ -1,0 +1,133 @@
+import { confirmIdentity } from '../../shards/http/shard-identity';
+import { ShardError } from '../../shards/errors';
+import type { CallContext, ShardClient } from '../../shards/http/shard-client';
+import type { ShardGrpc } from '../../shards/stream/shard-grpc';
+import { CollectionMissing, type Row, type RowShard, type RowSource } from '../ports';
+import { elementOfRow, rowOfElement } from './json-rows';
+import type { RemoteClients } from './clients';
+import type { RemoteJob } from './remote-job';
+import { chooseSource, primaryGrpcUrl } from './sources';
+import type { ShardTarget } from './target';
+
+const LOOKS_IN_FLIGHT = 16;
+
+/** A shard as it is reached over the network: rows over gRPC, everything else over REST. */
+export class RemoteShard implements RowShard {
+  readonly id: number | string;
+  readonly #job: RemoteJob;
+  readonly #target: ShardTarget;
+  readonly #clients: RemoteClients;
+  readonly #rest: ShardClient;
+  readonly #grpc: ShardGrpc;
+  #hasGrpc: Promise<boolean> | null = null;
+
+  constructor(job: RemoteJob, target: ShardTarget, clients: RemoteClients) {
+    this.id = target.id;
+    this.#job = job;
+    this.#target = target;
+    this.#clients = clients;
+    this.#rest = clients.rest(target);
+    this.#grpc = clients.grpc(primaryGrpcUrl(target, clients));
+  }
+
+  /** For calls that are about no row. */
+  get rest(): ShardClient {
+    return this.#rest;
+  }
+
+  source(): Promise<RowSource> {
+    return chooseSource(this.#job, { target: this.#target, clients: this.#clients, primary: this.#rest });
+  }
+
+  async getRows(collection: string, ids: readonly Buffer[]): Promise<(Row | null)[]> {
+    if (ids.length === 0) return [];
+    return this.#orMissing(collection, async () => {
+      if (!(await this.#isGrpcReachable())) return this.#getOverRest(collection, ids);
+      const rows = await this.#grpc.getPoints(collection, ids, { withVector: true }, this.#job.reading);
+      const found = new Map(rows.map((row) => [row.id.toString('latin1'), row]));
+      return ids.map((id) => found.get(id.toString('latin1')) ?? null);
+    });
+  }
+
+  async upsert(collection: string, rows: readonly Row[]): Promise<void> {
+    if (rows.length === 0) return;
+    await this.#orMissing(collection, async () => {
+      const hasGrpc = await this.#isGrpcReachable();
+      await this.#job.write((ctx) => (hasGrpc ? this.#stream(collection, rows, ctx) : this.#put(collection, rows, ctx)));
+    });
+  }
+
+  async delete(collection: string, ids: readonly Buffer[]): Promise<number> {
+    return this.#orMissing(collection, () =>
+      this.#job.write((ctx) => this.#rest.deletePoints(collection, ids, ctx)),
+    );
+  }
+
+  dropCollection(collection: string): Promise<boolean> {
+    return this.#job.write((ctx) => this.#rest.dropCollection(collection, ctx));
+  }
+
+  async counts(): Promise<ReadonlyMap<string, number>> {
+    const collections = await this.#rest.listCollections(this.#job.reading);
+    return new Map(collections.map(({ name, count }) => [name, count]));
+  }
+
+  async confirmIdentity(): Promise<void> {
+    await this.#rest.findLeader(this.#job.reading);
+    const { identity } = this.#target;
+    if (identity !== null) await confirmIdentity(this.#rest, identity, this.#job.reading);
+  }
+
+  /** Asked once a job: a shard does not lose its gRPC in the middle of one, and if it does, the job fails and is tried again. */
+  #isGrpcReachable(): Promise<boolean> {
+    this.#hasGrpc ??= this.#grpc
+      .listCollections({ ...this.#job.reading, deadlineMs: this.#job.nowMs() + 3_000 })
+      .then(
+        () => true,
+        (error: unknown) => {
+          this.#job.signal.throwIfAborted();
+          if (error instanceof ShardError) return false;
+          throw error;
+        },
+      );
+    return this.#hasGrpc;
+  }
+
+  async #stream(collection: string, rows: readonly Row[], ctx: CallContext): Promise<void> {
+    const stream = this.#grpc.upsertStream(collection, ctx);
+    try {
+      await stream.write(rows);
+      await stream.end();
+    } catch (error) {
+      stream.abort();
+      throw error;
+    }
+  }
+
+  async #put(collection: string, rows: readonly Row[], ctx: CallContext): Promise<void> {
+    await this.#rest.upsert(collection, rows.map(elementOfRow), ctx);
+  }
+
+  async #getOverRest(collection: string, ids: readonly Buffer[]): Promise<(Row | null)[]> {
+    const rows: (Row | null)[] = ids.map(() => null);
+    let next = 0;
+    const ask = async (): Promise<void> => {
+      for (let index = next++; index < ids.length; index = next++) {
+        const id = ids[index]!;
+        const element = await this.#rest.getPoint(collection, id, this.#job.reading);
+        if (element !== null) rows[index] = rowOfElement(id, element);
+      }
+    };
+    await Promise.all(Array.from({ length: LOOKS_IN_FLIGHT }, ask));
+    return rows;
+  }
+
+  async #orMissing<T>(collection: string, ask: () => Promise<T>): Promise<T> {
+    try {
+      return await ask();
+    } catch (error) {
+      if (error instanceof ShardError && error.code === 'NotFound') throw new CollectionMissing(collection, this.id);
+      throw error;
+    }
+  }
+}

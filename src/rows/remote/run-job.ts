@@ -1,0 +1,61 @@
+import { compareDonor } from '../jobs/compare';
+import { copyDonor, type MoveParts } from '../jobs/copy';
+import { dropFromDonor } from '../jobs/drop';
+import { followDonor } from '../jobs/follow';
+import { findMisplaced } from '../jobs/misplaced';
+import { countStrays, removeFromReceiver } from '../jobs/remove';
+import type { Job } from '../ports';
+import type { Sessions } from '../sessions';
+import type { RemoteClients } from './clients';
+import { IndexPriming } from './index-priming';
+import type { RemoteJob } from './remote-job';
+import { RemoteShard } from './remote-shard';
+import type { ShardTarget } from './target';
+
+/** Everything that the engine can be asked for. Inputs and results are plain JSON. */
+const JOBS = {
+  copy: copyDonor,
+  compare: compareDonor,
+  follow: followDonor,
+  drop: dropFromDonor,
+  remove: removeFromReceiver,
+  countStrays,
+  findMisplaced,
+};
+
+export type JobName = keyof typeof JOBS;
+export type JobInput<Name extends JobName> = Parameters<(typeof JOBS)[Name]>[1];
+export type JobDone<Name extends JobName> = Awaited<ReturnType<(typeof JOBS)[Name]>>;
+
+/** What the engine keeps in one process or thread. */
+export interface EngineParts {
+  readonly clients: RemoteClients;
+  readonly sessions: Sessions;
+  readonly spoolFolder: string;
+}
+
+export interface JobRequest<Name extends JobName = JobName> {
+  readonly name: Name;
+  readonly input: JobInput<Name>;
+  /** Every shard that the job may ask for. */
+  readonly targets: readonly ShardTarget[];
+}
+
+export function runJob<Name extends JobName>(
+  job: RemoteJob,
+  { name, input, targets }: JobRequest<Name>,
+  { clients, sessions, spoolFolder }: EngineParts,
+): Promise<JobDone<Name>> {
+  const shards = new Map<number | string, RemoteShard>();
+  const shardOf = (id: number | string): RemoteShard => {
+    let shard = shards.get(id);
+    if (shard !== undefined) return shard;
+    const target = targets.find((each) => each.id === id);
+    if (target === undefined) throw new Error(`shard ${id} takes part in this move, but its address was not given`);
+    shards.set(id, (shard = new RemoteShard(job, target, clients)));
+    return shard;
+  };
+  const priming = new IndexPriming(job, (id) => shardOf(id).rest);
+  const body = JOBS[name] as (job: Job, input: JobInput<Name>, parts: MoveParts) => Promise<JobDone<Name>>;
+  return body(job, input, { shards: shardOf, sessions, spoolFolder, priming });
+}

@@ -1,0 +1,206 @@
+/**
+ * Where the rows of a shard are read from, best first:
+ * 1. the stream of a follower that shows the identity and the epoch: its clients do not notice,
+ * 2. the stream of the primary, which stands still for one scan,
+ * 3. pages over REST, where no gRPC can be reached: one scan a page.
+ */
+import { randomBytes } from 'node:crypto';
+import { DomainError } from '../../domain/errors';
+import { IDENTITY_COLLECTION, isInternalCollection } from '../../domain/shard-identity';
+import { ShardError } from '../../shards/errors';
+import type { ShardClient } from '../../shards/http/shard-client';
+import { confirmIdentity } from '../../shards/http/shard-identity';
+import type { StreamEvent } from '../../shards/stream/replication';
+import type { ShardGrpc } from '../../shards/stream/shard-grpc';
+import type { RowSource, ScanEvent } from '../ports';
+import { PageSource } from './page-source';
+import type { RemoteClients } from './clients';
+import type { RemoteJob } from './remote-job';
+import type { ShardTarget } from './target';
+
+const PROBE_TIMEOUT_MS = 3_000;
+/** A follower applies what it is sent within milliseconds; one that takes longer is behind, or follows no more. */
+const FOLLOWER_PATIENCE_MS = 2_000;
+const FOLLOWER_POLL_MS = 50;
+/** A shard that is idle says nothing at the end of its cut, so it is made to say something. */
+const MARK_EVERY_MS = 3_000;
+/** So long without a word behind a mark: whoever is read does not follow its primary. */
+const SILENCE_MAX_MS = 60_000;
+const MARK = Buffer.from('{"id":"mark","vector":[0],"payload":{}}');
+
+export async function chooseSource(
+  job: RemoteJob,
+  { target, clients, primary }: { target: ShardTarget; clients: RemoteClients; primary: ShardClient },
+): Promise<RowSource> {
+  const stream = (kind: 'follower' | 'primary', grpcUrl: string, reason: string): RowSource =>
+    new StreamSource(job, { kind, grpc: clients.grpc(grpcUrl), mark: () => mark(job, primary), reason });
+  const missed: string[] = [];
+  const followers = target.source === null ? target.replica_urls : [target.source];
+  for (const url of followers) {
+    const grpcUrl = url === target.primary_url ? primaryGrpcUrl(target, clients) : clients.grpcUrlOf(url);
+    const problem = await whyNotFollower(job, { target, clients, url, grpcUrl });
+    if (problem === null) {
+      const isPrimary = url === target.primary_url;
+      return stream(isPrimary ? 'primary' : 'follower', grpcUrl, target.source === null ? 'it is up to date' : 'named');
+    }
+    missed.push(`${url} ${problem}`);
+    if (target.source !== null) {
+      throw new DomainError('WrongShard', `expected ${url} to be a follower of shard ${target.id}, it ${problem}`);
+    }
+  }
+  const grpcUrl = primaryGrpcUrl(target, clients);
+  const unreachable = await whyUnreachable(job, clients.grpc(grpcUrl));
+  const noFollower = missed.length === 0 ? 'it has no follower' : missed.join('; ');
+  if (unreachable === null) return stream('primary', grpcUrl, noFollower);
+  return new PageSource(job, primary, target.primary_url, `${noFollower}; ${grpcUrl} ${unreachable}`);
+}
+
+export function primaryGrpcUrl(target: ShardTarget, clients: RemoteClients): string {
+  return target.grpc_url ?? clients.grpcUrlOf(target.primary_url);
+}
+
+/** Null: it has everything that the primary had when this operation began. */
+async function whyNotFollower(
+  job: RemoteJob,
+  of: { target: ShardTarget; clients: RemoteClients; url: string; grpcUrl: string },
+): Promise<string | null> {
+  const { target, clients, url, grpcUrl } = of;
+  if (target.identity === null) return 'cannot be proven to belong to this shard';
+  const client = clients.rest({ primary_url: url, replica_urls: [] });
+  const endsAtMs = job.nowMs() + FOLLOWER_PATIENCE_MS;
+  for (;;) {
+    const ctx = { ...job.reading, deadlineMs: Math.min(job.reading.deadlineMs, job.nowMs() + PROBE_TIMEOUT_MS) };
+    try {
+      await confirmIdentity(client, target.identity, ctx);
+      return await whyUnreachable(job, clients.grpc(grpcUrl));
+    } catch (error) {
+      job.signal.throwIfAborted();
+      if (error instanceof ShardError) return `cannot be read (${error.code})`;
+      if (!(error instanceof DomainError)) throw error;
+      if (error.code !== 'ShardLostData') return `shows another identity (${error.code})`;
+      if (job.nowMs() >= endsAtMs) return 'does not show the epoch of this operation, so it is behind or follows no more';
+      await job.sleep(FOLLOWER_POLL_MS);
+    }
+  }
+}
+
+async function whyUnreachable(job: RemoteJob, grpc: ShardGrpc): Promise<string | null> {
+  try {
+    const deadlineMs = Math.min(job.reading.deadlineMs, job.nowMs() + PROBE_TIMEOUT_MS);
+    await grpc.listCollections({ ...job.reading, deadlineMs });
+    return null;
+  } catch (error) {
+    job.signal.throwIfAborted();
+    if (error instanceof ShardError) return `does not answer over gRPC (${error.code})`;
+    throw error;
+  }
+}
+
+/** A change that nobody sees as data. A shard that has no identity gets a collection for a moment. */
+async function mark(job: RemoteJob, primary: ShardClient): Promise<void> {
+  await job.write(async (ctx) => {
+    try {
+      await primary.upsert(IDENTITY_COLLECTION, [MARK], ctx);
+    } catch (error) {
+      if (!(error instanceof ShardError) || error.code !== 'NotFound') throw error;
+      const name = `coordinator-probe-${randomBytes(8).toString('hex')}`;
+      await primary.createCollection(JSON.stringify({ name, dim: 1, metric: 'l2', index: 'hnsw' }), ctx);
+      await primary.dropCollection(name, ctx);
+    }
+  });
+}
+
+class StreamSource implements RowSource {
+  readonly kind: 'follower' | 'primary';
+  readonly url: string;
+  readonly reason: string;
+  readonly #job: RemoteJob;
+  readonly #grpc: ShardGrpc;
+  readonly #mark: () => Promise<void>;
+
+  constructor(
+    job: RemoteJob,
+    of: { kind: 'follower' | 'primary'; grpc: ShardGrpc; mark: () => Promise<void>; reason: string },
+  ) {
+    this.#job = job;
+    this.kind = of.kind;
+    this.url = of.grpc.url;
+    this.reason = of.reason;
+    this.#grpc = of.grpc;
+    this.#mark = of.mark;
+  }
+
+  async *scan(signal: AbortSignal): AsyncGenerator<ScanEvent> {
+    // The tail outlives the job that began the scan, so only `signal` ends it.
+    const silence = new AbortController();
+    const replication = this.#grpc.replicate({
+      deadlineMs: Number.MAX_SAFE_INTEGER,
+      signal: AbortSignal.any([signal, silence.signal]),
+    });
+    let isStarted = false;
+    let marker: NodeJS.Timeout | undefined;
+    let quietSinceMs = this.#job.nowMs();
+    const markAgain = (): void => {
+      if (this.#job.nowMs() - quietSinceMs > SILENCE_MAX_MS) silence.abort(silent(this.url));
+      // A mark that fails is made again; a shard that takes none ends the scan by its silence.
+      void this.#mark().catch(() => undefined);
+    };
+    try {
+      for await (const events of replication) {
+        quietSinceMs = this.#job.nowMs();
+        if (!isStarted) {
+          isStarted = true;
+          yield { kind: 'started', stopMs: replication.firstMessageMs ?? 0 };
+          markAgain();
+          marker = setInterval(markAgain, MARK_EVERY_MS);
+        }
+        for (const event of events) {
+          if (event.kind === 'bootstrap-end') clearInterval(marker);
+          const told = scanEvent(event);
+          if (told !== null) yield told;
+        }
+        // A consumer that was busy has not let the shard be silent.
+        quietSinceMs = this.#job.nowMs();
+      }
+    } finally {
+      clearInterval(marker);
+    }
+  }
+}
+
+function scanEvent(event: StreamEvent): ScanEvent | null {
+  switch (event.kind) {
+    case 'rows':
+      if (isInternalCollection(event.collection)) return null;
+      return { kind: 'rows', collection: event.collection, rows: event.rows };
+    case 'bootstrap-end':
+      return { kind: 'cut-ended' };
+    case 'tail-upsert':
+      return isInternalCollection(event.collection) ? null : changed(event.collection, event.row.id);
+    case 'tail-delete':
+      return isInternalCollection(event.collection) ? null : changed(event.collection, event.id);
+    case 'tail-create':
+    case 'tail-drop':
+      if (isInternalCollection(event.collection)) return null;
+      return { kind: 'collection-changed', collection: event.collection };
+    case 'tail-lost':
+      return { kind: 'tail-lost' };
+    case 'collection':
+      return null;
+  }
+}
+
+function changed(collection: string, id: Buffer): ScanEvent {
+  return { kind: 'changed', collection, id: Buffer.from(id) };
+}
+
+function silent(url: string): ShardError {
+  return new ShardError({
+    code: 'TimedOut',
+    method: 'GRPC',
+    shardUrl: url,
+    path: '/quiver.v1.Quiver/Replicate',
+    status: null,
+    reason: `expected the end of its rows, it said nothing for ${SILENCE_MAX_MS} ms`,
+  });
+}

@@ -1,0 +1,74 @@
+/**
+ * The copy of a move: each donor is read once, in one scan, donors side by side. It needs no care, because reconcile.ts
+ * has the last word.
+ *
+ * The scan begins when every router writes to both sides and no write of before can be under way. So what it does not
+ * show is on both sides.
+ *
+ * Crash: a copy begins anew. What an attempt in another process wrote is known to nobody then, so the first pass reads
+ * the receivers too.
+ */
+import type { Shard } from '../../../domain/shard-map';
+import type { OperationRun } from '../../operation/run';
+import { count, counted } from '../../wording';
+import { prepareCollections } from '../collections';
+import type { MoveContext } from '../context';
+import { partiesOf, type MoveParties } from '../placement';
+import { donorInput, donorState, onItsWorker, sideBySide } from './donors';
+import { noteScan } from './sources';
+import { openWatch } from './watch';
+
+export async function copyPoints(context: MoveContext): Promise<string> {
+  const { run } = context;
+  const { state } = run;
+  const parties = partiesOf(context.kind, state);
+  if (state.watch === null) await openWatch(context);
+  await run.waits.until(
+    state.routersAdoptedAtMs + run.timings.inFlightMs,
+    'a write that a router began with the map before may still be under way',
+  );
+  state.copy ??= await planCopy(run, parties);
+  await run.checkpoint();
+  await sideBySide(parties.donors, (donor) => copyDonor(run, parties, donor));
+  await run.checkpoint();
+  const { pointsDone, bytesDone } = state.progress;
+  return `${count(pointsDone)} points, ${count(bytesDone)} bytes, from ${counted(parties.donors.length, 'donor')}`;
+}
+
+async function planCopy(run: OperationRun, parties: MoveParties): Promise<NonNullable<OperationRun['state']['copy']>> {
+  const { collections } = await prepareCollections(run, parties);
+  const rows = collections.flatMap((each) => Object.values(each.countByShard)).reduce((sum, each) => sum + each, 0);
+  const share = parties.canCreateCollections
+    ? parties.receivers.length / (parties.donors.length + parties.receivers.length)
+    : 1;
+  run.state.progress.pointsExpected = Math.round(rows * share);
+  return { collections: collections.map(({ name }) => name), rowsExpected: rows };
+}
+
+async function copyDonor(run: OperationRun, parties: MoveParties, donor: Shard): Promise<void> {
+  const known = donorState(run, donor);
+  if (known.isCopied) return;
+  const { copy } = run.state;
+  const collections = copy?.collections ?? [];
+  const expected = Math.round((copy?.rowsExpected ?? 0) / parties.donors.length);
+  const result = await run.persist(`copying from shard ${donor.id}`, async () => {
+    const isRepeat = known.tries > 0;
+    known.tries += 1;
+    // A client may have dropped and created collections meanwhile.
+    if (isRepeat) await prepareCollections(run, parties);
+    return onItsWorker(run, known, (worker) =>
+      run.activities
+        .rows(`copy from shard ${donor.id}`, worker)
+        .copyDonor({ ...donorInput(run, donor, expected), collections, isRepeat }),
+    );
+  });
+  known.isCopied = true;
+  known.mustScanReceivers = !result.knowsAllWritten;
+  known.isTailKept = true;
+  known.pointsCopied = result.pointsCopied;
+  known.bytesCopied = result.bytesCopied;
+  noteScan(run, donor, result.scan);
+  run.countPoints(result.pointsCopied, result.bytesCopied);
+  const { pointsDone, pointsExpected } = run.state.progress;
+  run.pace(pointsDone, pointsExpected, pointsDone);
+}

@@ -1,0 +1,25 @@
+import type { ScanReport } from '../../../contract/move';
+import type { Shard } from '../../../domain/shard-map';
+import type { OperationRun } from '../../operation/run';
+
+const STOPS_MAX = 8;
+
+/** Shows where the rows of a shard were read from, how fast, and how long the shard stood still for it. */
+export function noteScan(run: OperationRun, { id: shardId }: Pick<Shard, 'id'>, scan: ScanReport): void {
+  const { progress } = run.state;
+  const { source, sourceUrl: url, sourceReason: reason, stopMs, rowsRead, tookMs } = scan;
+  const known = (progress.sources ?? []).find((each) => each.shardId === shardId);
+  const shown = {
+    shardId,
+    source,
+    url,
+    reason: reason.slice(0, 200),
+    scans: (known?.scans ?? 0) + 1,
+    rowsRead,
+    rowsPerSecond: Math.round((rowsRead / Math.max(tookMs, 1)) * 1000),
+    stopsMs: [...(known?.stopsMs ?? []), stopMs].slice(-STOPS_MAX),
+  };
+  const others = (progress.sources ?? []).filter((each) => each.shardId !== shardId);
+  progress.sources = [...others, shown].sort((a, b) => a.shardId - b.shardId);
+  run.show();
+}

@@ -1,0 +1,59 @@
+/**
+ * Routers are watched through a move: from before the first row is read to the end of the drop (INV-4). One that
+ * restarts serves its seeds for a moment, and may write by them.
+ */
+import { ActivityFailure } from '@temporalio/workflow';
+import type { WatchReading } from '../../../contract/watch';
+import { nowMs } from '../../clock';
+import type { MoveContext } from '../context';
+import { sessionOf } from '../placement';
+
+/** Opens the watch, or a new one in the place of one that was lost. Returns from when on it holds. */
+export async function openWatch({ run, routerUrls }: MoveContext): Promise<void> {
+  const { state } = run;
+  if (routerUrls.length === 0) return;
+  const watchId = sessionOf(run);
+  const worker = state.watch?.worker ?? null;
+  const opened = await run.persist('watching the routers', () =>
+    run.activities.watch(`watch ${routerUrls.length} routers`, worker).openWatch({ watchId, routerUrls }),
+  );
+  state.watch = { watchId, worker: opened.worker, sinceMs: opened.openedAtMs };
+}
+
+/**
+ * Whether every router was watched since the watch was opened, or since the last time it was found broken. Where routers
+ * cannot be watched, the grace stands for it.
+ */
+export async function readWatch(context: MoveContext): Promise<WatchReading | null> {
+  const { run, routerUrls, settings } = context;
+  const { state } = run;
+  if (routerUrls.length === 0) return null;
+  if (state.watch === null) {
+    await openWatch(context);
+    return lost('nobody has watched the routers until now');
+  }
+  const { watchId, worker, sinceMs } = state.watch;
+  const question = {
+    watchId,
+    sinceMs,
+    version: state.mapVersion,
+    routersFailClosed: settings.routersFailClosed === true,
+  };
+  let reading: WatchReading;
+  try {
+    reading = await run.activities.watch('was every router watched?', worker).readWatch(question);
+  } catch (error) {
+    if (!(error instanceof ActivityFailure)) throw error;
+    reading = lost('the worker that watched the routers does not answer');
+  }
+  if (reading.unbroken) return reading;
+  if (reading.unknown === true) {
+    state.watch = { ...state.watch, worker: null };
+    await openWatch(context);
+  } else state.watch = { ...state.watch, sinceMs: reading.readAtMs };
+  return reading;
+}
+
+function lost(reason: string): WatchReading {
+  return { unbroken: false, unknown: true, reasons: [reason], suspects: [], readAtMs: nowMs() };
+}
