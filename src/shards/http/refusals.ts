@@ -60,8 +60,13 @@ export function codeOfStatus({ status, contentType }: Refusal): ShardErrorCode {
 export function reasonOf(refusal: Refusal, carriesPoints: boolean): string {
   const words = STATUS_CODES[refusal.status] ?? 'unknown status';
   const detail = detailOf(refusal);
-  if (detail === '' || (carriesPoints && !SAFE_DETAILS.some((safe) => safe.test(detail)))) return words;
+  if (detail === '' || (carriesPoints && !isSafeDetail(detail))) return words;
   return `${words}: ${detail}`.slice(0, REASON_CHARS_MAX);
+}
+
+/** Whether a detail may be shown although the call carries points. */
+export function isSafeDetail(detail: string): boolean {
+  return SAFE_DETAILS.some((safe) => safe.test(detail));
 }
 
 /** Whether the shard refused a batch for the number of its points alone, so that smaller batches help. */
@@ -93,6 +98,6 @@ function isProblem(contentType: string): boolean {
   return contentType.startsWith('application/problem+json');
 }
 
-function printable(text: string): string {
+export function printable(text: string): string {
   return text.replace(/[\p{Cc}\p{Surrogate}\s]+/gu, ' ').trim();
 }

@@ -1,0 +1,83 @@
+import { connect, type ClientHttp2Session, type ClientHttp2Stream } from 'node:http2';
+
+/**
+ * What may be under way to us unread: a stream's and a connection's window. With HTTP/2's default of 64 KiB the shard
+ * waits for us after every 170 rows.
+ */
+const WINDOW_BYTES = 8 * 1024 * 1024;
+/** Without an answer to a ping for this long the other side is gone. A shard answers pings while it scans. */
+const PING_EVERY_MS = 20_000;
+const PING_TIMEOUT_MS = 60_000;
+
+/** A call on its way, and whether its connection has ever stood. */
+export interface OpenedStream {
+  readonly stream: ClientHttp2Stream;
+  /** False: the shard has seen nothing of the call. */
+  readonly wasConnected: () => boolean;
+  /** No later call uses this connection: it did not answer in time, and may be dead. */
+  readonly abandon: () => void;
+}
+
+/** One HTTP/2 connection to one address, opened by the first call, and again by the first call after it broke. */
+export class Connection {
+  readonly #url: URL;
+  readonly #onClose: () => void;
+  #current: Session | null = null;
+
+  constructor(url: string, onClose: () => void = () => undefined) {
+    this.#url = new URL(url);
+    this.#onClose = onClose;
+  }
+
+  open(headers: Readonly<Record<string, string>>): OpenedStream {
+    this.#current ??= new Session(this.#url, (ended) => this.#forget(ended));
+    const session = this.#current;
+    return {
+      stream: session.http2.request({ ...headers, ':scheme': this.#url.protocol.slice(0, -1) }),
+      wasConnected: () => session.wasConnected,
+      abandon: () => {
+        this.#forget(session);
+        session.http2.close();
+      },
+    };
+  }
+
+  /** Cuts every call. */
+  close(): void {
+    this.#current?.http2.destroy();
+    this.#current = null;
+    this.#onClose();
+  }
+
+  #forget(session: Session): void {
+    if (this.#current === session) this.#current = null;
+  }
+}
+
+class Session {
+  readonly http2: ClientHttp2Session;
+  wasConnected = false;
+
+  constructor(url: URL, onEnd: (session: Session) => void) {
+    this.http2 = connect(url.origin, { settings: { initialWindowSize: WINDOW_BYTES, enablePush: false } });
+    let lastAnswer = 0;
+    const pings = setInterval(() => {
+      // A missed answer is no news to the callback, so the next round looks.
+      if ((lastAnswer += PING_EVERY_MS) > PING_TIMEOUT_MS) this.http2.destroy(new Error('no answer to pings'));
+      else if (!this.http2.destroyed && this.wasConnected) this.http2.ping(() => (lastAnswer = 0));
+    }, PING_EVERY_MS);
+    pings.unref();
+    const end = (): void => {
+      clearInterval(pings);
+      onEnd(this);
+    };
+    this.http2.on('connect', () => {
+      this.wasConnected = true;
+      this.http2.setLocalWindowSize(WINDOW_BYTES);
+    });
+    // The calls on it fail, and say why.
+    this.http2.on('error', end);
+    this.http2.on('goaway', end);
+    this.http2.on('close', end);
+  }
+}
