@@ -21,8 +21,10 @@ import type {
 
 export interface ClusterInput {
   readonly cluster: string;
-  readonly state: Omit<ClusterState, 'autoscale'> & Partial<Pick<ClusterState, 'autoscale'>>;
+  /** A state of an earlier version lacks what was added since. */
+  readonly state: Omit<ClusterState, Added> & Partial<Pick<ClusterState, Added>>;
 }
+type Added = 'autoscale' | 'notices';
 export const mapQuery = defineQuery<ShardMap>('map');
 export const lockQuery = defineQuery<OperationLock | null>('lock');
 export const stateQuery = defineQuery<ClusterState>('state');

@@ -1,4 +1,5 @@
 import { NO_AUTOSCALE, type AutoscaleState, type Standby } from './autoscale-state';
+import type { ClusterNotice } from './notices';
 import type { Shard, ShardAddress, ShardMap } from './shard-map';
 
 /** The kinds of operation that hold the lock while they work. A repair changes no map, but relies on it. */
@@ -84,6 +85,8 @@ export interface ClusterState {
   /** Newest first, bounded by ANSWERED_REQUESTS_MAX. */
   readonly answered: readonly AnsweredRequest[];
   readonly autoscale: AutoscaleState;
+  /** Newest first, bounded by NOTICES_MAX. What hinders the autoscale policy is in `autoscale`. */
+  readonly notices: readonly ClusterNotice[];
 }
 
 /** A cluster that never had a coordinator: version 0, ids 0…n-1 in the order of `shards`. */
@@ -95,5 +98,5 @@ export function seedState(shards: readonly ShardAddress[]): ClusterState {
 /** Takes over what another coordinator kept (`QUIVER_COORDINATOR_STATE`): same version, same ids. */
 export function adoptState(saved: { next_id: number; map: ShardMap }): ClusterState {
   const nextId = Math.max(saved.next_id, ...saved.map.shards.map((shard) => shard.id + 1));
-  return { map: saved.map, nextId, lock: null, operations: [], answered: [], autoscale: NO_AUTOSCALE };
+  return { map: saved.map, nextId, lock: null, operations: [], answered: [], autoscale: NO_AUTOSCALE, notices: [] };
 }

@@ -49,6 +49,7 @@ import {
   withdraw,
 } from '../domain/lock-transitions';
 import { changeByHand } from '../domain/manual-changes';
+import { clearNotice, recordNotices, type ClusterNotice } from '../domain/notices';
 import { refuseMember } from '../domain/preconditions';
 import { nowMs } from './clock';
 import { answering } from './operation/domain-failures';
@@ -56,18 +57,20 @@ import { lockQuery, mapQuery, stateQuery, transitionUpdate, type ClusterInput } 
 import { clusterDetails } from './web-ui-details';
 
 export async function cluster(input: ClusterInput): Promise<void> {
-  let state: ClusterState = { ...input.state, autoscale: input.state.autoscale ?? NO_AUTOSCALE };
+  const { autoscale = NO_AUTOSCALE, notices = [] } = input.state;
+  let state: ClusterState = { ...input.state, autoscale, notices };
   setHandler(mapQuery, () => state.map);
   setHandler(lockQuery, () => state.lock);
   setHandler(stateQuery, () => state);
   setHandler(
     transitionUpdate,
     (transition): ClusterAnswer => {
-      const before = state.autoscale.notices;
+      const before = state;
       const after = answering(() => apply(state, transition));
       state = { ...after, autoscale: refreshNotices(after.autoscale, nowMs()) };
       setCurrentDetails(clusterDetails(state));
-      logNotices(before, state.autoscale.notices);
+      logNotices(before.autoscale.notices, state.autoscale.notices);
+      logNewNotices(before.notices, state.notices);
       return { map: state.map, lock: state.lock };
     },
     // A refusal by the validator leaves no event behind, so refused requests do not make the history longer.
@@ -103,6 +106,10 @@ function apply(state: ClusterState, transition: ClusterTransition): ClusterState
       return endCheck(state, { ...transition, nowMs: nowMs() });
     case 'changeByHand':
       return changeByHand(state, transition.change, transition.key);
+    case 'notice':
+      return recordNotices(state, transition.notices, nowMs());
+    case 'clearNotice':
+      return clearNotice(state, transition.key);
     case 'catchUp':
       return catchUp(state, transition.published);
     case 'addStandby':
@@ -142,6 +149,12 @@ function logNotices(before: readonly Notice[], after: readonly Notice[]): void {
   }
   for (const { code, about } of before.filter(isOver)) {
     log.warn('autoscale: this is over', { notice: code, about });
+  }
+}
+
+function logNewNotices(before: readonly ClusterNotice[], after: readonly ClusterNotice[]): void {
+  for (const { key, code, message } of after) {
+    if (!before.some((each) => each.key === key)) log.warn(message, { notice: code, key });
   }
 }
 
