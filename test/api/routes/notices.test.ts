@@ -1,6 +1,7 @@
 import { recordNotices } from '../../../src/domain/notices';
 import { noticeListSchema } from '../../../src/wire/coordinator-api';
 import { ApiServer, KEYS, STATE } from '../../support/api-server';
+import { waitFor } from '../../support/wait-for';
 
 const key = 'RouterServesSeeds.http_r0_6333';
 let api: ApiServer;
@@ -47,5 +48,17 @@ describe('DELETE /cluster/notices/{key}', () => {
     const { status } = await api.call(`/cluster/notices/${key}`, { method: 'DELETE', key: KEYS.write });
     expect(status).toBe(403);
     expect(api.client.transitions).toEqual([]);
+  });
+});
+
+describe('GET /readyz', () => {
+  it('counts the notices in a header, as of an earlier probe, and stays as it is for who reads only the body', async () => {
+    const probe = () => api.call('/readyz', { key: null });
+    expect(await probe()).toMatchObject({ status: 200, text: 'ok' });
+    const { text } = await waitFor('they are counted', async () => {
+      const answer = await probe();
+      return answer.headers.get('coordinator-notices') === '1' && answer;
+    });
+    expect(text).toBe('ok');
   });
 });
