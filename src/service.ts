@@ -11,6 +11,7 @@ import { ClusterRestore } from './client/restore-cluster';
 import { createProbe } from './api/http/shard-probe';
 import { Listener } from './api/http/listener';
 import { LockWatch } from './api/lock-watch';
+import { RouterLook } from './api/router-look';
 import { MapReader } from './api/map/reader';
 import { WitnessedMap } from './api/map/witnessed-map';
 import { ConfigError, type Config } from './config';
@@ -20,7 +21,7 @@ import { connectClient, connectWorker, type ConnectOptions } from './temporal/co
 import { EmbeddedTemporal } from './temporal/dev-server/embedded';
 import { firstState, noFirstState } from './config/first-state';
 import { ensureCluster } from './client/create-cluster';
-import { ClusterTraces } from './client/survey';
+import { ClusterTraces, type AskRouter } from './client/survey';
 import { Witness } from './client/witness';
 import { WitnessFile } from './client/witness-file';
 import { ensureSearchAttributes } from './temporal/search-attributes';
@@ -136,12 +137,8 @@ async function startApi(
   const temporal = { connection, namespace, cluster, stopping: stopping.signal, logger };
   const file = config.publishedFile === null ? null : new WitnessFile(config.publishedFile, logger);
   const witness = new Witness({ ...temporal, file });
-  const traces = new ClusterTraces({
-    ...temporal,
-    witness,
-    routerUrls,
-    askRouter: (url, deadlineMs) => routerMap(url, config.shardKey, { deadlineMs }),
-  });
+  const askRouter: AskRouter = (url, deadlineMs) => routerMap(url, config.shardKey, { deadlineMs });
+  const traces = new ClusterTraces({ ...temporal, witness, routerUrls, askRouter });
   const ensured = await ensureCluster({ ...temporal, firstState: () => firstState(config), traces });
   if (ensured === 'unconfigured') throw noFirstState(cluster);
   if (config.apiKeys.length === 0) {
@@ -152,7 +149,9 @@ async function startApi(
   const autoscale = new AutoscaleClient({ ...temporal, client, seed: config.autoscale, settings });
   const witnessedMap = new WitnessedMap({ client, witness, logger });
   const restore = new ClusterRestore({ ...temporal, traces, witness });
-  const lockWatch = new LockWatch({ look: () => client.lookAfterLock(settings), logger });
+  const routers = new RouterLook({ routerUrls, askRouter, client, logger });
+  const look = (): Promise<unknown> => Promise.all([client.lookAfterLock(settings), routers.look()]);
+  const lockWatch = new LockWatch({ look, logger });
   const api = createApi({
     cluster,
     namespace,

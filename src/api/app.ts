@@ -7,6 +7,7 @@ import { unknownRoute } from './http/routing';
 import { autoscaleRouter } from './routes/autoscale';
 import { healthRouter } from './routes/health';
 import { isMapPoll, mapRouter, serveMap } from './routes/map';
+import { noticesRouter } from './routes/notices';
 import { operationsRouter } from './routes/operations';
 import { repairRouter } from './routes/repair';
 import { restoreRouter } from './routes/restore';
@@ -32,6 +33,7 @@ function createExpressApp(deps: ApiDeps): Express {
   app.use(mapRouter(deps));
   app.use(shardsRouter(deps));
   app.use(operationsRouter(deps));
+  app.use(noticesRouter(deps));
   app.use(autoscaleRouter(deps));
   app.use(repairRouter(deps));
   app.use(restoreRouter(deps));

@@ -1,5 +1,4 @@
 import type { Logger } from 'pino';
-import type { LockLook } from '../contract/evaluation-activities';
 
 /** It looks at most this often, and only while requests come. */
 const LOOK_INTERVAL_MS = 10_000;
@@ -9,13 +8,13 @@ const LOOK_INTERVAL_MS = 10_000;
  * waits for that, and none fails because of it.
  */
 export class LockWatch {
-  private readonly look: () => Promise<LockLook>;
+  private readonly look: () => Promise<unknown>;
   private readonly logger: Logger;
   private readonly nowMs: () => number;
   private lookedAtMs = Number.NEGATIVE_INFINITY;
   private isLooking = false;
 
-  constructor(options: { look: () => Promise<LockLook>; logger: Logger; nowMs?: () => number }) {
+  constructor(options: { look: () => Promise<unknown>; logger: Logger; nowMs?: () => number }) {
     this.look = options.look;
     this.logger = options.logger;
     this.nowMs = options.nowMs ?? Date.now;

@@ -3,13 +3,14 @@ import type { AutoscalePolicy, Evaluation } from '../domain/autoscale-policy';
 import type { LockStage, OperationLock } from '../domain/cluster-state';
 import type { WitnessedState } from '../domain/witnessed';
 import type { LockRequest, OperationResult } from '../domain/lock-transitions';
+import type { NewNotice } from '../domain/notices';
 import type { ManualChange } from '../domain/manual-changes';
 import type { ClusterIdentity, Members } from '../domain/members';
 import type { ShardAddress, ShardMap } from '../domain/shard-map';
 
 /**
- * A transition of the cluster workflow. See domain/lock-transitions.ts, manual-changes.ts, autoscale-state.ts and
- * witnessed.ts.
+ * A transition of the cluster workflow. See domain/lock-transitions.ts, manual-changes.ts, autoscale-state.ts,
+ * notices.ts and witnessed.ts.
  */
 export type ClusterTransition =
   /** `uid`: taken for the cluster's own when it has none yet. */
@@ -39,6 +40,8 @@ export type ClusterTransition =
   | { readonly type: 'removeIdentities' }
   | { readonly type: 'adoptIdentities' }
   | { readonly type: 'raiseFromZero' }
+  | { readonly type: 'notice'; readonly notices: readonly NewNotice[] }
+  | { readonly type: 'clearNotice'; readonly key: string }
   | { readonly type: 'catchUp'; readonly published: WitnessedState };
 
 /** What the cluster workflow answers to a transition: the map after it, and the lock with its holder's shards. */

@@ -1,5 +1,6 @@
 import { NO_AUTOSCALE, type AutoscaleState, type Standby } from './autoscale-state';
 import { membersWith, NO_IDENTITY, type ClusterIdentity, type Members } from './members';
+import type { ClusterNotice } from './notices';
 import { asMember, type Shard, type ShardAddress, type ShardMap } from './shard-map';
 
 /** The kinds of operation that hold the lock while they work. A repair changes no map, but relies on it. */
@@ -92,14 +93,16 @@ export interface ClusterState {
   /** Rises with every operation. */
   readonly epoch: number;
   readonly members: Members;
+  /** Newest first, bounded by NOTICES_MAX. What hinders the autoscale policy is in `autoscale`. */
+  readonly notices: readonly ClusterNotice[];
 }
 
-type NewIn03 = 'identity' | 'epoch' | 'members';
+type NewIn03 = 'identity' | 'epoch' | 'members' | 'notices';
 /** A state as any release wrote it. */
 export type SavedState = Omit<ClusterState, 'autoscale' | NewIn03> & Partial<Pick<ClusterState, 'autoscale' | NewIn03>>;
 
 export function readState(saved: SavedState): ClusterState {
-  return { autoscale: NO_AUTOSCALE, identity: NO_IDENTITY, epoch: 0, members: {}, ...saved };
+  return { autoscale: NO_AUTOSCALE, identity: NO_IDENTITY, epoch: 0, members: {}, notices: [], ...saved };
 }
 
 /**

@@ -12,6 +12,7 @@ export const DOMAIN_ERROR_CODES = [
   'LastShard',
   'StandbyKnown',
   'UnknownStandby',
+  'UnknownNotice',
   'IdempotencyKeyReused',
   // What the cluster is doing now.
   'ShardAlreadyInMap',

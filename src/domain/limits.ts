@@ -36,6 +36,9 @@ export const RECENT_OPERATIONS_MAX = 100;
 export const ANSWERED_REQUESTS_MAX = 64;
 /** Evaluations of the autoscale policy that the cluster workflow remembers. */
 export const EVALUATIONS_MAX = 20;
+/** What an operator must notice, that the cluster workflow remembers; and the length of one message. */
+export const NOTICES_MAX = 50;
+export const NOTICE_CHARS_MAX = 500;
 /** Standbys that may wait outside a cluster. */
 export const STANDBYS_MAX = 128;
 /** Samples of a finding that a check keeps; all of them are counted. */

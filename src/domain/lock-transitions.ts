@@ -16,6 +16,7 @@ import { DomainError } from './errors';
 import { RECENT_OPERATIONS_MAX } from './limits';
 import { refuseWithoutIdentities } from './identity-transitions';
 import { membersWith } from './members';
+import { noticesAtEnd, type NoticesAtEnd } from './notices';
 import { refuseFullMap, refuseMember, refuseWhileLocked, refuseWhileMoving, requireLock } from './preconditions';
 import {
   addJoining,
@@ -197,7 +198,7 @@ export function withdraw(state: ClusterState, operationId: string): ClusterState
 }
 
 /** How an operation ends, for its record. `code`: why, when the coordinator refused or ended it. */
-export interface OperationResult {
+export interface OperationResult extends NoticesAtEnd {
   readonly operationId: string;
   readonly end: OperationEnd;
   readonly code: string | null;
@@ -324,12 +325,12 @@ function withRecord(state: ClusterState, record: OperationRecord): ClusterState 
   return { ...state, operations: [record, ...state.operations].slice(0, RECENT_OPERATIONS_MAX) };
 }
 
+/** The record's end, with what that says about notices. Changes nothing when it has ended before. */
 function endRecord(state: ClusterState, result: OperationResult & { nowMs: number }): ClusterState {
   const { operationId, end, pointsMoved, message, nowMs } = result;
-  const operations = state.operations.map((each) =>
-    each.operationId === operationId && each.end === null
-      ? { ...each, end, pointsMoved, message, endedAtMs: nowMs }
-      : each,
-  );
-  return { ...state, operations };
+  const running = state.operations.find((each) => each.operationId === operationId && each.end === null);
+  if (running === undefined) return state;
+  const ended: OperationRecord = { ...running, end, pointsMoved, message, endedAtMs: nowMs };
+  const operations = state.operations.map((each) => (each === running ? ended : each));
+  return noticesAtEnd({ ...state, operations }, result, { startedAtMs: running.startedAtMs, nowMs });
 }

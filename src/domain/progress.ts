@@ -1,3 +1,4 @@
+import type { Attention } from './attention';
 import type { OperationEnd, OperationKind } from './cluster-state';
 import type { Findings } from './findings';
 
@@ -101,5 +102,7 @@ export interface OperationOutcome {
   readonly droppedByDonor: Readonly<Record<string, number>>;
   /** INV-5: points left on a donor because their owner neither holds them nor is known to have deleted them. */
   readonly pointsKept: number;
+  /** What it leaves to a person. Absent: nothing. */
+  readonly attention?: readonly Attention[];
   readonly durationMs: number;
 }

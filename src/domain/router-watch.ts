@@ -86,7 +86,9 @@ export function judgeWatch(snapshot: WatchSnapshot, question: WatchQuestion): Wa
   if (reasons.length === 0) return { unbroken: true };
   const suspects = snapshot.routers
     .map((router) => suspectOf(router, snapshot.atMs, question))
-    .filter((suspect) => suspect !== null);
+    .filter((suspect) => suspect !== null)
+    // Where routers fail closed, only seeds that were seen to be live speak against a router.
+    .filter(({ seeds }) => !question.routersFailClosed || seeds === 'live');
   return { unbroken: false, reasons: boundedTexts(reasons), suspects: suspects.slice(0, SUSPECTS_MAX) };
 }
 
@@ -121,7 +123,7 @@ function suspectOf(router: WatchedRouterState, atMs: number, question: WatchQues
     seeds: live.length > 0 ? 'live' : seeds.length > 0 ? 'dead' : 'unknown',
     fromMs: breaks[0]?.atMs ?? told[0]?.atMs ?? question.sinceMs,
     untilMs: holdsIt ? router.lastAnswerAtMs : null,
-    what: bounded(told.length > 0 ? shown(told) : aboutConnection(router)),
+    what: bounded(told.length > 0 ? shown(told) : `was not watched all the time, ${aboutConnection(router)}`),
     shardUrls: (told.at(-1)?.shardUrls ?? []).slice(0, SHARD_URLS_MAX),
   };
 }

@@ -53,6 +53,8 @@ const outcomeSchema = z.object({
   points_moved: z.number(),
   dropped_by_donor: z.record(z.string(), z.number()),
   points_kept: z.number(),
+  /** What it leaves to a person, and the call that mends it. */
+  attention: z.array(z.object({ what: z.string(), points: z.number(), mended_by: z.string() })),
   duration_s: z.number(),
 });
 
@@ -92,3 +94,19 @@ export type OperationView = z.infer<typeof operationViewSchema>;
 
 export const operationListSchema = z.object({ operations: z.array(operationViewSchema) });
 export type OperationList = z.infer<typeof operationListSchema>;
+
+/** `GET /cluster/notices`: what an operator must notice, newest first. */
+export const noticeListSchema = z.object({
+  notices: z.array(
+    z.object({
+      /** For `DELETE /cluster/notices/{key}`. */
+      key: z.string(),
+      code: z.string(),
+      message: z.string(),
+      since: z.iso.datetime(),
+      last_seen: z.iso.datetime(),
+      operation_id: z.string().nullable(),
+    }),
+  ),
+});
+export type NoticeList = z.infer<typeof noticeListSchema>;

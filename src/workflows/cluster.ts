@@ -55,6 +55,7 @@ import {
   withdraw,
 } from '../domain/lock-transitions';
 import { changeByHand } from '../domain/manual-changes';
+import { clearNotice, recordNotices, type ClusterNotice } from '../domain/notices';
 import { refuseMember, refuseWhileLocked } from '../domain/preconditions';
 import { nowMs } from './clock';
 import { answering } from './operation/domain-failures';
@@ -69,11 +70,12 @@ export async function cluster(input: ClusterInput): Promise<void> {
   setHandler(
     transitionUpdate,
     (transition): ClusterAnswer => {
-      const before = state.autoscale.notices;
+      const before = state;
       const after = pruneMembers(answering(() => apply(state, transition)));
       state = { ...after, autoscale: refreshNotices(after.autoscale, nowMs()) };
       setCurrentDetails(clusterDetails(state));
-      logNotices(before, state.autoscale.notices);
+      logNotices(before.autoscale.notices, state.autoscale.notices);
+      logNewNotices(before.notices, state.notices);
       return answerOf(state, transition);
     },
     // A refusal by the validator leaves no event behind, so refused requests do not make the history longer.
@@ -120,6 +122,10 @@ function apply(state: ClusterState, transition: ClusterTransition): ClusterState
       return adoptIdentities(state);
     case 'raiseFromZero':
       return raiseFromZero(state);
+    case 'notice':
+      return recordNotices(state, transition.notices, nowMs());
+    case 'clearNotice':
+      return clearNotice(state, transition.key);
     case 'catchUp':
       return catchUp(state, transition.published);
     case 'addStandby':
@@ -168,6 +174,12 @@ function logNotices(before: readonly Notice[], after: readonly Notice[]): void {
   }
   for (const { code, about } of before.filter(isOver)) {
     log.warn('autoscale: this is over', { notice: code, about });
+  }
+}
+
+function logNewNotices(before: readonly ClusterNotice[], after: readonly ClusterNotice[]): void {
+  for (const { key, code, message } of after) {
+    if (!before.some((each) => each.key === key)) log.warn(message, { notice: code, key });
   }
 }
 

@@ -7,7 +7,7 @@ import type { OperationProgress } from '../domain/progress';
 import { count, iso } from './wording';
 
 export function clusterDetails(state: ClusterState): string {
-  const { map, lock } = state;
+  const { map, lock, notices } = state;
   const rows = map.shards.map(
     (shard) => `| ${shard.id} | ${shard.primary_url} | ${role(map.joining, map.leaving, shard.id)} |`,
   );
@@ -18,6 +18,7 @@ export function clusterDetails(state: ClusterState): string {
       ? 'No operation is running.'
       : `Operation **${lock.operationId}** holds the lock (${lock.stage}) since ${iso(lock.sinceMs)}.`,
     '',
+    ...notices.flatMap(({ lastSeenMs, message }) => [`⚠️ ${iso(lastSeenMs)}: ${message}`, '']),
     '| shard | address | role |',
     '| --- | --- | --- |',
     ...rows,
@@ -43,6 +44,7 @@ export function progressDetails(progress: OperationProgress): string {
     '',
     aboutCancel(progress),
     '',
+    ...aboutAttention(progress),
     '| phase | started | took | note |',
     '| --- | --- | --- | --- |',
   ];
@@ -51,6 +53,14 @@ export function progressDetails(progress: OperationProgress): string {
     return `| ${phase.phase} | ${iso(phase.startedAtMs)} | ${took} | ${phase.note} |`;
   });
   return [...facts, ...rows].join('\n');
+}
+
+function aboutAttention({ outcome }: OperationProgress): string[] {
+  const { attention = [] } = outcome ?? {};
+  return attention.flatMap(({ what, points, mendedBy }) => [
+    `⚠️ **Attention**: ${count(points)} ${what}. It is mended by \`${mendedBy}\`.`,
+    '',
+  ]);
 }
 
 function subject({ kind, shardIds }: OperationProgress): string {

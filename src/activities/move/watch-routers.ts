@@ -24,7 +24,7 @@ export function watchActivities(runtime: ActivityRuntime, deps: ActivityDeps): W
 
 function openWatch(watches: WatchRegistry, worker: string | null): Body<OpenWatchInput, OpenedWatch> {
   return async ({ shards }, { watchId, routerUrls }) => {
-    const watch = await watches.open(watchId, { routerUrls, key: shards.key });
+    const watch = watches.open(watchId, { routerUrls, key: shards.key });
     await watch.connected(CONNECT_PATIENCE_MS);
     const { atMs, routers } = watch.snapshot();
     const missing = routers.filter(({ connectedSinceMs, version }) => connectedSinceMs === null || version === null);

@@ -45,6 +45,7 @@ export const PROBLEM_STATUS: Record<ProblemCode, number> = {
   LastShard: 400,
   StandbyKnown: 409,
   UnknownStandby: 404,
+  UnknownNotice: 404,
   IdempotencyKeyReused: 422,
   ShardAlreadyInMap: 409,
   OperationInProgress: 409,

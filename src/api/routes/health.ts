@@ -4,9 +4,12 @@ import { methodNotAllowed } from '../http/routing';
 import { clusterHealth } from '../http/shard-probe';
 import type { MapReading } from '../map/reader';
 
+const COUNT_INTERVAL_MS = 10_000;
+
 /** `GET /healthz`, `/readyz` and `/cluster/health`: does the process run, can it serve the map, do the shards answer? */
 export function healthRouter(deps: ApiDeps): Router {
   const router = Router({ strict: true, caseSensitive: true });
+  const countNotices = noticeCounter(deps);
 
   router
     .route('/healthz')
@@ -17,6 +20,8 @@ export function healthRouter(deps: ApiDeps): Router {
     .route('/readyz')
     .get(async (_request, response) => {
       requireServable(await deps.mapReader.readMap());
+      const notices = countNotices();
+      if (notices !== null) response.set('Coordinator-Notices', String(notices));
       response.type('text/plain').send('ok');
     })
     .all(methodNotAllowed('GET', 'HEAD'));
@@ -31,6 +36,24 @@ export function healthRouter(deps: ApiDeps): Router {
     .all(methodNotAllowed('GET', 'HEAD'));
 
   return router;
+}
+
+/**
+ * As of an earlier probe: no probe waits for the whole state, and none asks for it each time. Null when it is not known.
+ */
+function noticeCounter({ client }: Pick<ApiDeps, 'client'>): () => number | null {
+  let count: number | null = null;
+  let askedAtMs = Number.NEGATIVE_INFINITY;
+  return () => {
+    if (Date.now() - askedAtMs >= COUNT_INTERVAL_MS) {
+      askedAtMs = Date.now();
+      void client.queryState().then(
+        ({ notices }) => (count = notices.length),
+        () => (count = null),
+      );
+    }
+    return count;
+  };
 }
 
 /** An old map may be served while Temporal is away. A cluster whose workflow is lost or closed must not pass for a working one. */

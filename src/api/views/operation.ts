@@ -42,6 +42,7 @@ export function viewOfProgress(progress: OperationProgress, webUiUrl: string | n
       points_moved: outcome.pointsMoved,
       dropped_by_donor: { ...outcome.droppedByDonor },
       points_kept: outcome.pointsKept,
+      attention: (outcome.attention ?? []).map(({ what, points, mendedBy }) => ({ what, points, mended_by: mendedBy })),
       duration_s: outcome.durationMs / 1_000,
     },
     findings: progress.findings && viewOfFindings(progress.findings),
@@ -92,6 +93,7 @@ function outcomeOfRecord(record: OperationRecord): OperationView['outcome'] {
     points_moved: record.pointsMoved,
     dropped_by_donor: {},
     points_kept: 0,
+    attention: [],
     duration_s: (record.endedAtMs - record.startedAtMs) / 1_000,
   };
 }
@@ -111,6 +113,7 @@ export function endedFromOutside(
           points_moved: 0,
           dropped_by_donor: {},
           points_kept: 0,
+          attention: [],
           duration_s: 0,
         }
       : { ...recorded, message: `in phase ${phase}: ${recorded.message}` };

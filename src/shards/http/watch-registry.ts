@@ -26,14 +26,17 @@ export class WatchRegistry {
     return this.#entries.size;
   }
 
-  /** A repeat finds the watch that is open. Where there are too many, the one that was unread for longest goes. */
-  async open(watchId: string, { routerUrls, key }: { routerUrls: readonly string[]; key: string | null }) {
+  /**
+   * A repeat finds the watch that is open. Where there are too many, the one that was unread for longest goes. Waits
+   * for nothing, so that two calls at once never make two watches.
+   */
+  open(watchId: string, { routerUrls, key }: { routerUrls: readonly string[]; key: string | null }): RouterWatch {
     const known = this.find(watchId);
     if (known !== null && known.routerUrls.join() === [...new Set(routerUrls)].join()) return known;
-    await this.close(watchId);
+    void this.close(watchId);
     if (this.#isClosed) throw new Error('this worker is stopping: the next attempt runs on another one');
     const [oldest] = this.#entries.keys();
-    if (oldest !== undefined && this.#entries.size >= WATCHES_MAX) await this.close(oldest);
+    if (oldest !== undefined && this.#entries.size >= WATCHES_MAX) void this.close(oldest);
     const watch = new RouterWatch({ routerUrls, key, clock: this.clock });
     const timer = setTimeout(() => void this.close(watchId), this.#unreadMaxMs);
     this.#entries.set(watchId, { watch, timer: timer.unref() });

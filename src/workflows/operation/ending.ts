@@ -10,6 +10,7 @@ import type { OperationEnd } from '../../domain/cluster-state';
 import { isDomainErrorCode, type DomainErrorCode } from '../../domain/errors';
 import type { OperationResult } from '../../domain/lock-transitions';
 import type { OperationOutcome } from '../../domain/progress';
+import { noticesOf, withAttention } from './notices';
 import type { OperationRun } from './run';
 import { applyTransition } from './transition';
 
@@ -25,9 +26,11 @@ export async function end(
   result: { end: OperationEnd; code: string | null; outcome: OperationOutcome },
   giveBack: typeof release = release,
 ): Promise<void> {
-  const { pointsMoved, message } = result.outcome;
-  await giveBack(run, { end: result.end, code: result.code, pointsMoved, message });
-  run.state.progress.outcome = result.outcome;
+  const outcome = withAttention(run, result.end, result.outcome);
+  const { pointsMoved, message } = outcome;
+  const notices = noticesOf(run, result.end, outcome);
+  await giveBack(run, { end: result.end, code: result.code, pointsMoved, message, ...notices });
+  run.state.progress.outcome = outcome;
   run.end(result.end);
 }
 

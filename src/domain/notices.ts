@@ -1,0 +1,140 @@
+/**
+ * What an operator must notice, as part of the cluster's state: it outlives the operation that saw it, and goes when it
+ * is known to be mended. Plain JSON and bounded.
+ */
+import { DomainError } from './errors';
+import { NOTICES_MAX, NOTICE_CHARS_MAX } from './limits';
+import { isDeadSeed, type RouterSuspect } from './router-watch';
+import type { ShardMap } from './shard-map';
+
+/**
+ * - `RouterServesSeeds`: a router may have written by another map than the cluster's.
+ * - `PointsKept`: an operation left points where they do not belong, rather than to lose them.
+ */
+export type ClusterNoticeCode = 'RouterServesSeeds' | 'PointsKept';
+
+/** A notice as it is given. */
+export interface NewNotice {
+  /** The same trouble has the same key, whoever sees it. It can stand in a path as it is. */
+  readonly key: string;
+  readonly code: ClusterNoticeCode;
+  readonly message: string;
+  readonly operationId: string | null;
+  /** Shards outside the map that it is about: a check that does not read them says nothing about it. */
+  readonly leftovers?: readonly string[];
+}
+
+export interface ClusterNotice extends NewNotice {
+  readonly sinceMs: number;
+  readonly lastSeenMs: number;
+}
+
+/** What the end of an operation says about notices. */
+export interface NoticesAtEnd {
+  readonly notices?: readonly NewNotice[];
+  /** It has read every collection, and found every point where the map has it: on these leftovers too. */
+  readonly foundClean?: { readonly leftovers: readonly string[] };
+}
+
+/** The state of the cluster, as far as it matters here. */
+interface Noticing {
+  readonly notices: readonly ClusterNotice[];
+}
+
+const KEY_CHARS_MAX = 200;
+const LEFTOVERS_MAX = 8;
+
+/** Newest first. Trouble that is known keeps its start. */
+export function recordNotices<S extends Noticing>(state: S, given: readonly NewNotice[], nowMs: number): S {
+  const notices = given.slice(0, NOTICES_MAX).reduce((known, each) => withNotice(known, each, nowMs), state.notices);
+  return given.length === 0 ? state : { ...state, notices };
+}
+
+function withNotice(notices: readonly ClusterNotice[], given: NewNotice, nowMs: number): readonly ClusterNotice[] {
+  const key = given.key.slice(0, KEY_CHARS_MAX);
+  const known = notices.find((each) => each.key === key);
+  const leftovers = given.leftovers?.slice(0, LEFTOVERS_MAX) ?? [];
+  const notice: ClusterNotice = {
+    key,
+    code: given.code,
+    message: bounded(given.message, NOTICE_CHARS_MAX),
+    operationId: given.operationId,
+    ...(leftovers.length === 0 ? {} : { leftovers }),
+    sinceMs: known?.sinceMs ?? nowMs,
+    lastSeenMs: nowMs,
+  };
+  return [notice, ...notices.filter((each) => each !== known)].slice(0, NOTICES_MAX);
+}
+
+/** By an operator. @throws DomainError UnknownNotice */
+export function clearNotice<S extends Noticing>(state: S, key: string): S {
+  const notices = state.notices.filter((each) => each.key !== key);
+  if (notices.length < state.notices.length) return { ...state, notices };
+  throw new DomainError('UnknownNotice', 'there is no such notice: GET /cluster/notices lists them');
+}
+
+/**
+ * When an operation ends: what it has proven to be over goes, and what it left comes. It has read nothing of what was
+ * seen after its start.
+ */
+export function noticesAtEnd<S extends Noticing>(
+  state: S,
+  { notices = [], foundClean }: NoticesAtEnd,
+  { startedAtMs, nowMs }: { startedAtMs: number; nowMs: number },
+): S {
+  if (foundClean === undefined) return recordNotices(state, notices, nowMs);
+  const isOver = ({ lastSeenMs, leftovers = [] }: ClusterNotice): boolean =>
+    lastSeenMs < startedAtMs && leftovers.every((url) => foundClean.leftovers.includes(url));
+  const left = state.notices.filter((each) => !isOver(each));
+  return recordNotices({ ...state, notices: left }, notices, nowMs);
+}
+
+// ---- RouterServesSeeds ----
+
+const ADVICE =
+  'Run POST /cluster/check. Start routers with one dead seed, QUIVER_CLUSTER_SHARDS=[http://127.0.0.1:9]: without a map they then refuse writes.';
+
+/** Null when nothing can have been written: all seeds that the router showed are dead. */
+export function routerNotice(suspect: RouterSuspect, operationId: string | null): NewNotice | null {
+  if (suspect.seeds === 'dead') return null;
+  const { url, fromMs, untilMs, what, shardUrls, seeds } = suspect;
+  const until = untilMs === null ? 'until it holds the map again' : `until ${iso(untilMs)}`;
+  const where =
+    seeds === 'live' && shardUrls.length > 0
+      ? `to ${shardUrls.join(', ')} what other shards own`
+      : 'to the shards of its own QUIVER_CLUSTER_SHARDS what other shards own';
+  const text = `router ${url} may have written ${where}, from ${iso(fromMs)} ${until}: it ${what}`;
+  const message = `${bounded(text, NOTICE_CHARS_MAX - ADVICE.length - 2)}. ${ADVICE}`;
+  return { key: `RouterServesSeeds.${slug(url)}`, code: 'RouterServesSeeds', message, operationId };
+}
+
+/** A router that was asked, and showed this map. Null when nothing is wrong with it. */
+export function suspectOfShown(
+  { url, shown, atMs }: { url: string; shown: { version: number; map: ShardMap | null }; atMs: number },
+  map: ShardMap,
+): RouterSuspect | null {
+  if (shown.version > 0 || map.version === 0) return null;
+  if (shown.map !== null && isSamePlacement(shown.map, map)) return null;
+  const shardUrls = (shown.map?.shards ?? []).map((shard) => shard.primary_url);
+  const seeds = shardUrls.length > 0 && shardUrls.every(isDeadSeed) ? 'dead' : 'live';
+  const what = `held version 0 while the map has version ${map.version}`;
+  return { url, seeds, fromMs: atMs, untilMs: null, what, shardUrls: shardUrls.slice(0, 4) };
+}
+
+/** Seeds that name the very shards of the map, in its order, send every write where the map does. */
+function isSamePlacement(seeds: ShardMap, map: ShardMap): boolean {
+  if (map.joining.length + map.leaving.length > 0) return false;
+  const told = ({ shards }: ShardMap): string => JSON.stringify(shards.map(({ id, primary_url }) => [id, primary_url]));
+  return told(seeds) === told(map);
+}
+
+// ---- PointsKept ----
+
+export function keptNotice(operationId: string, text: string, leftovers: readonly string[]): NewNotice {
+  return { key: `PointsKept.${operationId}`, code: 'PointsKept', message: text, operationId, leftovers };
+}
+
+const slug = (url: string): string => url.replace(/[^A-Za-z0-9.-]+/g, '_');
+const iso = (ms: number): string => new Date(ms).toISOString();
+const bounded = (text: string, charsMax: number): string =>
+  text.length <= charsMax ? text : `${text.slice(0, charsMax - 1)}…`;

@@ -1,0 +1,80 @@
+/** What an operation has an operator notice: while it runs, and at its end. */
+import { attentionForKept } from '../../domain/attention';
+import type { LockingKind, OperationEnd } from '../../domain/cluster-state';
+import { isClean } from '../../domain/findings';
+import { keptNotice, routerNotice, type NewNotice, type NoticesAtEnd } from '../../domain/notices';
+import type { OperationOutcome } from '../../domain/progress';
+import type { WatchJudgement } from '../../domain/router-watch';
+import { count } from '../wording';
+import type { OperationRun } from './run';
+import { applyTransition } from './transition';
+
+/** Records routers that may have written by another map. A repeat changes their notice only. */
+export async function noticeRouters(run: OperationRun, judgement: WatchJudgement): Promise<void> {
+  if (judgement.unbroken) return;
+  const { operationId } = run.state.progress;
+  const notices = judgement.suspects
+    .map((suspect) => routerNotice(suspect, operationId))
+    .filter((notice): notice is NewNotice => notice !== null);
+  if (notices.length === 0) return;
+  // It depends on the cluster workflow alone, and no operation fails because of a notice.
+  await applyTransition(run, 'notice routers that may serve their seeds', { type: 'notice', notices }, 'forever');
+}
+
+/** The outcome of an operation that kept points says so, unless it says something more exact already. */
+export function withAttention({ state }: OperationRun, end: OperationEnd, outcome: OperationOutcome): OperationOutcome {
+  const kind = kindOf(state);
+  if (end !== 'succeeded' || kind === null || outcome.attention !== undefined) return outcome;
+  const attention = attentionForKept(kind, { points: outcome.pointsKept, leavers: leaversOf(state) });
+  return attention.length === 0 ? outcome : { ...outcome, attention };
+}
+
+/** What the cluster is told when the operation ends. It is part of the release, so no crash comes between the two. */
+export function noticesOf({ state }: OperationRun, end: OperationEnd, outcome: OperationOutcome): NoticesAtEnd {
+  if (end !== 'succeeded') return {};
+  const { operationId } = state.progress;
+  const { attention = [] } = outcome;
+  const foundClean = cleanReading(state);
+  const text = attention.map(({ what, points, mendedBy }) => `${count(points)} ${what}: ${mendedBy}`).join('; ');
+  return {
+    ...(text === '' ? {} : { notices: [keptNotice(operationId, `${operationId}: ${text}`, outsideMap(state))] }),
+    ...(foundClean === null ? {} : { foundClean }),
+  };
+}
+
+type State = OperationRun['state'];
+
+/** What it moved. Null in a check, which leaves nothing. */
+function kindOf({ progress, recovers }: State): LockingKind | null {
+  if (progress.kind === 'check') return null;
+  return progress.kind === 'recover' ? (recovers?.kind ?? null) : progress.kind;
+}
+
+function leaversOf(state: State): readonly string[] {
+  return kindOf(state) === 'drain' ? state.shards.map((shard) => shard.primary_url) : [];
+}
+
+/** What it left may lie there, where a check looks only when it is told to. */
+function outsideMap(state: State): readonly string[] {
+  return [...leaversOf(state), ...leftoversOf(state)];
+}
+
+/** Of a check or a repair: the shards outside the map that it read. */
+function leftoversOf({ announced }: State): readonly string[] {
+  const request = announced?.request;
+  if (request === undefined || !('leftovers' in request)) return [];
+  return request.leftovers.map((shard) => shard.primary_url);
+}
+
+/** Not null when the last reading of everything found nothing wrong. */
+function cleanReading(state: State): { leftovers: readonly string[] } | null {
+  const { progress, repair, announced } = state;
+  const { kind } = progress;
+  if ((kind !== 'check' && kind !== 'repair') || repair === null || announced === null) return null;
+  const { request } = announced;
+  // A reading of some collections says nothing about the others.
+  if (!('leftovers' in request) || request.collections !== null) return null;
+  const found = kind === 'check' ? repair.found : repair.left;
+  if (repair.written > 0 || !isClean(found)) return null;
+  return { leftovers: leftoversOf(state) };
+}
