@@ -1,7 +1,7 @@
 import fc from 'fast-check';
-import { isSamePoint } from '../../../src/activities/rows/same-point';
+import { isSameJson } from '../../src/rows/same-json';
 
-const same = (a: string, b: string): boolean => isSamePoint(Buffer.from(a), Buffer.from(b));
+const same = (a: string, b: string): boolean => isSameJson(Buffer.from(a), Buffer.from(b));
 
 describe('two answers about a point', () => {
   it('are the same point when their bytes are equal, whatever they hold', () => {
@@ -31,8 +31,8 @@ describe('two answers about a point', () => {
   });
 
   it('are two states when only one of them is there', () => {
-    expect(isSamePoint(null, Buffer.from('{}'))).toBe(false);
-    expect(isSamePoint(Buffer.from('{}'), null)).toBe(false);
-    expect(isSamePoint(null, null)).toBe(true);
+    expect(isSameJson(null, Buffer.from('{}'))).toBe(false);
+    expect(isSameJson(Buffer.from('{}'), null)).toBe(false);
+    expect(isSameJson(null, null)).toBe(true);
   });
 });
