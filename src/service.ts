@@ -1,4 +1,5 @@
 /** The composition root: wires the parts up for one role, starts them in order and stops them in reverse order. */
+import { randomUUID } from 'node:crypto';
 import { Client, type Connection } from '@temporalio/client';
 import type { NativeConnection, Worker } from '@temporalio/worker';
 import type { Logger } from 'pino';
@@ -26,8 +27,10 @@ import { Witness } from './client/witness';
 import { WitnessFile } from './client/witness-file';
 import { ensureSearchAttributes } from './temporal/search-attributes';
 import { locateTemporalCli } from './temporal/dev-server/temporal-cli';
-import { createWorker } from './temporal/worker';
-import { taskQueue } from './contract/ids';
+import { createOwnWorker, createWorker } from './temporal/worker';
+import { taskQueue, workerTaskQueue } from './contract/ids';
+import { InlineEngine, type Engine, type EngineOptions } from './rows/remote/engine';
+import { ThreadEngine } from './rows/remote/thread-engine';
 
 export const SERVICE_ROLES = ['serve', 'api', 'worker'] as const;
 /** `serve`: API and worker in one process, with a Temporal of its own when none is configured. */
@@ -115,14 +118,24 @@ async function startWorker(
   const client = new Client({ connection, namespace });
   const watches = new WatchRegistry();
   parts.add('watches over routers', () => watches.closeAll());
-  const activities = createActivities({ shardKey, client, logger, watches });
-  const worker: Worker = await createWorker({ connection: native, namespace, cluster, activities });
-  const running = worker.run();
+  const engine = engineOf(config);
+  parts.add('the engine', () => engine.close());
+  const ownTaskQueue = workerTaskQueue(cluster, randomUUID());
+  const activities = createActivities({ shardKey, client, logger, watches, engine, ownTaskQueue });
+  const workerParts = { connection: native, namespace, cluster, activities, ownTaskQueue };
+  const workers: Worker[] = [await createWorker(workerParts), await createOwnWorker(workerParts)];
+  const running = Promise.all(workers.map((worker) => worker.run())).then(() => undefined);
   parts.add('worker', async () => {
-    if (worker.getState() === 'RUNNING') worker.shutdown();
+    for (const worker of workers) if (worker.getState() === 'RUNNING') worker.shutdown();
     await running;
   });
   return { running };
+}
+
+/** Rows are read and written in a thread of their own, so that they hold up neither the map nor a heartbeat. */
+function engineOf({ shardKey: key, spoolFolder }: Config): Engine {
+  const options: EngineOptions = { key, grpcPortOffset: 1, spoolFolder };
+  return ThreadEngine.isBuilt ? new ThreadEngine(options) : new InlineEngine(options);
 }
 
 async function startApi(

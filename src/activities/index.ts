@@ -1,8 +1,6 @@
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { RemoteClients } from '../rows/remote/clients';
-import type { EngineParts } from '../rows/remote/run-job';
-import { Sessions } from '../rows/sessions';
+import { InlineEngine, type Engine } from '../rows/remote/engine';
 import { rowSteps } from './move/row-steps';
 import { findMisplaced } from './repair/find-misplaced';
 import { SYSTEM_CLOCK } from './frame/attempt';
@@ -44,16 +42,9 @@ export function createActivities(deps: ActivityDeps): CoordinatorActivities & Au
     clock: deps.clock ?? SYSTEM_CLOCK,
     logger: deps.logger,
     confirmLock: createConfirmLock(deps),
+    renewLease: (taskToken, details) => deps.client.activity.heartbeat(taskToken, details),
   };
-  const engine: EngineParts = {
-    clients: new RemoteClients({
-      key: deps.shardKey,
-      dispatcher: deps.dispatcher,
-      grpcPortOffset: deps.grpcPortOffset ?? 1,
-    }),
-    sessions: deps.sessions ?? new Sessions(),
-    spoolFolder: deps.spoolFolder ?? join(tmpdir(), `quiver-coordinator-${process.getuid?.() ?? 0}`),
-  };
+  const engine = deps.engine ?? inlineEngine(deps);
   return {
     changeCluster: createChangeCluster(deps),
     lookAfterLock: createLookAfterLock(deps),
@@ -77,4 +68,10 @@ export function createActivities(deps: ActivityDeps): CoordinatorActivities & Au
     findMisplaced: activity(runtime, findMisplaced(engine)),
     inspectCollections: activity(runtime, inspectCollections),
   };
+}
+
+/** Where nobody gave one: in this thread, and nobody closes it. */
+function inlineEngine({ shardKey: key, grpcPortOffset = 1 }: ActivityDeps): Engine {
+  const spoolFolder = join(tmpdir(), `quiver-coordinator-${process.getuid?.() ?? 0}`);
+  return new InlineEngine({ key, grpcPortOffset, spoolFolder });
 }

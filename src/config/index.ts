@@ -25,6 +25,9 @@ export interface Config {
   readonly apiKeys: readonly ApiKey[];
   readonly routerUrls: readonly string[];
   readonly routersFailClosed: boolean;
+  /** How long a primary may stand still for one scan. */
+  readonly scanStopMaxMs: number;
+  readonly spoolFolder: string;
   readonly timings: Timings;
   /** What a cluster without a policy begins with. */
   readonly autoscale: { readonly policy: AutoscalePolicy; readonly standbys: readonly ShardAddress[] };
@@ -57,6 +60,8 @@ export function loadConfig(environment: Readonly<Record<string, string | undefin
     shardKey: reader.matching('QUIVER_CLUSTER_SHARD_KEY'),
     apiKeys: readRequiredApiKeys(reader),
     routerUrls: readUrls(reader, 'COORDINATOR_ROUTER_URLS'),
+    scanStopMaxMs: reader.integer('COORDINATOR_SCAN_STOP_MAX_MS'),
+    spoolFolder: reader.text('COORDINATOR_SPOOL_DIR') ?? join(requireText(reader, 'COORDINATOR_DATA_DIR'), 'spool'),
     routersFailClosed: reader.boolean('COORDINATOR_ROUTERS_FAIL_CLOSED'),
     timings: readTimings(reader),
     autoscale: readAutoscale(reader),

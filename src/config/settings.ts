@@ -1,5 +1,5 @@
 import { DEFAULT_POLICY, POLICY_BOUNDS } from '../domain/autoscale-policy';
-import { DEFAULT_TIMINGS, SHARDS_MAX, STANDBYS_MAX } from '../domain/limits';
+import { DEFAULT_SCAN_STOP_MAX_MS, DEFAULT_TIMINGS, SHARDS_MAX, STANDBYS_MAX } from '../domain/limits';
 
 /**
  * Every setting of this program, once. The reader, the check for mistyped names and the settings page all use this table. Names
@@ -199,6 +199,21 @@ export const SETTINGS = {
     bounds: DURATION_BOUNDS,
     unit: 'ms',
   }),
+  COORDINATOR_SCAN_STOP_MAX_MS: integer({
+    group: 'routers',
+    meaning: 'How long a primary may stand still for one scan. An operation that needs more is refused (`ScanTooLong`).',
+    default: DEFAULT_SCAN_STOP_MAX_MS,
+    bounds: { min: 0, max: 86_400_000 },
+    unit: 'ms',
+  }),
+  COORDINATOR_SPOOL_DIR: {
+    group: 'temporal',
+    meaning: 'The folder where a worker keeps the ids of moved points while it moves them, at most 64 bytes a point.',
+    expected: 'the path of a folder',
+    advice: 'leave it out for the folder spool in COORDINATOR_DATA_DIR',
+    default: null,
+    defaultInWords: '`spool` in `COORDINATOR_DATA_DIR`',
+  },
   COORDINATOR_SETTLE_MS: integer({
     group: 'routers',
     meaning: 'How long a difference between donor and joiner is left alone before a second look.',

@@ -89,6 +89,9 @@ export interface Timings {
   readonly retryMaxMs: number;
 }
 
+/** How long a primary may stand still for one scan, unless the settings or the caller say otherwise. */
+export const DEFAULT_SCAN_STOP_MAX_MS = 30_000;
+
 export const DEFAULT_TIMINGS: Timings = {
   graceMs: 3_000,
   routerPatienceMs: 60_000,

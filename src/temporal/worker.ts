@@ -32,6 +32,8 @@ export interface WorkerParts {
   readonly namespace: string;
   readonly cluster: string;
   readonly activities: CoordinatorActivities;
+  /** The task queue that only this worker listens on (see ActivityDeps). */
+  readonly ownTaskQueue: string;
 }
 
 export async function createWorker(parts: WorkerParts): Promise<Worker> {
@@ -46,6 +48,19 @@ export async function createWorker(parts: WorkerParts): Promise<Worker> {
     maxCachedWorkflows: CACHED_WORKFLOWS_MAX,
     // When a worker dies, another one gets its sticky tasks (map queries among them) after this long.
     stickyQueueScheduleToStartTimeout: '1s',
+    shutdownGraceTime: SHUTDOWN_GRACE_MS,
+    shutdownForceTime: SHUTDOWN_FORCE_MS,
+  });
+}
+
+/** Listens on the queue of this worker alone: for steps that need what it keeps. It runs no workflow. */
+export async function createOwnWorker(parts: WorkerParts): Promise<Worker> {
+  return Worker.create({
+    connection: parts.connection,
+    namespace: parts.namespace,
+    taskQueue: parts.ownTaskQueue,
+    activities: parts.activities,
+    maxConcurrentActivityTaskExecutions: ACTIVITIES_MAX,
     shutdownGraceTime: SHUTDOWN_GRACE_MS,
     shutdownForceTime: SHUTDOWN_FORCE_MS,
   });

@@ -26,6 +26,19 @@ export const SYSTEM_CLOCK: Clock = {
   },
 };
 
+/**
+ * An attempt that may live for hours is bounded by its heartbeats instead: it writes only while the server is known to
+ * hold it for alive.
+ */
+const LONG_LIFE_MS = 10 * 60_000;
+/** Share of the heartbeat time-out for which an answered heartbeat allows writes. */
+const LEASE_SHARE = 0.7;
+/** A request of an attempt whose lease has ended may go on for so long. */
+export const LONG_REQUEST_MS = 30_000;
+
+/** Tells the server that the attempt lives, and returns when it has said so. Throws when the attempt is over. */
+export type RenewLease = (taskToken: Uint8Array, details: unknown) => Promise<void>;
+
 /** Writes stop this long before the server gives the attempt up: at most this, and at most this share of its life. */
 const DEADLINE_MARGIN_MAX_MS = 2_000;
 const DEADLINE_MARGIN_SHARE = 0.1;
@@ -49,6 +62,9 @@ interface HeartbeatDetails {
 export class Attempt {
   readonly deadlineMs: number;
   readonly signal: AbortSignal;
+  readonly #over = new AbortController();
+  readonly #renew: RenewLease | null;
+  #mayWriteUntilMs: number;
   readonly #context: Context;
   readonly #info: Info;
   readonly #clock: Clock;
@@ -58,18 +74,21 @@ export class Attempt {
   #lateWritesUntilMs: number;
   #hasUncountedWrites: boolean;
   #ticker: NodeJS.Timeout | undefined;
+  #isRenewing = false;
 
-  constructor(context: Context, clock: Clock) {
+  constructor(context: Context, clock: Clock, renew: RenewLease | null = null) {
     this.#context = context;
     this.#info = context.info;
     this.#clock = clock;
-    this.signal = context.cancellationSignal;
+    this.signal = AbortSignal.any([context.cancellationSignal, this.#over.signal]);
     // Every request under way listens to it. There may be dozens, so Node's warning about a leak would be wrong.
     setMaxListeners(0, this.signal);
     const lifeMs = this.#info.startToCloseTimeoutMs;
     const startMs = clock.nowMs();
     this.deadlineMs = startMs + lifeMs - Math.min(DEADLINE_MARGIN_MAX_MS, lifeMs * DEADLINE_MARGIN_SHARE);
     this.#pauseAtMs = startMs + lifeMs * PAUSE_SHARE;
+    this.#renew = lifeMs > LONG_LIFE_MS && this.#info.heartbeatTimeoutMs !== undefined ? renew : null;
+    this.#mayWriteUntilMs = this.#renew === null ? this.deadlineMs : startMs + this.#leaseMs;
     this.#resumed = heartbeatDetails(this.#info);
     this.#progress = this.#resumed?.progress ?? null;
     this.#lateWritesUntilMs = this.#lateWritesOfEarlierAttempts();
@@ -90,24 +109,39 @@ export class Attempt {
     return { deadlineMs: Math.min(this.deadlineMs, this.nowMs() + timeoutMs), signal: this.signal };
   }
 
+  /** True when the server bounds this attempt by its heartbeats. */
+  get isLeased(): boolean {
+    return this.#renew !== null;
+  }
+
+  /** Until then this attempt may begin to write. It grows while the server answers its heartbeats. */
+  get mayWriteUntilMs(): number {
+    return this.#mayWriteUntilMs;
+  }
+
   /** Every write of an activity goes through here. It begins only while this attempt may write. */
   async write<T>(send: (ctx: CallContext) => Promise<T>): Promise<T> {
     this.confirmMayWrite();
     this.#hasUncountedWrites = true;
     try {
-      return await send({ deadlineMs: this.deadlineMs });
+      const deadlineMs = this.isLeased ? this.nowMs() + LONG_REQUEST_MS : this.deadlineMs;
+      return await send({ deadlineMs });
     } catch (error) {
-      if (error instanceof ShardError && mayArriveLate(error)) {
-        this.#lateWritesUntilMs = Math.max(this.#lateWritesUntilMs, this.nowMs() + REQUEST_TIMEOUT_MS);
-      }
+      if (error instanceof ShardError && mayArriveLate(error)) this.noteWrites(this.nowMs() + REQUEST_TIMEOUT_MS);
       throw error;
     }
+  }
+
+  /** Something was written on behalf of this attempt, and may reach a shard until then; 0 when it cannot any more. */
+  noteWrites(lateWritesUntilMs: number): void {
+    this.#hasUncountedWrites = true;
+    this.#lateWritesUntilMs = Math.max(this.#lateWritesUntilMs, lateWritesUntilMs);
   }
 
   /** @throws when the attempt was cancelled or its time is over */
   confirmMayWrite(): void {
     this.signal.throwIfAborted();
-    if (this.nowMs() < this.deadlineMs) return;
+    if (this.nowMs() < this.#mayWriteUntilMs) return;
     throw ApplicationFailure.retryable(
       'the time of this attempt is over, so it no longer writes: the next attempt goes on',
       'AttemptOutOfTime',
@@ -166,8 +200,12 @@ export class Attempt {
     const { heartbeatTimeoutMs } = this.#info;
     if (heartbeatTimeoutMs === undefined) return;
     this.#heartbeat(null);
+    void this.#renewLease();
     const intervalMs = Math.min(HEARTBEAT_INTERVAL_MAX_MS, heartbeatTimeoutMs / 4);
-    this.#ticker = setInterval(() => this.#heartbeat(null), intervalMs);
+    this.#ticker = setInterval(() => {
+      this.#heartbeat(null);
+      void this.#renewLease();
+    }, intervalMs);
   }
 
   stopHeartbeats(): void {
@@ -189,11 +227,33 @@ export class Attempt {
     this.#context.heartbeat(details);
   }
 
+  get #leaseMs(): number {
+    return (this.#info.heartbeatTimeoutMs ?? 0) * LEASE_SHARE;
+  }
+
+  /** One at a time: a server that is slow to answer extends nothing. */
+  async #renewLease(): Promise<void> {
+    if (this.#renew === null || this.#isRenewing) return;
+    this.#isRenewing = true;
+    const sentAtMs = this.nowMs();
+    try {
+      await this.#renew(this.#info.taskToken, { progress: this.#progress, ended: null });
+      this.#mayWriteUntilMs = Math.min(this.deadlineMs, Math.max(this.#mayWriteUntilMs, sentAtMs + this.#leaseMs));
+    } catch (error) {
+      // An attempt that the server has given up must not go on.
+      if (isOver(error)) this.#over.abort(error);
+    } finally {
+      this.#isRenewing = false;
+    }
+  }
+
   #lateWritesOfEarlierAttempts(): number {
     const { attempt, currentAttemptScheduledTimestampMs, startToCloseTimeoutMs } = this.#info;
     if (attempt <= 1) return 0;
     const ended = this.#endOfLastAttempt();
     if (ended !== null) return ended.lateWritesUntilMs;
+    // Its lease had ended by the time at which the server gave it up.
+    if (startToCloseTimeoutMs > LONG_LIFE_MS) return currentAttemptScheduledTimestampMs + LONG_REQUEST_MS;
     return currentAttemptScheduledTimestampMs + startToCloseTimeoutMs;
   }
 
@@ -203,6 +263,13 @@ export class Attempt {
     return ended?.attempt === this.#info.attempt - 1 ? ended : null;
   }
 }
+
+function isOver(error: unknown): boolean {
+  return error instanceof Error && OVER.includes(error.name);
+}
+
+/** The classes of @temporalio/client for a heartbeat of an attempt that is no more. A cancel comes through the SDK. */
+const OVER: readonly string[] = ['ActivityNotFoundError', 'ActivityResetError'];
 
 /**
  * A write that got an answer is over, whatever the answer is. Without one, or with a gateway's in its place, the write

@@ -2,7 +2,7 @@ import type { Client } from '@temporalio/client';
 import type { Logger } from 'pino';
 import type { Dispatcher } from 'undici';
 import type { WatchRegistry } from '../../shards/http/watch-registry';
-import type { Sessions } from '../../rows/sessions';
+import type { Engine } from '../../rows/remote/engine';
 import type { Clock } from './attempt';
 
 /** What activities need of the process that they run in. */
@@ -21,8 +21,6 @@ export interface ActivityDeps {
   readonly ownTaskQueue?: string;
   /** The watches of this process, for whoever has to close them. Absent: a registry that nobody closes. */
   readonly watches?: WatchRegistry;
-  /** What this worker keeps of the moves that it works on, for whoever has to close it. */
-  readonly sessions?: Sessions;
-  /** Where the ids of moved rows are written down; see COORDINATOR_SPOOL_DIR. */
-  readonly spoolFolder?: string;
+  /** What reads and writes rows, for whoever has to close it. Absent: one in this thread. */
+  readonly engine?: Engine;
 }

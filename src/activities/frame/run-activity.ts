@@ -1,6 +1,6 @@
 import { CancelledFailure, Context } from '@temporalio/activity';
 import type { Logger } from 'pino';
-import { Attempt, type Clock } from './attempt';
+import { Attempt, type Clock, type RenewLease } from './attempt';
 import type { LockGuard } from '../../contract/cluster';
 import { activityFailure, type FailureDetails } from './failures';
 import type { ConfirmLock } from './lock-guard';
@@ -17,6 +17,7 @@ export interface ActivityRuntime {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly confirmLock: ConfirmLock;
+  readonly renewLease?: RenewLease;
 }
 
 /**
@@ -29,7 +30,7 @@ export function activity<I, R>(
 ): (input: I) => Promise<R> {
   return async (input) => {
     const context = Context.current();
-    const attempt = new Attempt(context, runtime.clock);
+    const attempt = new Attempt(context, runtime.clock, runtime.renewLease ?? null);
     attempt.startHeartbeats();
     try {
       const { guard } = input as { readonly guard?: LockGuard | null };
@@ -39,6 +40,7 @@ export function activity<I, R>(
       attempt.heartbeatEnd();
       const details: FailureDetails = { lateWritesUntilMs: attempt.lateWritesUntilMs };
       if (context.cancellationSignal.aborted) throw cancelledFailure(context.cancellationSignal, details);
+      if (attempt.signal.aborted) throw cancelledFailure(attempt.signal, details);
       const failure = activityFailure(error, details);
       const { activityType, activityId, attempt: number } = context.info;
       runtime.logger.warn({ activityType, activityId, attempt: number, reason: failure.message }, 'activity failed');

@@ -1,5 +1,5 @@
 import type { CoordinatorActivities } from '../../contract/activities';
-import type { EngineParts } from '../../rows/remote/run-job';
+import type { Engine } from '../../rows/remote/engine';
 import { findLeaders } from '../frame/leaders';
 import type { ActivityScope } from '../frame/run-activity';
 import { runRowJob } from '../rows/row-scope';
@@ -15,7 +15,7 @@ type CleanResult = Awaited<ReturnType<CoordinatorActivities['cleanJoiner']>>;
  *
  * Called when the shard is out of the map and no router writes to it. What is gone is not found again.
  */
-export function cleanJoiner(engine: EngineParts) {
+export function cleanJoiner(engine: Engine) {
   return async (scope: ActivityScope, input: CleanInput): Promise<CleanResult> => {
     const { attempt, shards } = scope;
     await findLeaders(scope, [input.joiner]);

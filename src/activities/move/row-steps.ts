@@ -1,7 +1,7 @@
 /** The steps of a move that read and write rows: each is one job of the engine (src/rows/jobs). */
 import type { CoordinatorActivities } from '../../contract/activities';
 import type { DonorInput, Move } from '../../contract/move';
-import type { EngineParts } from '../../rows/remote/run-job';
+import type { Engine } from '../../rows/remote/engine';
 import { receiversOf } from '../../rows/jobs/compare';
 import { activity, type ActivityRuntime, type ActivityScope } from '../frame/run-activity';
 import { runRowJob } from '../rows/row-scope';
@@ -17,7 +17,7 @@ type Body<Name extends keyof RowSteps> = (
 ) => ReturnType<RowSteps[Name]>;
 
 /** `worker`: the task queue of this worker alone, by which the next step finds what this one keeps. */
-export function rowSteps(runtime: ActivityRuntime, engine: EngineParts, worker: string | null): RowSteps {
+export function rowSteps(runtime: ActivityRuntime, engine: Engine, worker: string | null): RowSteps {
   const copyDonor: Body<'copyDonor'> = async (scope, input) => {
     const { attempt } = scope;
     const before = attempt.nameOf('before') ?? (input.isRepeat ? 'unknown' : null);
@@ -89,7 +89,7 @@ export function rowSteps(runtime: ActivityRuntime, engine: EngineParts, worker: 
     dropFromDonor: activity(runtime, dropFromDonor),
     removeCopies: activity(runtime, removeCopies),
     countStrays: activity(runtime, countStrays),
-    endSession: activity(runtime, (_scope, { session }: { session: string }) => engine.sessions.end(session)),
+    endSession: activity(runtime, (_scope, { session }: { session: string }) => engine.endSession(session)),
   };
 }
 

@@ -1,10 +1,10 @@
 import type { FindMisplacedInput, FindMisplacedResult } from '../../contract/repair';
-import type { EngineParts } from '../../rows/remote/run-job';
+import type { Engine } from '../../rows/remote/engine';
 import type { ActivityScope } from '../frame/run-activity';
 import { runRowJob } from '../rows/row-scope';
 
 /** One pass of a check or a repair. A pass that dies begins anew: what is repaired is not found again. */
-export function findMisplaced(engine: EngineParts) {
+export function findMisplaced(engine: Engine) {
   return async (scope: ActivityScope, input: FindMisplacedInput): Promise<FindMisplacedResult> => {
     const { attempt } = scope;
     const mayHaveWritten = attempt.hasUncountedWrites;

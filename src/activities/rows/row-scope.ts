@@ -4,8 +4,8 @@ import type { ShardAddress } from '../../domain/shard-map';
 import type { Move } from '../../contract/move';
 import { CollectionMissing } from '../../rows/ports';
 import { ShardLostRows } from '../../rows/jobs/compare';
-import type { RemoteJob } from '../../rows/remote/remote-job';
-import { runJob, type EngineParts, type JobDone, type JobInput, type JobName } from '../../rows/remote/run-job';
+import type { Engine, EngineJob } from '../../rows/remote/engine';
+import type { JobDone, JobInput, JobName } from '../../rows/remote/run-job';
 import type { ShardTarget } from '../../rows/remote/target';
 import { SpoolError } from '../../rows/spool/spool';
 import { collectionInFlux, type ActivityErrorCode } from '../frame/failures';
@@ -14,10 +14,10 @@ import type { ActivityScope } from '../frame/run-activity';
 /** Runs jobs on the shards of `move`, and on leftovers by their URL. */
 export async function runRowJob<Name extends JobName>(
   { attempt }: ActivityScope,
-  engine: EngineParts,
+  engine: Engine,
   run: { name: Name; input: JobInput<Name>; move: Move; leftovers?: readonly ShardAddress[] },
 ): Promise<JobDone<Name>> {
-  const job: RemoteJob = {
+  const job: EngineJob = {
     signal: attempt.signal,
     nowMs: () => attempt.nowMs(),
     sleep: (ms) => attempt.sleep(ms),
@@ -26,10 +26,14 @@ export async function runRowJob<Name extends JobName>(
     },
     reading: attempt.reading,
     write: (send) => attempt.write(send),
+    mayWriteUntilMs: () => attempt.mayWriteUntilMs,
+    noteWrites: (lateWritesUntilMs) => {
+      attempt.noteWrites(lateWritesUntilMs);
+    },
   };
   const { name, input, move, leftovers = [] } = run;
   try {
-    return await runJob(job, { name, input, targets: targetsOf(move, leftovers) }, engine);
+    return await engine.run(job, { name, input, targets: targetsOf(move, leftovers) });
   } catch (error) {
     throw asFailure(error);
   }

@@ -1,0 +1,51 @@
+import { Sessions } from '../sessions';
+import { RemoteClients } from './clients';
+import type { RemoteJob } from './remote-job';
+import { runJob, type JobDone, type JobName, type JobRequest } from './run-job';
+
+export interface EngineOptions {
+  readonly key: string | null;
+  readonly grpcPortOffset: number;
+  readonly spoolFolder: string;
+}
+
+/** A job, and what the engine must know and tell of the attempt that it runs for. */
+export interface EngineJob extends RemoteJob {
+  /** It may begin to write until then; it grows while the attempt lives. */
+  readonly mayWriteUntilMs: () => number;
+  /** Something was written; until then a request of it may still reach a shard, 0 when none can. */
+  noteWrites(lateWritesUntilMs: number): void;
+}
+
+/** Runs the jobs of a worker, and keeps what they leave for one another. */
+export interface Engine {
+  run<Name extends JobName>(job: EngineJob, request: JobRequest<Name>): Promise<JobDone<Name>>;
+  endSession(session: string): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** In the same thread: for tests, and inside the thread of ThreadEngine. */
+export class InlineEngine implements Engine {
+  readonly #clients: RemoteClients;
+  readonly #sessions = new Sessions();
+  readonly #spoolFolder: string;
+
+  constructor(options: EngineOptions) {
+    this.#clients = new RemoteClients(options);
+    this.#spoolFolder = options.spoolFolder;
+  }
+
+  run<Name extends JobName>(job: RemoteJob, request: JobRequest<Name>): Promise<JobDone<Name>> {
+    const parts = { clients: this.#clients, sessions: this.#sessions, spoolFolder: this.#spoolFolder };
+    return runJob(job, request, parts);
+  }
+
+  endSession(session: string): Promise<void> {
+    return this.#sessions.end(session);
+  }
+
+  async close(): Promise<void> {
+    await this.#sessions.closeAll();
+    this.#clients.close();
+  }
+}

@@ -1,0 +1,132 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { Worker } from 'node:worker_threads';
+import type { Engine, EngineJob, EngineOptions } from './engine';
+import type { JobDone, JobName, JobRequest } from './run-job';
+import { fromFailure } from './thread-errors';
+import type { FromThread, ToThread } from './thread-protocol';
+
+const ENTRY = join(__dirname, 'thread-entry.js');
+
+interface Pending {
+  readonly job: EngineJob | null;
+  readonly lease: Float64Array | null;
+  readonly resolve: (result: unknown) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+/** How often the lease of a job is carried over to its thread. */
+const LEASE_EVERY_MS = 200;
+
+/**
+ * Runs jobs in a thread of their own, so that no scan holds up the map, a heartbeat or a workflow task. A thread that
+ * dies takes with it what it kept, like a worker that dies: its jobs fail and are tried again in a new one.
+ */
+export class ThreadEngine implements Engine {
+  readonly #options: EngineOptions;
+  readonly #pending = new Map<number, Pending>();
+  #thread: Worker | null = null;
+  #leases: NodeJS.Timeout | undefined;
+  #nextId = 1;
+
+  constructor(options: EngineOptions) {
+    this.#options = options;
+  }
+
+  /** The compiled thread is there. Tests that run the sources have none. */
+  static get isBuilt(): boolean {
+    return existsSync(ENTRY);
+  }
+
+  async run<Name extends JobName>(job: EngineJob, request: JobRequest<Name>): Promise<JobDone<Name>> {
+    const id = this.#nextId++;
+    const lease = new SharedArrayBuffer(Float64Array.BYTES_PER_ELEMENT);
+    const view = new Float64Array(lease);
+    view[0] = job.mayWriteUntilMs();
+    const abort = (): void => this.#send({ kind: 'abort', id });
+    job.signal.throwIfAborted();
+    job.signal.addEventListener('abort', abort, { once: true });
+    try {
+      const { deadlineMs } = job.reading;
+      return (await this.#ask({ kind: 'run', id, request, deadlineMs, lease }, { job, lease: view })) as JobDone<Name>;
+    } catch (error) {
+      job.signal.throwIfAborted();
+      throw error;
+    } finally {
+      job.signal.removeEventListener('abort', abort);
+    }
+  }
+
+  async endSession(session: string): Promise<void> {
+    if (this.#thread === null) return;
+    await this.#ask({ kind: 'endSession', id: this.#nextId++, session }, { job: null, lease: null });
+  }
+
+  async close(): Promise<void> {
+    const thread = this.#thread;
+    this.#thread = null;
+    clearInterval(this.#leases);
+    await thread?.terminate();
+  }
+
+  #ask(message: ToThread & { id: number }, of: Pick<Pending, 'job' | 'lease'>): Promise<unknown> {
+    return new Promise((resolve, reject) => {
+      this.#pending.set(message.id, { ...of, resolve, reject });
+      this.#send(message);
+    });
+  }
+
+  #send(message: ToThread): void {
+    (this.#thread ??= this.#start()).postMessage(message);
+  }
+
+  #start(): Worker {
+    const thread = new Worker(ENTRY, { workerData: this.#options });
+    thread.on('message', (message: FromThread) => {
+      this.#receive(message);
+    });
+    thread.on('error', () => undefined);
+    thread.on('exit', () => {
+      this.#died(thread);
+    });
+    clearInterval(this.#leases);
+    this.#leases = setInterval(() => {
+      for (const { job, lease } of this.#pending.values()) if (job !== null && lease !== null) lease[0] = job.mayWriteUntilMs();
+    }, LEASE_EVERY_MS);
+    this.#leases.unref();
+    return thread;
+  }
+
+  #receive(message: FromThread): void {
+    const pending = this.#pending.get(message.id);
+    if (pending === undefined) return;
+    switch (message.kind) {
+      case 'progress':
+        return report(pending.job, message.progress);
+      case 'writes':
+        return pending.job?.noteWrites(message.lateWritesUntilMs);
+      case 'done':
+        this.#pending.delete(message.id);
+        return pending.resolve(message.result);
+      case 'failed':
+        this.#pending.delete(message.id);
+        return pending.reject(fromFailure(message.failure));
+    }
+  }
+
+  #died(thread: Worker): void {
+    if (this.#thread === thread) this.#thread = null;
+    for (const [id, { job, reject }] of this.#pending) {
+      this.#pending.delete(id);
+      // Nobody can say what it wrote last.
+      job?.noteWrites(job.nowMs() + 30_000);
+      reject(new Error('the thread that moves rows ended'));
+    }
+  }
+}
+
+/** A job that was cancelled says so on its own way out. */
+function report(job: EngineJob | null, progress: Parameters<EngineJob['report']>[0]): void {
+  if (job === null || job.signal.aborted) return;
+  job.report(progress);
+}

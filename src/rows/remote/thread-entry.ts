@@ -1,0 +1,88 @@
+/** The thread in which a worker reads and writes rows. */
+import { setTimeout as delay } from 'node:timers/promises';
+import { parentPort, workerData } from 'node:worker_threads';
+import { ShardError } from '../../shards/errors';
+import type { JobProgress } from '../ports';
+import { InlineEngine } from './engine';
+import type { RemoteJob } from './remote-job';
+import { toFailure } from './thread-errors';
+import type { FromThread, ThreadOptions, ToThread } from './thread-protocol';
+
+const port = parentPort;
+if (port === null) throw new Error('this file is the entry of a thread');
+
+const engine = new InlineEngine(workerData as ThreadOptions);
+const aborts = new Map<number, AbortController>();
+/** A request of a job may go on for so long after its answer was lost. */
+const REQUEST_MS = 30_000;
+const REPORT_EVERY_MS = 250;
+
+port.on('message', (message: ToThread) => {
+  if (message.kind === 'run') void run(message);
+  else if (message.kind === 'abort') aborts.get(message.id)?.abort();
+  else if (message.kind === 'endSession') void endSession(message);
+});
+
+function tell(message: FromThread): void {
+  port?.postMessage(message);
+}
+
+async function endSession({ id, session }: Extract<ToThread, { kind: 'endSession' }>): Promise<void> {
+  await engine.endSession(session);
+  tell({ kind: 'done', id, result: null });
+}
+
+async function run({ id, request, deadlineMs, lease }: Extract<ToThread, { kind: 'run' }>): Promise<void> {
+  const abort = new AbortController();
+  aborts.set(id, abort);
+  try {
+    const result = await engine.run(jobOf(id, { deadlineMs, lease: new Float64Array(lease), signal: abort.signal }), request);
+    tell({ kind: 'done', id, result });
+  } catch (error) {
+    tell({ kind: 'failed', id, failure: toFailure(error, abort.signal.aborted) });
+  } finally {
+    aborts.delete(id);
+  }
+}
+
+function jobOf(
+  id: number,
+  { deadlineMs, lease, signal }: { deadlineMs: number; lease: Float64Array; signal: AbortSignal },
+): RemoteJob {
+  let hasWritten = false;
+  let reportedAtMs = 0;
+  return {
+    signal,
+    nowMs: () => Date.now(),
+    sleep: async (ms) => {
+      await delay(ms, undefined, { signal });
+    },
+    report: (progress: JobProgress) => {
+      signal.throwIfAborted();
+      if (Date.now() - reportedAtMs < REPORT_EVERY_MS) return;
+      reportedAtMs = Date.now();
+      tell({ kind: 'progress', id, progress });
+    },
+    reading: { deadlineMs, signal },
+    write: async (send) => {
+      signal.throwIfAborted();
+      if (Date.now() >= (lease[0] ?? 0)) throw new OutOfTime();
+      if (!hasWritten) tell({ kind: 'writes', id, lateWritesUntilMs: 0 });
+      hasWritten = true;
+      try {
+        return await send({ deadlineMs: Date.now() + REQUEST_MS });
+      } catch (error) {
+        const mayArrive = error instanceof ShardError && error.outcomeUnknown;
+        if (mayArrive) tell({ kind: 'writes', id, lateWritesUntilMs: Date.now() + REQUEST_MS });
+        throw error;
+      }
+    },
+  };
+}
+
+class OutOfTime extends Error {
+  constructor() {
+    super('the time of this attempt is over, so it no longer writes: the next attempt goes on');
+    this.name = 'AttemptOutOfTime';
+  }
+}

@@ -1,0 +1,27 @@
+import type { JobProgress } from '../ports';
+import type { EngineOptions } from './engine';
+import type { JobRequest } from './run-job';
+import type { ThreadFailure } from './thread-errors';
+
+/** What the thread is started with. */
+export type ThreadOptions = EngineOptions;
+
+export type ToThread =
+  | {
+      readonly kind: 'run';
+      readonly id: number;
+      readonly request: JobRequest;
+      readonly deadlineMs: number;
+      /** One float: until when the job may begin to write. The worker moves it on while the attempt lives. */
+      readonly lease: SharedArrayBuffer;
+    }
+  | { readonly kind: 'abort'; readonly id: number }
+  | { readonly kind: 'endSession'; readonly id: number; readonly session: string }
+  | { readonly kind: 'close' };
+
+export type FromThread =
+  | { readonly kind: 'progress'; readonly id: number; readonly progress: JobProgress }
+  /** Sent before the first write, so that nobody takes an attempt that wrote for one that did not. */
+  | { readonly kind: 'writes'; readonly id: number; readonly lateWritesUntilMs: number }
+  | { readonly kind: 'done'; readonly id: number; readonly result: unknown }
+  | { readonly kind: 'failed'; readonly id: number; readonly failure: ThreadFailure };
