@@ -100,8 +100,7 @@ async function startParts(
     return part;
   };
   const parts = await Promise.all(names.map((name) => owned(maker.shard(name))));
-  const shardUrls = parts.slice(0, 2).map((part) => part.url);
-  return { parts, router: await owned(maker.router({ shardUrls, coordinatorUrl })) };
+  return { parts, router: await owned(maker.router({ coordinatorUrl })) };
 }
 
 export class DemoCluster {
