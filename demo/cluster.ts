@@ -7,6 +7,7 @@ import { locateTemporalCli } from '../src/temporal/dev-server/temporal-cli';
 import { ToolMissingError } from '../src/temporal/dev-server/tool-cache';
 import type { OperationView } from '../src/wire/coordinator-api';
 import { freePort, locateQuiver } from '../test/support/real-quiver';
+import { waitFor } from '../test/support/wait-for';
 import { RegisterCheck, type CheckedCollection } from '../test/support/register-check';
 import { ensureBuilt } from './build';
 import { countPoints, DemoApi } from './demo-api';
@@ -65,6 +66,7 @@ export async function startCluster(stage: Stage, shape: ClusterShape): Promise<D
     const shardUrls = [first.url, second.url];
     const result = await startDemoCoordinator({ temporalCli, dir, port, shardUrls, routerUrl: router.url });
     stage.owns(() => result.process.stop());
+    await waitFor('the router holds the map', () => holdsAMap(router.url));
     return { result, note: 'node dist/main.js serve, with a Temporal of its own' };
   });
   return new DemoCluster({
@@ -100,8 +102,13 @@ async function startParts(
     return part;
   };
   const parts = await Promise.all(names.map((name) => owned(maker.shard(name))));
-  const shardUrls = parts.slice(0, 2).map((part) => part.url);
-  return { parts, router: await owned(maker.router({ shardUrls, coordinatorUrl })) };
+  return { parts, router: await owned(maker.router({ coordinatorUrl })) };
+}
+
+/** Until then the router knows only its dead seed, and refuses everything. */
+async function holdsAMap(routerUrl: string): Promise<boolean> {
+  const answer = await fetch(`${routerUrl}/cluster/map`, { headers: { authorization: `Bearer ${KEY}` } });
+  return ((await answer.json()) as ShardMap).version > 0;
 }
 
 export class DemoCluster {

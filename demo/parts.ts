@@ -7,6 +7,9 @@ import { routerEnvironment, startQuiver } from '../test/support/real-quiver';
 
 export const KEY = 'demo-key';
 
+/** An address that no shard has: a router without a map refuses writes, instead of sending them to its seeds. */
+const DEAD_SEEDS = ['http://127.0.0.1:9'];
+
 export interface Part {
   readonly url: string;
   stop(): Promise<void>;
@@ -19,7 +22,7 @@ export interface PartsMaker {
   readonly dir: string;
   shard(name: string): Promise<Part>;
   /** Needs no coordinator that answers already: it asks for the map again and again. */
-  router(options: { shardUrls: readonly string[]; coordinatorUrl: string }): Promise<Part>;
+  router(options: { coordinatorUrl: string }): Promise<Part>;
 }
 
 export function realParts(binary: string, dir: string): PartsMaker {
@@ -28,8 +31,8 @@ export function realParts(binary: string, dir: string): PartsMaker {
     name: 'Quiver processes',
     dir,
     shard: async (name) => stoppable(await startQuiver({ ...common, role: 'shard', dataDir: join(dir, name) })),
-    router: async ({ shardUrls, coordinatorUrl }) => {
-      const env = routerEnvironment({ shards: shardUrls, coordinatorUrl, shardKey: KEY });
+    router: async ({ coordinatorUrl }) => {
+      const env = routerEnvironment({ shards: DEAD_SEEDS, coordinatorUrl, shardKey: KEY });
       return stoppable(await startQuiver({ ...common, role: 'router', dataDir: join(dir, 'router'), env }));
     },
   };
@@ -45,7 +48,7 @@ export function quickParts(dir: string): PartsMaker {
     name: 'in-process stand-ins',
     dir,
     shard: () => startShard({ keys: [KEY] }),
-    router: ({ shardUrls, coordinatorUrl }) => startRouter({ coordinatorUrl, shardUrls, shardKey: KEY, keys: [KEY] }),
+    router: ({ coordinatorUrl }) => startRouter({ coordinatorUrl, shardUrls: DEAD_SEEDS, shardKey: KEY, keys: [KEY] }),
   };
 }
 
@@ -72,6 +75,7 @@ export async function startDemoCoordinator(options: {
       QUIVER_API_KEYS: KEY,
       COORDINATOR_CLUSTER: 'demo',
       COORDINATOR_ROUTER_URLS: options.routerUrl,
+      COORDINATOR_ROUTERS_FAIL_CLOSED: 'true',
       COORDINATOR_DATA_DIR: join(options.dir, 'temporal'),
       COORDINATOR_TEMPORAL_PORT: '0',
       COORDINATOR_TEMPORAL_UI_PORT: '0',

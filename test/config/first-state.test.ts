@@ -30,6 +30,7 @@ describe('readStateFile', () => {
       lock: null,
       operations: [],
       answered: [],
+      notices: [],
       autoscale: NO_AUTOSCALE,
     });
   });

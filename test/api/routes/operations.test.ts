@@ -116,7 +116,8 @@ describe('GET /cluster/operations/{id}', () => {
       message: 'shard 2 joined',
       pointsMoved: 40,
       droppedByDonor: { '0': 15, '1': 25 },
-      pointsKept: 0,
+      pointsKept: 2,
+      attention: [{ what: 'points kept', points: 2, mendedBy: 'POST /cluster/repair' }],
       durationMs: 4_500,
     };
     const endedAtMs = START_MS + 4_500;
@@ -128,7 +129,8 @@ describe('GET /cluster/operations/{id}', () => {
         message: 'shard 2 joined',
         points_moved: 40,
         dropped_by_donor: { '0': 15, '1': 25 },
-        points_kept: 0,
+        points_kept: 2,
+        attention: [{ what: 'points kept', points: 2, mended_by: 'POST /cluster/repair' }],
         duration_s: 4.5,
       },
     });

@@ -1,7 +1,10 @@
 import type { ClusterTransition } from '../../../src/contract/cluster';
-import { newOperationState } from '../../../src/contract/operation-state';
+import { newOperationState, type OperationState } from '../../../src/contract/operation-state';
+import type { OperationKind } from '../../../src/domain/cluster-state';
+import { NOTHING_FOUND } from '../../../src/domain/findings';
+import type { OperationOutcome } from '../../../src/domain/progress';
 import type { RouterSuspect, WatchJudgement } from '../../../src/domain/router-watch';
-import { noticeRouters } from '../../../src/workflows/operation/notices';
+import { noticeRouters, noticesOf, withAttention } from '../../../src/workflows/operation/notices';
 import type { OperationRun } from '../../../src/workflows/operation/run';
 
 const suspect = (url: string, seeds: RouterSuspect['seeds']): RouterSuspect => ({
@@ -50,5 +53,74 @@ describe('noticeRouters', () => {
     { unbroken: false, reasons: ['it broke'], suspects: [suspect('http://r1', 'dead')] },
   ])('changes nothing when no router may have written: %j', async (judgement) => {
     expect(await applied(judgement)).toEqual([]);
+  });
+});
+
+const SHARD = { id: 2, primary_url: 'http://s2:6333', replica_urls: [] };
+const kept = (pointsKept: number): OperationOutcome => ({
+  message: 'done',
+  pointsMoved: 1,
+  droppedByDonor: {},
+  pointsKept,
+  durationMs: 1,
+});
+
+/** An operation's run as far as its end looks at it. */
+function ending(kind: OperationKind, change: Partial<OperationState> = {}): OperationRun {
+  const state = { ...newOperationState(kind, `${kind}-a`, 0), shards: [SHARD], ...change };
+  return { state } as unknown as OperationRun;
+}
+
+describe('the end of an operation that kept points', () => {
+  it.each<[OperationKind, Partial<OperationState>, readonly string[]]>([
+    ['grow', {}, []],
+    ['drain', {}, [SHARD.primary_url]],
+    ['recover', { recovers: { operationId: 'drain-b', kind: 'drain', stage: 'flipped' } }, [SHARD.primary_url]],
+  ])('calls for attention and has a notice: a %s', (kind, change, leftovers) => {
+    const run = ending(kind, change);
+    const outcome = withAttention(run, 'succeeded', kept(3));
+    expect(outcome.attention).toMatchObject([{ points: 3 }]);
+    expect(noticesOf(run, 'succeeded', outcome)).toMatchObject({
+      notices: [{ key: `PointsKept.${kind}-a`, leftovers }],
+    });
+  });
+
+  it('leaves alone what the operation says of itself, and tells that', () => {
+    const own = [{ what: 'rows of one collection kept', points: 2, mendedBy: 'a person' }];
+    const run = ending('grow');
+    const outcome = withAttention(run, 'succeeded', { ...kept(3), attention: own });
+    expect(outcome.attention).toBe(own);
+    expect(noticesOf(run, 'succeeded', outcome).notices?.[0]?.message).toBe(
+      'grow-a: 2 rows of one collection kept: a person',
+    );
+  });
+
+  it('says nothing when nothing was kept, when it was undone, and in a check', () => {
+    expect(withAttention(ending('grow'), 'succeeded', kept(0)).attention).toBeUndefined();
+    expect(withAttention(ending('grow'), 'failed', kept(3)).attention).toBeUndefined();
+    expect(withAttention(ending('check'), 'succeeded', kept(3)).attention).toBeUndefined();
+    expect(noticesOf(ending('grow'), 'failed', kept(3))).toEqual({});
+  });
+});
+
+describe('the end of a reading', () => {
+  const reading = (change: { collections?: readonly string[]; written?: number; onlyHere?: number } = {}) => {
+    const { collections = null, written = 0, onlyHere = 0 } = change;
+    const found = { ...NOTHING_FOUND, totals: { ...NOTHING_FOUND.totals, onlyHere } };
+    const request = { collections, leftovers: [SHARD], prefer: [] };
+    return { announced: { request }, repair: { found, left: found, written } } as unknown as Partial<OperationState>;
+  };
+  const foundClean = (kind: OperationKind, change: Parameters<typeof reading>[0] = {}) =>
+    noticesOf(ending(kind, reading(change)), 'succeeded', kept(0)).foundClean;
+
+  it('proves that all is in place when it has read everything and found nothing, with the leftovers that it read', () => {
+    expect(foundClean('check')).toEqual({ leftovers: [SHARD.primary_url] });
+    expect(foundClean('repair')).toEqual({ leftovers: [SHARD.primary_url] });
+  });
+
+  it('proves nothing when it read a part, found something, or went on to write', () => {
+    expect(foundClean('check', { collections: ['docs'] })).toBeUndefined();
+    expect(foundClean('check', { onlyHere: 1 })).toBeUndefined();
+    expect(foundClean('repair', { written: 1 })).toBeUndefined();
   });
 });
