@@ -143,7 +143,7 @@ async function startApi(
   context: { connection: Connection; webUiUrl: string | null; logger: Logger; parts: Parts },
 ): Promise<string> {
   const { connection, webUiUrl, logger, parts } = context;
-  const { cluster, routerUrls, routersFailClosed, timings } = config;
+  const { cluster, routerUrls, routersFailClosed, scanStopMaxMs, timings } = config;
   const { namespace } = config.temporal;
   const searchAttributes = await ensureSearchAttributes({ connection, namespace, logger });
   const stopping = new AbortController();
@@ -157,7 +157,7 @@ async function startApi(
   if (config.apiKeys.length === 0) {
     logger.warn('running without keys (QUIVER_INSECURE): every caller may do everything');
   }
-  const settings = { routerUrls, routersFailClosed, timings, searchAttributes };
+  const settings = { routerUrls, routersFailClosed, scanStopMaxMs, timings, searchAttributes };
   const client = new ClusterClient({ ...temporal, traces, recoverWith: settings });
   const autoscale = new AutoscaleClient({ ...temporal, client, seed: config.autoscale, settings });
   const witnessedMap = new WitnessedMap({ client, witness, logger });

@@ -15,6 +15,7 @@ import { createConfirmLock } from './frame/lock-guard';
 import { listCollections } from './collections/list-collections';
 import { createLookAfterLock } from './cluster/look-after-lock';
 import { createObserveCluster } from './cluster/observe-cluster';
+import { planScans } from './preflight/plan-scans';
 import { preflightDrain } from './preflight/preflight-drain';
 import { preflightGrow } from './preflight/preflight-grow';
 import { prepareCollections } from './collections/prepare-collections';
@@ -64,6 +65,7 @@ export function createActivities(deps: ActivityDeps): CoordinatorActivities & Au
     removeOrphanCollections: activity(runtime, removeOrphanCollections),
     warmUp: activity(runtime, warmUp),
     cleanJoiner: activity(runtime, cleanJoiner(engine)),
+    planScans: activity(runtime, planScans(engine)),
     ...rowSteps(runtime, engine, deps.ownTaskQueue ?? null),
     findMisplaced: activity(runtime, findMisplaced(engine)),
     inspectCollections: activity(runtime, inspectCollections),

@@ -48,6 +48,8 @@ export type ClusterTransition =
 export interface ClusterAnswer {
   readonly map: ShardMap;
   readonly lock: OperationLock | null;
+  /** Every point is known to lie where the map has it: since the last clean check. */
+  readonly isInOrder?: boolean;
   readonly identity: ClusterIdentity;
   /** Of the operation that holds the lock; without one the last that was given out. */
   readonly epoch: number;

@@ -31,6 +31,12 @@ export interface Move {
 export interface MayWriteLate {
   readonly lateWritesUntilMs: number;
 }
+/** Shards that an operation will read, and how much of each. */
+export interface PlanScansInput extends Move {
+  readonly readers: readonly { readonly shardId: number; readonly scans: number; readonly share: number }[];
+  readonly stopMaxMs: number;
+}
+
 /** What a step needs that works on one donor's slice. */
 export interface DonorInput extends Move {
   /** Names what a worker keeps of this move: the operation that began it. */

@@ -34,6 +34,8 @@ export interface OperationState {
   routersAdoptedAtMs: number;
   /** Until then a write of an attempt that is over may still reach a shard. */
   lateWritesUntilMs: number;
+  /** By shard id: where the caller wants its rows to be read from. */
+  sources: Readonly<Record<string, string>> | null;
   copy: CopyState | null;
   /** By shard id: where the work on each donor stands. */
   donors: Record<string, DonorState>;
@@ -179,6 +181,7 @@ export function newOperationState(kind: OperationKind, operationId: string, nowM
     wasAnnounced: false,
     routersAdoptedAtMs: 0,
     lateWritesUntilMs: 0,
+    sources: null,
     copy: null,
     donors: {},
     watch: null,

@@ -3,7 +3,14 @@ import type { Holder } from '../domain/findings';
 import type { Timings } from '../domain/limits';
 import type { ShardAddress, ShardMap } from '../domain/shard-map';
 
-export interface GrowRequest {
+/** How the caller wants shards to be read. */
+export interface ScanRequest {
+  /** By shard id: the address of a follower, for this operation only. */
+  readonly sources?: Readonly<Record<string, string>>;
+  /** The longest stop of a primary that the caller accepts, in the place of the setting. */
+  readonly acceptStopMs?: number;
+}
+export interface GrowRequest extends ScanRequest {
   readonly shards: readonly ShardAddress[];
   readonly allowNonempty: boolean;
   /** The shard is a standby of the autoscale policy. */
@@ -14,12 +21,12 @@ export interface GrowRequest {
    */
   readonly seenLastScaleAtMs?: number | null;
 }
-export interface DrainRequest {
+export interface DrainRequest extends ScanRequest {
   readonly shardId: number;
 }
 
 /** A check has no `prefer`. */
-export interface RepairRequest {
+export interface RepairRequest extends ScanRequest {
   /** Null: all of them. */
   readonly collections: readonly string[] | null;
   /** Shards that are not, or no longer, in the map. They are read, and in a repair emptied, as non-owners. */
@@ -56,6 +63,8 @@ export interface OperationSettings {
   readonly routerUrls: readonly string[];
   /** Every router has a dead seed only, so one that restarts refuses writes until it holds a map. Default false. */
   readonly routersFailClosed?: boolean;
+  /** How long a primary may stand still for one scan. Default DEFAULT_SCAN_STOP_MAX_MS. */
+  readonly scanStopMaxMs?: number;
   readonly timings: Timings;
   /**
    * Whether the namespace knows the search attributes of search-attributes.ts. Setting unknown ones would stall the

@@ -93,16 +93,21 @@ export interface ClusterState {
   /** Rises with every operation. */
   readonly epoch: number;
   readonly members: Members;
+  /**
+   * Every point is known to lie where the map has it: since the last clean check or repair. Changes by hand and points
+   * that were kept end that.
+   */
+  readonly isInOrder: boolean;
   /** Newest first, bounded by NOTICES_MAX. What hinders the autoscale policy is in `autoscale`. */
   readonly notices: readonly ClusterNotice[];
 }
 
-type NewIn03 = 'identity' | 'epoch' | 'members' | 'notices';
+type NewIn03 = 'identity' | 'epoch' | 'members' | 'notices' | 'isInOrder';
 /** A state as any release wrote it. */
 export type SavedState = Omit<ClusterState, 'autoscale' | NewIn03> & Partial<Pick<ClusterState, 'autoscale' | NewIn03>>;
 
 export function readState(saved: SavedState): ClusterState {
-  return { autoscale: NO_AUTOSCALE, identity: NO_IDENTITY, epoch: 0, members: {}, notices: [], ...saved };
+  return { autoscale: NO_AUTOSCALE, identity: NO_IDENTITY, epoch: 0, members: {}, notices: [], isInOrder: false, ...saved };
 }
 
 /**

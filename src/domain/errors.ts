@@ -32,6 +32,7 @@ export const DOMAIN_ERROR_CODES = [
   'MultivectorCollection',
   'SchemaConflict',
   'MisplacedPoints',
+  'ScanTooLong',
   'RouterUnreachable',
   'RouterAhead',
   // Who a shard says it is (shard-identity.ts).

@@ -35,7 +35,8 @@ export function changeByHand(state: ClusterState, change: ManualChange, key: str
     );
   }
   refuseWhileLocked(state);
-  const next = applyByHand(state, change);
+  // A change by hand moves no point, so points lie elsewhere than the map has them from now on.
+  const next = { ...applyByHand(state, change), isInOrder: state.isInOrder && change.change === 'replaceAddress' };
   if (key === null) return next;
   return { ...next, answered: [{ key, request }, ...state.answered].slice(0, ANSWERED_REQUESTS_MAX) };
 }

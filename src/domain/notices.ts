@@ -39,6 +39,7 @@ export interface NoticesAtEnd {
 /** The state of the cluster, as far as it matters here. */
 interface Noticing {
   readonly notices: readonly ClusterNotice[];
+  readonly isInOrder: boolean;
 }
 
 const KEY_CHARS_MAX = 200;
@@ -47,7 +48,8 @@ const LEFTOVERS_MAX = 8;
 /** Newest first. Trouble that is known keeps its start. */
 export function recordNotices<S extends Noticing>(state: S, given: readonly NewNotice[], nowMs: number): S {
   const notices = given.slice(0, NOTICES_MAX).reduce((known, each) => withNotice(known, each, nowMs), state.notices);
-  return given.length === 0 ? state : { ...state, notices };
+  // What an operator must notice is that points may lie where the map does not have them.
+  return given.length === 0 ? state : { ...state, notices, isInOrder: false };
 }
 
 function withNotice(notices: readonly ClusterNotice[], given: NewNotice, nowMs: number): readonly ClusterNotice[] {
@@ -86,7 +88,7 @@ export function noticesAtEnd<S extends Noticing>(
   const isOver = ({ lastSeenMs, leftovers = [] }: ClusterNotice): boolean =>
     lastSeenMs < startedAtMs && leftovers.every((url) => foundClean.leftovers.includes(url));
   const left = state.notices.filter((each) => !isOver(each));
-  return recordNotices({ ...state, notices: left }, notices, nowMs);
+  return recordNotices({ ...state, notices: left, isInOrder: left.length === 0 }, notices, nowMs);
 }
 
 // ---- RouterServesSeeds ----

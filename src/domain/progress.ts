@@ -91,6 +91,21 @@ export interface SourceProgress {
   readonly rowsPerSecond: number;
   /** How long the shard that was read stood still for each scan. The newest ones. */
   readonly stopsMs: readonly number[];
+  /** Made before anything was announced. */
+  readonly estimate?: SourceEstimate;
+}
+
+/** What reading one shard will cost. */
+export interface SourceEstimate {
+  readonly rows: number;
+  readonly bytes: number;
+  readonly scans: number;
+  /** Rows that will be asked for by id. */
+  readonly questions: number;
+  /** How long the shard's clients stand still for each scan. */
+  readonly stopMs: number;
+  /** What the shard itself needs in memory for a scan. */
+  readonly memoryBytes: number;
 }
 
 /** What came of an operation. */

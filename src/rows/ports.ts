@@ -70,6 +70,10 @@ export interface RowShard {
   dropCollection(collection: string): Promise<boolean>;
   /** Points by collection, without the coordinator's own. */
   counts(): Promise<ReadonlyMap<string, number>>;
+  /** What it holds, without the coordinator's own. */
+  size(): Promise<{ readonly rows: number; readonly bytes: number }>;
+  /** The slowest scan of it that this process has seen; null when it has seen none. */
+  scanMicrosPerRow(): number | null;
   /** Throws when the shard is not the one that it was, or has lost data. */
   confirmIdentity(): Promise<void>;
 }

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { shardIdSchema } from './cluster-map';
 import { findingsSchema } from './repair';
+import { scanFields } from './scan';
 
 /** Body of `POST /cluster/shards` and `POST /cluster/shards/joining`. Unknown fields are ignored, as Quiver does. */
 export const addShardBodySchema = z.object({
@@ -9,11 +10,14 @@ export const addShardBodySchema = z.object({
 });
 export type AddShardBody = z.infer<typeof addShardBodySchema>;
 
+/** Body of `POST /cluster/shards/{id}/drain`, which may be left out. */
+export const drainBodySchema = z.object(scanFields);
+
 /** Take shards that hold points already; what they hold of the moving slice is overwritten or deleted. */
 const allowNonempty = { allow_nonempty: z.boolean().default(false) };
 
 /** Body of `POST /cluster/shards/grow` by one shard, as Quiver knows it. */
-export const growBodySchema = addShardBodySchema.extend(allowNonempty);
+export const growBodySchema = addShardBodySchema.extend({ ...allowNonempty, ...scanFields });
 
 /**
  * Body of the same route for several shards that join together. A body that names several shards is never read as one
@@ -22,6 +26,7 @@ export const growBodySchema = addShardBodySchema.extend(allowNonempty);
 export const growBySeveralBodySchema = z.object({
   shards: z.array(addShardBodySchema).min(1).max(64),
   ...allowNonempty,
+  ...scanFields,
 });
 
 /** Body of `PATCH /cluster/shards/{id}`. What is left out stays as it is. */
@@ -85,6 +90,29 @@ export const operationViewSchema = z.object({
   updated_at: z.iso.datetime().nullable(),
   ended_at: z.iso.datetime().nullable(),
   outcome: outcomeSchema.nullable(),
+  /** How each shard is read: from where, how fast, and how long it stood still for it. */
+  sources: z.array(
+    z.object({
+      shard_id: shardIdSchema,
+      source: z.enum(['follower', 'primary', 'pages']),
+      url: z.string(),
+      reason: z.string(),
+      scans: z.number(),
+      rows_read: z.number(),
+      rows_per_s: z.number(),
+      stops_ms: z.array(z.number()),
+      estimate: z
+        .object({
+          rows: z.number(),
+          bytes: z.number(),
+          scans: z.number(),
+          questions: z.number(),
+          stop_ms: z.number(),
+          memory_bytes: z.number(),
+        })
+        .nullable(),
+    }),
+  ),
   /** Of a check or a repair, growing while it reads; null in every other operation. */
   findings: findingsSchema.nullable(),
   phases: z.array(phaseSchema),

@@ -4,6 +4,7 @@
  */
 import { z } from 'zod';
 import { shardIdSchema } from './cluster-map';
+import { scanFields } from './scan';
 
 /** Keeps what an operation carries in its history far below Temporal's limits. */
 const NAMES_MAX = 1_000;
@@ -19,6 +20,7 @@ export const checkBodySchema = z.strictObject({
   collections: z.array(z.string().min(1)).min(1).max(NAMES_MAX).optional(),
   /** Shards that are no longer in the map. */
   leftovers: z.array(leftoverSchema).max(LEFTOVERS_MAX).default([]),
+  ...scanFields,
 });
 
 export const repairBodySchema = checkBodySchema.extend({

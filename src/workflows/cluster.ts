@@ -142,7 +142,8 @@ const BEGINNINGS: readonly ClusterTransition['type'][] = ['reserve', 'beginCheck
 function answerOf(state: ClusterState, { type }: ClusterTransition): ClusterAnswer {
   const { map, lock, identity } = state;
   const epoch = lock?.epoch ?? state.epoch;
-  return { map, lock, identity, epoch, ...(BEGINNINGS.includes(type) ? { members: state.members } : {}) };
+  const { members, isInOrder } = state;
+  return { map, lock, identity, epoch, ...(BEGINNINGS.includes(type) ? { members, isInOrder } : {}) };
 }
 
 type AutoscaleTransition = Extract<

@@ -60,7 +60,7 @@ async function conduct(
 ): Promise<OperationOutcome> {
   const { run, forward } = beginRun(kind, input, self);
   const { routerUrls, request } = input;
-  const context: RepairContext = { run, isRepair: kind === 'repair', routerUrls, request };
+  const context: RepairContext = { run, isRepair: kind === 'repair', routerUrls, settings: input, request };
   try {
     await forward.run(() => runUntilFlip(script, context));
   } catch (error) {

@@ -45,6 +45,7 @@ export function progressDetails(progress: OperationProgress): string {
     aboutCancel(progress),
     '',
     ...aboutAttention(progress),
+    ...aboutSources(progress),
     '| phase | started | took | note |',
     '| --- | --- | --- | --- |',
   ];
@@ -62,6 +63,25 @@ function aboutAttention({ outcome }: OperationProgress): string[] {
     '',
   ]);
 }
+
+function aboutSources({ sources = [] }: OperationProgress): string[] {
+  if (sources.length === 0) return [];
+  const rows = sources.slice(0, SOURCES_SHOWN_MAX).map((each) => {
+    const stops = each.stopsMs.length === 0 ? '' : each.stopsMs.map((ms) => `${ms} ms`).join(', ');
+    const expected = each.estimate === undefined ? '' : `${(each.estimate.stopMs / 1000).toFixed(1)} s`;
+    return `| ${each.shardId} | ${each.source} ${each.url} | ${each.scans} | ${count(each.rowsPerSecond)} | ${expected} | ${stops} |`;
+  });
+  const more = sources.length - SOURCES_SHOWN_MAX;
+  return [
+    '| shard | read from | scans | rows/s | stop expected | stops |',
+    '| --- | --- | --- | --- | --- | --- |',
+    ...rows,
+    ...(more > 0 ? [`| … | ${more} more | | | | |`] : []),
+    '',
+  ];
+}
+
+const SOURCES_SHOWN_MAX = 16;
 
 function subject({ kind, shardIds }: OperationProgress): string {
   if (movesNoShard(kind)) return '';

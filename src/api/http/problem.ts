@@ -63,6 +63,7 @@ export const PROBLEM_STATUS: Record<ProblemCode, number> = {
   MultivectorCollection: 422,
   SchemaConflict: 409,
   MisplacedPoints: 409,
+  ScanTooLong: 422,
   RouterUnreachable: 422,
   RouterAhead: 409,
   ShardOfAnotherCluster: 409,

@@ -3,8 +3,10 @@ import { json, type Request, type RequestHandler } from 'express';
 import type { z } from 'zod';
 import { DomainError } from '../../domain/errors';
 import { REQUEST_BODY_BYTES_MAX } from '../../domain/limits';
+import type { ScanRequest } from '../../contract/requests';
 import { normalizeShardUrl, type ShardAddress } from '../../domain/shard-map';
 import { idempotencyKeySchema, type AddShardBody, type ReplaceAddressBody } from '../../wire/coordinator-api';
+import type { ScanBody } from '../../wire/scan';
 import { describeIssues } from '../../wire/problem';
 import { ApiError } from './problem';
 
@@ -40,6 +42,15 @@ export function readAddress(body: AddShardBody): ShardAddress {
     );
   }
   return { primary_url, replica_urls };
+}
+
+/** @throws DomainError InvalidShardUrl */
+export function readScan({ sources, accept_stop_s }: ScanBody): ScanRequest {
+  const urls = Object.entries(sources ?? {}).map(([shardId, url]) => [shardId, normalizeShardUrl(url)] as const);
+  return {
+    ...(urls.length === 0 ? {} : { sources: Object.fromEntries(urls) }),
+    ...(accept_stop_s === undefined ? {} : { acceptStopMs: Math.round(accept_stop_s * 1000) }),
+  };
 }
 
 /** What is left out stays as it is. @throws DomainError InvalidShardUrl, InvalidRequest */

@@ -6,7 +6,7 @@ import { normalizeShardUrl } from '../../domain/shard-map';
 import { checkBodySchema, repairBodySchema, type StartedOperation } from '../../wire/repair';
 import type { RepairRequest } from '../../contract/requests';
 import type { ApiDeps } from '../deps';
-import { jsonBody, readAddress, readBody, readIdempotencyKey } from '../http/requests';
+import { jsonBody, readAddress, readBody, readIdempotencyKey, readScan } from '../http/requests';
 import { methodNotAllowed } from '../http/routing';
 import { startOperation } from './start-operation';
 
@@ -49,6 +49,7 @@ function requestOf(body: z.infer<typeof repairBodySchema>): RepairRequest {
     collections: body.collections ?? null,
     leftovers: body.leftovers.map(readAddress),
     prefer: body.prefer.map(readHolder),
+    ...readScan(body),
   };
 }
 

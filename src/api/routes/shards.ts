@@ -3,13 +3,14 @@ import { Router, type Request, type Response } from 'express';
 import type { ManualChange } from '../../domain/manual-changes';
 import {
   addShardBodySchema,
+  drainBodySchema,
   growBodySchema,
   growBySeveralBodySchema,
   replaceAddressBodySchema,
 } from '../../wire/coordinator-api';
 import type { DrainRequest, GrowRequest } from '../../contract/requests';
 import type { ApiDeps } from '../deps';
-import { jsonBody, readAddress, readAddressChange, readBody, readIdempotencyKey, readShardId } from '../http/requests';
+import { jsonBody, readAddress, readAddressChange, readBody, readIdempotencyKey, readScan, readShardId } from '../http/requests';
 import { methodNotAllowed } from '../http/routing';
 import { requireReachableCluster, startOperation } from './start-operation';
 
@@ -92,16 +93,16 @@ function readGrow(request: Request): GrowRequest {
   const given: unknown = request.body;
   if (typeof given !== 'object' || given === null || !('shards' in given)) {
     const body = readBody(growBodySchema, request);
-    return { shards: [readAddress(body)], allowNonempty: body.allow_nonempty };
+    return { shards: [readAddress(body)], allowNonempty: body.allow_nonempty, ...readScan(body) };
   }
   const body = readBody(growBySeveralBodySchema, request);
-  return { shards: body.shards.map(readAddress), allowNonempty: body.allow_nonempty };
+  return { shards: body.shards.map(readAddress), allowNonempty: body.allow_nonempty, ...readScan(body) };
 }
 
 /** Answers as soon as the shard is leaving, or with the refusal. The move runs on. */
 async function drain(deps: ApiDeps, request: Request, response: Response): Promise<void> {
   const key = readIdempotencyKey(request) ?? randomUUID();
-  const drainRequest: DrainRequest = { shardId: readShardId(request) };
+  const drainRequest: DrainRequest = { shardId: readShardId(request), ...readScan(readBody(drainBodySchema, request)) };
   const { map } = await startOperation(deps, { kind: 'drain', key, request: drainRequest }, response);
   response.json(map);
 }

@@ -1,5 +1,5 @@
 import type { OperationEnd, OperationRecord } from '../../domain/cluster-state';
-import type { OperationProgress } from '../../domain/progress';
+import type { OperationProgress, SourceProgress } from '../../domain/progress';
 import type { OperationView } from '../../wire/coordinator-api';
 import type { OperationExecution } from '../../client/cluster-client';
 import { viewOfFindings } from './findings';
@@ -45,6 +45,7 @@ export function viewOfProgress(progress: OperationProgress, webUiUrl: string | n
       attention: (outcome.attention ?? []).map(({ what, points, mendedBy }) => ({ what, points, mended_by: mendedBy })),
       duration_s: outcome.durationMs / 1_000,
     },
+    sources: (progress.sources ?? []).map(viewOfSource),
     findings: progress.findings && viewOfFindings(progress.findings),
     phases: progress.phases.map((each) => ({
       phase: each.phase,
@@ -53,6 +54,30 @@ export function viewOfProgress(progress: OperationProgress, webUiUrl: string | n
       note: each.note,
     })),
     web_ui_url: webUiUrl,
+  };
+}
+
+function viewOfSource(of: SourceProgress): OperationView['sources'][number] {
+  const { estimate } = of;
+  return {
+    shard_id: of.shardId,
+    source: of.source,
+    url: of.url,
+    reason: of.reason,
+    scans: of.scans,
+    rows_read: of.rowsRead,
+    rows_per_s: of.rowsPerSecond,
+    stops_ms: [...of.stopsMs],
+    estimate: estimate
+      ? {
+          rows: estimate.rows,
+          bytes: estimate.bytes,
+          scans: estimate.scans,
+          questions: estimate.questions,
+          stop_ms: estimate.stopMs,
+          memory_bytes: estimate.memoryBytes,
+        }
+      : null,
   };
 }
 
@@ -79,6 +104,7 @@ export function viewOfRecord(record: OperationRecord, webUiUrl: string | null): 
     updated_at: isoOrNull(record.endedAtMs),
     ended_at: isoOrNull(record.endedAtMs),
     outcome: outcomeOfRecord(record),
+    sources: [],
     findings: null,
     phases: [],
     web_ui_url: webUiUrl,

@@ -8,6 +8,8 @@ const CLIENTS_MAX = 4_096;
 /** The clients of one process or thread, one per address. A client keeps its connections. */
 export class RemoteClients {
   readonly grpcPortOffset: number;
+  /** By primary URL: µs a row of the slowest scan of that shard. */
+  readonly slowestScans = new Map<string, number>();
   readonly #key: string | null;
   readonly #dispatcher: Dispatcher | undefined;
   readonly #rest = new Map<string, ShardClient>();

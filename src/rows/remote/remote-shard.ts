@@ -72,6 +72,19 @@ export class RemoteShard implements RowShard {
     return new Map(collections.map(({ name, count }) => [name, count]));
   }
 
+  async size(): Promise<{ rows: number; bytes: number }> {
+    let [rows, bytes] = [0, 0];
+    for (const { count, dim } of await this.#rest.listCollections(this.#job.reading)) {
+      rows += count;
+      bytes += count * 4 * dim;
+    }
+    return { rows, bytes };
+  }
+
+  scanMicrosPerRow(): number | null {
+    return this.#clients.slowestScans.get(this.#target.primary_url) ?? null;
+  }
+
   async confirmIdentity(): Promise<void> {
     await this.#rest.findLeader(this.#job.reading);
     const { identity } = this.#target;

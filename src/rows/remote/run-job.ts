@@ -3,6 +3,7 @@ import { copyDonor, type MoveParts } from '../jobs/copy';
 import { dropFromDonor } from '../jobs/drop';
 import { followDonor } from '../jobs/follow';
 import { findMisplaced } from '../jobs/misplaced';
+import { planScans } from '../jobs/plan';
 import { countStrays, removeFromReceiver } from '../jobs/remove';
 import type { Job } from '../ports';
 import type { Sessions } from '../sessions';
@@ -21,6 +22,7 @@ const JOBS = {
   remove: removeFromReceiver,
   countStrays,
   findMisplaced,
+  plan: planScans,
 };
 
 export type JobName = keyof typeof JOBS;

@@ -9,7 +9,7 @@ export interface MoveContext {
   readonly run: OperationRun;
   readonly kind: MoveKind;
   readonly routerUrls: readonly string[];
-  readonly settings: Pick<OperationSettings, 'routersFailClosed'>;
+  readonly settings: Pick<OperationSettings, 'routersFailClosed' | 'scanStopMaxMs'>;
   readonly request: OperationRequest;
   /** What a cancel stops. Null in a recovery, which nobody cancels. */
   readonly forward: CancellationScope | null;

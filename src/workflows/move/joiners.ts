@@ -10,6 +10,7 @@ import { prepareCollections } from './collections';
 import { planMove } from './map-changes';
 import { idsOf, moveOf, partiesOf } from './placement';
 import type { MoveContext } from './context';
+import { planScans } from './rows/plan';
 import { sweepReceivers } from './rows/sweep';
 
 /** INV-2: the lock first, so that no other operation changes what preflight finds. */
@@ -41,7 +42,13 @@ export async function preflightGrow(context: MoveContext): Promise<string> {
     allowNonempty,
     mapVersion: map.version,
   });
-  return `${counted(state.preflight.collections.length, 'collection')} on ${counted(map.shards.length, 'donor')}`;
+  const plan = await planScans(run, context, {
+    move: moveOf(run),
+    shardIds: map.shards.map(({ id }) => id),
+    scans: 2,
+    share: state.shards.length / (map.shards.length + state.shards.length),
+  });
+  return `${counted(state.preflight.collections.length, 'collection')} on ${counted(map.shards.length, 'donor')}; ${plan}`;
 }
 
 export async function prepareJoiners({ run, kind }: MoveContext): Promise<string> {

@@ -3,9 +3,10 @@ import type { DrainRequest } from '../../contract/requests';
 import { broughtUid, identifyShards } from '../identity/identify';
 import { applyTransition } from '../operation/transition';
 import { count, counted } from '../wording';
+import { planScans } from './rows/plan';
 import { refuseStrays } from './rows/strays';
 import { planMove } from './map-changes';
-import { idsOf, partiesOf, plannedMove } from './placement';
+import { idsOf, moveOf, partiesOf, plannedMove } from './placement';
 import type { MoveContext } from './context';
 import { dropFromDonor, sweepReceivers } from './rows/sweep';
 
@@ -33,8 +34,9 @@ export async function preflightDrain(context: MoveContext): Promise<string> {
   const found = await activities
     .preflight(`preflight of the drain of shard ${shardId}`)
     .preflightDrain({ ...plannedMove('drain', map, state.shards), routerUrls, mapVersion: map.version });
-  const strays = await refuseStrays(context);
-  return `${counted(found.collections, 'collection')} on ${counted(map.shards.length, 'shard')}; ${strays}`;
+  const plan = await planScans(run, context, { move: moveOf(run), shardIds: [shardId], scans: 2, share: 1 });
+  const strays = answer.isInOrder === true ? 'the cluster is in order' : await refuseStrays(context);
+  return `${counted(found.collections, 'collection')} on ${counted(map.shards.length, 'shard')}; ${plan}; ${strays}`;
 }
 
 /** Nothing stays that a re-added shard could bring back: copies of points that others own, and the collections themselves. */

@@ -27,7 +27,7 @@ const WORDS: Record<MoveKind, { readonly announce: string; readonly flip: string
 
 /** Notes which shards take part, for every later step and for the undo, also when a later answer is lost. */
 export function planMove(
-  { run, kind }: MoveContext,
+  { run, kind, request }: MoveContext,
   answer: ClusterAnswer,
 ): { map: ShardMap; shards: readonly Shard[] } {
   const { state } = run;
@@ -36,6 +36,7 @@ export function planMove(
   state.shards = shards;
   state.progress.shardIds = shards.map((shard) => shard.id);
   state.mapVersion = map.version;
+  state.sources = 'sources' in request ? (request.sources ?? null) : null;
   state.move = plannedMove(kind, map, shards);
   return { map, shards };
 }

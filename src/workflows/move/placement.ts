@@ -53,7 +53,7 @@ export function moveOf({ state }: OperationRun): Move {
   if (state.move === null) throw new Error('the move is planned when the shards are announced, before any point moves');
   const { identity } = state;
   const expected = identity === null ? null : { clusterUid: identity.clusterUid, epoch: identity.epoch };
-  return { ...state.move, identity: expected };
+  return { ...state.move, identity: expected, sources: state.sources };
 }
 
 /** What a worker keeps of a move it keeps under the name of the operation that began it. */

@@ -2,7 +2,7 @@
 import { ApplicationFailure } from '@temporalio/workflow';
 import type { ClusterAnswer } from '../../contract/cluster';
 import type { RepairParties } from '../../contract/repair';
-import type { RepairRequest } from '../../contract/requests';
+import type { OperationSettings, RepairRequest } from '../../contract/requests';
 import { requireParties } from '../../domain/repair-request';
 import { asMember, placementSpec } from '../../domain/shard-map';
 import { broughtUid, identifyShards, mapForMove } from '../identity/identify';
@@ -18,6 +18,7 @@ export interface RepairContext {
   /** False: a check, which changes nothing and holds no lock. */
   readonly isRepair: boolean;
   readonly routerUrls: readonly string[];
+  readonly settings: Pick<OperationSettings, 'scanStopMaxMs'>;
   readonly request: RepairRequest;
 }
 

@@ -2,6 +2,8 @@
 import type { RepairState } from '../../contract/operation-state';
 import { describePass, NOTHING_FOUND, NOTHING_MENDED } from '../../domain/findings';
 import { REPAIR_PASSES_MAX } from '../../domain/limits';
+import { moveOf } from '../move/placement';
+import { planScans } from '../move/rows/plan';
 import { routersHoldTheMap } from '../operation/routers';
 import { awaitOwners, confirmMap, identify, partiesOf, type RepairContext } from './map';
 import { passesNote, repairState, showFindings } from './report';
@@ -10,10 +12,17 @@ import { passesNote, repairState, showFindings } from './report';
 
 export async function inspect(context: RepairContext): Promise<string> {
   await identify(context);
+  const plan = await planReading(context);
   const { collections, mended } = await beginPass(context, 1, NOTHING_MENDED);
   const wrong = collections.filter((each) => each.missingOn.length > 0 || each.notCompared !== null);
   const created = mended.collectionsCreated === 0 ? '' : `, ${mended.collectionsCreated} created`;
-  return `${collections.length} collections, ${wrong.length} of them missing somewhere or not to be compared${created}`;
+  return `${collections.length} collections, ${wrong.length} of them missing somewhere or not to be compared${created}; ${plan}`;
+}
+
+/** Every shard is read once a pass. A check or a repair that would stop one for too long is not begun. */
+function planReading({ run, settings, request }: RepairContext): Promise<string> {
+  const shardIds = (run.state.move?.shards ?? []).map(({ id }) => id);
+  return planScans(run, { settings, request }, { move: moveOf(run), shardIds, scans: 1, share: 0 });
 }
 
 async function beginPass(context: RepairContext, pass: number, mended: RepairState['mended']): Promise<RepairState> {

@@ -18,6 +18,7 @@ export function noteScan(run: OperationRun, { id: shardId }: Pick<Shard, 'id'>, 
     rowsRead,
     rowsPerSecond: Math.round((rowsRead / Math.max(tookMs, 1)) * 1000),
     stopsMs: [...(known?.stopsMs ?? []), stopMs].slice(-STOPS_MAX),
+    ...(known?.estimate === undefined ? {} : { estimate: known.estimate }),
   };
   const others = (progress.sources ?? []).filter((each) => each.shardId !== shardId);
   progress.sources = [...others, shown].sort((a, b) => a.shardId - b.shardId);

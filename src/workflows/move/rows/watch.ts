@@ -2,9 +2,10 @@
  * Routers are watched through a move: from before the first row is read to the end of the drop (INV-4). One that
  * restarts serves its seeds for a moment, and may write by them.
  */
-import { ActivityFailure } from '@temporalio/workflow';
+import { ActivityFailure, isCancellation } from '@temporalio/workflow';
 import type { WatchReading } from '../../../contract/watch';
 import { nowMs } from '../../clock';
+import { noticeRouters } from '../../operation/notices';
 import type { MoveContext } from '../context';
 import { sessionOf } from '../placement';
 
@@ -43,10 +44,11 @@ export async function readWatch(context: MoveContext): Promise<WatchReading | nu
   try {
     reading = await run.activities.watch('was every router watched?', worker).readWatch(question);
   } catch (error) {
-    if (!(error instanceof ActivityFailure)) throw error;
+    if (!(error instanceof ActivityFailure) || isCancellation(error)) throw error;
     reading = lost('the worker that watched the routers does not answer');
   }
   if (reading.unbroken) return reading;
+  await noticeRouters(run, reading);
   if (reading.unknown === true) {
     state.watch = { ...state.watch, worker: null };
     await openWatch(context);

@@ -1,0 +1,49 @@
+import { DomainError } from '../../domain/errors';
+import type { SourceProgress } from '../../domain/progress';
+import type { PlanScansInput } from '../../contract/move';
+import type { Engine } from '../../rows/remote/engine';
+import { inParallel } from '../frame/in-parallel';
+import type { ActivityScope } from '../frame/run-activity';
+import { runRowJob } from '../rows/row-scope';
+
+const SHARDS_AT_ONCE = 16;
+const NAMED_MAX = 5;
+
+/**
+ * Where each shard will be read from, and what that costs its clients. Changes nothing.
+ * @throws DomainError ScanTooLong
+ */
+export function planScans(engine: Engine) {
+  return async (scope: ActivityScope, input: PlanScansInput): Promise<{ plans: readonly SourceProgress[] }> => {
+    const plans: SourceProgress[] = [];
+    await inParallel(input.readers, SHARDS_AT_ONCE, async ({ shardId, scans, share }) => {
+      const job = { shardId, scans, share };
+      const { source, url, reason, estimate } = await runRowJob(scope, engine, { name: 'plan', input: job, move: input });
+      const none = { scans: 0, rowsRead: 0, rowsPerSecond: 0, stopsMs: [] };
+      plans.push({ shardId, source, url, reason: reason.slice(0, 200), ...none, estimate });
+    });
+    plans.sort((a, b) => a.shardId - b.shardId);
+    refuseLongStops(plans, input.stopMaxMs);
+    return { plans };
+  };
+}
+
+function refuseLongStops(plans: readonly SourceProgress[], stopMaxMs: number): void {
+  const long = plans.filter(({ estimate }) => (estimate?.stopMs ?? 0) > stopMaxMs);
+  if (long.length === 0) return;
+  const named = long.slice(0, NAMED_MAX).map(({ shardId, source, estimate, reason }) => {
+    const how = source === 'pages' ? `page by page (${reason})` : `from its primary (${reason})`;
+    return `shard ${shardId} for about ${seconds(estimate?.stopMs ?? 0)} s per scan, which is read ${how}`;
+  });
+  const more = long.length > NAMED_MAX ? `, and ${long.length - NAMED_MAX} more` : '';
+  const longest = Math.max(...long.map(({ estimate }) => estimate?.stopMs ?? 0));
+  throw new DomainError(
+    'ScanTooLong',
+    `expected no shard to stand still for more than ${seconds(stopMaxMs)} s, this would stop ${named.join('; ')}${more}: ` +
+      `give the shard a follower in its replica_urls, raise COORDINATOR_SCAN_STOP_MAX_MS, or send "accept_stop_s": ${seconds(longest)} with this call`,
+  );
+}
+
+function seconds(ms: number): number {
+  return Math.ceil(ms / 1000);
+}

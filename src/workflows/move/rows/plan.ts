@@ -1,0 +1,33 @@
+import type { Move } from '../../../contract/move';
+import { DEFAULT_SCAN_STOP_MAX_MS } from '../../../domain/limits';
+import type { OperationRequest, OperationSettings, ScanRequest } from '../../../contract/requests';
+import type { OperationRun } from '../../operation/run';
+import { counted } from '../../wording';
+
+/** What the caller and the settings say about reading shards. */
+export interface ScanChoice {
+  readonly settings: Pick<OperationSettings, 'scanStopMaxMs'>;
+  readonly request: OperationRequest;
+}
+
+/** Before anything is announced: where each shard will be read from, and for how long its clients will stand still. */
+export async function planScans(
+  run: OperationRun,
+  { settings, request }: ScanChoice,
+  { move, shardIds, scans, share }: { move: Move; shardIds: readonly number[]; scans: number; share: number },
+): Promise<string> {
+  const { progress } = run.state;
+  const { sources, acceptStopMs }: ScanRequest = 'dead' in request ? {} : request;
+  const stopMaxMs = acceptStopMs ?? settings.scanStopMaxMs ?? DEFAULT_SCAN_STOP_MAX_MS;
+  const readers = shardIds.map((shardId) => ({ shardId, scans, share }));
+  const { plans } = await run.activities
+    .preflight(`where are ${shardIds.length} shards read from, and at what cost?`)
+    .planScans({ ...move, sources: sources ?? null, readers, stopMaxMs });
+  progress.sources = plans;
+  run.show();
+  const followers = plans.filter(({ source }) => source === 'follower').length;
+  const stops = plans.map(({ estimate }) => estimate?.stopMs ?? 0);
+  const longest = Math.max(0, ...stops);
+  const stop = longest === 0 ? 'nobody stands still' : `a scan stops a shard for about ${(longest / 1000).toFixed(1)} s`;
+  return `${counted(plans.length, 'shard')} to read, ${followers} of them from followers; ${stop}`;
+}
