@@ -14,6 +14,7 @@ import { LockWatch } from './api/lock-watch';
 import { MapReader } from './api/map/reader';
 import { WitnessedMap } from './api/map/witnessed-map';
 import { ConfigError, type Config } from './config';
+import { ShardMarks } from './shards/http/shard-marks';
 import { routerMap } from './shards/http/router-client';
 import { connectClient, connectWorker, type ConnectOptions } from './temporal/connection';
 import { EmbeddedTemporal } from './temporal/dev-server/embedded';
@@ -106,12 +107,12 @@ async function startWorker(
   context: { connection: Connection; connect: ConnectOptions; logger: Logger; parts: Parts },
 ): Promise<{ running: Promise<void> }> {
   const { connection, connect, logger, parts } = context;
-  const { cluster, shardKey } = config;
+  const { cluster, shardKey, grpcPortOffset } = config;
   const { namespace } = config.temporal;
   const native: NativeConnection = await connectWorker(connect);
   parts.add('worker connection', () => native.close());
   const client = new Client({ connection, namespace });
-  const activities = createActivities({ shardKey, client, logger });
+  const activities = createActivities({ shardKey, grpcPortOffset, client, logger });
   const worker: Worker = await createWorker({ connection: native, namespace, cluster, activities });
   const running = worker.run();
   parts.add('worker', async () => {
@@ -158,6 +159,7 @@ async function startApi(
     mapReader: new MapReader({ queryMap: () => witnessedMap.readMap() }),
     authenticator: new Authenticator(config.apiKeys),
     probeShard: createProbe(),
+    marks: new ShardMarks({ key: config.shardKey, grpcPortOffset: config.grpcPortOffset }),
     settings,
     lockWatch,
     restoreCluster: (given) => restore.restore(given),
