@@ -16,6 +16,7 @@ import { RouterLook } from './api/router-look';
 import { MapReader } from './api/map/reader';
 import { WitnessedMap } from './api/map/witnessed-map';
 import { ConfigError, type Config } from './config';
+import { ShardMarks } from './shards/http/shard-marks';
 import { routerMap } from './shards/http/router-client';
 import { WatchRegistry } from './shards/http/watch-registry';
 import { connectClient, connectWorker, type ConnectOptions } from './temporal/connection';
@@ -111,7 +112,7 @@ async function startWorker(
   context: { connection: Connection; connect: ConnectOptions; logger: Logger; parts: Parts },
 ): Promise<{ running: Promise<void> }> {
   const { connection, connect, logger, parts } = context;
-  const { cluster, shardKey } = config;
+  const { cluster, shardKey, grpcPortOffset } = config;
   const { namespace } = config.temporal;
   const native: NativeConnection = await connectWorker(connect);
   parts.add('worker connection', () => native.close());
@@ -121,7 +122,7 @@ async function startWorker(
   const engine = engineOf(config);
   parts.add('the engine', () => engine.close());
   const ownTaskQueue = workerTaskQueue(cluster, randomUUID());
-  const activities = createActivities({ shardKey, client, logger, watches, engine, ownTaskQueue });
+  const activities = createActivities({ shardKey, grpcPortOffset, client, logger, watches, engine, ownTaskQueue });
   const workerParts = { connection: native, namespace, cluster, activities, ownTaskQueue };
   const workers: Worker[] = [await createWorker(workerParts), await createOwnWorker(workerParts)];
   const running = Promise.all(workers.map((worker) => worker.run())).then(() => undefined);
@@ -133,8 +134,8 @@ async function startWorker(
 }
 
 /** Rows are read and written in a thread of their own, so that they hold up neither the map nor a heartbeat. */
-function engineOf({ shardKey: key, spoolFolder }: Config): Engine {
-  const options: EngineOptions = { key, grpcPortOffset: 1, spoolFolder };
+function engineOf({ shardKey: key, grpcPortOffset, spoolFolder }: Config): Engine {
+  const options: EngineOptions = { key, grpcPortOffset, spoolFolder };
   return ThreadEngine.isBuilt ? new ThreadEngine(options) : new InlineEngine(options);
 }
 
@@ -173,6 +174,7 @@ async function startApi(
     mapReader: new MapReader({ queryMap: () => witnessedMap.readMap() }),
     authenticator: new Authenticator(config.apiKeys),
     probeShard: createProbe(),
+    marks: new ShardMarks({ key: config.shardKey, grpcPortOffset: config.grpcPortOffset }),
     settings,
     lockWatch,
     restoreCluster: (given) => restore.restore(given),

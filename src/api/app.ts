@@ -6,6 +6,7 @@ import { problemHandler } from './http/problem';
 import { unknownRoute } from './http/routing';
 import { autoscaleRouter } from './routes/autoscale';
 import { healthRouter } from './routes/health';
+import { identitiesRouter } from './routes/identities';
 import { isMapPoll, mapRouter, serveMap } from './routes/map';
 import { noticesRouter } from './routes/notices';
 import { operationsRouter } from './routes/operations';
@@ -32,6 +33,7 @@ function createExpressApp(deps: ApiDeps): Express {
   app.use(healthRouter(deps));
   app.use(mapRouter(deps));
   app.use(shardsRouter(deps));
+  app.use(identitiesRouter(deps));
   app.use(operationsRouter(deps));
   app.use(noticesRouter(deps));
   app.use(autoscaleRouter(deps));

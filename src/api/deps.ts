@@ -3,11 +3,28 @@ import type { Logger } from 'pino';
 import type { AutoscaleClient } from '../client/autoscale-client';
 import type { ClusterClient } from '../client/cluster-client';
 import type { RestoreCluster } from '../client/restore-cluster';
+import type { SeenIdentity, ShardIdentity } from '../domain/shard-identity';
+import type { Shard, ShardAddress } from '../domain/shard-map';
 import type { OperationSettings } from '../contract/requests';
 import type { Authenticator } from './http/auth';
 import type { LockWatch } from './lock-watch';
 import type { MapReader } from './map/reader';
 import type { ProbeShard } from './http/shard-probe';
+
+/** The identities on the shards. Its failures are DomainErrors. */
+export interface Marks {
+  look(address: ShardAddress): Promise<MarkLook>;
+  claim(address: ShardAddress, identity: ShardIdentity): Promise<void>;
+  requireReplica(url: string, expected: Pick<ShardIdentity, 'clusterUid' | 'shardId'>): Promise<void>;
+  /** Null when it is gone; else why it may still be there. */
+  remove(shard: Shard, clusterUid: string): Promise<string | null>;
+  /** Null when the shard does not tell (INV-8). */
+  rows(address: ShardAddress): Promise<number | null>;
+  grpcUrl(address: ShardAddress): string;
+}
+
+export type MarkLook =
+  { readonly kind: 'seen'; readonly seen: SeenIdentity | null } | { readonly kind: 'unknown'; readonly reason: string };
 
 export interface ApiDeps {
   readonly cluster: string;
@@ -26,6 +43,7 @@ export interface ApiDeps {
   readonly mapReader: MapReader;
   readonly authenticator: Authenticator;
   readonly probeShard: ProbeShard;
+  readonly marks: Marks;
   /** For the operations that start here. */
   readonly settings: OperationSettings;
   /** Every request has it glance at the lock. */

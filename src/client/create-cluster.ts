@@ -93,6 +93,9 @@ async function raiseFromZero(workflows: WorkflowClient, options: EnsureClusterOp
     );
   } catch (error) {
     // Without a worker nobody answers. Only routers that begin with a dead address need it.
-    logger.warn({ err: error }, 'the map version could not be looked at: a cluster of version 0 is raised by a later start');
+    logger.warn(
+      { err: error },
+      'the map version could not be looked at: a cluster of version 0 is raised by a later start',
+    );
   }
 }

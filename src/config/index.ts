@@ -42,6 +42,8 @@ export interface Config {
   readonly webUiUrl: string | null;
   /** Where the last published map is kept beside Temporal, or null. */
   readonly publishedFile: string | null;
+  /** How far the gRPC port of a shard is above its REST port. */
+  readonly grpcPortOffset: number;
 }
 
 export type LogLevel = (typeof LOG_LEVELS)[number];
@@ -74,6 +76,7 @@ export function loadConfig(environment: Readonly<Record<string, string | undefin
     },
     webUiUrl: readWebUiUrl(reader),
     publishedFile: readPublishedFile(reader),
+    grpcPortOffset: reader.integer('COORDINATOR_SHARD_GRPC_PORT_OFFSET'),
   };
 }
 

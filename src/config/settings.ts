@@ -1,5 +1,5 @@
 import { DEFAULT_POLICY, POLICY_BOUNDS } from '../domain/autoscale-policy';
-import { DEFAULT_SCAN_STOP_MAX_MS, DEFAULT_TIMINGS, SHARDS_MAX, STANDBYS_MAX } from '../domain/limits';
+import { DEFAULT_SCAN_STOP_MAX_MS, DEFAULT_TIMINGS, GRPC_PORT_OFFSET, SHARDS_MAX, STANDBYS_MAX } from '../domain/limits';
 
 /**
  * Every setting of this program, once. The reader, the check for mistyped names and the settings page all use this table. Names
@@ -138,6 +138,14 @@ export const SETTINGS = {
     advice: 'leave it out for default',
     default: 'default',
     pattern: /^[A-Za-z0-9._-]{1,64}$/,
+  },
+  COORDINATOR_SHARD_GRPC_PORT_OFFSET: {
+    group: 'cluster',
+    meaning: "How far a shard's gRPC port is above its REST port, unless the shard was given with a `grpc_url`.",
+    default: String(GRPC_PORT_OFFSET),
+    bounds: { min: 0, max: 10_000 },
+    expected: 'a whole number from 0 to 10000',
+    advice: `leave it out for ${GRPC_PORT_OFFSET}`,
   },
   COORDINATOR_ROUTER_URLS: {
     group: 'routers',

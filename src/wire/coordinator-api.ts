@@ -7,6 +7,8 @@ import { scanFields } from './scan';
 export const addShardBodySchema = z.object({
   primary_url: z.string(),
   replica_urls: z.array(z.string()).max(32).default([]),
+  /** Where its gRPC answers, when that is not the REST port with the offset of the settings. Quiver does not know it. */
+  grpc_url: z.string().optional(),
 });
 export type AddShardBody = z.infer<typeof addShardBodySchema>;
 
@@ -33,6 +35,7 @@ export const growBySeveralBodySchema = z.object({
 export const replaceAddressBodySchema = z.strictObject({
   primary_url: z.string().optional(),
   replica_urls: z.array(z.string()).max(32).optional(),
+  grpc_url: z.string().optional(),
 });
 export type ReplaceAddressBody = z.infer<typeof replaceAddressBodySchema>;
 

@@ -104,7 +104,7 @@ describe('GET /cluster/map', () => {
     const { json, headers } = await api.call('/cluster/map');
     expect(json).toEqual(STATE.map);
     expect(headers.get('content-type')).toBe('application/json');
-    expect(headers.get('etag')).toMatch(/^"0-/);
+    expect(headers.get('etag')).toMatch(/^"1-/);
     expect(headers.get('coordinator-map-stale')).toBeNull();
   });
 
@@ -116,7 +116,7 @@ describe('GET /cluster/map', () => {
         const { status, text, headers } = await api.call(path, { headers: { 'If-None-Match': held } });
         expect([status, text, headers.get('etag')]).toEqual([304, '', etag]);
       }
-      api.client.state = { ...STATE, map: { ...STATE.map, version: 1 } };
+      api.client.state = { ...STATE, map: { ...STATE.map, version: 2 } };
       expect((await api.call(path, { headers: { 'If-None-Match': etag } })).status).toBe(200);
     },
   );
@@ -181,9 +181,9 @@ describe('a change by hand', () => {
   it('brings URLs into normal form', async () => {
     const body = { primary_url: ' HTTP://S2:80/ ', replica_urls: ['https://s2b:443'] };
     await api.call('/cluster/shards', { method: 'POST', body });
-    expect(api.client.transitions).toMatchObject([
-      { change: { shard: { primary_url: 'http://s2', replica_urls: ['https://s2b'] } } },
-    ]);
+    expect(api.client.transitions.at(-1)).toMatchObject({
+      change: { shard: { primary_url: 'http://s2', replica_urls: ['https://s2b'] } },
+    });
   });
 
   it.each(['x', '-1', '1.5', '9007199254740992', '1e3'])('of the shard %s, which is no id, is 400', async (id) => {
@@ -289,7 +289,7 @@ describe('PATCH /cluster/shards/{id}', () => {
   it('replaces what it names and leaves the rest', async () => {
     expect((await patch({ primary_url: ' http://New:6333/ ' })).status).toBe(200);
     expect((await patch({ replica_urls: [] })).status).toBe(200);
-    expect(api.client.transitions).toEqual([
+    expect(api.client.transitions.filter(({ type }) => type === 'changeByHand')).toEqual([
       {
         type: 'changeByHand',
         change: { change: 'replaceAddress', id: 1, address: { primary_url: 'http://new:6333' } },
@@ -398,7 +398,8 @@ describe('everything else', () => {
     ['/cluster/map', 'POST', 'GET, HEAD'],
     ['/cluster/map', 'OPTIONS', 'GET, HEAD'],
     ['/cluster/health', 'DELETE', 'GET, HEAD'],
-    ['/cluster/shards', 'GET', 'POST'],
+    ['/cluster/shards', 'PUT', 'GET, HEAD, POST'],
+    ['/cluster/identities', 'GET', 'DELETE, POST'],
     ['/cluster/shards/joining', 'GET', 'POST'],
     ['/cluster/shards/grow', 'PUT', 'POST'],
     ['/cluster/shards/1', 'GET', 'PATCH, DELETE'],

@@ -188,7 +188,7 @@ describe('the map and changes by hand', () => {
       change: { change: 'add', shard },
       key: null,
     });
-    expect(map).toMatchObject({ version: 1, shards: [{ id: 0 }, { id: 1 }] });
+    expect(map).toMatchObject({ version: 2, shards: [{ id: 0 }, { id: 1 }] });
     expect(await client.queryMap()).toEqual(map);
   });
 
@@ -266,7 +266,7 @@ describe('a grow', () => {
     const gate = new Gate();
     const { cluster, client } = await newCluster({ beforeAwaitRouters: gate });
     const answer = await client.startOperation('grow', growInput(cluster, 'k'));
-    expect(answer.map).toMatchObject({ version: 1, joining: [1] });
+    expect(answer.map).toMatchObject({ version: 2, joining: [1] });
     expect(await client.describeOperation('grow-k')).toMatchObject({ isRunning: true });
     gate.release();
     expect((await untilEnded(client, 'k')).status).toBe('succeeded');
@@ -312,7 +312,7 @@ describe('a grow', () => {
     expect(error.message).toBe('it holds 3 points');
     await waitFor('the refused grow has ended', async () => !(await client.describeOperation('grow-k')).isRunning);
     await expectCode(client.startOperation('grow', growInput(cluster, 'k')), 'JoinerNotEmpty');
-    expect(await client.queryState()).toMatchObject({ lock: null, map: { version: 0 } });
+    expect(await client.queryState()).toMatchObject({ lock: null, map: { version: 1 } });
   });
 
   it('is refused with 409 when its workflow says that a person must act', async () => {

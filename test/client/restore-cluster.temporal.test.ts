@@ -218,7 +218,7 @@ describe('a cluster whose workflow was terminated', () => {
     expect(answers.map(({ status }) => status).sort()).toEqual([200, 409, 409]);
     const refused = answers.filter(({ status }) => status === 409).map(({ json }) => json['code']);
     expect(refused).toEqual(['ClusterExists', 'ClusterExists']);
-    expect((await mapOf(system)).version).toBe(1);
+    expect((await mapOf(system)).version).toBe(2);
   });
 
   it('takes a state from the request, above every version and id that is known', async () => {
@@ -229,12 +229,12 @@ describe('a cluster whose workflow was terminated', () => {
     const given = { next_id: 1, map: { version: 0, shards: [{ id: 0, ...at('S9') }], joining: [], leaving: [] } };
     const answer = await restore(system, { state: given });
     expect(answer.json).toMatchObject({
-      map: { version: 2, shards: [{ id: 0, primary_url: 'http://s9:6333' }] },
+      map: { version: 3, shards: [{ id: 0, primary_url: 'http://s9:6333' }] },
       next_id: 3,
       source: 'request',
     });
     expect((await add(system, 's4')).shards.map(({ id }) => id)).toEqual([0, 3]);
-    expect((await mapOf(system)).version).toBe(3);
+    expect((await mapOf(system)).version).toBe(4);
   });
 
   it('is restored from the witness when its own history is gone', async () => {
@@ -249,7 +249,7 @@ describe('a cluster whose workflow was terminated', () => {
       return json['code'] === 'ClusterLost';
     });
     const answer = await restore(system, { last_known: true });
-    expect(answer.json).toMatchObject({ map: { ...map, version: 2 }, next_id: 3 });
+    expect(answer.json).toMatchObject({ map: { ...map, version: 3 }, next_id: 3 });
     expect(answer.json['source']).toContain(witnessWorkflowId(system.cluster));
     expect(answer.json['note']).toContain('the autoscale policy comes from the settings again');
   });
@@ -278,12 +278,12 @@ describe('a cluster workflow that was reset', () => {
     await system.api.call('/cluster/shards/2', { method: 'DELETE' });
     const changed = await add(system, 's3');
     await mapOf(system);
-    expect(changed.version).toBe(3);
+    expect(changed.version).toBe(4);
 
     await rewind(system);
-    expect((await system.client.queryMap()).version).toBe(0);
+    expect((await system.client.queryMap()).version).toBe(1);
     const served = await mapOf(system);
-    expect(served).toEqual({ ...changed, version: 4 });
+    expect(served).toEqual({ ...changed, version: 5 });
     expect((await add(system, 's4')).shards.map(({ id }) => id)).toEqual([0, 1, 3, 4]);
   });
 
@@ -304,7 +304,7 @@ describe('a cluster workflow that was reset', () => {
     await mapOf(system);
     await rewind(system);
     const changed = await add(system, 's3');
-    expect(changed).toMatchObject({ version: 3, shards: [{ id: 0 }, { id: 1 }, { id: 2 }, { id: 3 }] });
+    expect(changed).toMatchObject({ version: 4, shards: [{ id: 0 }, { id: 1 }, { id: 2 }, { id: 3 }] });
   });
 
   it('is noticed by an API that has served nothing yet', async () => {
@@ -312,7 +312,7 @@ describe('a cluster workflow that was reset', () => {
     await add(first, 's2');
     await mapOf(first);
     await rewind(first);
-    expect((await mapOf(await serve({ worker: false }))).version).toBe(2);
+    expect((await mapOf(await serve({ worker: false }))).version).toBe(3);
   });
 });
 
@@ -365,16 +365,16 @@ describe('a cluster whose namespace was wiped', () => {
     const ready = await system.api.call('/readyz');
     expect(ready.json).toMatchObject({
       code: 'ClusterLost',
-      detail: expect.stringContaining(`file ${system.file} holds version 1`),
+      detail: expect.stringContaining(`file ${system.file} holds version 2`),
     });
     const answer = await restore(system, { last_known: true });
     expect(answer.json).toMatchObject({
-      map: { ...map, version: 2 },
+      map: { ...map, version: 3 },
       next_id: 3,
       source: expect.stringContaining(system.file),
     });
     expect(await system.client.queryState()).toMatchObject({ lock: { operationId: 'grow-a', stage: 'announced' } });
-    expect(JSON.parse(readFileSync(system.file, 'utf8'))).toMatchObject({ map: { version: 2 } });
+    expect(JSON.parse(readFileSync(system.file, 'utf8'))).toMatchObject({ map: { version: 3 } });
   });
 
   it('is not taken for a new one when its file is damaged, or when no settings are given', async () => {

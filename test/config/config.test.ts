@@ -58,6 +58,7 @@ describe('loadConfig', () => {
       embedded: { dataDir: './.data', port: 7233, uiPort: 8233 },
       webUiUrl: null,
       publishedFile: '.data/published-default.json',
+      grpcPortOffset: 1,
     });
   });
 

@@ -13,11 +13,11 @@ const ended = (state: ClusterState, operationId: string): ClusterState =>
   release(state, { operationId, end: 'succeeded', code: null, pointsMoved: 7, message: 'done', nowMs: 9 });
 
 describe('a cluster without a past', () => {
-  it('begins at version 0 with ids in the order of its shards', () => {
+  it('begins at version 1 with ids in the order of its shards', () => {
     expect(two()).toMatchObject({
       nextId: 2,
       lock: null,
-      map: { version: 0, shards: [{ id: 0, primary_url: 'http://s0:6333' }, { id: 1 }], joining: [], leaving: [] },
+      map: { version: 1, shards: [{ id: 0, primary_url: 'http://s0:6333' }, { id: 1 }], joining: [], leaving: [] },
     });
   });
 });
@@ -43,13 +43,13 @@ describe('a grow', () => {
     const first = reserved();
     expect(first).toMatchObject({
       nextId: 3,
-      map: { version: 0, joining: [] },
+      map: { version: 1, joining: [] },
       lock: { stage: 'reserved', shards: [{ id: 2 }] },
     });
     const second = announce(first, 'grow-a');
-    expect(second).toMatchObject({ map: { version: 1, joining: [2] }, lock: { stage: 'announced' } });
+    expect(second).toMatchObject({ map: { version: 2, joining: [2] }, lock: { stage: 'announced' } });
     const third = flip(second, 'grow-a');
-    expect(third).toMatchObject({ map: { version: 2, joining: [] }, lock: { stage: 'flipped' } });
+    expect(third).toMatchObject({ map: { version: 3, joining: [] }, lock: { stage: 'flipped' } });
     expect(ended(third, 'grow-a')).toMatchObject({
       lock: null,
       operations: [{ operationId: 'grow-a', end: 'succeeded', pointsMoved: 7, endedAtMs: 9 }],
@@ -72,7 +72,7 @@ describe('a grow', () => {
 
   it('leaves the map as it was but for the version when it is withdrawn, and never reuses its id (INV-1, INV-7)', () => {
     const withdrawn = withdraw(announce(reserved(), 'grow-a'), 'grow-a');
-    expect(withdrawn).toMatchObject({ nextId: 3, lock: { stage: 'withdrawn' }, map: { version: 2, joining: [] } });
+    expect(withdrawn).toMatchObject({ nextId: 3, lock: { stage: 'withdrawn' }, map: { version: 3, joining: [] } });
     expect(withdrawn.map.shards).toEqual(two().map.shards);
     expect(withdraw(withdrawn, 'grow-a').map).toEqual(withdrawn.map);
     const again = reserved(ended(withdrawn, 'grow-a'), 'grow-b');
@@ -142,13 +142,13 @@ describe('the lock (INV-2)', () => {
 describe('a manual change', () => {
   it('adds, joins, promotes and removes', () => {
     let state = changeByHand(two(), { change: 'add', shard: at('s2') }, null);
-    expect(state).toMatchObject({ nextId: 3, map: { version: 1, joining: [] } });
+    expect(state).toMatchObject({ nextId: 3, map: { version: 2, joining: [] } });
     state = changeByHand(state, { change: 'join', shard: at('s3') }, null);
-    expect(state).toMatchObject({ nextId: 4, map: { version: 2, joining: [3] } });
+    expect(state).toMatchObject({ nextId: 4, map: { version: 3, joining: [3] } });
     state = changeByHand(state, { change: 'promote', id: 3 }, null);
     state = changeByHand(state, { change: 'remove', id: 0 }, null);
     expect(state.map.shards.map((shard) => shard.id)).toEqual([1, 2, 3]);
-    expect(state.map.version).toBe(4);
+    expect(state.map.version).toBe(5);
   });
 
   it('beside a joining shard is refused when it adds another one', () => {

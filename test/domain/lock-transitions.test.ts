@@ -35,20 +35,20 @@ describe('a drain', () => {
     const reserved = drain();
     expect(reserved).toMatchObject({
       nextId: 3,
-      map: { version: 0, leaving: [] },
+      map: { version: 1, leaving: [] },
       lock: { kind: 'drain', shards: [{ id: 1 }] },
     });
     const announced = announce(reserved, 'drain-a');
-    expect(announced.map).toMatchObject({ version: 1, leaving: [1], joining: [] });
+    expect(announced.map).toMatchObject({ version: 2, leaving: [1], joining: [] });
     const flipped = flip(announced, 'drain-a');
-    expect(flipped.map).toMatchObject({ version: 2, leaving: [], shards: [{ id: 0 }, { id: 2 }] });
+    expect(flipped.map).toMatchObject({ version: 3, leaving: [], shards: [{ id: 0 }, { id: 2 }] });
     expect(flipped.lock).toMatchObject({ stage: 'flipped', shards: [{ id: 1, primary_url: 'http://s1:6333' }] });
     expect(ended(flipped, 'drain-a', 'succeeded').lock).toBeNull();
   });
 
   it('makes its shard an owner again when it is withdrawn, in its old place (INV-7)', () => {
     const withdrawn = withdraw(announce(drain(), 'drain-a'), 'drain-a');
-    expect(withdrawn.map).toEqual({ ...three().map, version: 2 });
+    expect(withdrawn.map).toEqual({ ...three().map, version: 3 });
     expect(withdrawn.lock).toMatchObject({ stage: 'withdrawn', wasAnnounced: true });
     expect(withdraw(drain(), 'drain-a').lock).toMatchObject({ stage: 'withdrawn', wasAnnounced: false });
   });
@@ -81,9 +81,9 @@ describe('a grow by several shards', () => {
   it('lets them join in one version and makes them owners in one version', () => {
     const request = { kind: 'grow', shards: [at('s3'), at('s4')], fromStandby: false } as const;
     const announced = announce(take(three(), 'grow-a', request), 'grow-a');
-    expect(announced).toMatchObject({ nextId: 5, map: { version: 1, joining: [3, 4] } });
-    expect(flip(announced, 'grow-a').map).toMatchObject({ version: 2, joining: [] });
-    expect(withdraw(announced, 'grow-a').map).toEqual({ ...three().map, version: 2 });
+    expect(announced).toMatchObject({ nextId: 5, map: { version: 2, joining: [3, 4] } });
+    expect(flip(announced, 'grow-a').map).toMatchObject({ version: 3, joining: [] });
+    expect(withdraw(announced, 'grow-a').map).toEqual({ ...three().map, version: 3 });
   });
 
   it('is refused when one of them is named twice, or in the map', () => {
@@ -226,7 +226,7 @@ describe('a replaced address', () => {
   it('is one version more, and what is left out stays', () => {
     const moved = replace(three(), 1, { primary_url: 'http://new:6333' });
     expect(moved.map).toMatchObject({
-      version: 1,
+      version: 2,
       shards: [{ id: 0 }, { id: 1, primary_url: 'http://new:6333' }, { id: 2 }],
     });
     const led = replace(moved, 1, { replica_urls: ['http://r:6333'] });

@@ -20,7 +20,7 @@ describeWithQuiver('a grow of a cluster that is written to', () => {
     expectNothingWrong(report);
     expectNothingRefused(report);
     await expectGrown(cluster);
-    expect(cluster.map.versions).toEqual([0, 1, 2]);
+    expect(cluster.map.versions).toEqual([1, 2, 3]);
     const onJoiner = report.checked.pointsByShard[2] ?? 0;
     expect(onJoiner).toBeGreaterThan(report.checked.pointsOnShards / 4);
     expect(onJoiner).toBeLessThan(report.checked.pointsOnShards / 2);

@@ -130,7 +130,7 @@ describe('the program', () => {
     const url = await program.url();
     await waitFor('it is ready', () => isReady(url), START_TIMEOUT_MS);
     expect(await (await get(`${url}/cluster/map`)).json()).toMatchObject({
-      version: 0,
+      version: 1,
       shards: [{ id: 0 }, { id: 1 }],
     });
 
@@ -186,14 +186,14 @@ describe('the program', () => {
       const { code, detail } = (await answer.json()) as { code: string; detail: string };
       return answer.status === 503 && code === 'ClusterLost' && detail;
     });
-    expect(lost).toMatch(/published-default\.json holds version 1\..*POST \/cluster\/restore/);
+    expect(lost).toMatch(/published-default\.json holds version 2\..*POST \/cluster\/restore/);
     expect((await get(`${url}/cluster/map`)).status).toBe(503);
     expect(await post(`${url}/cluster/restore`, { last_known: true })).toMatchObject({
-      map: { version: 2 },
+      map: { version: 3 },
       next_id: 3,
     });
     await waitFor('it is ready', () => isReady(url));
-    expect(await (await get(`${url}/cluster/map`)).json()).toEqual({ ...map, version: 2 });
+    expect(await (await get(`${url}/cluster/map`)).json()).toEqual({ ...map, version: 3 });
   });
 
   it('ends with exit code 2 when its address is taken, and leaves no Temporal behind', async () => {

@@ -1,4 +1,8 @@
 /** The listening app on hand-written dependencies, and a client for it. */
+import type { Marks } from '../../src/api/deps';
+import { DomainError } from '../../src/domain/errors';
+import type { SeenIdentity } from '../../src/domain/shard-identity';
+import { defaultGrpcUrl } from '../../src/domain/shard-map';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { pino } from 'pino';
@@ -56,6 +60,36 @@ export class FakeClusterClient implements ApiClient {
   cancelOperation: ApiClient['cancelOperation'] = noOperation;
 }
 
+/** Shards by address: those with no entry answer, and show nothing. */
+export class FakeMarks implements Marks {
+  readonly seen = new Map<string, SeenIdentity>();
+  readonly down = new Set<string>();
+
+  look: Marks['look'] = ({ primary_url }) => {
+    if (this.down.has(primary_url)) return Promise.resolve({ kind: 'unknown', reason: 'no answer' });
+    return Promise.resolve({ kind: 'seen', seen: this.seen.get(primary_url) ?? null });
+  };
+  claim: Marks['claim'] = ({ primary_url }, identity) => {
+    this.seen.set(primary_url, { identity, epoch: null });
+    return Promise.resolve();
+  };
+  requireReplica: Marks['requireReplica'] = (url, { clusterUid, shardId }) => {
+    const identity = this.seen.get(url)?.identity;
+    if (this.down.has(url)) return Promise.reject(new DomainError('DonorUnreachable', `${url} does not answer`));
+    // One without an entry follows its primary.
+    if (identity === undefined) return Promise.resolve();
+    if (identity.clusterUid === clusterUid && identity.shardId === shardId) return Promise.resolve();
+    return Promise.reject(new DomainError('WrongShard', `${url} is not shard ${shardId}`));
+  };
+  remove: Marks['remove'] = ({ primary_url }) => {
+    if (this.down.has(primary_url)) return Promise.resolve('no answer');
+    this.seen.delete(primary_url);
+    return Promise.resolve(null);
+  };
+  rows: Marks['rows'] = ({ primary_url }) => Promise.resolve(this.down.has(primary_url) ? null : 3);
+  grpcUrl: Marks['grpcUrl'] = ({ primary_url, grpc_url }) => grpc_url ?? defaultGrpcUrl(primary_url, 1);
+}
+
 /** Answers from the state of the cluster's client, and remembers what it was asked. */
 export class FakeAutoscaleClient implements ApiAutoscale {
   readonly asked: string[] = [];
@@ -102,6 +136,7 @@ export interface Call {
 
 export class ApiServer {
   readonly client = new FakeClusterClient();
+  readonly marks = new FakeMarks();
   readonly autoscale = new FakeAutoscaleClient(this.client);
   readonly logged: string[] = [];
   /** How often the lock was looked at. */
@@ -128,6 +163,7 @@ export class ApiServer {
         (['read', 'write', 'admin'] as const).map((role) => ({ id: role, role, digest: keyDigest(KEYS[role]) })),
       ),
       probeShard: () => Promise.resolve(true),
+      marks: this.marks,
       settings: { routerUrls: ['http://r0'], timings: DEFAULT_TIMINGS, searchAttributes: false },
       lockWatch: new LockWatch({ look: () => this.lookAtLock(), logger }),
       restoreCluster: (given) => this.restoreCluster(given),

@@ -88,7 +88,7 @@ describe('an evaluation of the policy', () => {
   });
 
   it('says that an operation is running, for as long as the one that it started does', async () => {
-    cluster.donors[0]?.faults.add({ match: { method: 'POST', path: /fetch/ }, fault: { kind: 'slow', ms: 300 } });
+    cluster.donors[0]?.faults.add({ match: { method: 'POST', path: /docs\/fetch/ }, fault: { kind: 'slow', ms: 300 } });
     await setPolicy({ cooldownSecs: 0 });
     await addStandby(cluster.joiner);
     const { operationId } = await evaluate();
@@ -243,7 +243,10 @@ describe('the standby of a grow that came to nothing', () => {
   async function growHeld(): Promise<string> {
     await setPolicy();
     await addStandby(cluster.joiner);
-    cluster.donors[0]?.faults.add({ match: { method: 'POST', path: /fetch/ }, fault: { kind: 'slow', ms: 1_000 } });
+    cluster.donors[0]?.faults.add({
+      match: { method: 'POST', path: /docs\/fetch/ },
+      fault: { kind: 'slow', ms: 1_000 },
+    });
     const { operationId } = await evaluate();
     await waitFor('the copy', async () => (await operation(operationId).query(progressQuery)).phase === 'copy');
     return operationId ?? '';
@@ -263,7 +266,10 @@ describe('the standby of a grow that came to nothing', () => {
   it('is back after an undo, marked until it is looked at again', async () => {
     await setPolicy();
     await addStandby(cluster.joiner);
-    cluster.joiner.faults.add({ match: { method: 'POST', path: /points/ }, fault: { kind: 'status', status: 403 } });
+    cluster.joiner.faults.add({
+      match: { method: 'POST', path: /docs\/points/ },
+      fault: { kind: 'status', status: 403 },
+    });
     const { operationId } = await evaluate();
     await operation(operationId)
       .result()

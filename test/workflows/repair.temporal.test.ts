@@ -4,9 +4,9 @@ import { PlacementPlan } from '../../src/domain/placement-plan';
 import type { OperationOutcome, OperationProgress } from '../../src/domain/progress';
 import { announcedQuery, cancelUpdate, transitionUpdate, type RepairInput } from '../../src/contract/messages';
 import type { RepairRequest } from '../../src/contract/requests';
-import { startRouter } from '../support/in-process-router';
-import { SHARD_KEY, startShard, type InProcessShard } from '../support/in-process-shard';
+import { startShard, type InProcessShard } from '../support/in-process-shard';
 import { useCluster } from '../support/use-cluster';
+import { json, StubShard } from '../support/stub-shard';
 import { waitFor } from '../support/wait-for';
 import { type ClusterFixture, FAST, pointJson } from '../support/cluster-fixture';
 
@@ -152,7 +152,7 @@ describe('a shard that was added without a move', () => {
   it('is filled while the worker is restarted in the middle', async () => {
     const misplaced = await addWithoutMove();
     const slow = cluster.joiner.faults.add({
-      match: { method: 'POST', path: /bulk/, nth: 5, times: 30 },
+      match: { method: 'POST', path: /docs\/points:bulk/, nth: 5, times: 30 },
       fault: { kind: 'slow', ms: 100 },
     });
     await cluster.begin('repair', input('a', {}, { timings: FAST }));
@@ -233,12 +233,7 @@ describe('a repair', () => {
   });
 
   it('waits until every router writes to the owners of this map, and fails when one does not get there', async () => {
-    const router = await startRouter({
-      coordinatorUrl: 'http://127.0.0.1:9',
-      shardUrls: cluster.donors.map(({ url }) => url),
-      shardKey: SHARD_KEY,
-      keys: [SHARD_KEY],
-    });
+    const router = await new StubShard((response) => json(response, { version: 1 })).start();
     const change = { routerUrls: [router.url], timings: { ...PATIENT, routerPatienceMs: 300 } };
     await run('repair', 'a', {}, change);
     const misplaced = await addWithoutMove();
@@ -252,7 +247,7 @@ describe('a repair', () => {
   it('stops where it is when it is cancelled, loses nothing, and gives the lock back', async () => {
     const misplaced = await addWithoutMove();
     const slow = cluster.joiner.faults.add({
-      match: { method: 'POST', path: /bulk/, nth: 3, times: 500 },
+      match: { method: 'POST', path: /docs\/points:bulk/, nth: 3, times: 500 },
       fault: { kind: 'slow', ms: 800 },
     });
     await cluster.begin('repair', input('a'));
@@ -277,7 +272,7 @@ describe('a repair', () => {
   it('that is terminated in the middle leaves nothing lost and a lock that is given back, and another one finishes', async () => {
     await addWithoutMove();
     const slow = cluster.joiner.faults.add({
-      match: { method: 'POST', path: /bulk/, nth: 3, times: 50 },
+      match: { method: 'POST', path: /docs\/points:bulk/, nth: 3, times: 50 },
       fault: { kind: 'slow', ms: 200 },
     });
     await cluster.begin('repair', input('a', {}, { timings: FAST }));

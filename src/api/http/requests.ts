@@ -41,7 +41,7 @@ export function readAddress(body: AddShardBody): ShardAddress {
       'the URLs of a shard must all differ, primary_url and replica_urls name one twice',
     );
   }
-  return { primary_url, replica_urls };
+  return { primary_url, replica_urls, ...readGrpcUrl(body) };
 }
 
 /** @throws DomainError InvalidShardUrl */
@@ -55,14 +55,19 @@ export function readScan({ sources, accept_stop_s }: ScanBody): ScanRequest {
 
 /** What is left out stays as it is. @throws DomainError InvalidShardUrl, InvalidRequest */
 export function readAddressChange(body: ReplaceAddressBody): Partial<ShardAddress> {
-  const { primary_url, replica_urls } = body;
-  if (primary_url === undefined && replica_urls === undefined) {
-    throw new DomainError('InvalidRequest', 'expected primary_url, replica_urls or both, got neither');
+  const { primary_url, replica_urls, grpc_url } = body;
+  if (primary_url === undefined && replica_urls === undefined && grpc_url === undefined) {
+    throw new DomainError('InvalidRequest', 'expected primary_url, replica_urls, grpc_url or several, got none');
   }
   return {
     ...(primary_url === undefined ? {} : { primary_url: normalizeShardUrl(primary_url) }),
     ...(replica_urls === undefined ? {} : { replica_urls: replica_urls.map(normalizeShardUrl) }),
+    ...readGrpcUrl(body),
   };
+}
+
+function readGrpcUrl({ grpc_url }: { grpc_url?: string | undefined }): { grpc_url?: string } {
+  return grpc_url === undefined ? {} : { grpc_url: normalizeShardUrl(grpc_url) };
 }
 
 /** @throws ApiError InvalidRequest */

@@ -14,6 +14,7 @@ import { describeIssues } from '../../wire/problem';
 import type { ApiDeps } from '../deps';
 import { ApiError } from '../http/problem';
 import { jsonBody, readAddress, readBody, readIdempotencyKey } from '../http/requests';
+import { requireFreeStandby } from './address-checks';
 import { methodNotAllowed } from '../http/routing';
 import { viewOfAutoscale, viewOfEvaluated } from '../views/autoscale';
 
@@ -54,6 +55,7 @@ export function autoscaleRouter(deps: ApiDeps): Router {
       readIdempotencyKey(request);
       const address = readAddress(readBody(standbyBodySchema, request));
       await deps.autoscale.readState();
+      await requireFreeStandby(deps, address);
       await deps.client.applyTransition({ type: 'addStandby', address });
       await answerState(deps, response);
     })

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { Router, type Request, type Response } from 'express';
 import type { ManualChange } from '../../domain/manual-changes';
+import { findShard } from '../../domain/shard-map';
 import {
   addShardBodySchema,
   drainBodySchema,
@@ -12,6 +13,8 @@ import type { DrainRequest, GrowRequest } from '../../contract/requests';
 import type { ApiDeps } from '../deps';
 import { jsonBody, readAddress, readAddressChange, readBody, readIdempotencyKey, readScan, readShardId } from '../http/requests';
 import { methodNotAllowed } from '../http/routing';
+import { viewOfShards } from '../views/shards';
+import { addChecked, requireSameShard } from './address-checks';
 import { requireReachableCluster, startOperation } from './start-operation';
 
 /** Every change of the shards that an operator asks for. All answer with the map. */
@@ -24,16 +27,25 @@ export function shardsRouter(deps: ApiDeps): Router {
     .post(admin, ...jsonBody, async (request, response) => {
       const key = readIdempotencyKey(request);
       const shard = readAddress(readBody(addShardBodySchema, request));
-      await changeByHand(deps, { change: { change: 'add', shard }, key }, response);
+      await addByHand(deps, { change: { change: 'add', shard }, key }, response);
     })
-    .all(methodNotAllowed('POST'));
+    .get(deps.authenticator.requires('read'), async (_request, response) => {
+      const state = await deps.client.queryState();
+      const { marks } = deps;
+      const view = await viewOfShards(state, {
+        grpcUrl: (each) => marks.grpcUrl(each),
+        rows: (each) => marks.rows(each),
+      });
+      response.set('Cache-Control', 'no-store').json(view);
+    })
+    .all(methodNotAllowed('GET', 'HEAD', 'POST'));
 
   router
     .route('/cluster/shards/joining')
     .post(admin, ...jsonBody, async (request, response) => {
       const key = readIdempotencyKey(request);
       const shard = readAddress(readBody(addShardBodySchema, request));
-      await changeByHand(deps, { change: { change: 'join', shard }, key }, response);
+      await addByHand(deps, { change: { change: 'join', shard }, key }, response);
     })
     .all(methodNotAllowed('POST'));
 
@@ -61,10 +73,12 @@ export function shardsRouter(deps: ApiDeps): Router {
       const key = readIdempotencyKey(request);
       const address = readAddressChange(readBody(replaceAddressBodySchema, request));
       const change = { change: 'replaceAddress', id: readShardId(request), address } as const;
+      await requireReachableCluster(deps);
+      await requireSameShard(deps, { ...change, key });
       await changeByHand(deps, { change, key }, response);
     })
     .delete(admin, async (request, response) => {
-      await changeByHand(deps, { change: { change: 'remove', id: readShardId(request) }, key: null }, response);
+      await removeByHand(deps, readShardId(request), response);
     })
     .all(methodNotAllowed('PATCH', 'DELETE'));
 
@@ -78,6 +92,33 @@ async function changeByHand(
 ): Promise<void> {
   await requireReachableCluster(deps);
   const { map } = await deps.client.applyTransition({ type: 'changeByHand', ...change });
+  response.json(map);
+}
+
+async function addByHand(
+  deps: ApiDeps,
+  { change, key }: { change: Extract<ManualChange, { change: 'add' | 'join' }>; key: string | null },
+  response: Response,
+): Promise<void> {
+  await requireReachableCluster(deps);
+  const apply = async () => (await deps.client.applyTransition({ type: 'changeByHand', change, key })).map;
+  response.json(await addChecked(deps, change.shard, { key, change: apply }));
+}
+
+/** A shard that is out of the map is free for others. One that does not answer keeps its mark, and says whose it was. */
+async function removeByHand(deps: ApiDeps, id: number, response: Response): Promise<void> {
+  await requireReachableCluster(deps);
+  const { map: before } = await deps.client.queryState();
+  const { map, identity } = await deps.client.applyTransition({
+    type: 'changeByHand',
+    change: { change: 'remove', id },
+    key: null,
+  });
+  const removed = findShard(before, id);
+  if (removed !== undefined && identity.uid !== null) {
+    const reason = await deps.marks.remove(removed, identity.uid);
+    if (reason !== null) deps.logger.warn({ shard: id, reason }, 'the removed shard may still bear its mark');
+  }
   response.json(map);
 }
 

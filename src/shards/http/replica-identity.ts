@@ -17,7 +17,7 @@ export async function checkReplica(
   { url, expected }: { url: string; expected: Pick<ShardIdentity, 'clusterUid' | 'shardId'> },
   ctx: CallContext,
 ): Promise<void> {
-  for (const untilMs = Date.now() + FOLLOWS_WITHIN_MS; ; ) {
+  for (const untilMs = Date.now() + FOLLOWS_WITHIN_MS; ;) {
     const seen = await readIdentity(replica, ctx);
     if (seen?.identity.clusterUid === expected.clusterUid && seen.identity.shardId === expected.shardId) return;
     // One that shows nothing may not have got it yet. Another mark never goes away by itself.

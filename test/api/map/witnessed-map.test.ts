@@ -11,9 +11,9 @@ const at = (name: string) => ({ primary_url: `http://${name}:6333`, replica_urls
 const SEED = seedState([at('s0')]);
 const added = (state: ClusterState, name: string): ClusterState =>
   changeByHand(state, { change: 'add', shard: at(name) }, null);
-/** The states of a cluster that shards were added to, by version. */
-const STATES = [SEED];
-for (let n = 1; n <= 7; n++) STATES.push(added(STATES[n - 1]!, `s${n}`));
+/** The states of a cluster that shards were added to, by version. A cluster begins with version 1. */
+const STATES = [SEED, SEED];
+for (let n = 2; n <= 7; n++) STATES.push(added(STATES[n - 1]!, `s${n}`));
 const state = (version: number): ClusterState => STATES[version]!;
 
 /** A cluster and a record, both of which a test moves, holds up and breaks as it likes. */
@@ -120,9 +120,9 @@ describe('a cluster that was rewound', () => {
     world.cluster = state(2);
     const served = await map.readMap();
     expect(served).toEqual({ ...state(5).map, version: 6 });
-    expect(world.record).toEqual({ ...witnessedPart(state(5)), map: served });
+    expect(world.record).toEqual({ ...witnessedPart(state(5)), map: served, epoch: 1_000 });
     expect(world.logged).toMatchObject([{ level: 40, version: 2, witnessedVersion: 5 }]);
-    expect(added(world.cluster, 'new').map.shards.at(-1)?.id).toBe(6);
+    expect(added(world.cluster, 'new').map.shards.at(-1)?.id).toBe(5);
   });
 
   it('is found by a process that has not served anything yet', async () => {
