@@ -32,6 +32,9 @@ import { watchActivities } from './move/watch-routers';
 
 export type { ActivityDeps } from './frame/deps';
 
+/** A server that takes longer to answer a heartbeat extends no lease. */
+const RENEW_TIMEOUT_MS = 3_000;
+
 /** All activities of a worker. They share the clients of the shards, and so their connections. */
 export function createActivities(deps: ActivityDeps): CoordinatorActivities & AutoscaleActivities {
   const runtime: ActivityRuntime = {
@@ -43,7 +46,10 @@ export function createActivities(deps: ActivityDeps): CoordinatorActivities & Au
     clock: deps.clock ?? SYSTEM_CLOCK,
     logger: deps.logger,
     confirmLock: createConfirmLock(deps),
-    renewLease: (taskToken, details) => deps.client.activity.heartbeat(taskToken, details),
+    renewLease: (taskToken, details) =>
+      deps.client.withDeadline(Date.now() + RENEW_TIMEOUT_MS, () =>
+        deps.client.activity.heartbeat(taskToken, details),
+      ),
   };
   const engine = deps.engine ?? inlineEngine(deps);
   return {

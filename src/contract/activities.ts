@@ -23,6 +23,7 @@ import type {
   PreflightInput,
   PlanScansInput,
   PreflightReport,
+  ReadForDropResult,
   RemoveCopiesInput,
   ScanReport,
 } from './move';
@@ -130,7 +131,10 @@ export interface CoordinatorActivities extends WatchActivities {
     slice?: Move;
   }): Promise<{ notReady: readonly string[] }>;
 
-  /** After the flip: reads one donor once more, and drops what INV-5 allows. */
+  /** After the flip: reads one donor once more. What it shows waits on the worker for dropFromDonor. */
+  readForDrop(input: DropDonorInput): Promise<ReadForDropResult>;
+
+  /** Drops what INV-5 allows. Reads the donor first when what was read for it is lost. */
   dropFromDonor(input: DropDonorInput): Promise<DropDonorResult>;
 
   /** The undo of a copy: removes from one receiver what its donor holds, or is known to have deleted. */

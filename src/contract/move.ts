@@ -124,8 +124,13 @@ export interface DropDonorInput extends DonorInput {
   /** What the tail tells from now on came when no router wrote to the donor any more. */
   readonly isTailLate: boolean;
 }
-export interface DropDonorResult extends MayWriteLate, KeptByWorker {
+export interface ReadForDropResult extends MayWriteLate, KeptByWorker {
   readonly scan: ScanReport;
+  readonly isTailKept: boolean;
+}
+export interface DropDonorResult extends MayWriteLate, KeptByWorker {
+  /** Null: it acted on what was read before. */
+  readonly scan: ScanReport | null;
   readonly dropped: number;
   /** Of these, points that the owner is known to have deleted. */
   readonly droppedAsDeleted: number;

@@ -124,7 +124,10 @@ interface StateOf02 {
   readonly proven?: readonly string[];
   readonly dropped?: Record<string, number>;
   readonly kept?: number;
-  readonly copy?: { readonly collections: readonly (string | { readonly name: string })[]; readonly rowsExpected: number };
+  readonly copy?: {
+    readonly collections: readonly (string | { readonly name: string })[];
+    readonly rowsExpected: number;
+  };
 }
 
 /** Reads a state that an earlier run has carried over, or that an operation told its recovery, of this release or of 0.2. */

@@ -23,7 +23,7 @@ export class PacedDelete {
   /** Returns how many were there. */
   async delete(collection: string, ids: readonly Buffer[]): Promise<number> {
     let deleted = 0;
-    for (let start = 0; start < ids.length; ) {
+    for (let start = 0; start < ids.length;) {
       const some = ids.slice(start, start + this.#idsMax);
       start += some.length;
       const beganAtMs = this.#job.nowMs();

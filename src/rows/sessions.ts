@@ -4,6 +4,24 @@ import type { Tail } from './tail';
 /** Sessions that nobody has used for this long belong to operations that are over. */
 const IDLE_MS = 60 * 60_000;
 
+/** The rows of a donor after the flip, by what is known of them, each kind spooled in order. */
+export interface SortedRows {
+  /** Unchanged since the proof; the digest is that of both. */
+  readonly sure: Map<string, Spool>;
+  /** Changed since, or never seen by a pass; the digest is that of the proof, or NO_PROOF. */
+  readonly doubtful: Map<string, Spool>;
+  /** In the proof, and not on the donor any more. */
+  readonly gone: Map<string, Spool>;
+  /** Of others, on a leaver. */
+  readonly strays: Map<string, Spool>;
+}
+
+export interface ReadForDrop {
+  readonly sorted: SortedRows;
+  /** All rows of the donor, by collection. */
+  readonly rowsBy: ReadonlyMap<string, number>;
+}
+
 /**
  * What this process knows of one donor in one operation: the ids that the operation may have written to the owners, and
  * what a pass has proven of them. It goes with the process, and then a pass begins anew.
@@ -17,8 +35,26 @@ export class DonorSession {
   readonly late = new Map<string, Set<string>>();
   tail: Tail | null = null;
   usedAtMs = 0;
+  #readForDrop: ReadForDrop | null = null;
   #knowsAllWritten = true;
   #lastAttempt: string | null = null;
+
+  get readForDrop(): ReadForDrop | null {
+    return this.#readForDrop;
+  }
+
+  set readForDrop(read: ReadForDrop | null) {
+    this.#closeReadForDrop();
+    this.#readForDrop = read;
+  }
+
+  /** Its spools are the caller's from now on. */
+  takeForDrop(): ReadForDrop {
+    const read = this.#readForDrop;
+    if (read === null) throw new Error('nothing was read for a drop');
+    this.#readForDrop = null;
+    return read;
+  }
 
   noteLate(collection: string, id: Buffer): void {
     const key = id.toString('latin1');
@@ -67,7 +103,15 @@ export class DonorSession {
   async close(): Promise<void> {
     await this.tail?.close();
     this.tail = null;
+    this.#closeReadForDrop();
     this.#closeSpools();
+  }
+
+  #closeReadForDrop(): void {
+    if (this.#readForDrop === null) return;
+    const { sure, doubtful, gone, strays } = this.#readForDrop.sorted;
+    for (const spools of [sure, doubtful, gone, strays]) for (const spool of spools.values()) spool.close();
+    this.#readForDrop = null;
   }
 
   #closeSpools(): void {

@@ -3,6 +3,8 @@
  * this process that can be made to fail. One Temporal server and one workflow bundle serve a whole test file.
  */
 import { randomUUID } from 'node:crypto';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { ApplicationFailure, IllegalStateError } from '@temporalio/common';
 import {
   Client,
@@ -21,6 +23,7 @@ import {
 } from '@temporalio/worker';
 import pino from 'pino';
 import { createActivities } from '../../src/activities';
+import { InlineEngine } from '../../src/rows/remote/engine';
 import { seedState, type ClusterState, type OperationKind } from '../../src/domain/cluster-state';
 import { DEFAULT_TIMINGS, type Timings } from '../../src/domain/limits';
 import { PlacementPlan } from '../../src/domain/placement-plan';
@@ -111,6 +114,7 @@ export class ClusterFixture {
   private readonly temporal: TemporalForTests;
   private worker: Worker | null = null;
   private running: Promise<void> | null = null;
+  private engine: InlineEngine | null = null;
 
   private readonly wrap: (activities: Activities) => Activities;
 
@@ -139,7 +143,11 @@ export class ClusterFixture {
 
   async startWorker(): Promise<void> {
     const { native, client, bundle } = this.temporal;
-    const activities = this.wrap(createActivities({ shardKey: SHARD_KEY, client, logger: pino({ level: 'silent' }) }));
+    const spoolFolder = join(tmpdir(), 'coordinator-tests-spool');
+    this.engine = new InlineEngine({ key: SHARD_KEY, grpcPortOffset: 1, spoolFolder });
+    const { engine } = this;
+    const logger = pino({ level: 'silent' });
+    const activities = this.wrap(createActivities({ shardKey: SHARD_KEY, client, logger, engine }));
     this.worker = await Worker.create({
       connection: native,
       taskQueue: taskQueue(this.name),
@@ -155,6 +163,7 @@ export class ClusterFixture {
     const { worker, running } = this;
     this.worker = null;
     if (worker?.getState() === 'RUNNING') worker.shutdown();
+    await this.closeEngine(running);
     try {
       await running;
     } catch (error) {
@@ -169,6 +178,14 @@ export class ClusterFixture {
     this.worker = null;
     if (worker?.getState() === 'RUNNING') worker.shutdown();
     await running?.catch(() => undefined);
+    await this.closeEngine(null);
+  }
+
+  /** What a worker keeps goes with it. */
+  private async closeEngine(running: Promise<void> | null): Promise<void> {
+    await running?.catch(() => undefined);
+    await this.engine?.close();
+    this.engine = null;
   }
 
   async stop(): Promise<void> {

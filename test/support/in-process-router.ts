@@ -19,6 +19,8 @@ export interface RouterOptions {
   /** Its own clients' keys; all are admin keys. None means open to all. */
   readonly keys?: readonly string[];
   readonly pollMs?: number;
+  /** For one that comes back at its old address. Default: any. */
+  readonly port?: number;
 }
 
 /** Another address of a shard is tried this often, with this pause, when one answers 421. */
@@ -62,7 +64,7 @@ export class InProcessRouter {
   }
 
   async listen(): Promise<void> {
-    await this.server.listen();
+    await this.server.listen(this.options.port);
     await this.poll();
     this.timer = setInterval(() => void this.poll(), this.options.pollMs ?? POLL_MS);
   }

@@ -19,8 +19,9 @@ export class LocalServer {
     return `http://127.0.0.1:${this.#port}`;
   }
 
-  /** The first time on any free port, later on the same one. */
-  async listen(): Promise<void> {
+  /** The first time on `port`, or on any free one; later on the same one. */
+  async listen(port = 0): Promise<void> {
+    if (this.#port === 0) this.#port = port;
     const server = createServer((request, response) => void this.#handle(request, response));
     // Between two requests of a slow test a client must not find its connection closed.
     server.keepAliveTimeout = 60_000;

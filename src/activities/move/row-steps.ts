@@ -1,14 +1,22 @@
 /** The steps of a move that read and write rows: each is one job of the engine (src/rows/jobs). */
 import type { CoordinatorActivities } from '../../contract/activities';
-import type { DonorInput, Move } from '../../contract/move';
+import type { DonorInput, DropDonorInput, Move } from '../../contract/move';
 import type { Engine } from '../../rows/remote/engine';
+import type { JobInput } from '../../rows/remote/run-job';
 import { receiversOf } from '../../rows/jobs/compare';
 import { activity, type ActivityRuntime, type ActivityScope } from '../frame/run-activity';
 import { runRowJob } from '../rows/row-scope';
 
 type RowSteps = Pick<
   CoordinatorActivities,
-  'copyDonor' | 'compareDonor' | 'followDonor' | 'dropFromDonor' | 'removeCopies' | 'countStrays' | 'endSession'
+  | 'copyDonor'
+  | 'compareDonor'
+  | 'followDonor'
+  | 'readForDrop'
+  | 'dropFromDonor'
+  | 'removeCopies'
+  | 'countStrays'
+  | 'endSession'
 >;
 
 type Body<Name extends keyof RowSteps> = (
@@ -56,9 +64,13 @@ export function rowSteps(runtime: ActivityRuntime, engine: Engine, worker: strin
     return { ...done, worker, lateWritesUntilMs: scope.attempt.lateWritesUntilMs };
   };
 
+  const readForDrop: Body<'readForDrop'> = async (scope, input) => {
+    const done = await runRowJob(scope, engine, { name: 'readForDrop', input: dropJob(input), move: input });
+    return { ...done, worker, lateWritesUntilMs: scope.attempt.lateWritesUntilMs };
+  };
+
   const dropFromDonor: Body<'dropFromDonor'> = async (scope, input) => {
-    const { settleMs, isWatchUnbroken, provenCollections, isLeaver, isTailLate } = input;
-    const job = { ...ofDonor(input), settleMs, isWatchUnbroken, provenCollections, isLeaver, isTailLate };
+    const job = dropJob(input);
     const done = await runRowJob(scope, engine, { name: 'drop', input: job, move: input });
     return { ...done, worker, lateWritesUntilMs: scope.attempt.lateWritesUntilMs };
   };
@@ -86,11 +98,17 @@ export function rowSteps(runtime: ActivityRuntime, engine: Engine, worker: strin
     copyDonor: activity(runtime, copyDonor),
     compareDonor: activity(runtime, compareDonor),
     followDonor: activity(runtime, followDonor),
+    readForDrop: activity(runtime, readForDrop),
     dropFromDonor: activity(runtime, dropFromDonor),
     removeCopies: activity(runtime, removeCopies),
     countStrays: activity(runtime, countStrays),
     endSession: activity(runtime, (_scope, { session }: { session: string }) => engine.endSession(session)),
   };
+}
+
+function dropJob(input: DropDonorInput): JobInput<'drop'> {
+  const { settleMs, isWatchUnbroken, provenCollections, isLeaver, isTailLate } = input;
+  return { ...ofDonor(input), settleMs, isWatchUnbroken, provenCollections, isLeaver, isTailLate };
 }
 
 function ofDonor({ session, donorId, placement, expected }: DonorInput): {

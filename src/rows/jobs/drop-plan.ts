@@ -4,12 +4,12 @@ import { DELETE_IDS_MAX, PacedDelete } from '../paced-delete';
 import { IDS_PER_LOOK, rowsOnOwners } from '../pairs';
 import { CollectionMissing, type Job, type Row } from '../ports';
 import { isSameRow, rowDigest } from '../row';
-import type { DonorSession } from '../sessions';
+import type { DonorSession, SortedRows } from '../sessions';
 import type { Slice } from '../slice';
 import { Spooling } from '../spool/spooling';
 import type { Spool, SpooledRow } from '../spool/spool';
 import type { MoveParts } from './copy';
-import { NO_PROOF, type DropJob, type SortedRows } from './drop';
+import { NO_PROOF, type DropJob } from './drop';
 
 export interface DropCounts {
   readonly dropped: number;

@@ -14,7 +14,7 @@ import type { PlacementSpec } from '../../domain/shard-map';
 import type { Job, Row } from '../ports';
 import { rowDigest } from '../row';
 import { reportOf, scanCut } from '../scan';
-import type { DonorSession } from '../sessions';
+import type { DonorSession, SortedRows } from '../sessions';
 import { Slice } from '../slice';
 import { merge, type Merged } from '../spool/merge';
 import type { SpooledRow } from '../spool/spool';
@@ -38,13 +38,23 @@ export interface DropJob {
   readonly expected: number;
 }
 
-export interface DropDone extends DropCounts {
+export interface ReadDone {
   readonly scan: ScanReport;
+  readonly isTailKept: boolean;
+}
+
+export interface DropDone extends DropCounts {
+  /** Null: it acted on what was read before. */
+  readonly scan: ScanReport | null;
   /** Every change of the donor since this scan is known. */
   readonly isTailKept: boolean;
 }
 
-export async function dropFromDonor(job: Job, input: DropJob, parts: MoveParts): Promise<DropDone> {
+/**
+ * The scan alone. What it shows waits in the session until dropFromDonor acts on it: whether every router was watched is
+ * known only for what was read before the question.
+ */
+export async function readForDrop(job: Job, input: DropJob, parts: MoveParts): Promise<ReadDone> {
   const { operationId, donorId, placement } = input;
   const session = parts.sessions.open(operationId, donorId);
   const donor = parts.shards(donorId);
@@ -61,9 +71,8 @@ export async function dropFromDonor(job: Job, input: DropJob, parts: MoveParts):
     if (input.isTailLate) noteLate(session);
     await session.tail?.close();
     session.tail = new Tail(cut.tail, slice, cut.end);
-    const plan = new DropPlan(job, input, { parts, session, slice, sorted: sorting.finish(), rowsBy: sorting.rowsBy });
-    const counts = await plan.carryOut();
-    return { ...counts, scan: reportOf(source, cut), isTailKept: session.hasKeptTail };
+    session.readForDrop = { sorted: sorting.finish(), rowsBy: sorting.rowsBy };
+    return { scan: reportOf(source, cut), isTailKept: session.hasKeptTail };
   } catch (error) {
     sorting.discard();
     throw error;
@@ -76,16 +85,16 @@ function noteLate(session: DonorSession): void {
   }
 }
 
-/** Rows by what is known of them, each kind spooled in order. */
-export interface SortedRows {
-  /** Unchanged since the proof; the digest is that of both. */
-  readonly sure: ReturnType<Spooling['finish']>;
-  /** Changed since, or never seen by a pass; the digest is that of the proof, or NO_PROOF. */
-  readonly doubtful: ReturnType<Spooling['finish']>;
-  /** In the proof, and not on the donor any more. */
-  readonly gone: ReturnType<Spooling['finish']>;
-  /** Of others, on a leaver. */
-  readonly strays: ReturnType<Spooling['finish']>;
+export async function dropFromDonor(job: Job, input: DropJob, parts: MoveParts): Promise<DropDone> {
+  const { operationId, donorId, placement } = input;
+  const session = parts.sessions.open(operationId, donorId);
+  await parts.shards(donorId).confirmIdentity();
+  // What was read for it is lost: then it is read now, and nobody has asked about the routers since.
+  const now = session.readForDrop === null ? await readForDrop(job, input, parts) : null;
+  const asked = now === null ? input : { ...input, isWatchUnbroken: false };
+  const slice = new Slice(placement, donorId);
+  const counts = await new DropPlan(job, asked, { parts, session, slice, ...session.takeForDrop() }).carryOut();
+  return { ...counts, scan: now?.scan ?? null, isTailKept: session.hasKeptTail };
 }
 
 export const NO_PROOF = Buffer.alloc(16);

@@ -42,7 +42,8 @@ export async function followDonor(job: Job, input: FollowJob, parts: MoveParts):
   for (;;) {
     const isLast = job.nowMs() >= endsAtMs;
     if (session?.hasKeptTail === true) carried += await followOnce(input, { parts, session });
-    if (isLast) return { isTailKept: session?.hasKeptTail === true, carried };
+    // Without a tail there is nothing to wait for.
+    if (isLast || session?.hasKeptTail !== true) return { isTailKept: session?.hasKeptTail === true, carried };
     await job.sleep(Math.min(LOOK_EVERY_MS, Math.max(endsAtMs - job.nowMs(), 1)));
   }
 }

@@ -142,7 +142,9 @@ class Search {
   async #scan(of: number | string): Promise<void> {
     const shard = this.#parts.shards(of);
     await shard.confirmIdentity();
-    const compared = new Set(this.#input.collections.flatMap((each) => (each.notCompared === null ? [each.collection] : [])));
+    const compared = new Set(
+      this.#input.collections.flatMap((each) => (each.notCompared === null ? [each.collection] : [])),
+    );
     const scan: HolderScan = { holder: String(of), shard, rows: new Map(), spools: new Map(), stopMs: 0 };
     const spooling = new Spooling(this.#parts.spoolFolder);
     try {

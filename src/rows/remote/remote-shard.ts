@@ -53,14 +53,14 @@ export class RemoteShard implements RowShard {
     if (rows.length === 0) return;
     await this.#orMissing(collection, async () => {
       const hasGrpc = await this.#isGrpcReachable();
-      await this.#job.write((ctx) => (hasGrpc ? this.#stream(collection, rows, ctx) : this.#put(collection, rows, ctx)));
+      await this.#job.write((ctx) =>
+        hasGrpc ? this.#stream(collection, rows, ctx) : this.#put(collection, rows, ctx),
+      );
     });
   }
 
   async delete(collection: string, ids: readonly Buffer[]): Promise<number> {
-    return this.#orMissing(collection, () =>
-      this.#job.write((ctx) => this.#rest.deletePoints(collection, ids, ctx)),
-    );
+    return this.#orMissing(collection, () => this.#job.write((ctx) => this.#rest.deletePoints(collection, ids, ctx)));
   }
 
   dropCollection(collection: string): Promise<boolean> {
@@ -93,16 +93,14 @@ export class RemoteShard implements RowShard {
 
   /** Asked once a job: a shard does not lose its gRPC in the middle of one, and if it does, the job fails and is tried again. */
   #isGrpcReachable(): Promise<boolean> {
-    this.#hasGrpc ??= this.#grpc
-      .listCollections({ ...this.#job.reading, deadlineMs: this.#job.nowMs() + 3_000 })
-      .then(
-        () => true,
-        (error: unknown) => {
-          this.#job.signal.throwIfAborted();
-          if (error instanceof ShardError) return false;
-          throw error;
-        },
-      );
+    this.#hasGrpc ??= this.#grpc.listCollections({ ...this.#job.reading, deadlineMs: this.#job.nowMs() + 3_000 }).then(
+      () => true,
+      (error: unknown) => {
+        this.#job.signal.throwIfAborted();
+        if (error instanceof ShardError) return false;
+        throw error;
+      },
+    );
     return this.#hasGrpc;
   }
 

@@ -1,6 +1,6 @@
 import { compareDonor } from '../jobs/compare';
 import { copyDonor, type MoveParts } from '../jobs/copy';
-import { dropFromDonor } from '../jobs/drop';
+import { dropFromDonor, readForDrop } from '../jobs/drop';
 import { followDonor } from '../jobs/follow';
 import { findMisplaced } from '../jobs/misplaced';
 import { planScans } from '../jobs/plan';
@@ -18,6 +18,7 @@ const JOBS = {
   copy: copyDonor,
   compare: compareDonor,
   follow: followDonor,
+  readForDrop,
   drop: dropFromDonor,
   remove: removeFromReceiver,
   countStrays,

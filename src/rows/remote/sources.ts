@@ -78,7 +78,8 @@ async function whyNotFollower(
       if (error instanceof ShardError) return `cannot be read (${error.code})`;
       if (!(error instanceof DomainError)) throw error;
       if (error.code !== 'ShardLostData') return `shows another identity (${error.code})`;
-      if (job.nowMs() >= endsAtMs) return 'does not show the epoch of this operation, so it is behind or follows no more';
+      if (job.nowMs() >= endsAtMs)
+        return 'does not show the epoch of this operation, so it is behind or follows no more';
       await job.sleep(FOLLOWER_POLL_MS);
     }
   }

@@ -91,7 +91,8 @@ export class ThreadEngine implements Engine {
     });
     clearInterval(this.#leases);
     this.#leases = setInterval(() => {
-      for (const { job, lease } of this.#pending.values()) if (job !== null && lease !== null) lease[0] = job.mayWriteUntilMs();
+      for (const { job, lease } of this.#pending.values())
+        if (job !== null && lease !== null) lease[0] = job.mayWriteUntilMs();
     }, LEASE_EVERY_MS);
     this.#leases.unref();
     return thread;

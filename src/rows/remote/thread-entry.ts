@@ -36,7 +36,10 @@ async function run({ id, request, deadlineMs, lease }: Extract<ToThread, { kind:
   const abort = new AbortController();
   aborts.set(id, abort);
   try {
-    const result = await engine.run(jobOf(id, { deadlineMs, lease: new Float64Array(lease), signal: abort.signal }), request);
+    const result = await engine.run(
+      jobOf(id, { deadlineMs, lease: new Float64Array(lease), signal: abort.signal }),
+      request,
+    );
     tell({ kind: 'done', id, result });
   } catch (error) {
     tell({ kind: 'failed', id, failure: toFailure(error, abort.signal.aborted) });

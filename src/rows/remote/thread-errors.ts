@@ -9,9 +9,17 @@ export type ThreadFailure =
   | { readonly kind: 'shard'; readonly facts: ShardFacts }
   | { readonly kind: 'domain'; readonly code: string; readonly message: string }
   | { readonly kind: 'missing'; readonly collection: string; readonly shardId: number | string }
-  | { readonly kind: 'spool' | 'lost' | 'aborted' | 'other'; readonly name: string; readonly message: string; readonly stack: string };
+  | {
+      readonly kind: 'spool' | 'lost' | 'aborted' | 'other';
+      readonly name: string;
+      readonly message: string;
+      readonly stack: string;
+    };
 
-type ShardFacts = Pick<ShardError, 'code' | 'shardUrl' | 'method' | 'path' | 'status' | 'retryAfterMs' | 'outcomeUnknown' | 'message'>;
+type ShardFacts = Pick<
+  ShardError,
+  'code' | 'shardUrl' | 'method' | 'path' | 'status' | 'retryAfterMs' | 'outcomeUnknown' | 'message'
+>;
 
 export function toFailure(error: unknown, isAborted: boolean): ThreadFailure {
   if (isAborted) return other('aborted', error);
@@ -30,7 +38,10 @@ export function toFailure(error: unknown, isAborted: boolean): ThreadFailure {
 export function fromFailure(failure: ThreadFailure): Error {
   switch (failure.kind) {
     case 'shard':
-      return withMessage(new ShardError({ ...failure.facts, reason: '' } satisfies ShardFailure), failure.facts.message);
+      return withMessage(
+        new ShardError({ ...failure.facts, reason: '' } satisfies ShardFailure),
+        failure.facts.message,
+      );
     case 'domain':
       return new DomainError(failure.code as DomainError['code'], failure.message);
     case 'missing':

@@ -63,7 +63,7 @@ export class SpoolWriter {
 
   #flush(next: number): void {
     try {
-      for (let at = 0; at < this.#used; ) at += writeSync(this.#fd, this.#chunk, at, this.#used - at);
+      for (let at = 0; at < this.#used;) at += writeSync(this.#fd, this.#chunk, at, this.#used - at);
     } catch (error) {
       throw new SpoolError(this.#folder, error);
     }
@@ -99,7 +99,7 @@ export class Spool {
       const rest = held.subarray(at);
       const next = Buffer.allocUnsafe(rest.length + Math.min(CHUNK_BYTES, this.#bytes - position));
       rest.copy(next);
-      for (let filled = rest.length; filled < next.length; ) {
+      for (let filled = rest.length; filled < next.length;) {
         const read = readSync(this.#fd, next, filled, next.length - filled, position);
         if (read === 0) throw new Error('a spool is shorter than what was written to it');
         filled += read;

@@ -70,6 +70,7 @@ type RowActivity =
   | 'copyDonor'
   | 'compareDonor'
   | 'followDonor'
+  | 'readForDrop'
   | 'dropFromDonor'
   | 'removeCopies'
   | 'countStrays'

@@ -28,6 +28,7 @@ export async function planScans(
   const followers = plans.filter(({ source }) => source === 'follower').length;
   const stops = plans.map(({ estimate }) => estimate?.stopMs ?? 0);
   const longest = Math.max(0, ...stops);
-  const stop = longest === 0 ? 'nobody stands still' : `a scan stops a shard for about ${(longest / 1000).toFixed(1)} s`;
+  const stop =
+    longest === 0 ? 'nobody stands still' : `a scan stops a shard for about ${(longest / 1000).toFixed(1)} s`;
   return `${counted(plans.length, 'shard')} to read, ${followers} of them from followers; ${stop}`;
 }

@@ -4,7 +4,8 @@
  *
  * Crash: every step is an activity that may run again: what is gone is not found again.
  */
-import type { DropDonorResult } from '../../../contract/move';
+import type { DropDonorInput, DropDonorResult } from '../../../contract/move';
+import type { WatchReading } from '../../../contract/watch';
 import type { Shard } from '../../../domain/shard-map';
 import { awaitRoutersForever } from '../../operation/routers';
 import type { OperationRun } from '../../operation/run';
@@ -50,63 +51,110 @@ async function follow(
   return carried;
 }
 
+/** Rounds of reading and dropping. Behind them, what still arrives is reported instead of chased. */
+const ROUNDS_MAX = 3;
+
 export async function dropSlice(context: MoveContext): Promise<string> {
   const { run, kind } = context;
   const { state } = run;
   const parties = partiesOf(kind, state);
-  const reading = await readWatch(context);
-  const isWatchUnbroken = reading === null || reading.unbroken;
-  let carried = 0;
-  await sideBySide(parties.donors, async (donor) => {
-    const result = await dropFromDonor(run, { donor, isLeaver: kind === 'drain', isWatchUnbroken });
-    carried += result.carried;
-    const dropped = droppedBy(state.droppedByDonor);
-    run.pace(dropped, state.progress.pointsDone, dropped);
-  });
+  const carried = await dropRound(context);
   state.pointsKept = keptBy(run, parties);
   const notes = [`${count(droppedBy(state.droppedByDonor))} points dropped, ${count(state.pointsKept)} kept`];
   if (carried > 0) notes.push(`${count(carried)} that came by an old map went on to their owners`);
   return notes.join(', ');
 }
 
-/** One more scan of a donor, and what follows from it. */
-export async function dropFromDonor(
-  run: OperationRun,
-  { donor, isLeaver, isWatchUnbroken }: { donor: Shard; isLeaver: boolean; isWatchUnbroken: boolean },
-): Promise<DropDonorResult> {
-  const { state, timings } = run;
+/** Reads all donors, asks whether every router was watched until then, and drops. Returns how many points it carried. */
+async function dropRound(context: MoveContext): Promise<number> {
+  const { run, kind } = context;
+  const { donors } = partiesOf(kind, run.state);
+  const isLeaver = kind === 'drain';
+  await sideBySide(donors, (donor) => readForDrop(run, donor, isLeaver));
+  const reading = await readWatch(context);
+  const isWatchUnbroken = reading === null || reading.unbroken;
+  let carried = 0;
+  await sideBySide(donors, async (donor) => {
+    carried += (await dropFromDonor(run, { donor, isLeaver, isWatchUnbroken })).carried;
+    const dropped = droppedBy(run.state.droppedByDonor);
+    run.pace(dropped, run.state.progress.pointsDone, dropped);
+  });
+  return carried;
+}
+
+async function readForDrop(run: OperationRun, donor: Shard, isLeaver: boolean): Promise<void> {
   const known = donorState(run, donor);
-  const result = await run.persist(`dropping from shard ${donor.id}`, () =>
+  const result = await run.persist(`reading shard ${donor.id}`, () =>
     onItsWorker(run, known, (worker) =>
-      run.activities.rows(`drop the moved points from shard ${donor.id}`, worker).dropFromDonor({
-        ...donorInput(run, donor, known.pointsCompared),
-        settleMs: timings.settleMs,
-        isWatchUnbroken,
-        provenCollections: state.provenCollections,
-        isLeaver,
-        isTailLate: known.isFollowed,
-      }),
+      run.activities
+        .rows(`what does shard ${donor.id} still hold?`, worker)
+        .readForDrop(dropInput(run, { donor, isLeaver, isWatchUnbroken: false })),
     ),
   );
   noteScan(run, donor, result.scan);
-  state.droppedByDonor[donor.id] = (state.droppedByDonor[donor.id] ?? 0) + result.dropped;
+  known.isTailKept = result.isTailKept;
+}
+
+interface DropOf {
+  readonly donor: Shard;
+  readonly isLeaver: boolean;
+  readonly isWatchUnbroken: boolean;
+}
+
+function dropInput(run: OperationRun, { donor, isLeaver, isWatchUnbroken }: DropOf): DropDonorInput {
+  const known = donorState(run, donor);
+  return {
+    ...donorInput(run, donor, known.pointsCompared),
+    settleMs: run.timings.settleMs,
+    isWatchUnbroken,
+    provenCollections: run.state.provenCollections,
+    isLeaver,
+    isTailLate: known.isFollowed,
+  };
+}
+
+/** Acts on what was read. Where that is lost, it reads again. */
+export async function dropFromDonor(run: OperationRun, of: DropOf): Promise<DropDonorResult> {
+  const { donor } = of;
+  const known = donorState(run, donor);
+  const result = await run.persist(`dropping from shard ${donor.id}`, () =>
+    onItsWorker(run, known, (worker) =>
+      run.activities.rows(`drop the moved points from shard ${donor.id}`, worker).dropFromDonor(dropInput(run, of)),
+    ),
+  );
+  if (result.scan !== null) noteScan(run, donor, result.scan);
+  run.state.droppedByDonor[donor.id] = (run.state.droppedByDonor[donor.id] ?? 0) + result.dropped;
   known.pointsKept = result.kept;
   known.isTailKept = result.isTailKept;
   return result;
 }
 
-/** Looks once more at what has arrived on the donors since they were read for the drop. */
-export async function confirmDrop({ run, kind }: MoveContext): Promise<string> {
+/**
+ * Looks at what arrives on the donors since they were read for the drop. A write that is older than the in-flight time
+ * gets that time once more: it costs nobody anything where the tail of the scan is kept.
+ */
+export async function confirmDrop(context: MoveContext): Promise<string> {
+  const { run, kind } = context;
   const parties = partiesOf(kind, run.state);
-  const carried = await follow(run, parties.donors, { forMs: run.timings.settleMs, isDropped: true });
-  const unseen = parties.donors.filter((donor) => !donorState(run, donor).isTailKept);
+  const isUnseen = (donor: Shard): boolean => !donorState(run, donor).isTailKept;
+  let carried = 0;
+  let reading: WatchReading | null = null;
+  for (let round = 1; ; round++) {
+    carried += await follow(run, parties.donors, { forMs: run.timings.inFlightMs, isDropped: true });
+    reading = await readWatch(context);
+    // A router may have written to a donor alone, and nobody saw it.
+    const mustRead = reading?.unbroken === false && parties.donors.some(isUnseen);
+    if (!mustRead || round >= ROUNDS_MAX) break;
+    carried += await dropRound(context);
+    run.state.pointsKept = keptBy(run, parties);
+  }
+  const { pointsKept } = run.state;
   const notes = [
-    run.state.pointsKept === 0
-      ? 'no donor holds a point of the slice'
-      : `${count(run.state.pointsKept)} points are still on their donors`,
+    pointsKept === 0 ? 'no donor holds a point of the slice' : `${count(pointsKept)} points are still on their donors`,
   ];
   if (carried > 0) notes.push(`${count(carried)} that came by an old map went on to their owners`);
-  if (unseen.length > 0) notes.push(`what came to ${counted(unseen.length, 'donor')} since the drop was not seen`);
+  const unseen = parties.donors.filter(isUnseen).length;
+  if (unseen > 0) notes.push(`what came to ${counted(unseen, 'donor')} since the drop was not seen`);
   return notes.join('; ');
 }
 
