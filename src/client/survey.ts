@@ -2,7 +2,7 @@
 import type { Logger } from 'pino';
 import { isBehind, type WitnessedState } from '../domain/witnessed';
 import type { KnownState } from '../domain/restored-state';
-import type { ShardMap } from '../domain/shard-map';
+import { isSameMap, normalizeMap, type ShardMap } from '../domain/shard-map';
 import { clusterWorkflowId } from '../contract/ids';
 import { CallTimedOutError } from './bounded';
 import type { Witness } from './witness';
@@ -147,11 +147,27 @@ export class ClusterTraces {
   }
 }
 
-/** A router that never read a map holds its own settings as version 0, in its own form: only a later version is a sign. */
+/**
+ * A router that never read a map holds its own settings as version 0, which is no sign. Any other version comes from a
+ * coordinator: it is a sign when it is later, or means another map.
+ */
 function isLater(known: KnownState, first: WitnessedState | null): boolean {
   const { source, map, nextId, lock } = known;
-  if (source === 'router' || nextId === null) return map.version > (first?.map.version ?? 0);
+  if (source === 'router' || nextId === null) {
+    const firstVersion = first?.map.version ?? 0;
+    if (map.version !== firstVersion || first === null) return map.version > firstVersion;
+    return map.version > 0 && !isSameMap(inNormalForm(map), first.map);
+  }
   return first === null || isBehind(first, { map, nextId, lock });
+}
+
+/** A router holds URLs as it was given them. */
+function inNormalForm(map: ShardMap): ShardMap {
+  try {
+    return normalizeMap(map);
+  } catch {
+    return map;
+  }
 }
 
 const version = (where: string, held: number): string => `${where} holds version ${held}`;

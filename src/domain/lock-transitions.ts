@@ -219,7 +219,14 @@ export function release(state: ClusterState, result: OperationResult & { nowMs: 
 }
 
 /** Findings of preflight about the shard that was to join, not about the cluster. */
-const FAULTS_OF_A_JOINER: readonly string[] = ['JoinerUnreachable', 'JoinerRefusedKey', 'JoinerNotEmpty'];
+const FAULTS_OF_A_JOINER: readonly string[] = [
+  'JoinerUnreachable',
+  'JoinerRefusedKey',
+  'JoinerNotEmpty',
+  'ShardOfAnotherCluster',
+  'ShardClaimed',
+  'IdentityRefused',
+];
 
 /**
  * INV-7. After a refusal the cooldown is as before, because nothing began. After an undo it goes on, so that a grow
@@ -266,10 +273,11 @@ export function recoveryKey(lock: OperationLock): string {
 export function beginCheck(state: ClusterState, request: { operationId: string; nowMs: number }): ClusterState {
   const { operationId, nowMs } = request;
   const known = state.operations.find((each) => each.operationId === operationId);
+  // A running check must not mark shards again that have just been given away.
+  refuseWithoutIdentities(state);
   if (known?.end === null) return state;
   refuseRepeat(state, operationId);
   refuseWhileLocked(state);
-  refuseWithoutIdentities(state);
   refuseWhileMoving(state);
   return withRecord({ ...state, epoch: state.epoch + 1 }, newRecord({ operationId, kind: 'check', shards: [], nowMs }));
 }

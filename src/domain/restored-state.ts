@@ -53,7 +53,7 @@ export function restoredState({ request, known, versionSeen, ended }: RestoreReq
   const nextId = request.nextId === null ? leastNextId + IDS_LEFT_OUT : Math.max(request.nextId, leastNextId);
   const base = (ended && readState(ended)) ?? adoptState({ next_id: 0, map: request.map });
   // INV-8: whose the shards are is known from whoever remembers it, whichever map was asked for.
-  const identity = request.identity ?? known.find((each) => each.identity?.uid != null)?.identity;
+  const identity = [request, ...known].find((each) => each.identity?.uid != null)?.identity;
   const epoch = Math.max(0, request.epoch ?? 0, ...known.map((each) => each.epoch ?? 0));
   const { map, lock } = request;
   const restored = { map: { ...map, version: version + 1 }, nextId, lock, epoch };

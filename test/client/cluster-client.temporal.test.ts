@@ -11,6 +11,8 @@ import { DEFAULT_TIMINGS } from '../../src/domain/limits';
 import type { OperationProgress } from '../../src/domain/progress';
 import { startDevServer, type DevServer } from '../../src/temporal/dev-server/dev-server';
 import { ensureCluster } from '../../src/client/create-cluster';
+import { CLUSTER_WORKFLOW } from '../../src/contract/ids';
+import { clusterStartOptions } from '../../src/client/start-cluster';
 import { ClusterTraces } from '../../src/client/survey';
 import { Witness } from '../../src/client/witness';
 import { locateTemporalCli } from '../../src/temporal/dev-server/temporal-cli';
@@ -71,6 +73,8 @@ function activitiesOf(held: Held): CoordinatorActivities {
   // Only what these operations call is there.
   const asked: Partial<CoordinatorActivities> = {
     changeCluster: createChangeCluster({ client: temporal }),
+    identifyShards: () => Promise.resolve({ epochs: {}, lateWritesUntilMs: 0 }),
+    releaseShards: () => Promise.resolve({ lateWritesUntilMs: 0 }),
     preflightGrow: ({ joiners }) => {
       if (held.refusal !== undefined) return Promise.reject(held.refusal);
       return Promise.resolve({
@@ -192,6 +196,21 @@ describe('the map and changes by hand', () => {
     expect(await client.queryMap()).toEqual(map);
   });
 
+  it('raises a cluster of release 0.2 from version 0 at the next start, once', async () => {
+    const cluster = `cluster-client-old-${clusters++}`;
+    const { map, ...rest } = firstState().state;
+    await temporal.workflow.start(CLUSTER_WORKFLOW, {
+      ...clusterStartOptions(cluster, { ...rest, map: { ...map, version: 0 } }),
+    });
+    await startWorker(cluster, {});
+    const traces = { lostSince: () => Promise.resolve(null) };
+    const start = () => ensureCluster({ connection, namespace: 'default', cluster, firstState, traces, logger });
+    for (let n = 0; n < 2; n++) {
+      expect(await start()).toBe('existed');
+      expect((await clientOf(cluster).queryMap()).version).toBe(1);
+    }
+  });
+
   it('refuses with the code and the sentence of the domain', async () => {
     const { client } = await newCluster();
     const remove = { type: 'changeByHand', change: { change: 'remove', id: 0 }, key: null } as const;
@@ -208,7 +227,7 @@ describe('the map and changes by hand', () => {
       });
     const answers = await Promise.all(Array.from({ length: 20 }, (_, index) => add(index)));
     expect(answers.map(({ map }) => map.version).sort((a, b) => a - b)).toEqual(
-      Array.from({ length: 20 }, (_, i) => i + 1),
+      Array.from({ length: 20 }, (_, i) => i + 2),
     );
   });
 

@@ -13,6 +13,7 @@ import { ClusterRestore } from '../../src/client/restore-cluster';
 import { MapReader } from '../../src/api/map/reader';
 import { WitnessedMap } from '../../src/api/map/witnessed-map';
 import { DEFAULT_POLICY } from '../../src/domain/autoscale-policy';
+import { EPOCHS_LEFT_OUT } from '../../src/domain/members';
 import type { ClusterState } from '../../src/domain/cluster-state';
 import { DEFAULT_TIMINGS } from '../../src/domain/limits';
 import type { ShardMap } from '../../src/domain/shard-map';
@@ -203,6 +204,7 @@ describe('a cluster whose workflow was terminated', () => {
     });
     expect(await system.client.queryState()).toEqual({
       ...before,
+      epoch: before.epoch + EPOCHS_LEFT_OUT,
       map: { ...before.map, version: before.map.version + 1 },
     });
     expect((await system.api.call('/readyz')).status).toBe(200);

@@ -84,7 +84,7 @@ describe('the file', () => {
   it('with a lock that this version does not know still tells its map', async () => {
     const file = inFile('p.json');
     writeFileSync(file.path, JSON.stringify({ next_id: 2, map: SEED.map, lock: { kind: 'merge' } }));
-    expect(await file.readCopy()).toEqual({ kind: 'known', state: version(0), lineage: null });
+    expect(await file.readCopy()).toEqual({ kind: 'known', state: version(1), lineage: null });
   });
 });
 

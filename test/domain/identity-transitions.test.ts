@@ -60,6 +60,9 @@ describe('identities that were removed', () => {
     const removed = removeIdentities(recordEpochs(bringUid(two(), 'uid-1'), { 0: 5, 1: 5 }));
     expect(codeOf(() => grown(removed))).toBe('IdentitiesRemoved');
     expect(codeOf(() => beginCheck(removed, { operationId: 'check-a', nowMs: 1 }))).toBe('IdentitiesRemoved');
+    const checking = beginCheck(two(), { operationId: 'check-a', nowMs: 1 });
+    const given = removeIdentities(checking);
+    expect(codeOf(() => beginCheck(given, { operationId: 'check-a', nowMs: 1 }))).toBe('IdentitiesRemoved');
     const adopted = adoptIdentities(removed);
     expect(adopted).toMatchObject({ identity: { uid: 'uid-1', removed: false }, members: { 0: { epoch: null } } });
     expect(codeOf(() => grown(adopted))).toBe('no error');

@@ -172,6 +172,14 @@ describe('a restored state', () => {
     expect(restored).toEqual({ ...ended, epoch, map: { ...ended.map, version: ended.map.version + 1 } });
   });
 
+  it('knows whose its shards are from whoever remembers it, whichever map is restored', () => {
+    const identity = { uid: 'uid-1', removed: false };
+    const record: KnownState = { ...own(two()), source: 'published workflow', identity, epoch: 7 };
+    const router = ofRouter(two());
+    const restored = restoredState({ request: router, known: [router, record], versionSeen: 0, ended: null });
+    expect(restored).toMatchObject({ identity, epoch: 7 + EPOCHS_LEFT_OUT });
+  });
+
   it('is above every known version, also of maps that were not taken', () => {
     const state = two();
     const later = ofRouter({ ...state, map: { ...state.map, version: 6 } });

@@ -20,6 +20,12 @@ const { History } = proto.api.history.v1;
 const read = (file: string): History => History.decode(readFileSync(join(FOLDER, file)));
 const replay = (history: History): Promise<void> => Worker.runReplayHistory({ workflowBundle }, history, 'replayed');
 
+/**
+ * Since 0.3 an operation begins with the identities of its shards, and no operation runs across that upgrade. Their
+ * histories are recorded anew with the release. The cluster's own workflow and the witness go on, so theirs must replay.
+ */
+const isOutdated = (file: string): boolean => /^0\.2[/\\](grow|drain|recover|check|repair)/.test(file);
+
 describe('the workflows of this version', () => {
   it('have a recorded history for every one of them and for every path', () => {
     const paths = files.map((file) => basename(file, '.binpb'));
@@ -43,16 +49,20 @@ describe('the workflows of this version', () => {
     );
   });
 
-  it.each(files)('replay %s as it was recorded', async (file) => {
+  it.each(files.filter((file) => !isOutdated(file)))('replay %s as it was recorded', async (file) => {
+    await replay(read(file));
+  });
+
+  it.skip.each(files.filter(isOutdated))('replay %s, which this release begins in another way', async (file) => {
     await replay(read(file));
   });
 
   it('do not replay a history in which another activity was called', async () => {
-    const doctored = read('0.2/grow-succeeded.binpb');
+    const doctored = read('0.2/autoscale.binpb');
     const scheduled = doctored.events
       .map((event) => event.activityTaskScheduledEventAttributes?.activityType)
-      .find((type) => type?.name === 'removeOrphanCollections');
-    if (scheduled) scheduled.name = 'confirmSegment';
+      .find((type) => type?.name === 'readLoads');
+    if (scheduled) scheduled.name = 'probeStandbys';
     await expect(replay(doctored)).rejects.toThrow(/[Nn]ondeterminism|does not match/);
   });
 });
