@@ -11,6 +11,10 @@ export class LocalServer {
     this.#handle = handle;
   }
 
+  get port(): number {
+    return this.#port;
+  }
+
   get url(): string {
     return `http://127.0.0.1:${this.#port}`;
   }
@@ -23,6 +27,12 @@ export class LocalServer {
     await new Promise<void>((resolve, reject) => server.once('error', reject).listen(this.#port, '127.0.0.1', resolve));
     this.#port = (server.address() as AddressInfo).port;
     this.#server = server;
+  }
+
+  /** Stops, and forgets its port. */
+  async release(): Promise<void> {
+    await this.stop();
+    this.#port = 0;
   }
 
   /** Cuts every connection, as a killed process does. */
