@@ -155,14 +155,14 @@ describe('a failed call', () => {
     );
   });
 
-  it('is a malformed reply where something answers that is not gRPC', async () => {
+  it('is unreachable where something answers that does not speak HTTP/2', async () => {
     const shard = await shardWith();
     const failure = await failureOf(clientOf(shard.url).listCollections(inTime()));
     expect(failure.code).toBe('Unreachable');
   });
 
   it('times out where an address accepts and says nothing', async () => {
-    const silent = createServer().listen(0, '127.0.0.1');
+    const silent = createServer((socket) => socket.resume()).listen(0, '127.0.0.1');
     await new Promise((resolve) => silent.once('listening', resolve));
     const client = clientOf(`http://127.0.0.1:${(silent.address() as AddressInfo).port}`, { requestTimeoutMs: 50 });
     expect(await failureOf(client.listCollections(inTime()))).toMatchObject({ code: 'TimedOut' });
