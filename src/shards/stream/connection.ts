@@ -23,6 +23,8 @@ export class Connection {
   readonly #url: URL;
   readonly #onClose: () => void;
   #current: Session | null = null;
+  /** With those that were abandoned and still have calls. */
+  readonly #sessions = new Set<Session>();
 
   constructor(url: string, onClose: () => void = () => undefined) {
     this.#url = new URL(url);
@@ -30,8 +32,7 @@ export class Connection {
   }
 
   open(headers: Readonly<Record<string, string>>): OpenedStream {
-    this.#current ??= new Session(this.#url, (ended) => this.#forget(ended));
-    const session = this.#current;
+    const session = (this.#current ??= this.#connect());
     return {
       stream: session.http2.request({ ...headers, ':scheme': this.#url.protocol.slice(0, -1) }),
       wasConnected: () => session.wasConnected,
@@ -44,9 +45,23 @@ export class Connection {
 
   /** Cuts every call. */
   close(): void {
-    this.#current?.http2.destroy();
+    for (const { http2 } of this.#sessions) http2.destroy();
+    this.#sessions.clear();
     this.#current = null;
     this.#onClose();
+  }
+
+  #connect(): Session {
+    const session = new Session(this.#url, {
+      // It may still have calls, but takes no more.
+      onEnding: () => this.#forget(session),
+      onEnd: () => {
+        this.#forget(session);
+        this.#sessions.delete(session);
+      },
+    });
+    this.#sessions.add(session);
+    return session;
   }
 
   #forget(session: Session): void {
@@ -58,26 +73,25 @@ class Session {
   readonly http2: ClientHttp2Session;
   wasConnected = false;
 
-  constructor(url: URL, onEnd: (session: Session) => void) {
+  constructor(url: URL, { onEnding, onEnd }: { readonly onEnding: () => void; readonly onEnd: () => void }) {
     this.http2 = connect(url.origin, { settings: { initialWindowSize: WINDOW_BYTES, enablePush: false } });
-    let lastAnswer = 0;
+    let silentMs = 0;
     const pings = setInterval(() => {
-      // A missed answer is no news to the callback, so the next round looks.
-      if ((lastAnswer += PING_EVERY_MS) > PING_TIMEOUT_MS) this.http2.destroy(new Error('no answer to pings'));
-      else if (!this.http2.destroyed && this.wasConnected) this.http2.ping(() => (lastAnswer = 0));
+      silentMs += PING_EVERY_MS;
+      if (silentMs > PING_TIMEOUT_MS) this.http2.destroy(new Error('no answer to pings'));
+      else if (this.wasConnected && !this.http2.destroyed) this.http2.ping(() => (silentMs = 0));
     }, PING_EVERY_MS);
     pings.unref();
-    const end = (): void => {
-      clearInterval(pings);
-      onEnd(this);
-    };
     this.http2.on('connect', () => {
       this.wasConnected = true;
       this.http2.setLocalWindowSize(WINDOW_BYTES);
     });
-    // The calls on it fail, and say why.
-    this.http2.on('error', end);
-    this.http2.on('goaway', end);
-    this.http2.on('close', end);
+    // Its calls fail, and say why.
+    this.http2.on('error', onEnding);
+    this.http2.on('goaway', onEnding);
+    this.http2.on('close', () => {
+      clearInterval(pings);
+      onEnd();
+    });
   }
 }
