@@ -14,7 +14,7 @@ describe('the simulator', () => {
       const { faults, excused, ends, events, virtualMs, acknowledged } = result;
       if (faults.length > 0) bad += 1;
       if (SIM_TRACE !== undefined || faults.length > 0) {
-        process.stdout.write(`seed ${seed} ${Math.round(performance.now() - at)} ms, ${events} events, ${virtualMs} virtual, ${acknowledged} acked\n  ${ends.join('\n  ')}\n  FAULTS ${faults.slice(0, 6).join('\n    ')}\n  excused ${excused.length}\n`);
+        process.stdout.write(`seed ${seed} ${Math.round(performance.now() - at)} ms, ${events} events, ${virtualMs} virtual, ${acknowledged} acked\n  ${ends.join('\n  ')}\n  FAULTS ${faults.slice(0, 6).join('\n    ')}\n  excused ${excused.join("\n    ").slice(0, 1500)}\n`);
       }
       if (SIM_TRACE !== undefined) process.stdout.write(`${JSON.stringify(result.scenario)}\n${result.trace.join('\n')}\n`);
     }
