@@ -123,8 +123,8 @@ async function startWorker(
   parts.add('the engine', () => engine.close());
   const ownTaskQueue = workerTaskQueue(cluster, randomUUID());
   const activities = createActivities({ shardKey, grpcPortOffset, client, logger, watches, engine, ownTaskQueue });
-  const workerParts = { connection: native, namespace, cluster, activities, ownTaskQueue };
-  const workers: Worker[] = [await createWorker(workerParts), await createOwnWorker(workerParts)];
+  const workerParts = { connection: native, namespace, cluster, activities };
+  const workers: Worker[] = [await createWorker(workerParts), await createOwnWorker(workerParts, ownTaskQueue)];
   const running = Promise.all(workers.map((worker) => worker.run())).then(() => undefined);
   parts.add('worker', async () => {
     for (const worker of workers) if (worker.getState() === 'RUNNING') worker.shutdown();

@@ -32,8 +32,6 @@ export interface WorkerParts {
   readonly namespace: string;
   readonly cluster: string;
   readonly activities: CoordinatorActivities;
-  /** The task queue that only this worker listens on (see ActivityDeps). */
-  readonly ownTaskQueue: string;
 }
 
 export async function createWorker(parts: WorkerParts): Promise<Worker> {
@@ -54,11 +52,11 @@ export async function createWorker(parts: WorkerParts): Promise<Worker> {
 }
 
 /** Listens on the queue of this worker alone: for steps that need what it keeps. It runs no workflow. */
-export async function createOwnWorker(parts: WorkerParts): Promise<Worker> {
+export async function createOwnWorker(parts: WorkerParts, ownTaskQueue: string): Promise<Worker> {
   return Worker.create({
     connection: parts.connection,
     namespace: parts.namespace,
-    taskQueue: parts.ownTaskQueue,
+    taskQueue: ownTaskQueue,
     activities: parts.activities,
     maxConcurrentActivityTaskExecutions: ACTIVITIES_MAX,
     shutdownGraceTime: SHUTDOWN_GRACE_MS,

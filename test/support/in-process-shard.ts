@@ -1,5 +1,5 @@
 /**
- * A Quiver shard inside the test process: the shard's REST API on a port of its own, limits, byte order and number
+ * A Quiver shard inside the test process: the shard's REST API on a port of its own, its gRPC on the next one, limits, byte order and number
  * formats included (conformance.quiver.test.ts compares it with the real one). It logs attempts and has faults on
  * demand.
  */
@@ -18,7 +18,9 @@ import {
   type ShardLimits,
 } from './shard-calls';
 import { Faults, type Attempt, type Fault } from './shard-faults';
-import { JsonReader } from './shard-json';
+import { ShardGrpcServer } from './shard-grpc';
+import { floatBytes, JsonReader, renderF32 } from './shard-json';
+import { ShardReplica, type ReplicaOptions } from './shard-replica';
 import type { StoredCollection } from './shard-store';
 
 export type { Attempt, Fault } from './shard-faults';
@@ -32,6 +34,8 @@ export interface ShardOptions {
   readonly limits?: Partial<ShardLimits>;
   /** This one is a Raft follower of that one: reads see the leader's data, writes are answered 421. */
   readonly leader?: InProcessShard;
+  /** This one is a read-only copy of that one, and answers writes with 403. It may lag behind, or have stopped. */
+  readonly replicaOf?: { readonly shard: InProcessShard } & ReplicaOptions;
   /** How long a search takes that has to build the index first. */
   readonly indexBuildMs?: number;
 }
@@ -57,11 +61,23 @@ export class InProcessShard {
   private calls: ShardCalls;
   private readonly options: ShardOptions;
   private readonly keys: ReadonlyMap<string, KeyRole>;
+  private readonly replica: ShardReplica | null;
   private readonly server = new LocalServer((request, response) => this.handle(request, response));
+  private readonly grpc = new ShardGrpcServer({
+    calls: () => this.calls,
+    role: (authorization) => this.role(authorization),
+    begin: (attempt) => {
+      this.requests.push(attempt);
+      return this.faults.strike(attempt);
+    },
+    refusesWrites: () => this.refusesWrites(),
+  });
 
   constructor(options: ShardOptions) {
     this.options = options;
     this.calls = options.leader?.calls ?? new ShardCalls({ ...DEFAULT_LIMITS, ...options.limits });
+    const { replicaOf } = options;
+    this.replica = replicaOf === undefined ? null : new ShardReplica(replicaOf.shard.calls, this.calls, replicaOf);
     const keys = options.keys ?? [SHARD_KEY];
     this.keys = new Map(keys.map((key) => (typeof key === 'string' ? [key, 'admin'] : [key.secret, key.role])));
   }
@@ -70,13 +86,37 @@ export class InProcessShard {
     return this.server.url;
   }
 
-  listen(): Promise<void> {
-    return this.server.listen();
+  /** The port after that of REST, as is the habit of Quiver's operators. */
+  get grpcUrl(): string {
+    return `http://127.0.0.1:${this.server.port + 1}`;
+  }
+
+  async listen(): Promise<void> {
+    const isFirst = this.server.port === 0;
+    for (let attempt = 1; ; attempt++) {
+      await this.server.listen();
+      try {
+        return await this.grpc.listen(this.server.port + 1);
+      } catch (error) {
+        await (isFirst ? this.server.release() : this.server.stop());
+        if (!isFirst || attempt === PORT_ATTEMPTS_MAX) throw error;
+      }
+    }
   }
 
   /** Stops listening and cuts every connection, as a killed process does. The data stays for `restart`. */
-  stop(): Promise<void> {
-    return this.server.stop();
+  async stop(): Promise<void> {
+    await Promise.all([this.server.stop(), this.grpc.stop()]);
+  }
+
+  /** A replica that was frozen, or lags behind, applies what it has missed. */
+  catchUp(): void {
+    this.replica?.catchUp();
+  }
+
+  /** A replica shows old data from now on. */
+  freeze(): void {
+    this.replica?.freeze();
   }
 
   /** Comes back on the same port. */
@@ -118,6 +158,17 @@ export class InProcessShard {
   put(collection: string, ...points: (string | Record<string, unknown>)[]): void {
     const elements = points.map((point) => (typeof point === 'string' ? point : JSON.stringify(point)));
     this.require(collection).put(readPoints(new JsonReader(`{"points":[${elements.join(',')}]}`)));
+  }
+
+  /** A document of a multivector collection, a vector a token. */
+  putDocument(collection: string, id: string, vectors: readonly (readonly number[])[], payload: unknown = null): void {
+    const tokens = vectors.map((vector, index) => ({
+      id,
+      vector: vector.map(renderF32).join(','),
+      floats: floatBytes(vector),
+      payload: index === 0 ? JSON.stringify(payload) : '',
+    }));
+    this.require(collection).putDocument(id, tokens);
   }
 
   delete(collection: string, ...ids: string[]): number {
@@ -196,15 +247,21 @@ export class InProcessShard {
     if (!isProbe && ROLES.indexOf(role ?? 'read') < ROLES.indexOf(handler.role)) {
       return problem(403, `this needs the role ${handler.role}`);
     }
-    if (handler.role !== 'read' && this.options.leader !== undefined) {
-      return problem(421, 'not the leader');
-    }
+    const refusal = handler.role === 'read' ? null : this.refusesWrites();
+    if (refusal === 'not the leader') return problem(421, refusal);
+    if (refusal !== null)
+      return problem(403, `${writeName(method, path)}: this node is a read-only replication follower`);
     const isJson = /^application\/json\b/i.test(request.headers['content-type'] ?? '');
     if (TAKES_BODY.test(`${method} ${path}`) && !isJson) {
       return text(415, 'Expected request with `Content-Type: application/json`');
     }
     if (body === null) return text(413, 'Failed to buffer the request body: length limit exceeded');
     return handler.call(body);
+  }
+
+  private refusesWrites(): 'not the leader' | 'follower' | null {
+    if (this.options.leader !== undefined) return 'not the leader';
+    return this.replica === null ? null : 'follower';
   }
 
   private role(authorization: string | undefined): KeyRole | null {
@@ -262,6 +319,15 @@ export class InProcessShard {
     if (mustBuild && this.options.indexBuildMs !== undefined) await delay(this.options.indexBuildMs);
     return this.calls.search(name, body);
   }
+}
+
+const PORT_ATTEMPTS_MAX = 50;
+
+/** What a replica calls a write that it refuses. */
+function writeName(method: string, path: string): string {
+  const isOnPoints = /\/points(:bulk)?$/.test(path);
+  if (method === 'DELETE') return isOnPoints ? 'delete_points' : 'delete_collection';
+  return isOnPoints ? 'upsert' : 'create_collection';
 }
 
 const TAKES_BODY = /^(POST|DELETE .*\/points$)/;

@@ -5,12 +5,14 @@ import type { AddressInfo } from 'node:net';
 export class LocalServer {
   readonly #handle: (request: IncomingMessage, response: ServerResponse) => Promise<void>;
   #server: Server | null = null;
-  #port: number;
+  #port = 0;
 
-  /** `port` 0: a free one. */
-  constructor(handle: (request: IncomingMessage, response: ServerResponse) => Promise<void>, port = 0) {
+  constructor(handle: (request: IncomingMessage, response: ServerResponse) => Promise<void>) {
     this.#handle = handle;
-    this.#port = port;
+  }
+
+  get port(): number {
+    return this.#port;
   }
 
   get url(): string {
@@ -25,6 +27,12 @@ export class LocalServer {
     await new Promise<void>((resolve, reject) => server.once('error', reject).listen(this.#port, '127.0.0.1', resolve));
     this.#port = (server.address() as AddressInfo).port;
     this.#server = server;
+  }
+
+  /** Stops, and forgets its port. */
+  async release(): Promise<void> {
+    await this.stop();
+    this.#port = 0;
   }
 
   /** Cuts every connection, as a killed process does. */

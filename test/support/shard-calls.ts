@@ -1,5 +1,6 @@
 import { isUtf8 } from 'node:buffer';
-import { JsonReader, JsonSyntaxError, JsonTypeError, renderF32 } from './shard-json';
+import { ChangeFeed } from './shard-changes';
+import { JsonReader, JsonSyntaxError, JsonTypeError, renderF32, type VectorRead } from './shard-json';
 import { StoredCollection, type CollectionSchema, type StoredPoint } from './shard-store';
 
 /** The limits that a shard's settings allow; the defaults are Quiver's own. */
@@ -67,7 +68,9 @@ const INDEXES = ['hnsw', 'vamana', 'disk_vamana', 'ivf', 'colbert'];
 /** The calls of a shard's REST API on its collections: bytes in, answer out, no sockets. */
 export class ShardCalls {
   readonly collections = new Map<string, StoredCollection>();
+  readonly changes = new ChangeFeed();
   readonly limits: ShardLimits;
+  private nextCollectionId = 0;
 
   constructor(limits: ShardLimits) {
     this.limits = limits;
@@ -88,14 +91,26 @@ export class ShardCalls {
       if (this.collections.has(schema.name)) {
         throw new Refusal(problem(409, `already exists: collection ${schema.name}`));
       }
-      const collection = new StoredCollection(schema);
-      this.collections.set(schema.name, collection);
-      return json(describe(collection));
+      return json(describe(this.add(schema)));
     });
   }
 
+  /** Ids of collections are never used again. */
+  add(schema: CollectionSchema): StoredCollection {
+    const collection = new StoredCollection(schema, this.nextCollectionId, this.changes);
+    this.nextCollectionId += 1;
+    this.collections.set(schema.name, collection);
+    this.changes.publish({ kind: 'create', collection });
+    return collection;
+  }
+
   drop(name: string): Answer {
-    return json(`{"existed":${this.collections.delete(name)}}`);
+    const collection = this.collections.get(name);
+    if (collection !== undefined) {
+      this.collections.delete(name);
+      this.changes.publish({ kind: 'drop', collection });
+    }
+    return json(`{"existed":${collection !== undefined}}`);
   }
 
   fetch(name: string, body: Buffer): Answer {
@@ -234,7 +249,7 @@ export function renderPoint(point: StoredPoint): string {
 }
 
 function describe(collection: StoredCollection): string {
-  const { name, dim, metric, index, ...rest } = collection.schema;
+  const { name, dim, metric, index, binary: _binary, ...rest } = collection.schema;
   return JSON.stringify({
     name,
     dim,
@@ -287,7 +302,7 @@ function requireType(reader: JsonReader, first: string, message: string): void {
 
 function readPoint(reader: JsonReader, index: number): StoredPoint & { dim: number } {
   let id: string | null = null;
-  let vector: { text: string; dim: number } | null = null;
+  let vector: VectorRead | null = null;
   let payload: string | null = null;
   const refuseSecond = (name: string, value: unknown): void => {
     if (value !== null) throw new JsonTypeError(`points[${index}]: duplicate field \`${name}\``);
@@ -310,12 +325,13 @@ function readPoint(reader: JsonReader, index: number): StoredPoint & { dim: numb
   // TypeScript does not see that the callback has run.
   const read = { id, vector, payload } as {
     id: string | null;
-    vector: { text: string; dim: number } | null;
+    vector: VectorRead | null;
     payload: string | null;
   };
   if (read.id === null) throw new JsonTypeError(`points[${index}]: missing field \`id\``);
   if (read.vector === null) throw new JsonTypeError(`points[${index}]: missing field \`vector\``);
-  return { id: read.id, payload: read.payload ?? 'null', vector: read.vector.text, dim: read.vector.dim };
+  const { text: vectorText, dim, floats } = read.vector;
+  return { id: read.id, payload: read.payload ?? 'null', vector: vectorText, dim, floats };
 }
 
 function readSize(fields: Record<string, unknown>, name: string, otherwise: number): number {
@@ -342,7 +358,7 @@ function readOneOf(fields: Record<string, unknown>, name: string, allowed: reado
 }
 
 function readSchema(fields: Record<string, unknown>): CollectionSchema {
-  const { name, dim, pq_subspaces, filterable, multivector, vector_encryption } = fields;
+  const { name, dim, pq_subspaces, filterable, multivector, vector_encryption, binary } = fields;
   if (typeof name !== 'string') throw new JsonTypeError('missing field `name`');
   if (dim === undefined) throw new JsonTypeError('missing field `dim`');
   if (typeof dim !== 'number' || !Number.isInteger(dim) || dim < 0)
@@ -369,6 +385,7 @@ function readSchema(fields: Record<string, unknown>): CollectionSchema {
       : {}),
     ...(multivector === true ? { multivector } : {}),
     ...(typeof vector_encryption === 'string' ? { vector_encryption } : {}),
+    ...(binary === true ? { binary } : {}),
   };
 }
 

@@ -22,13 +22,14 @@ export interface FaultMatch {
 }
 
 /**
- * What goes wrong.
+ * What goes wrong. Calls over gRPC have the method GRPC and a path as in /quiver.v1.Quiver/Replicate.
  * - `refuse`: the connection is cut before the request is looked at.
  * - `hang`: nothing is done and nothing is answered.
  * - `hangAfter`: the request is carried out and never answered.
  * - `slow`: carried out only after `ms`, and even if the caller has gone meanwhile, as a late write is.
- * - `status`: answered with that status, nothing is done.
+ * - `status`: answered with that status, of HTTP or gRPC, nothing is done.
  * - `replyLost`: carried out, then the connection is cut instead of the answer.
+ * - `cutStream`: of Replicate, ended with a gRPC status after so many rows. Without a status the connection is cut.
  * - `cutBody`: carried out, the head and half of the body are sent, then the connection is cut.
  * - `before`: `run` changes the shard before the request is looked at.
  * - `beforeReply`: `run` changes the shard after the answer was made up and before it is sent: between two pages of a
@@ -37,6 +38,7 @@ export interface FaultMatch {
 export type Fault =
   | { readonly kind: 'refuse' | 'hang' | 'hangAfter' | 'replyLost' | 'cutBody' }
   | { readonly kind: 'slow'; readonly ms: number }
+  | { readonly kind: 'cutStream'; readonly rows: number; readonly status?: number }
   | { readonly kind: 'status'; readonly status: number; readonly retryAfter?: string }
   | { readonly kind: 'before' | 'beforeReply'; readonly run: (attempt: Attempt) => void | Promise<void> };
 

@@ -117,6 +117,14 @@ const NUMBER = /-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?/y;
 const SPACE = /[ \t\n\r]*/y;
 const NEEDS_CARE = /[\u0000-\u001f\\]/;
 
+/** A vector as a shard would write it back, without its brackets, and how many numbers it has. */
+export interface VectorRead {
+  readonly text: string;
+  readonly dim: number;
+  /** Where a number is too large for 32 bits: `text` has null there. */
+  readonly floats?: Buffer;
+}
+
 /** Reads one JSON text from left to right. Every method throws JsonSyntaxError where a shard would answer 400. */
 export class JsonReader {
   private at = 0;
@@ -236,8 +244,7 @@ export class JsonReader {
     return null;
   }
 
-  /** A vector as a shard would write it back, without its brackets, and how many numbers it has. */
-  vector(): { text: string; dim: number } {
+  vector(): VectorRead {
     if (this.peek() !== '[') {
       this.canonical();
       throw new JsonTypeError('vector: invalid type, expected a sequence');
@@ -248,7 +255,7 @@ export class JsonReader {
     if (close !== -1 && parts.every(isNumberText)) {
       this.at = close + 1;
       const isCanonical = parts.every(isShortFloat);
-      return { text: isCanonical ? inside : parts.map(renderF32Text).join(','), dim: parts.length };
+      return isCanonical ? { text: inside, dim: parts.length } : vectorOf(parts);
     }
     const numbers: string[] = [];
     this.array(() => {
@@ -256,15 +263,26 @@ export class JsonReader {
         this.canonical();
         throw new JsonTypeError('vector: invalid type, expected f32');
       }
-      numbers.push(renderF32Text(this.numberText()));
+      numbers.push(this.numberText());
     });
-    return { text: numbers.join(','), dim: numbers.length };
+    return vectorOf(numbers);
   }
 }
 
 const WHOLE_NUMBER = /^-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d\d?)?$/;
 const isNumberText = (part: string): boolean => WHOLE_NUMBER.test(part);
 const renderF32Text = (part: string): string => (isShortFloat(part) ? part : renderF32(toNumber(part)));
+
+function vectorOf(parts: readonly string[]): VectorRead {
+  const texts = parts.map(renderF32Text);
+  const read = { text: texts.join(','), dim: parts.length };
+  return texts.includes('null') ? { ...read, floats: floatBytes(parts.map(toNumber)) } : read;
+}
+
+/** 32-bit floats as they travel over gRPC. */
+export function floatBytes(numbers: readonly number[]): Buffer {
+  return Buffer.from(Float32Array.from(numbers).buffer);
+}
 
 function canonicalNumber(text: string): string {
   if (!/^-?\d+$/.test(text) || text === '-0') return storedFloat(text);

@@ -1,3 +1,4 @@
+import type { ChangeFeed } from './shard-changes';
 import { compareIds } from './shard-json';
 
 /** What `POST /v1/collections` takes, in the order in which a shard reports it. */
@@ -10,6 +11,8 @@ export interface CollectionSchema {
   readonly filterable?: readonly { path: string; field_type: string }[];
   readonly multivector?: true;
   readonly vector_encryption?: string;
+  /** gRPC alone reports it. */
+  readonly binary?: true;
 }
 
 /** A point as its shard writes it back. `vector` is without its brackets. */
@@ -17,7 +20,12 @@ export interface StoredPoint {
   readonly id: string;
   readonly payload: string;
   readonly vector: string;
+  /** The 32-bit floats, where `vector` does not tell them: it shows what is not finite as null. */
+  readonly floats?: Buffer | undefined;
 }
+
+/** Between a document's id and the number of its token. */
+const TOKEN_MARK = '\x1f';
 
 /**
  * `growing`: hnsw from the first row on, as long as rows are added, never in bulk, none is overwritten and few are
@@ -34,14 +42,18 @@ const CHANGES_ONE_BY_ONE_MAX = 64;
 /** The rows of one collection, in byte order of their ids. */
 export class StoredCollection {
   readonly schema: CollectionSchema;
+  readonly collectionId: number;
+  private readonly changes: ChangeFeed;
   private index: IndexState;
   private tombstones = 0;
-  private readonly points = new Map<string, StoredPoint>();
+  private readonly byId = new Map<string, StoredPoint>();
   private sorted: string[] = [];
   private isSorted = true;
 
-  constructor(schema: CollectionSchema) {
+  constructor(schema: CollectionSchema, collectionId: number, changes: ChangeFeed) {
     this.schema = schema;
+    this.collectionId = collectionId;
+    this.changes = changes;
     this.index = schema.index === 'hnsw' ? 'growing' : 'unbuilt';
   }
 
@@ -50,29 +62,42 @@ export class StoredCollection {
     return this.count === 0 || this.index !== 'unbuilt';
   }
 
+  /** Of points, or of documents. */
   get count(): number {
-    return this.points.size;
+    if (this.schema.multivector !== true) return this.byId.size;
+    return this.ids().filter((id) => id.endsWith(`${TOKEN_MARK}0`)).length;
   }
 
   get(id: string): StoredPoint | undefined {
-    return this.points.get(id);
+    return this.byId.get(id);
   }
 
   /** All ids in byte order. */
   ids(): readonly string[] {
     if (!this.isSorted) {
-      this.sorted = [...this.points.keys()].sort(compareIds);
+      this.sorted = [...this.byId.keys()].sort(compareIds);
       this.isSorted = true;
     }
     return this.sorted;
   }
 
+  /** In byte order of their ids. */
+  points(): StoredPoint[] {
+    return this.page(0, Infinity);
+  }
+
+  /** A document of a multivector collection: a row a token, the payload with the first one. */
+  putDocument(id: string, tokens: readonly StoredPoint[]): void {
+    this.put(tokens.map((token, index) => ({ ...token, id: `${id}${TOKEN_MARK}${index}` })));
+  }
+
   put(points: readonly StoredPoint[], isBulk = false): void {
-    if (isBulk || points.some((point) => this.points.has(point.id))) this.stopGrowing();
+    if (isBulk || points.some((point) => this.byId.has(point.id))) this.stopGrowing();
     if (points.length > CHANGES_ONE_BY_ONE_MAX) this.isSorted = false;
     for (const point of points) {
-      if (!this.points.has(point.id) && this.isSorted) this.sorted.splice(this.place(point.id), 0, point.id);
-      this.points.set(point.id, point);
+      if (!this.byId.has(point.id) && this.isSorted) this.sorted.splice(this.place(point.id), 0, point.id);
+      this.byId.set(point.id, point);
+      this.changes.publish({ kind: 'upsert', collection: this, point });
     }
   }
 
@@ -80,10 +105,11 @@ export class StoredCollection {
     if (ids.length > CHANGES_ONE_BY_ONE_MAX) this.isSorted = false;
     let removed = 0;
     for (const id of ids) {
-      if (!this.points.delete(id)) continue;
+      if (!this.byId.delete(id)) continue;
+      this.changes.publish({ kind: 'delete', collection: this, id });
       removed += 1;
       this.tombstones += 1;
-      if (this.tombstones * GROWING_TOMBSTONES_PART >= this.points.size + this.tombstones) this.stopGrowing();
+      if (this.tombstones * GROWING_TOMBSTONES_PART >= this.byId.size + this.tombstones) this.stopGrowing();
       if (this.isSorted) this.sorted.splice(this.place(id), 1);
     }
     return removed;
@@ -92,7 +118,7 @@ export class StoredCollection {
   page(offset: number, limit: number): StoredPoint[] {
     const page: StoredPoint[] = [];
     for (const id of this.ids().slice(offset, offset + limit)) {
-      const point = this.points.get(id);
+      const point = this.byId.get(id);
       if (point !== undefined) page.push(point);
     }
     return page;
@@ -103,7 +129,7 @@ export class StoredCollection {
     if (!this.indexReady) this.index = 'built';
     const best = this.schema.metric === 'l2' ? 1 : -1;
     return this.ids()
-      .map((id) => this.points.get(id))
+      .map((id) => this.byId.get(id))
       .filter((point) => point !== undefined)
       .map((point) => ({ point, score: score(this.schema.metric, vector, point.vector) }))
       .sort((a, b) => best * (a.score - b.score))

@@ -81,9 +81,15 @@ async function carryLate(
     candidates.map(({ id }) => id),
   );
   const owners = await rowsOnOwners(candidates, { shards, collection });
-  const late = candidates
+  const seen = candidates
     .map((candidate, index) => ({ candidate, row: rows[index] ?? null, owner: owners.get(candidate) ?? null }))
-    .filter(({ row, owner }) => row !== null && !isSameRow(row, owner));
+    .filter(({ row }) => row !== null);
+  const late = seen.filter(({ row, owner }) => !isSameRow(row, owner));
+  if (input.isDropped) {
+    // A copy of what the owner holds: it came too late for the drop.
+    const equal = seen.filter(({ row, owner }) => isSameRow(row, owner)).map(({ candidate }) => candidate.id);
+    if (equal.length > 0) await shards(donorId).delete(collection, equal);
+  }
   if (late.length === 0) return 0;
   const proofs = proofsOf(
     session,
@@ -101,10 +107,12 @@ async function carryLate(
       cameLate: true,
     });
     session.noteLate(collection, candidate.id);
-    if (decision !== 'carry' || row === null) continue;
-    await shards(candidate.ownerId).upsert(collection, [row]);
-    if (input.isDropped) await shards(donorId).delete(collection, [candidate.id]);
-    carried += 1;
+    if (decision === 'carry' && row !== null) {
+      await shards(candidate.ownerId).upsert(collection, [row]);
+      carried += 1;
+    }
+    // What was dropped and has come back is gone again where its owner has a newer one, or has deleted it.
+    if (input.isDropped && decision !== 'keep') await shards(donorId).delete(collection, [candidate.id]);
   }
   return carried;
 }

@@ -72,8 +72,9 @@ export class ShardGrpc {
   upsertStream(collection: string, ctx: CallContext): UpsertStream {
     return new UpsertStream(collection, () => {
       const connection = new Connection(this.url, () => this.#writes.delete(connection));
+      const call = this.#call(UPSERT_STREAM, connection, ctx);
       this.#writes.add(connection);
-      return this.#call(UPSERT_STREAM, connection, ctx);
+      return call;
     });
   }
 
