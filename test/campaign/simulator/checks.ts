@@ -99,13 +99,18 @@ function toDoByHand(world: World): readonly string[] {
 function checkJoiners({ world, joiners, joinerHad }: Ended, { faults, excused }: Verdict): void {
   const { map } = world.state();
   for (const joiner of joiners) {
-    if (map.shards.some(({ primary_url }) => primary_url === joiner.url)) continue;
+    if (map.shards.some(({ primary_url }) => primary_url === joiner.url) || hasOwned(world, joiner)) continue;
     const left = [...joiner.volume].filter(([name, { rows }]) => !joinerHad.includes(name) || rows.size > 0);
     const names = left.map(([name]) => name).filter((name) => name !== IDENTITY_COLLECTION);
     if (names.length === 0) continue;
     const told = toDoByHand(world);
     (told.length > 0 ? excused : faults).push(`${joiner.name} did not join and still has ${names.join(', ')}`);
   }
+}
+
+/** It joined, and may have left again since. */
+function hasOwned(world: World, { url }: SimShard): boolean {
+  return world.maps.some((map) => map.shards.some(({ id, primary_url }) => primary_url === url && !map.joining.includes(id)));
 }
 
 /** INV-3, INV-5, INV-6 */
@@ -129,7 +134,7 @@ function checkRegisters(ended: Ended, { faults, excused }: Verdict): void {
       const row = shard.volume.get(register.collection)?.rows.get(key);
       if (shard.url !== owner?.primary_url) {
         const isMember = map.shards.some(({ primary_url }) => primary_url === shard.url);
-        const wasJoiner = ended.joiners.includes(shard) && !isMember;
+        const wasJoiner = ended.joiners.includes(shard) && !isMember && !hasOwned(world, shard);
         if (row !== undefined && !wasJoiner) misplaced.push(`${register.id} on ${shard.name}; ${lastWrites(register, world)}`);
         continue;
       }

@@ -28,6 +28,8 @@ export interface Register {
   /** No answer came, so the request may yet be carried out: nobody writes it again. */
   isRetired: boolean;
   writes: LastWrite[];
+  /** Its client leaves it alone from then on, so that nothing hides what became of it. */
+  readonly restsFromMs: number;
 }
 
 export const COLLECTIONS = ['docs', 'notes'] as const;
@@ -57,7 +59,8 @@ export class Clients {
       const isStill = number < still;
       const collection = COLLECTIONS[number % COLLECTIONS.length]!;
       const id = `${isStill ? 'still' : 'busy'}-${number}`;
-      return { collection, id, states: [null], version: 0, isRetired: isStill, writes: [] };
+      const restsFromMs = this.#random.chance(0.6) ? world.time.nowMs + this.#random.between(5_000, 45_000) : Infinity;
+      return { collection, id, states: [null], version: 0, isRetired: isStill, writes: [], restsFromMs };
     });
   }
 
@@ -95,11 +98,12 @@ export class Clients {
       await time.sleep(random.between(1, 2 * everyMs));
       if (this.#isStopping) return;
       const first = random.pick(own);
-      if (first.isRetired) continue;
+      const isFree = ({ isRetired, restsFromMs }: Register): boolean => !isRetired && restsFromMs > time.nowMs;
+      if (!isFree(first)) continue;
       const more = random.chance(0.15) ? random.between(1, 3) : 0;
       const batch = new Set([first]);
       for (let turn = 0; turn < more; turn++) batch.add(random.pick(own));
-      await this.#change([...batch].filter(({ collection, isRetired }) => collection === first.collection && !isRetired));
+      await this.#change([...batch].filter((each) => each.collection === first.collection && isFree(each)));
     }
   }
 
