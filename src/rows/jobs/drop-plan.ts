@@ -211,7 +211,7 @@ export class DropPlan {
   #judge(collection: string, { id, proof }: Question, donor: Row | null, owner: Row | null): LeftDecision {
     if (donor === null) return 'drop';
     const decision = judgeLeft({
-      proof: proofOf(proof, donor, owner),
+      proof: this.#session.isProof ? proofOf(proof, donor, owner) : 'lost',
       isOnOwner: owner !== null,
       isSame: owner !== null && isSameRow(donor, owner),
       isWatchUnbroken: this.#input.isWatchUnbroken,
