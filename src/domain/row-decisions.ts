@@ -21,8 +21,8 @@ export function judgePair({ isOnDonor, isOnOwner, isSame }: Pair): PairDecision 
 
 /** A row that a donor still holds after the flip. */
 export interface LeftRow {
-  /** What the clean pass showed on both sides; null when that pass did not see the row. */
-  readonly proof: 'as-donor' | 'as-owner' | 'other' | null;
+  /** What the clean pass showed on both sides; null when that pass did not see the row, `lost` when nobody knows it any more. */
+  readonly proof: 'as-donor' | 'as-owner' | 'other' | 'lost' | null;
   readonly isOnOwner: boolean;
   /** Both hold it, with the same value. */
   readonly isSame: boolean;

@@ -34,6 +34,8 @@ export class DonorSession {
   /** Rows that came by an old map, seen as they came, by collection. The ids as latin1 text. */
   readonly late = new Map<string, Set<string>>();
   tail: Tail | null = null;
+  /** The operation itself has deleted rows of the proof from the donor: that they are gone says nothing any more. */
+  hasDropped = false;
   usedAtMs = 0;
   #readForDrop: ReadForDrop | null = null;
   #knowsAllWritten = true;

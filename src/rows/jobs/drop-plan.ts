@@ -62,6 +62,8 @@ export class DropPlan {
   /** By collection: what was asked for and may go, and what needs no question. */
   readonly #mayGo = new Map<string, Spool[]>();
   readonly #sureIn = new Map<string, Spool>();
+  /** An earlier drop of this operation has deleted rows, or may have. */
+  readonly #isRepeat: boolean;
   #dropped = 0;
   #droppedAsDeleted = 0;
   #carried = 0;
@@ -86,6 +88,7 @@ export class DropPlan {
     this.#slice = of.slice;
     this.#sorted = of.sorted;
     this.#rowsBy = of.rowsBy;
+    this.#isRepeat = of.session.hasDropped;
   }
 
   async carryOut(): Promise<DropCounts> {
@@ -208,7 +211,7 @@ export class DropPlan {
   #judge(collection: string, { id, proof }: Question, donor: Row | null, owner: Row | null): LeftDecision {
     if (donor === null) return 'drop';
     const decision = judgeLeft({
-      proof: proofOf(proof, donor, owner),
+      proof: this.#session.isProof ? proofOf(proof, donor, owner) : 'lost',
       isOnOwner: owner !== null,
       isSame: owner !== null && isSameRow(donor, owner),
       isWatchUnbroken: this.#input.isWatchUnbroken,
@@ -317,6 +320,7 @@ export class DropPlan {
 
   async #delete(collection: string, ids: readonly Buffer[]): Promise<void> {
     if (ids.length === 0) return;
+    this.#session.hasDropped = true;
     const deletes = new PacedDelete(this.#job, this.#parts.shards(this.#input.donorId));
     try {
       this.#dropped += await deletes.delete(collection, ids);
@@ -330,7 +334,8 @@ export class DropPlan {
   /** INV-3: a delete that a router sent to the donor alone goes on to the owner, unless the donor has lost its data. */
   async #followDeletes(collection: string): Promise<void> {
     const spool = this.#sorted.gone.get(collection);
-    if (spool === undefined || this.#input.isWatchUnbroken) return;
+    // What an earlier drop has deleted here was deleted by no client.
+    if (spool === undefined || this.#input.isWatchUnbroken || this.#isRepeat) return;
     if (hasLostData(spool.count, spool.count + (this.#rowsBy.get(collection) ?? 0))) return;
     for (const { id, digest } of spool.read()) {
       const question = this.#question(Buffer.from(id), digest);

@@ -39,9 +39,12 @@ export async function followDonor(job: Job, input: FollowJob, parts: MoveParts):
   const session = parts.sessions.find(input.operationId, input.donorId);
   const endsAtMs = job.nowMs() + input.forMs;
   let carried = 0;
+  // What arrived before every router held the flipped map may be of both sides, and changed or gone on the owner since.
+  let isLate = input.isDropped;
   for (;;) {
     const isLast = job.nowMs() >= endsAtMs;
-    if (session?.hasKeptTail === true) carried += await followOnce(input, { parts, session });
+    if (session?.hasKeptTail === true) carried += await followOnce(input, { parts, session, isLate });
+    isLate = true;
     // Without a tail there is nothing to wait for.
     if (isLast || session?.hasKeptTail !== true) return { isTailKept: session?.hasKeptTail === true, carried };
     await job.sleep(Math.min(LOOK_EVERY_MS, Math.max(endsAtMs - job.nowMs(), 1)));
@@ -50,7 +53,7 @@ export async function followDonor(job: Job, input: FollowJob, parts: MoveParts):
 
 async function followOnce(
   input: FollowJob,
-  { parts, session }: { parts: MoveParts; session: DonorSession },
+  { parts, session, isLate }: { parts: MoveParts; session: DonorSession; isLate: boolean },
 ): Promise<number> {
   const slice = new Slice(input.placement, input.donorId);
   const arrived = session.tail?.take() ?? new Map<string, Buffer[]>();
@@ -59,7 +62,7 @@ async function followOnce(
     for (const [collection, ids] of arrived) {
       if (!input.collections.includes(collection)) continue;
       const candidates = ids.map((id) => ({ id, ownerId: slice.finalOwnerOf(id) }));
-      carried += await carryLate(collection, candidates, { input, parts, session });
+      carried += await carryLate(collection, candidates, { input, parts, session, isLate });
     }
   } catch (error) {
     if (error instanceof CollectionMissing) return carried;
@@ -73,7 +76,7 @@ async function followOnce(
 async function carryLate(
   collection: string,
   candidates: readonly Candidate[],
-  { input, parts, session }: { input: FollowJob; parts: MoveParts; session: DonorSession },
+  { input, parts, session, isLate }: { input: FollowJob; parts: MoveParts; session: DonorSession; isLate: boolean },
 ): Promise<number> {
   const { shards } = parts;
   const { donorId } = input;
@@ -100,14 +103,17 @@ async function carryLate(
   let carried = 0;
   for (const { candidate, row, owner } of late) {
     const proof = proofs.get(candidate.id.toString('latin1'));
+    const kind = proof === undefined ? null : proofKind(proof.digest, row, owner);
+    // The scan of the drop decides about it, unless it came by an old map for certain.
+    if (!isLate && kind !== 'as-owner') continue;
     const decision = judgeLeft({
-      proof: proof === undefined ? null : proofKind(proof.digest, row, owner),
+      proof: kind,
       isOnOwner: owner !== null,
       isSame: false,
       isWatchUnbroken: false,
       cameLate: true,
     });
-    session.noteLate(collection, candidate.id);
+    if (isLate) session.noteLate(collection, candidate.id);
     if (decision === 'carry' && row !== null) {
       await shards(candidate.ownerId).upsert(collection, [row]);
       carried += 1;

@@ -26,6 +26,8 @@ const FOLLOWER_POLL_MS = 50;
 const MARK_EVERY_MS = 3_000;
 /** So long without a word behind a mark: whoever is read does not follow its primary. */
 const SILENCE_MAX_MS = 60_000;
+const BARRIER_ID = 'barrier';
+const ALL_POINTS = { offset: 0, limit: 10, withPayload: true, withVector: false };
 const MARK = Buffer.from('{"id":"mark","vector":[0],"payload":{}}');
 
 export async function chooseSource(
@@ -38,7 +40,7 @@ export async function chooseSource(
   const followers = target.source === null ? target.replica_urls : [target.source];
   for (const url of followers) {
     const grpcUrl = url === target.primary_url ? primaryGrpcUrl(target, clients) : clients.grpcUrlOf(url);
-    const problem = await whyNotFollower(job, { target, clients, url, grpcUrl });
+    const problem = await whyNotFollower(job, { target, clients, primary, url, grpcUrl });
     if (problem === null) {
       const isPrimary = url === target.primary_url;
       return stream(isPrimary ? 'primary' : 'follower', grpcUrl, target.source === null ? 'it is up to date' : 'named');
@@ -59,20 +61,23 @@ export function primaryGrpcUrl(target: ShardTarget, clients: RemoteClients): str
   return target.grpc_url ?? clients.grpcUrlOf(target.primary_url);
 }
 
-/** Null: it has everything that the primary had when this operation began. */
+/** Null: it has everything that the primary had when this was asked. */
 async function whyNotFollower(
   job: RemoteJob,
-  of: { target: ShardTarget; clients: RemoteClients; url: string; grpcUrl: string },
+  of: { target: ShardTarget; clients: RemoteClients; primary: ShardClient; url: string; grpcUrl: string },
 ): Promise<string | null> {
-  const { target, clients, url, grpcUrl } = of;
+  const { target, clients, primary, url, grpcUrl } = of;
   if (target.identity === null) return 'cannot be proven to belong to this shard';
   const client = clients.rest({ primary_url: url, replica_urls: [] });
   const endsAtMs = job.nowMs() + FOLLOWER_PATIENCE_MS;
+  let barrier: string | null = null;
   for (;;) {
     const ctx = { ...job.reading, deadlineMs: Math.min(job.reading.deadlineMs, job.nowMs() + PROBE_TIMEOUT_MS) };
     try {
       await confirmIdentity(client, target.identity, ctx);
-      return await whyUnreachable(job, clients.grpc(grpcUrl));
+      barrier ??= await setBarrier(job, primary);
+      if (await showsBarrier(client, barrier, ctx)) return await whyUnreachable(job, clients.grpc(grpcUrl));
+      if (job.nowMs() >= endsAtMs) return 'does not show what was just written to its primary, so it is behind or follows no more';
     } catch (error) {
       job.signal.throwIfAborted();
       if (error instanceof ShardError) return `cannot be read (${error.code})`;
@@ -80,9 +85,27 @@ async function whyNotFollower(
       if (error.code !== 'ShardLostData') return `shows another identity (${error.code})`;
       if (job.nowMs() >= endsAtMs)
         return 'does not show the epoch of this operation, so it is behind or follows no more';
-      await job.sleep(FOLLOWER_POLL_MS);
     }
+    await job.sleep(FOLLOWER_POLL_MS);
   }
+}
+
+/**
+ * The epoch was written when the operation began, and a follower may have stopped to follow since. So something is
+ * written before each scan. Two scans of one shard at once may take each other's barrier away: then the primary is read.
+ */
+async function setBarrier(job: RemoteJob, primary: ShardClient): Promise<string> {
+  const barrier = randomBytes(8).toString('hex');
+  const point = Buffer.from(`{"id":"${BARRIER_ID}","vector":[0],"payload":{"barrier":"${barrier}"}}`);
+  await job.write((ctx) => primary.upsert(IDENTITY_COLLECTION, [point], ctx));
+  return barrier;
+}
+
+async function showsBarrier(follower: ShardClient, barrier: string, ctx: RemoteJob['reading']): Promise<boolean> {
+  for await (const batch of follower.fetchPage(IDENTITY_COLLECTION, ALL_POINTS, ctx)) {
+    for (const { id, raw } of batch) if (id.toString() === BARRIER_ID && raw.includes(barrier)) return true;
+  }
+  return false;
 }
 
 async function whyUnreachable(job: RemoteJob, grpc: ShardGrpc): Promise<string | null> {

@@ -56,6 +56,9 @@ const TRANSITION: ActivityOptions = {
 /** Answers a waiting REST call; its findings are the caller's and never retried. Its own requests are bounded far below this. */
 const PREFLIGHT: ActivityOptions = { startToCloseTimeout: '12s', retry: BLIP };
 
+/** Writes to shards, so its undo must not begin while it still runs. */
+const IDENTITY: ActivityOptions = { ...PREFLIGHT, cancellationType: 'WAIT_CANCELLATION_COMPLETED' };
+
 /**
  * A watch lives in one worker. A worker that has died takes nothing from its own task queue, so this waits for it only
  * as long as a restart of a busy worker may take.
@@ -115,7 +118,7 @@ export function activityProfiles(timings: Timings, lockGuard: () => LockGuard | 
   return {
     transition: (summary) => proxyActivities<CoordinatorActivities>({ ...TRANSITION, summary }),
     preflight: (summary) => proxyActivities<CoordinatorActivities>({ ...PREFLIGHT, summary }),
-    identity: (summary) => guarded(proxyActivities<CoordinatorActivities>({ ...PREFLIGHT, summary }), lockGuard),
+    identity: (summary) => guarded(proxyActivities<CoordinatorActivities>({ ...IDENTITY, summary }), lockGuard),
     patient: (summary, patienceMs) =>
       proxyActivities<CoordinatorActivities>({ ...patientProfile(timings, patienceMs), summary }),
     watch: (summary, worker) =>

@@ -25,6 +25,10 @@ export async function awaitRoutersAndFollow(context: MoveContext): Promise<strin
   const note = await awaitRoutersForever(context);
   const { donors } = partiesOf(kind, run.state);
   const carried = await follow(run, donors, { forMs: run.timings.inFlightMs, isDropped: false });
+  await run.waits.until(
+    run.state.routersAdoptedAtMs + run.timings.inFlightMs,
+    'a write that a router began before the flip may still be under way',
+  );
   return carried === 0 ? note : `${note}; ${count(carried)} points that came by an old map went on to their owners`;
 }
 
