@@ -23,10 +23,16 @@ const HOUSE = {
   },
   workflows: { rooms: ['domain', 'contract'], packages: ['@temporalio/workflow'] },
 
+  // The engine of a move, written over ports. Only its remote part knows of a network, and runs in a thread of its own.
+  rows: { rooms: ['domain', 'contract'], packages: ['node:*'] },
+  'rows/remote': { rooms: ['domain', 'shards', 'rows'], packages: ['undici', 'node:*'] },
+  'rows/thread': { rooms: ['domain', 'shards', 'rows'], packages: ['node:*'] },
+
   // cluster, preflight, move, repair → collections → rows → frame: arrows point to the right only.
   activities: {
     rooms: [
       'contract',
+      'rows',
       'activities/cluster',
       'activities/preflight',
       'activities/move',
@@ -34,28 +40,31 @@ const HOUSE = {
       'activities/collections',
       'activities/frame',
     ],
-    packages: [],
+    packages: ['node:*'],
   },
   'activities/cluster': { rooms: ['contract', 'client', 'activities/frame'], packages: ['@temporalio/activity'] },
   'activities/preflight': {
-    rooms: ['domain', 'contract', 'shards', 'activities/collections', 'activities/rows', 'activities/frame'],
+    rooms: ['domain', 'contract', 'shards', 'rows', 'activities/collections', 'activities/rows', 'activities/frame'],
     packages: ['node:*'],
   },
   'activities/move': {
-    rooms: ['domain', 'contract', 'shards', 'activities/collections', 'activities/rows', 'activities/frame'],
+    rooms: ['domain', 'contract', 'shards', 'rows', 'activities/rows', 'activities/frame'],
     packages: [],
   },
   'activities/repair': {
-    rooms: ['domain', 'contract', 'shards', 'activities/collections', 'activities/rows', 'activities/frame'],
+    rooms: ['contract', 'rows', 'activities/rows', 'activities/frame'],
     packages: [],
   },
   'activities/collections': {
-    rooms: ['domain', 'contract', 'shards', 'activities/rows', 'activities/frame'],
+    rooms: ['domain', 'contract', 'shards', 'activities/frame'],
     packages: ['@temporalio/activity'],
   },
-  'activities/rows': { rooms: ['domain', 'contract', 'shards', 'activities/frame'], packages: [] },
+  'activities/rows': {
+    rooms: ['domain', 'contract', 'rows', 'activities/frame'],
+    packages: ['@temporalio/activity'],
+  },
   'activities/frame': {
-    rooms: ['domain', 'contract', 'shards', 'client'],
+    rooms: ['domain', 'contract', 'shards', 'rows', 'client'],
     packages: ['@temporalio/activity', '@temporalio/client', '@temporalio/common', 'pino', 'undici', 'node:*'],
   },
 

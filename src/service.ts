@@ -30,8 +30,8 @@ import { ensureSearchAttributes } from './temporal/search-attributes';
 import { locateTemporalCli } from './temporal/dev-server/temporal-cli';
 import { createOwnWorker, createWorker } from './temporal/worker';
 import { taskQueue, workerTaskQueue } from './contract/ids';
-import { InlineEngine, type Engine, type EngineOptions } from './rows/remote/engine';
-import { ThreadEngine } from './rows/remote/thread-engine';
+import { InlineEngine, type Engine, type EngineOptions } from './rows/thread/engine';
+import { ThreadEngine } from './rows/thread/thread-engine';
 
 export const SERVICE_ROLES = ['serve', 'api', 'worker'] as const;
 /** `serve`: API and worker in one process, with a Temporal of its own when none is configured. */

@@ -1,6 +1,6 @@
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { InlineEngine, type Engine } from '../rows/remote/engine';
+import { InlineEngine, type Engine } from '../rows/thread/engine';
 import { rowSteps } from './move/row-steps';
 import { findMisplaced } from './repair/find-misplaced';
 import { SYSTEM_CLOCK } from './frame/attempt';
@@ -8,6 +8,7 @@ import type { AutoscaleActivities } from '../contract/evaluation-activities';
 import { awaitRouters } from './move/await-routers';
 import { createChangeCluster } from './cluster/change-cluster';
 import { cleanJoiner } from './move/clean-joiner';
+import { stepProgressSignal } from '../contract/messages';
 import type { CoordinatorActivities } from '../contract/activities';
 import type { ActivityDeps } from './frame/deps';
 import { inspectCollections } from './collections/inspect-collections';
@@ -46,10 +47,14 @@ export function createActivities(deps: ActivityDeps): CoordinatorActivities & Au
     clock: deps.clock ?? SYSTEM_CLOCK,
     logger: deps.logger,
     confirmLock: createConfirmLock(deps),
+    tellStep: ({ workflowId, runId }, step) => {
+      void deps.client.workflow
+        .getHandle(workflowId, runId)
+        .signal(stepProgressSignal, step)
+        .catch(() => undefined);
+    },
     renewLease: (taskToken, details) =>
-      deps.client.withDeadline(Date.now() + RENEW_TIMEOUT_MS, () =>
-        deps.client.activity.heartbeat(taskToken, details),
-      ),
+      deps.client.withDeadline(Date.now() + RENEW_TIMEOUT_MS, () => deps.client.activity.heartbeat(taskToken, details)),
   };
   const engine = deps.engine ?? inlineEngine(deps);
   return {

@@ -1,5 +1,11 @@
 import { DEFAULT_POLICY, POLICY_BOUNDS } from '../domain/autoscale-policy';
-import { DEFAULT_SCAN_STOP_MAX_MS, DEFAULT_TIMINGS, GRPC_PORT_OFFSET, SHARDS_MAX, STANDBYS_MAX } from '../domain/limits';
+import {
+  DEFAULT_SCAN_STOP_MAX_MS,
+  DEFAULT_TIMINGS,
+  GRPC_PORT_OFFSET,
+  SHARDS_MAX,
+  STANDBYS_MAX,
+} from '../domain/limits';
 
 /**
  * Every setting of this program, once. The reader, the check for mistyped names and the settings page all use this table. Names
@@ -209,7 +215,8 @@ export const SETTINGS = {
   }),
   COORDINATOR_SCAN_STOP_MAX_MS: integer({
     group: 'routers',
-    meaning: 'How long a primary may stand still for one scan. An operation that needs more is refused (`ScanTooLong`).',
+    meaning:
+      'How long a primary may stand still for one scan. An operation that needs more is refused (`ScanTooLong`).',
     default: DEFAULT_SCAN_STOP_MAX_MS,
     bounds: { min: 0, max: 86_400_000 },
     unit: 'ms',

@@ -1,5 +1,5 @@
 /** What one may tell and ask a workflow: inputs, updates and queries. So nobody needs to import a workflow function. */
-import { defineQuery, defineUpdate } from '@temporalio/workflow';
+import { defineQuery, defineSignal, defineUpdate } from '@temporalio/workflow';
 import type { ClusterAnswer, ClusterTransition } from './cluster';
 import type { Evaluation } from '../domain/autoscale-policy';
 import type { OperationLock, ClusterState, SavedState } from '../domain/cluster-state';
@@ -7,6 +7,7 @@ import type { WitnessedState } from '../domain/witnessed';
 import type { OperationProgress } from '../domain/progress';
 import type { ShardMap } from '../domain/shard-map';
 import type { OperationState } from './operation-state';
+import type { StepProgress } from '../domain/progress';
 import type {
   AnnouncedAnswer,
   DrainRequest,
@@ -82,6 +83,8 @@ export const announcedQuery = defineQuery<{ answer: AnnouncedAnswer | null; refu
 /** Asks for the undo. Fails with PointOfNoReturnPassed or OperationEnded as type. A repeat is harmless. */
 export const cancelUpdate = defineUpdate<OperationProgress, [{ reason: string }]>('cancel');
 export const progressQuery = defineQuery<OperationProgress>('progress');
+
+export const stepProgressSignal = defineSignal<[StepProgress]>('stepProgress');
 
 /** All that an operation knows, for the operation that recovers it. */
 export const operationStateQuery = defineQuery<OperationState>('operationState');

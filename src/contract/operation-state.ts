@@ -1,5 +1,6 @@
 /** What an operation carries through continue-as-new: one plain-JSON object, all of it. */
 import type { AnnouncedAnswer, Refusal } from './requests';
+import type { StepProgress } from '../domain/progress';
 import type { InspectedCollection } from './repair';
 import type { Move, PreflightReport } from './move';
 import type { LockingKind, LockStage, OperationKind } from '../domain/cluster-state';
@@ -38,8 +39,10 @@ export interface OperationState {
   sources: Readonly<Record<string, string>> | null;
   copy: CopyState | null;
   /** By shard id: where the work on each donor stands. */
-  donors: Record<string, DonorState>;
+  donors: Record<string, DonorState | undefined>;
   watch: WatchState | null;
+  /** By shard id: how far the steps of this phase that run have come. */
+  steps: Readonly<Record<string, StepProgress>>;
   passes: number;
   /** INV-5: collections that the clean pass compared. */
   provenCollections: readonly string[];
@@ -124,24 +127,28 @@ interface StateOf02 {
   readonly proven?: readonly string[];
   readonly dropped?: Record<string, number>;
   readonly kept?: number;
-  readonly copy?: {
+  readonly copy: {
     readonly collections: readonly (string | { readonly name: string })[];
     readonly rowsExpected: number;
-  };
+  } | null;
 }
 
 /** Reads a state that an earlier run has carried over, or that an operation told its recovery, of this release or of 0.2. */
 export function readCarried(carried: OperationState): OperationState {
-  const old = carried as StateOf02 & typeof carried;
-  const { collections = [], rowsExpected = 0 } = old.copy ?? {};
-  const names = collections.map((each) => (typeof each === 'string' ? each : each.name));
+  const {
+    proven = [],
+    dropped = {},
+    kept = 0,
+    copy,
+    ...rest
+  } = carried as StateOf02 & Omit<OperationState, 'copy'> & { progress: OperationState['progress'] };
+  const { kind, operationId, startedAtMs } = rest.progress;
+  const names = copy?.collections.map((each) => (typeof each === 'string' ? each : each.name)) ?? [];
   return {
-    ...newOperationState(carried.progress.kind, carried.progress.operationId, carried.progress.startedAtMs),
-    ...carried,
-    provenCollections: carried.provenCollections ?? old.proven ?? [],
-    droppedByDonor: carried.droppedByDonor ?? old.dropped ?? {},
-    pointsKept: carried.pointsKept ?? old.kept ?? 0,
-    copy: carried.copy == null ? null : { collections: names, rowsExpected },
+    ...newOperationState(kind, operationId, startedAtMs),
+    ...{ provenCollections: proven, droppedByDonor: dropped, pointsKept: kept },
+    ...rest,
+    copy: copy == null ? null : { collections: names, rowsExpected: copy.rowsExpected },
   };
 }
 
@@ -188,6 +195,7 @@ export function newOperationState(kind: OperationKind, operationId: string, nowM
     copy: null,
     donors: {},
     watch: null,
+    steps: {},
     passes: 0,
     provenCollections: [],
     droppedByDonor: {},

@@ -107,7 +107,15 @@ type NewIn03 = 'identity' | 'epoch' | 'members' | 'notices' | 'isInOrder';
 export type SavedState = Omit<ClusterState, 'autoscale' | NewIn03> & Partial<Pick<ClusterState, 'autoscale' | NewIn03>>;
 
 export function readState(saved: SavedState): ClusterState {
-  return { autoscale: NO_AUTOSCALE, identity: NO_IDENTITY, epoch: 0, members: {}, notices: [], isInOrder: false, ...saved };
+  return {
+    autoscale: NO_AUTOSCALE,
+    identity: NO_IDENTITY,
+    epoch: 0,
+    members: {},
+    notices: [],
+    isInOrder: false,
+    ...saved,
+  };
 }
 
 /**

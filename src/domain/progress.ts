@@ -121,3 +121,12 @@ export interface OperationOutcome {
   readonly attention?: readonly Attention[];
   readonly durationMs: number;
 }
+
+/** How far a long step has come. Sent by its activity, ever more rarely, so that a history does not grow with points. */
+export interface StepProgress {
+  readonly shardId: number | null;
+  readonly points: number;
+  readonly bytes: number;
+  readonly rowsRead: number;
+  readonly expected: number;
+}

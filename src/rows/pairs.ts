@@ -116,13 +116,11 @@ async function putSome(candidates: readonly Candidate[], scope: PairScope): Prom
   let rows = await read(changing, donor, collection);
   for (let turn = 0; turn < PUT_TURNS_MAX && changing.length > 0; turn++) {
     for (const ownerId of new Set(changing.map((each) => each.ownerId))) {
-      const ofOwner = changing.filter((each) => each.ownerId === ownerId && rows.get(each) != null);
-      if (ofOwner.length === 0) continue;
-      await shards(ownerId).upsert(
-        collection,
-        ofOwner.map((each) => rows.get(each)!),
-      );
-      for (const each of ofOwner) put.add(each);
+      const ofOwner = changing.filter((each) => each.ownerId === ownerId);
+      const present = ofOwner.map((each) => rows.get(each) ?? null).filter((row) => row !== null);
+      if (present.length === 0) continue;
+      await shards(ownerId).upsert(collection, present);
+      for (const each of ofOwner) if (rows.get(each) != null) put.add(each);
     }
     const written = rows;
     rows = await read(changing, donor, collection);
@@ -144,6 +142,6 @@ async function read(
 
 /** Two answers of one shard about one row: here its exact bytes say whether it changed. */
 function isSameBytes(a: Row | null | undefined, b: Row | null | undefined): boolean {
-  if (a == null || b == null) return a == b;
+  if (a == null || b == null) return (a ?? null) === (b ?? null);
   return a.vector.equals(b.vector) && a.payload.equals(b.payload);
 }

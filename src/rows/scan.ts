@@ -31,9 +31,10 @@ export async function scanCut(
   const events = source.scan(ending.signal)[Symbol.asyncIterator]();
   try {
     for (;;) {
-      const { done, value } = await events.next();
+      const next = await events.next();
       job.signal.throwIfAborted();
-      if (done === true) throw new Error(`the scan of ${source.url} ended before its cut did`);
+      if (next.done === true) throw new Error(`the scan of ${source.url} ended before its cut did`);
+      const { value } = next;
       if (value.kind === 'cut-ended') {
         return { stopMs, atMs, rowsRead, tookMs: job.nowMs() - atMs, tail: events, end };
       }

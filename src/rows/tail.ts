@@ -56,8 +56,9 @@ export class Tail {
   async #drain(events: AsyncIterator<ScanEvent>, slice: Slice): Promise<void> {
     try {
       for (;;) {
-        const { done, value } = await events.next();
-        if (done === true || value.kind === 'tail-lost') break;
+        const next = await events.next();
+        if (next.done === true || next.value.kind === 'tail-lost') break;
+        const { value } = next;
         if (value.kind === 'changed') this.#note(value.collection, value.id, slice);
         if (value.kind === 'collection-changed') this.#changedCollections.add(value.collection);
         if (!this.#isKept) break;

@@ -23,7 +23,7 @@ import {
 } from '@temporalio/worker';
 import pino from 'pino';
 import { createActivities } from '../../src/activities';
-import { InlineEngine } from '../../src/rows/remote/engine';
+import { InlineEngine } from '../../src/rows/thread/engine';
 import { seedState, type ClusterState, type OperationKind } from '../../src/domain/cluster-state';
 import { DEFAULT_TIMINGS, type Timings } from '../../src/domain/limits';
 import { PlacementPlan } from '../../src/domain/placement-plan';

@@ -2,7 +2,7 @@ import type { Client } from '@temporalio/client';
 import type { Logger } from 'pino';
 import type { Dispatcher } from 'undici';
 import type { WatchRegistry } from '../../shards/http/watch-registry';
-import type { Engine } from '../../rows/remote/engine';
+import type { Engine } from '../../rows/thread/engine';
 import type { Clock } from './attempt';
 
 /** What activities need of the process that they run in. */

@@ -1,6 +1,7 @@
 import { CancelledFailure, Context } from '@temporalio/activity';
 import type { Logger } from 'pino';
 import { Attempt, type Clock, type RenewLease } from './attempt';
+import type { StepProgress } from '../../domain/progress';
 import type { LockGuard } from '../../contract/cluster';
 import { activityFailure, type FailureDetails } from './failures';
 import type { ConfirmLock } from './lock-guard';
@@ -10,6 +11,8 @@ import type { ShardDirectory } from './shard-directory';
 export interface ActivityScope {
   readonly attempt: Attempt;
   readonly shards: ShardDirectory;
+  /** Null where nobody is to be told. */
+  readonly tellStep: ((step: StepProgress) => void) | null;
 }
 
 export interface ActivityRuntime {
@@ -18,7 +21,11 @@ export interface ActivityRuntime {
   readonly logger: Logger;
   readonly confirmLock: ConfirmLock;
   readonly renewLease?: RenewLease;
+  readonly tellStep?: TellStep;
 }
+
+/** Tells the workflow that waits for a step how far it has come. Nothing depends on it. */
+export type TellStep = (workflow: { workflowId: string; runId: string }, step: StepProgress) => void;
 
 /**
  * Makes an activity of a body. It confirms the lock when the input has a guard, heartbeats while the body runs, and
@@ -35,7 +42,11 @@ export function activity<I, R>(
     try {
       const { guard } = input as { readonly guard?: LockGuard | null };
       if (guard != null) await runtime.confirmLock(guard);
-      return await body({ attempt, shards: runtime.shards }, input);
+      const workflow = context.info.workflowExecution;
+      const { tellStep } = runtime;
+      const tell =
+        tellStep === undefined || workflow === undefined ? null : (step: StepProgress) => tellStep(workflow, step);
+      return await body({ attempt, shards: runtime.shards, tellStep: tell }, input);
     } catch (error) {
       attempt.heartbeatEnd();
       const details: FailureDetails = { lateWritesUntilMs: attempt.lateWritesUntilMs };

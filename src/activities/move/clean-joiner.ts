@@ -1,5 +1,5 @@
 import type { CoordinatorActivities } from '../../contract/activities';
-import type { Engine } from '../../rows/remote/engine';
+import type { Engine } from '../../rows/thread/engine';
 import { findLeaders } from '../frame/leaders';
 import type { ActivityScope } from '../frame/run-activity';
 import { runRowJob } from '../rows/row-scope';

@@ -1,7 +1,7 @@
 /** The steps of a move that read and write rows: each is one job of the engine (src/rows/jobs). */
 import type { CoordinatorActivities } from '../../contract/activities';
 import type { DonorInput, DropDonorInput, Move } from '../../contract/move';
-import type { Engine } from '../../rows/remote/engine';
+import type { Engine } from '../../rows/thread/engine';
 import type { JobInput } from '../../rows/remote/run-job';
 import { receiversOf } from '../../rows/jobs/compare';
 import { activity, type ActivityRuntime, type ActivityScope } from '../frame/run-activity';

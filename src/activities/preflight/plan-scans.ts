@@ -1,7 +1,7 @@
 import { DomainError } from '../../domain/errors';
 import type { SourceProgress } from '../../domain/progress';
 import type { PlanScansInput } from '../../contract/move';
-import type { Engine } from '../../rows/remote/engine';
+import type { Engine } from '../../rows/thread/engine';
 import { inParallel } from '../frame/in-parallel';
 import type { ActivityScope } from '../frame/run-activity';
 import { runRowJob } from '../rows/row-scope';
@@ -18,7 +18,11 @@ export function planScans(engine: Engine) {
     const plans: SourceProgress[] = [];
     await inParallel(input.readers, SHARDS_AT_ONCE, async ({ shardId, scans, share }) => {
       const job = { shardId, scans, share };
-      const { source, url, reason, estimate } = await runRowJob(scope, engine, { name: 'plan', input: job, move: input });
+      const { source, url, reason, estimate } = await runRowJob(scope, engine, {
+        name: 'plan',
+        input: job,
+        move: input,
+      });
       const none = { scans: 0, rowsRead: 0, rowsPerSecond: 0, stopsMs: [] };
       plans.push({ shardId, source, url, reason: reason.slice(0, 200), ...none, estimate });
     });

@@ -1,5 +1,5 @@
 import type { FindMisplacedInput, FindMisplacedResult } from '../../contract/repair';
-import type { Engine } from '../../rows/remote/engine';
+import type { Engine } from '../../rows/thread/engine';
 import type { ActivityScope } from '../frame/run-activity';
 import { runRowJob } from '../rows/row-scope';
 

@@ -4,7 +4,7 @@ import type { ShardAddress } from '../../domain/shard-map';
 import type { Move } from '../../contract/move';
 import { CollectionMissing } from '../../rows/ports';
 import { ShardLostRows } from '../../rows/jobs/compare';
-import type { Engine, EngineJob } from '../../rows/remote/engine';
+import type { Engine, EngineJob } from '../../rows/thread/engine';
 import type { JobDone, JobInput, JobName } from '../../rows/remote/run-job';
 import type { ShardTarget } from '../../rows/remote/target';
 import { SpoolError } from '../../rows/spool/spool';
@@ -13,16 +13,18 @@ import type { ActivityScope } from '../frame/run-activity';
 
 /** Runs jobs on the shards of `move`, and on leftovers by their URL. */
 export async function runRowJob<Name extends JobName>(
-  { attempt }: ActivityScope,
+  { attempt, tellStep }: ActivityScope,
   engine: Engine,
   run: { name: Name; input: JobInput<Name>; move: Move; leftovers?: readonly ShardAddress[] },
 ): Promise<JobDone<Name>> {
+  const told = new RareTelling(attempt.nowMs());
   const job: EngineJob = {
     signal: attempt.signal,
     nowMs: () => attempt.nowMs(),
     sleep: (ms) => attempt.sleep(ms),
     report: (progress) => {
       attempt.show(progress);
+      if (tellStep !== null && told.isTime(attempt.nowMs())) tellStep({ shardId: shardIdOf(run.input), ...progress });
     },
     reading: attempt.reading,
     write: (send) => attempt.write(send),
@@ -39,6 +41,31 @@ export async function runRowJob<Name extends JobName>(
   }
 }
 
+/** First after two seconds, then after ever longer pauses: some fifty times in an hour, eighty in a day. */
+class RareTelling {
+  readonly #startMs: number;
+  #nextMs: number;
+
+  constructor(startMs: number) {
+    this.#startMs = startMs;
+    this.#nextMs = startMs + TELL_FIRST_MS;
+  }
+
+  isTime(nowMs: number): boolean {
+    if (nowMs < this.#nextMs) return false;
+    this.#nextMs = nowMs + Math.max(TELL_FIRST_MS, (nowMs - this.#startMs) * TELL_SHARE);
+    return true;
+  }
+}
+
+const TELL_FIRST_MS = 2_000;
+const TELL_SHARE = 0.1;
+
+function shardIdOf(input: object): number | null {
+  if ('donorId' in input) return input.donorId as number;
+  return 'receiverId' in input ? (input.receiverId as number) : null;
+}
+
 function targetsOf({ shards, identity, sources }: Move, leftovers: readonly ShardAddress[]): ShardTarget[] {
   const ofShards = shards.map(({ id, ...address }): ShardTarget => {
     const expected = identity == null ? null : { ...identity, shardId: id };
@@ -50,7 +77,11 @@ function targetsOf({ shards, identity, sources }: Move, leftovers: readonly Shar
   return [...ofShards, ...ofLeftovers];
 }
 
-function addressOf({ primary_url, replica_urls, grpc_url }: ShardAddress): Omit<ShardTarget, 'id' | 'identity' | 'source'> {
+function addressOf({
+  primary_url,
+  replica_urls,
+  grpc_url,
+}: ShardAddress): Omit<ShardTarget, 'id' | 'identity' | 'source'> {
   return { primary_url, replica_urls, ...(grpc_url === undefined ? {} : { grpc_url }) };
 }
 

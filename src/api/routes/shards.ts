@@ -11,7 +11,15 @@ import {
 } from '../../wire/coordinator-api';
 import type { DrainRequest, GrowRequest } from '../../contract/requests';
 import type { ApiDeps } from '../deps';
-import { jsonBody, readAddress, readAddressChange, readBody, readIdempotencyKey, readScan, readShardId } from '../http/requests';
+import {
+  jsonBody,
+  readAddress,
+  readAddressChange,
+  readBody,
+  readIdempotencyKey,
+  readScan,
+  readShardId,
+} from '../http/requests';
 import { methodNotAllowed } from '../http/routing';
 import { viewOfShards } from '../views/shards';
 import { addChecked, requireSameShard } from './address-checks';

@@ -89,18 +89,26 @@ async function carryLate(
     .map((candidate, index) => ({ candidate, row: rows[index] ?? null, owner: owners.get(candidate) ?? null }))
     .filter(({ row }) => row !== null);
   const late = seen.filter(({ row, owner }) => !isSameRow(row, owner));
+  const gone = candidates.filter((candidate, index) => rows[index] == null && owners.get(candidate) != null);
   if (input.isDropped) {
     // A copy of what the owner holds: it came too late for the drop.
     const equal = seen.filter(({ row, owner }) => isSameRow(row, owner)).map(({ candidate }) => candidate.id);
     if (equal.length > 0) await shards(donorId).delete(collection, equal);
   }
-  if (late.length === 0) return 0;
-  const proofs = proofsOf(
-    session,
-    collection,
-    late.map(({ candidate }) => candidate.id),
-  );
+  if (late.length + gone.length === 0) return 0;
+  const proofs = proofsOf(session, collection, [
+    ...late.map(({ candidate }) => candidate.id),
+    ...gone.map(({ id }) => id),
+  ]);
   let carried = 0;
+  for (const candidate of gone) {
+    const proof = proofs.get(candidate.id.toString('latin1'));
+    const owner = owners.get(candidate) ?? null;
+    // A drop of our own deletes too, so only what is deleted before it came from a router with an old map.
+    if (input.isDropped || !isLate || owner === null || proof?.digest.equals(rowDigest(owner)) !== true) continue;
+    await shards(candidate.ownerId).delete(collection, [candidate.id]);
+    carried += 1;
+  }
   for (const { candidate, row, owner } of late) {
     const proof = proofs.get(candidate.id.toString('latin1'));
     const kind = proof === undefined ? null : proofKind(proof.digest, row, owner);

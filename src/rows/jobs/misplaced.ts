@@ -195,11 +195,15 @@ class Search {
   }
 
   *#misplaced(collection: string): Generator<Misplaced> {
-    const holding = this.#scans.filter(({ spools }) => spools.has(collection));
-    for (const { id, rows } of merge(holding.map(({ spools }) => spools.get(collection)!.read()))) {
-      const holders = rows.flatMap((row, index) =>
-        row === null ? [] : [{ scan: holding[index]!, offset: offsetAt(row.digest) }],
-      );
+    const holding = this.#scans.flatMap((scan) => {
+      const spool = scan.spools.get(collection);
+      return spool === undefined ? [] : [{ scan, spool }];
+    });
+    for (const { id, rows } of merge(holding.map(({ spool }) => spool.read()))) {
+      const holders = holding.flatMap(({ scan }, index) => {
+        const row = rows[index] ?? null;
+        return row === null ? [] : [{ scan, offset: offsetAt(row.digest) }];
+      });
       yield { id: Buffer.from(id), ownerId: this.#plan.ownerOf(id), holders };
     }
   }

@@ -121,10 +121,9 @@ export class RemoteShard implements RowShard {
 
   async #getOverRest(collection: string, ids: readonly Buffer[]): Promise<(Row | null)[]> {
     const rows: (Row | null)[] = ids.map(() => null);
-    let next = 0;
+    const questions = ids.entries();
     const ask = async (): Promise<void> => {
-      for (let index = next++; index < ids.length; index = next++) {
-        const id = ids[index]!;
+      for (const [index, id] of questions) {
         const element = await this.#rest.getPoint(collection, id, this.#job.reading);
         if (element !== null) rows[index] = rowOfElement(id, element);
       }

@@ -77,7 +77,8 @@ async function whyNotFollower(
       await confirmIdentity(client, target.identity, ctx);
       barrier ??= await setBarrier(job, primary);
       if (await showsBarrier(client, barrier, ctx)) return await whyUnreachable(job, clients.grpc(grpcUrl));
-      if (job.nowMs() >= endsAtMs) return 'does not show what was just written to its primary, so it is behind or follows no more';
+      if (job.nowMs() >= endsAtMs)
+        return 'does not show what was just written to its primary, so it is behind or follows no more';
     } catch (error) {
       job.signal.throwIfAborted();
       if (error instanceof ShardError) return `cannot be read (${error.code})`;

@@ -21,12 +21,13 @@ export function* merge<T extends WithId>(runs: readonly Iterable<T>[]): Generato
     const rows = heads.map((head) => (head?.id.equals(id) === true ? head : null));
     yield { id, rows };
     rows.forEach((row, index) => {
-      if (row !== null) heads[index] = next(iterators[index]!);
+      const iterator = iterators[index];
+      if (row !== null && iterator !== undefined) heads[index] = next(iterator);
     });
   }
 }
 
 function next<T>(iterator: Iterator<T>): T | null {
-  const { done, value } = iterator.next();
-  return done === true ? null : value;
+  const taken = iterator.next();
+  return taken.done === true ? null : taken.value;
 }

@@ -85,7 +85,9 @@ type IdentityActivity = 'identifyShards' | 'releaseShards';
 export interface Profiles {
   readonly identity: (summary: string) => Pick<CoordinatorActivities, IdentityActivity>;
   readonly transition: (summary: string) => Pick<CoordinatorActivities, 'changeCluster' | 'recallOperation'>;
-  readonly preflight: (summary: string) => Pick<CoordinatorActivities, 'preflightGrow' | 'preflightDrain' | 'planScans'>;
+  readonly preflight: (
+    summary: string,
+  ) => Pick<CoordinatorActivities, 'preflightGrow' | 'preflightDrain' | 'planScans'>;
   readonly patient: (summary: string, patienceMs: number) => Pick<CoordinatorActivities, 'awaitRouters' | 'warmUp'>;
   readonly points: (
     summary: string,

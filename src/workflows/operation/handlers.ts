@@ -7,9 +7,12 @@ import {
   cancelUpdate,
   operationStateQuery,
   progressQuery,
+  stepProgressSignal,
 } from '../../contract/messages';
 import type { AnnouncedAnswer } from '../../contract/requests';
 import type { OperationState } from '../../contract/operation-state';
+import type { StepProgress } from '../../domain/progress';
+import { nowMs } from '../clock';
 
 /** The reason of a cancel stays in the history and in the outcome. */
 const CANCEL_REASON_CHARS_MAX = 200;
@@ -19,6 +22,7 @@ export function handleMessages(state: OperationState, forward: CancellationScope
   const { progress } = state;
   setHandler(progressQuery, () => state.progress);
   setHandler(operationStateQuery, () => state);
+  setHandler(stepProgressSignal, (step) => showStep(state, step));
   setHandler(announcedQuery, () => ({ answer: state.announced, refusal: state.refusal }));
   setHandler(announcedUpdate, async (): Promise<AnnouncedAnswer> => {
     // A cancel of the whole workflow is answered by the undo, with the reason.
@@ -37,6 +41,24 @@ export function handleMessages(state: OperationState, forward: CancellationScope
     },
     { validator: ({ reason }: { reason: string }): void => refuseCancel(state, forward !== null, reason) },
   );
+}
+
+/** Rate and ETA while a step runs; its result counts when it has ended. */
+function showStep(state: OperationState, step: StepProgress): void {
+  const { progress } = state;
+  if (progress.status !== 'running') return;
+  state.steps = { ...state.steps, [String(step.shardId)]: step };
+  const steps = Object.values(state.steps);
+  const sum = (what: 'points' | 'bytes' | 'rowsRead' | 'expected'): number =>
+    steps.reduce((total, each) => total + each[what], 0);
+  const isReading = progress.phase === 'compare';
+  const [done, expected] = [isReading ? sum('rowsRead') : sum('points'), sum('expected')];
+  if (progress.phase === 'copy' || isReading) progress.pointsDone = Math.max(done, progress.pointsDone);
+  if (progress.phase === 'copy') progress.bytesDone = Math.max(sum('bytes'), progress.bytesDone);
+  const seconds = Math.max(nowMs() - (progress.phases.at(-1)?.startedAtMs ?? nowMs()), 1) / 1000;
+  progress.ratePerSecond = Math.round(done / seconds);
+  progress.etaSeconds = done > 0 ? Math.ceil((seconds / done) * Math.max(expected - done, 0)) : null;
+  progress.updatedAtMs = nowMs();
 }
 
 function refuseCancel({ progress }: OperationState, canBeCancelled: boolean, reason: string): void {

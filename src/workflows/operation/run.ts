@@ -107,6 +107,7 @@ export class OperationRun implements Retrying {
     if (progress.phases.at(-1)?.phase !== phase) {
       progress.phases = [...progress.phases, { phase, startedAtMs: nowMs(), endedAtMs: null, note: '' }];
       progress.phase = phase;
+      this.state.steps = {};
       progress.next = next;
       progress.ratePerSecond = 0;
       progress.etaSeconds = null;
@@ -164,10 +165,10 @@ export class OperationRun implements Retrying {
 
   // ---- What is shown ----
 
-  countPoints(points: number, bytes: number): void {
+  setPoints(points: number, bytes: number): void {
     const { progress } = this.state;
-    progress.pointsDone += points;
-    progress.bytesDone += bytes;
+    progress.pointsDone = Math.max(points, progress.pointsDone);
+    progress.bytesDone = Math.max(bytes, progress.bytesDone);
     this.show();
   }
 

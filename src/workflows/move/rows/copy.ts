@@ -68,7 +68,11 @@ async function copyDonor(run: OperationRun, parties: MoveParties, donor: Shard):
   known.pointsCopied = result.pointsCopied;
   known.bytesCopied = result.bytesCopied;
   noteScan(run, donor, result.scan);
-  run.countPoints(result.pointsCopied, result.bytesCopied);
+  const donors = Object.values(run.state.donors);
+  run.setPoints(
+    donors.reduce((sum, each) => sum + (each?.pointsCopied ?? 0), 0),
+    donors.reduce((sum, each) => sum + (each?.bytesCopied ?? 0), 0),
+  );
   const { pointsDone, pointsExpected } = run.state.progress;
   run.pace(pointsDone, pointsExpected, pointsDone);
 }

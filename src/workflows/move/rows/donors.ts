@@ -10,7 +10,11 @@ import { moveOf, sessionOf } from '../placement';
 const DONORS_AT_ONCE = 8;
 
 export function donorState({ state }: OperationRun, donor: Shard): DonorState {
-  return (state.donors[donor.id] ??= {
+  return (state.donors[donor.id] ??= newDonor());
+}
+
+function newDonor(): DonorState {
+  return {
     worker: null,
     tries: 0,
     isCopied: false,
@@ -23,7 +27,7 @@ export function donorState({ state }: OperationRun, donor: Shard): DonorState {
     isTailKept: false,
     isFollowed: false,
     pointsKept: 0,
-  });
+  };
 }
 
 export function donorInput(run: OperationRun, donor: Shard, expected: number): DonorInput {
@@ -86,7 +90,7 @@ export async function sideBySide(donors: readonly Shard[], work: (donor: Shard) 
 /** At the end: what workers keep is of no use to anybody. What is not reached goes with its worker, or after an hour. */
 export async function forgetSessions(run: OperationRun): Promise<void> {
   const { state } = run;
-  const workers = new Set(Object.values(state.donors).map(({ worker }) => worker));
+  const workers = new Set(Object.values(state.donors).map((donor) => donor?.worker ?? null));
   const session = sessionOf(run);
   for (const worker of workers) {
     await run.activities

@@ -6,7 +6,7 @@ import { createActivities } from '../../../../src/activities';
 import { clusterWorkflowId } from '../../../../src/contract/ids';
 import type { ClusterState } from '../../../../src/domain/cluster-state';
 import type { ShardMap } from '../../../../src/domain/shard-map';
-import type { Engine, EngineJob } from '../../../../src/rows/remote/engine';
+import type { Engine, EngineJob } from '../../../../src/rows/thread/engine';
 import { runJob, type JobDone, type JobName, type JobRequest } from '../../../../src/rows/remote/run-job';
 import { Sessions } from '../../../../src/rows/sessions';
 import { WatchRegistry } from '../../../../src/shards/http/watch-registry';

@@ -1,7 +1,7 @@
 import type { JobProgress } from '../ports';
 import type { EngineOptions } from './engine';
-import type { JobRequest } from './run-job';
-import type { ThreadFailure } from './thread-errors';
+import type { JobRequest } from '../remote/run-job';
+import type { ThreadFailure } from './errors';
 
 /** What the thread is started with. */
 export type ThreadOptions = EngineOptions;

@@ -2,11 +2,11 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import type { Engine, EngineJob, EngineOptions } from './engine';
-import type { JobDone, JobName, JobRequest } from './run-job';
-import { fromFailure } from './thread-errors';
-import type { FromThread, ToThread } from './thread-protocol';
+import type { JobDone, JobName, JobRequest } from '../remote/run-job';
+import { fromFailure } from './errors';
+import type { FromThread, ToThread } from './protocol';
 
-const ENTRY = join(__dirname, 'thread-entry.js');
+const ENTRY = join(__dirname, 'entry.js');
 
 interface Pending {
   readonly job: EngineJob | null;

@@ -4,9 +4,9 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { ShardError } from '../../shards/errors';
 import type { JobProgress } from '../ports';
 import { InlineEngine } from './engine';
-import type { RemoteJob } from './remote-job';
-import { toFailure } from './thread-errors';
-import type { FromThread, ThreadOptions, ToThread } from './thread-protocol';
+import type { RemoteJob } from '../remote/remote-job';
+import { toFailure } from './errors';
+import type { FromThread, ThreadOptions, ToThread } from './protocol';
 
 const port = parentPort;
 if (port === null) throw new Error('this file is the entry of a thread');

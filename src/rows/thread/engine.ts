@@ -1,7 +1,7 @@
 import { Sessions } from '../sessions';
-import { RemoteClients } from './clients';
-import type { RemoteJob } from './remote-job';
-import { runJob, type JobDone, type JobName, type JobRequest } from './run-job';
+import { RemoteClients } from '../remote/clients';
+import type { RemoteJob } from '../remote/remote-job';
+import { runJob, type JobDone, type JobName, type JobRequest } from '../remote/run-job';
 
 export interface EngineOptions {
   readonly key: string | null;
