@@ -1,5 +1,6 @@
 /** What becomes of the rows that a scan after the flip has found on a donor: see drop.ts. */
 import { hasLostData, judgeGone, judgeLeft, type LeftDecision } from '../../domain/row-decisions';
+import type { PlacementSpec } from '../../domain/shard-map';
 import { DELETE_IDS_MAX, PacedDelete } from '../paced-delete';
 import { IDS_PER_LOOK, rowsOnOwners } from '../pairs';
 import { CollectionMissing, type Job, type Row } from '../ports';
@@ -9,7 +10,24 @@ import type { Slice } from '../slice';
 import { Spooling } from '../spool/spooling';
 import type { Spool, SpooledRow } from '../spool/spool';
 import type { MoveParts } from './copy';
-import { NO_PROOF, type DropJob } from './drop';
+
+export interface DropJob {
+  readonly operationId: string;
+  readonly donorId: number;
+  readonly placement: PlacementSpec;
+  readonly settleMs: number;
+  readonly isWatchUnbroken: boolean;
+  /** Collections that the clean pass compared: only in these can a row be known to be deleted. */
+  readonly provenCollections: readonly string[];
+  /** The donor leaves: what it holds of others goes too, and then its collections. */
+  readonly isLeaver: boolean;
+  /** What the tail of the scan before tells, and followDonor has not seen, came when no router wrote here any more. */
+  readonly isTailLate: boolean;
+  readonly expected: number;
+}
+
+/** In place of a digest: no pass has seen the row. */
+export const NO_PROOF = Buffer.alloc(16);
 
 export interface DropCounts {
   readonly dropped: number;

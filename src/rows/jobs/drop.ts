@@ -10,7 +10,6 @@
  * Without a proof in this process every row is looked at. The job may run again: what is gone is not found again.
  */
 import type { ScanReport } from '../../contract/move';
-import type { PlacementSpec } from '../../domain/shard-map';
 import type { Job, Row } from '../ports';
 import { rowDigest } from '../row';
 import { reportOf, scanCut } from '../scan';
@@ -21,22 +20,9 @@ import type { SpooledRow } from '../spool/spool';
 import { Spooling } from '../spool/spooling';
 import { Tail } from '../tail';
 import type { MoveParts } from './copy';
-import { DropPlan, type DropCounts } from './drop-plan';
+import { DropPlan, NO_PROOF, type DropCounts, type DropJob } from './drop-plan';
 
-export interface DropJob {
-  readonly operationId: string;
-  readonly donorId: number;
-  readonly placement: PlacementSpec;
-  readonly settleMs: number;
-  readonly isWatchUnbroken: boolean;
-  /** Collections that the clean pass compared: only in these can a row be known to be deleted. */
-  readonly provenCollections: readonly string[];
-  /** The donor leaves: what it holds of others goes too, and then its collections. */
-  readonly isLeaver: boolean;
-  /** What the tail of the scan before tells, and followDonor has not seen, came when no router wrote here any more. */
-  readonly isTailLate: boolean;
-  readonly expected: number;
-}
+export type { DropJob } from './drop-plan';
 
 export interface ReadDone {
   readonly scan: ScanReport;
@@ -96,8 +82,6 @@ export async function dropFromDonor(job: Job, input: DropJob, parts: MoveParts):
   const counts = await new DropPlan(job, asked, { parts, session, slice, ...session.takeForDrop() }).carryOut();
   return { ...counts, scan: now?.scan ?? null, isTailKept: session.hasKeptTail };
 }
-
-export const NO_PROOF = Buffer.alloc(16);
 
 /** Compares the rows of a scan with the proof, side by side in order of the id. */
 class Sorting {
