@@ -2,7 +2,7 @@
 import type { CoordinatorActivities } from '../../contract/activities';
 import type { DonorInput, Move } from '../../contract/move';
 import type { Engine } from '../../rows/remote/engine';
-import { receiversOf } from '../../rows/jobs/compare';
+import { receiversOf } from '../../rows/jobs/receivers';
 import { activity, type ActivityRuntime, type ActivityScope } from '../frame/run-activity';
 import { runRowJob } from '../rows/row-scope';
 

@@ -24,7 +24,8 @@ import { merge, type WithId } from '../spool/merge';
 import { Spooling } from '../spool/spooling';
 import type { Spool } from '../spool/spool';
 import { Tail } from '../tail';
-import type { MoveParts } from './copy';
+import type { MoveParts } from './move-parts';
+import { scanReceivers } from './receivers';
 
 export interface CompareJob {
   readonly operationId: string;
@@ -76,7 +77,7 @@ export async function compareDonor(job: Job, input: CompareJob, parts: MoveParts
   if (input.recut) scans.push(await recut(job, input, { parts, session }));
   const ofOwners = new Map<string, Spool[]>();
   try {
-    if (input.scanOwners) scans.push(...(await scanOwners(job, input, { parts, found: ofOwners })));
+    if (input.scanOwners) scans.push(...(await scanReceivers(job, input, { parts, found: ofOwners })));
     const counts = await new Pass(job, input, { parts, session, ofOwners }).run();
     return { ...counts, needsCut: false, scans, isTailKept: session.hasKeptTail };
   } finally {
@@ -106,40 +107,6 @@ async function recut(
     if (isWhole) for (const [collection, spool] of spooling.finish()) session.add(collection, spool);
     else spooling.discard();
   }
-}
-
-/** What the owners hold of this donor's slice. */
-async function scanOwners(
-  job: Job,
-  input: CompareJob,
-  { parts, found }: { parts: MoveParts; found: Map<string, Spool[]> },
-): Promise<ScanReport[]> {
-  const { placement, donorId } = input;
-  const slice = new Slice(placement, donorId);
-  const reports: ScanReport[] = [];
-  for (const ownerId of receiversOf(placement)) {
-    const spooling = new Spooling(parts.spoolFolder);
-    try {
-      const source = await parts.shards(ownerId).source();
-      const cut = await scanCut(source, job, (collection, rows) => {
-        for (const row of rows) {
-          if (slice.ownerOf(row.id) === ownerId) spooling.add(collection, row.id, rowDigest(row));
-        }
-      });
-      cut.end();
-      reports.push(reportOf(source, cut));
-    } finally {
-      for (const [collection, spool] of spooling.finish()) {
-        found.set(collection, [...(found.get(collection) ?? []), spool]);
-      }
-    }
-  }
-  return reports;
-}
-
-/** A grow moves to those that join, a drain to all that stay. */
-export function receiversOf({ shards, joining, leaving }: PlacementSpec): readonly number[] {
-  return joining.length > 0 ? joining : shards.filter((id) => !leaving.includes(id));
 }
 
 type Counts = { -readonly [K in keyof typeof NOTHING]: number };

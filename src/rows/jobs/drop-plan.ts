@@ -8,7 +8,7 @@ import type { DonorSession } from '../sessions';
 import type { Slice } from '../slice';
 import { Spooling } from '../spool/spooling';
 import type { Spool, SpooledRow } from '../spool/spool';
-import type { MoveParts } from './copy';
+import type { MoveParts } from './move-parts';
 import { NO_PROOF, type DropJob, type SortedRows } from './drop';
 
 export interface DropCounts {

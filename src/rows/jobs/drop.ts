@@ -20,7 +20,7 @@ import { merge, type Merged } from '../spool/merge';
 import type { SpooledRow } from '../spool/spool';
 import { Spooling } from '../spool/spooling';
 import { Tail } from '../tail';
-import type { MoveParts } from './copy';
+import type { MoveParts } from './move-parts';
 import { DropPlan, type DropCounts } from './drop-plan';
 
 export interface DropJob {

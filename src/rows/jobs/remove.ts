@@ -10,7 +10,7 @@ import { reportOf, scanCut } from '../scan';
 import { isReceived } from '../slice';
 import type { Spool } from '../spool/spool';
 import { Spooling } from '../spool/spooling';
-import type { MoveParts } from './copy';
+import type { MoveParts } from './move-parts';
 
 export interface RemoveJob {
   readonly receiverId: number;
