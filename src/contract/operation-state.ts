@@ -40,6 +40,8 @@ export interface OperationState {
   /** By shard id: where the work on each donor stands. */
   donors: Record<string, DonorState>;
   watch: WatchState | null;
+  /** Since the flip a router was not watched: it may have written by an old map. No later reading of the watch ends that. */
+  isWatchBroken: boolean;
   passes: number;
   /** INV-5: collections that the clean pass compared. */
   provenCollections: readonly string[];
@@ -185,6 +187,7 @@ export function newOperationState(kind: OperationKind, operationId: string, nowM
     copy: null,
     donors: {},
     watch: null,
+    isWatchBroken: false,
     passes: 0,
     provenCollections: [],
     droppedByDonor: {},

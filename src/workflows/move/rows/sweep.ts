@@ -13,7 +13,7 @@ import type { MoveContext } from '../context';
 import { moveOf, partiesOf, type MoveParties } from '../placement';
 import { donorInput, donorState, onItsWorker, sideBySide } from './donors';
 import { noteScan } from './sources';
-import { readWatch } from './watch';
+import { isWatchUnbroken } from './watch';
 
 /**
  * After the flip. While a write by the map before may be under way, what arrives on the donors is looked at as it comes:
@@ -54,11 +54,10 @@ export async function dropSlice(context: MoveContext): Promise<string> {
   const { run, kind } = context;
   const { state } = run;
   const parties = partiesOf(kind, state);
-  const reading = await readWatch(context);
-  const isWatchUnbroken = reading === null || reading.unbroken;
+  const isUnbroken = await isWatchUnbroken(context);
   let carried = 0;
   await sideBySide(parties.donors, async (donor) => {
-    const result = await dropFromDonor(run, { donor, isLeaver: kind === 'drain', isWatchUnbroken });
+    const result = await dropFromDonor(run, { donor, isLeaver: kind === 'drain', isWatchUnbroken: isUnbroken });
     carried += result.carried;
     const dropped = droppedBy(state.droppedByDonor);
     run.pace(dropped, state.progress.pointsDone, dropped);
