@@ -25,7 +25,7 @@ import { Spooling } from '../spool/spooling';
 import type { Spool } from '../spool/spool';
 import { Tail } from '../tail';
 import type { MoveParts } from './move-parts';
-import { scanReceivers } from './receivers';
+import { receiversOf, scanReceivers } from './receivers';
 
 export interface CompareJob {
   readonly operationId: string;
@@ -68,8 +68,8 @@ const NOTHING = { compared: 0, bytes: 0, differences: 0, settled: 0, put: 0, del
 
 export async function compareDonor(job: Job, input: CompareJob, parts: MoveParts): Promise<CompareDone> {
   const { operationId, donorId } = input;
-  const { shards, sessions } = parts;
-  await shards(donorId).confirmIdentity();
+  const { sessions } = parts;
+  await confirmParties(input, parts);
   const known = sessions.find(operationId, donorId);
   if (known === null && !input.recut) return { ...NOTHING, needsCut: true, scans: [], isTailKept: false };
   const session = sessions.open(operationId, donorId);
@@ -83,6 +83,11 @@ export async function compareDonor(job: Job, input: CompareJob, parts: MoveParts
   } finally {
     for (const runs of ofOwners.values()) for (const run of runs) run.close();
   }
+}
+
+/** INV-8: what the donor lacks is deleted, and what a receiver was given counts, only while each is the shard that it was. */
+async function confirmParties({ donorId, placement }: CompareJob, { shards }: MoveParts): Promise<void> {
+  for (const id of [donorId, ...receiversOf(placement)]) await shards(id).confirmIdentity();
 }
 
 /** A new cut of the donor. What was spooled before stays: the operation may have written it. */
@@ -151,6 +156,8 @@ class Pass {
         await this.#compare(collection, changed.get(collection) ?? [], proof);
       }
       await this.#delete(expected);
+      // One that came back with another volume meanwhile has proven nothing.
+      await confirmParties(this.#input, this.#parts);
     } catch (error) {
       // What the tail told was taken from it and compared by nobody: only a new cut shows it again.
       if (changed.size > 0) await this.#session.tail?.close();

@@ -66,6 +66,8 @@ export async function copyDonor(job: Job, input: CopyJob, parts: MoveParts): Pro
     await session.tail?.close();
     session.tail = new Tail(cut.tail, slice, cut.end);
     await writer.flush();
+    // A donor that came back with another volume has shown another cut.
+    await shards(donorId).confirmIdentity();
     return {
       scan: reportOf(source, cut),
       pointsCopied: writer.points,
