@@ -43,6 +43,8 @@ export interface OperationState {
   watch: WatchState | null;
   /** By shard id: how far the steps of this phase that run have come. */
   steps: Readonly<Record<string, StepProgress>>;
+  /** Since the flip a router was not watched: it may have written by an old map. No later reading of the watch ends that. */
+  isWatchBroken: boolean;
   passes: number;
   /** INV-5: collections that the clean pass compared. */
   provenCollections: readonly string[];
@@ -196,6 +198,7 @@ export function newOperationState(kind: OperationKind, operationId: string, nowM
     donors: {},
     watch: null,
     steps: {},
+    isWatchBroken: false,
     passes: 0,
     provenCollections: [],
     droppedByDonor: {},

@@ -50,7 +50,8 @@ export function judgeLeft({ proof, isOnOwner, isSame, isWatchUnbroken, cameLate 
   if (cameLate) return proof === null && !isOnOwner ? 'carry' : 'keep';
   // Written to both sides, owner first, after the pass: the owner has changed or deleted it since.
   if (isWatchUnbroken) return isOnOwner ? 'drop' : 'drop-as-deleted';
-  return proof === null && !isOnOwner ? 'carry' : 'keep';
+  // Written to both sides and deleted on the owner since, or by an old map and never on the owner: nobody can tell.
+  return 'keep';
 }
 
 /** A row of the proof that the donor lacks after the flip. */

@@ -3,7 +3,7 @@ import type { CoordinatorActivities } from '../../contract/activities';
 import type { DonorInput, DropDonorInput, Move } from '../../contract/move';
 import type { Engine } from '../../rows/thread/engine';
 import type { JobInput } from '../../rows/remote/run-job';
-import { receiversOf } from '../../rows/jobs/compare';
+import { receiversOf } from '../../rows/jobs/receivers';
 import { activity, type ActivityRuntime, type ActivityScope } from '../frame/run-activity';
 import { runRowJob } from '../rows/row-scope';
 

@@ -24,7 +24,8 @@ import { merge, type WithId } from '../spool/merge';
 import { Spooling } from '../spool/spooling';
 import type { Spool } from '../spool/spool';
 import { Tail } from '../tail';
-import type { MoveParts } from './copy';
+import type { MoveParts } from './move-parts';
+import { receiversOf, scanReceivers } from './receivers';
 
 export interface CompareJob {
   readonly operationId: string;
@@ -67,8 +68,8 @@ const NOTHING = { compared: 0, bytes: 0, differences: 0, settled: 0, put: 0, del
 
 export async function compareDonor(job: Job, input: CompareJob, parts: MoveParts): Promise<CompareDone> {
   const { operationId, donorId } = input;
-  const { shards, sessions } = parts;
-  await shards(donorId).confirmIdentity();
+  const { sessions } = parts;
+  await confirmParties(input, parts);
   const known = sessions.find(operationId, donorId);
   if (known === null && !input.recut) return { ...NOTHING, needsCut: true, scans: [], isTailKept: false };
   const session = sessions.open(operationId, donorId);
@@ -76,12 +77,17 @@ export async function compareDonor(job: Job, input: CompareJob, parts: MoveParts
   if (input.recut) scans.push(await recut(job, input, { parts, session }));
   const ofOwners = new Map<string, Spool[]>();
   try {
-    if (input.scanOwners) scans.push(...(await scanOwners(job, input, { parts, found: ofOwners })));
+    if (input.scanOwners) scans.push(...(await scanReceivers(job, input, { parts, found: ofOwners })));
     const counts = await new Pass(job, input, { parts, session, ofOwners }).run();
     return { ...counts, needsCut: false, scans, isTailKept: session.hasKeptTail };
   } finally {
     for (const runs of ofOwners.values()) for (const run of runs) run.close();
   }
+}
+
+/** INV-8: what the donor lacks is deleted, and what a receiver was given counts, only while each is the shard that it was. */
+async function confirmParties({ donorId, placement }: CompareJob, { shards }: MoveParts): Promise<void> {
+  for (const id of [donorId, ...receiversOf(placement)]) await shards(id).confirmIdentity();
 }
 
 /** A new cut of the donor. What was spooled before stays: the operation may have written it. */
@@ -106,40 +112,6 @@ async function recut(
     if (isWhole) for (const [collection, spool] of spooling.finish()) session.add(collection, spool);
     else spooling.discard();
   }
-}
-
-/** What the owners hold of this donor's slice. */
-async function scanOwners(
-  job: Job,
-  input: CompareJob,
-  { parts, found }: { parts: MoveParts; found: Map<string, Spool[]> },
-): Promise<ScanReport[]> {
-  const { placement, donorId } = input;
-  const slice = new Slice(placement, donorId);
-  const reports: ScanReport[] = [];
-  for (const ownerId of receiversOf(placement)) {
-    const spooling = new Spooling(parts.spoolFolder);
-    try {
-      const source = await parts.shards(ownerId).source();
-      const cut = await scanCut(source, job, (collection, rows) => {
-        for (const row of rows) {
-          if (slice.ownerOf(row.id) === ownerId) spooling.add(collection, row.id, rowDigest(row));
-        }
-      });
-      cut.end();
-      reports.push(reportOf(source, cut));
-    } finally {
-      for (const [collection, spool] of spooling.finish()) {
-        found.set(collection, [...(found.get(collection) ?? []), spool]);
-      }
-    }
-  }
-  return reports;
-}
-
-/** A grow moves to those that join, a drain to all that stay. */
-export function receiversOf({ shards, joining, leaving }: PlacementSpec): readonly number[] {
-  return joining.length > 0 ? joining : shards.filter((id) => !leaving.includes(id));
 }
 
 type Counts = { -readonly [K in keyof typeof NOTHING]: number };
@@ -184,6 +156,8 @@ class Pass {
         await this.#compare(collection, changed.get(collection) ?? [], proof);
       }
       await this.#delete(expected);
+      // One that came back with another volume meanwhile has proven nothing.
+      await confirmParties(this.#input, this.#parts);
     } catch (error) {
       // What the tail told was taken from it and compared by nobody: only a new cut shows it again.
       if (changed.size > 0) await this.#session.tail?.close();

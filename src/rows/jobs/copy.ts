@@ -7,14 +7,17 @@
  */
 import type { ScanReport } from '../../contract/move';
 import type { PlacementSpec } from '../../domain/shard-map';
-import { OwnerWriter, type Priming } from '../owner-writer';
-import type { Job, Row, Shards } from '../ports';
+import { OwnerWriter } from '../owner-writer';
+import type { Job, Row } from '../ports';
 import { rowDigest } from '../row';
 import { reportOf, scanCut } from '../scan';
-import type { Sessions } from '../sessions';
+import type { DonorSession } from '../sessions';
 import { Slice } from '../slice';
+import type { Spool } from '../spool/spool';
 import { Spooling } from '../spool/spooling';
 import { Tail } from '../tail';
+import type { MoveParts } from './move-parts';
+import { scanReceivers } from './receivers';
 
 export interface CopyJob {
   readonly operationId: string;
@@ -34,13 +37,6 @@ export interface CopyDone {
   readonly knowsAllWritten: boolean;
 }
 
-export interface MoveParts {
-  readonly shards: Shards;
-  readonly sessions: Sessions;
-  readonly spoolFolder: string;
-  readonly priming: Priming | null;
-}
-
 export async function copyDonor(job: Job, input: CopyJob, parts: MoveParts): Promise<CopyDone> {
   const { operationId, donorId } = input;
   const { shards, sessions } = parts;
@@ -48,6 +44,7 @@ export async function copyDonor(job: Job, input: CopyJob, parts: MoveParts): Pro
   const source = await shards(donorId).source();
   const session = sessions.open(operationId, donorId);
   session.beginAttempt(input.attempt, input.attemptBefore);
+  await spoolWhatReceiversHold(job, input, { parts, session });
   const slice = new Slice(input.placement, donorId);
   const writer = new OwnerWriter(job, shards, parts.priming);
   const spooling = new Spooling(parts.spoolFolder);
@@ -69,6 +66,8 @@ export async function copyDonor(job: Job, input: CopyJob, parts: MoveParts): Pro
     await session.tail?.close();
     session.tail = new Tail(cut.tail, slice, cut.end);
     await writer.flush();
+    // A donor that came back with another volume has shown another cut.
+    await shards(donorId).confirmIdentity();
     return {
       scan: reportOf(source, cut),
       pointsCopied: writer.points,
@@ -79,5 +78,22 @@ export async function copyDonor(job: Job, input: CopyJob, parts: MoveParts): Pro
     await writer.settled();
     // Also of an attempt that failed: what it wrote must be looked at by a pass.
     for (const [collection, spool] of spooling.finish()) session.add(collection, spool);
+  }
+}
+
+/**
+ * Before every router held the announced map, one of them may have written a row to both sides, and another one deleted it
+ * on the donor alone. No scan of the donor shows such a row. A joiner is almost empty now, so its scan costs nothing.
+ */
+async function spoolWhatReceiversHold(
+  job: Job,
+  input: CopyJob,
+  { parts, session }: { parts: MoveParts; session: DonorSession },
+): Promise<void> {
+  const found = new Map<string, Spool[]>();
+  try {
+    await scanReceivers(job, input, { parts, found });
+  } finally {
+    for (const [collection, spools] of found) for (const spool of spools) session.add(collection, spool);
   }
 }

@@ -9,7 +9,7 @@ import type { DonorSession, SortedRows } from '../sessions';
 import type { Slice } from '../slice';
 import { Spooling } from '../spool/spooling';
 import type { Spool, SpooledRow } from '../spool/spool';
-import type { MoveParts } from './copy';
+import type { MoveParts } from './move-parts';
 
 export interface DropJob {
   readonly operationId: string;
@@ -74,6 +74,8 @@ export class DropPlan {
   readonly #sorted: SortedRows;
   readonly #rowsBy: ReadonlyMap<string, number>;
   readonly #keptIn = new Map<string, number>();
+  /** Ids that this job has deleted from a leaver one by one, by collection: its tail tells of them too. */
+  readonly #removedIn = new Map<string, Set<string>>();
   /** Rows that were asked for, and how many of them their owner lacks, by owner. */
   readonly #missing = new Map<number, number>();
   readonly #expected = new Map<number, number>();
@@ -117,6 +119,9 @@ export class DropPlan {
       for (const [collection, rows] of unclear) await this.#act(collection, rows);
       for (const collection of this.#sorted.gone.keys()) await this.#followDeletes(collection);
       if (this.#input.isLeaver) await this.#dropCollections();
+      // A shard that came back with another volume meanwhile has not done what it was asked for.
+      await this.#parts.shards(this.#input.donorId).confirmIdentity();
+      await this.#confirmOwners();
     } finally {
       const { sure, doubtful, gone, strays } = this.#sorted;
       for (const spools of [sure, doubtful, gone, strays]) for (const spool of spools.values()) spool.close();
@@ -273,6 +278,7 @@ export class DropPlan {
       } else if (decision === 'carry' && (await this.#carry(collection, row))) toDelete.push(id);
       else this.#keep(collection);
     }
+    this.#removedIn.set(collection, new Set(toDelete.map(keyOf)));
     await this.#delete(collection, toDelete);
     if (this.#mayDropWhole(collection)) return;
     for (const spool of this.#whatMayGo(collection)) {
@@ -374,13 +380,21 @@ export class DropPlan {
     return this.#input.isLeaver && (this.#keptIn.get(collection) ?? 0) === 0;
   }
 
+  #hasChanged(collection: string): boolean {
+    const removed = this.#removedIn.get(collection);
+    return (this.#session.tail?.ids(collection) ?? []).some((id) => removed?.has(keyOf(id)) !== true);
+  }
+
   async #dropCollections(): Promise<void> {
     const leaver = this.#parts.shards(this.#input.donorId);
     for (const [collection, left] of await leaver.counts()) {
       if (!this.#mayDropWhole(collection)) continue;
       const mayGo = this.#whatMayGo(collection).reduce((sum, { count }) => sum + count, 0);
-      // More than what may go: something has come since the scan, and the next look decides about it.
-      if (left > mayGo || (this.#session.tail?.ids(collection).length ?? 0) > 0) continue;
+      // More than what may go: something has come since the scan. Until another look has decided about it, it is kept.
+      if (left > mayGo || this.#hasChanged(collection)) {
+        this.#kept += left;
+        continue;
+      }
       if (await leaver.dropCollection(collection)) this.#collectionsDropped += 1;
       this.#dropped += left;
     }

@@ -19,7 +19,7 @@ import { merge, type Merged } from '../spool/merge';
 import type { SpooledRow } from '../spool/spool';
 import { Spooling } from '../spool/spooling';
 import { Tail } from '../tail';
-import type { MoveParts } from './copy';
+import type { MoveParts } from './move-parts';
 import { DropPlan, NO_PROOF, type DropCounts, type DropJob } from './drop-plan';
 
 export type { DropJob } from './drop-plan';

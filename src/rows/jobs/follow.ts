@@ -16,7 +16,7 @@ import type { DonorSession } from '../sessions';
 import { Slice } from '../slice';
 import { merge } from '../spool/merge';
 import type { SpooledRow } from '../spool/spool';
-import type { MoveParts } from './copy';
+import type { MoveParts } from './move-parts';
 
 export interface FollowJob {
   readonly operationId: string;

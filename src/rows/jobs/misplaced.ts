@@ -34,7 +34,7 @@ import { scanCut } from '../scan';
 import { merge } from '../spool/merge';
 import type { Spool } from '../spool/spool';
 import { Spooling } from '../spool/spooling';
-import type { MoveParts } from './copy';
+import type { MoveParts } from './move-parts';
 import { decide, findingsOf, type Copy } from './judge-copies';
 
 export interface MisplacedJob {

@@ -1,7 +1,7 @@
 /** What reading a shard will cost, before anybody reads it. */
 import type { SourceEstimate } from '../../domain/progress';
 import type { Job, SourceKind } from '../ports';
-import type { MoveParts } from './copy';
+import type { MoveParts } from './move-parts';
 
 export interface PlanJob {
   readonly shardId: number | string;

@@ -10,7 +10,7 @@ import { reportOf, scanCut } from '../scan';
 import { isReceived } from '../slice';
 import type { Spool } from '../spool/spool';
 import { Spooling } from '../spool/spooling';
-import type { MoveParts } from './copy';
+import type { MoveParts } from './move-parts';
 
 export interface RemoveJob {
   readonly receiverId: number;
@@ -55,6 +55,7 @@ export async function removeFromReceiver(job: Job, input: RemoveJob, parts: Move
   const receiver = parts.shards(input.receiverId);
   const plan = new PlacementPlan(input.placement);
   const found = new Spooling(parts.spoolFolder);
+  await receiver.confirmIdentity();
   const isWanted = (collection: string): boolean => input.collections?.includes(collection) ?? true;
   const source = await receiver.source();
   let cut: Awaited<ReturnType<typeof scanCut>>;
@@ -80,6 +81,8 @@ export async function removeFromReceiver(job: Job, input: RemoveJob, parts: Move
   } finally {
     for (const spool of spools.values()) spool.close();
   }
+  // One that came back with another volume meanwhile still holds them.
+  await receiver.confirmIdentity();
   return { removed, kept, scan: reportOf(source, cut) };
 }
 

@@ -1,5 +1,6 @@
 import { compareDonor } from '../jobs/compare';
-import { copyDonor, type MoveParts } from '../jobs/copy';
+import { copyDonor } from '../jobs/copy';
+import type { MoveParts } from '../jobs/move-parts';
 import { dropFromDonor, readForDrop } from '../jobs/drop';
 import { followDonor } from '../jobs/follow';
 import { findMisplaced } from '../jobs/misplaced';

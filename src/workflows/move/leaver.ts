@@ -9,6 +9,7 @@ import { planMove } from './map-changes';
 import { idsOf, moveOf, partiesOf, plannedMove } from './placement';
 import type { MoveContext } from './context';
 import { dropFromDonor, sweepReceivers } from './rows/sweep';
+import { isWatchUnbroken } from './rows/watch';
 
 /** INV-2: the lock first, so that no other operation changes what preflight finds. */
 export async function preflightDrain(context: MoveContext): Promise<string> {
@@ -40,14 +41,15 @@ export async function preflightDrain(context: MoveContext): Promise<string> {
 }
 
 /** Nothing stays that a re-added shard could bring back: copies of points that others own, and the collections themselves. */
-export async function emptyLeaver({ run }: MoveContext): Promise<string> {
+export async function emptyLeaver(context: MoveContext): Promise<string> {
+  const { run } = context;
   const { state } = run;
   const [leaver] = state.shards;
   if (state.move === null || leaver === undefined) return 'nothing to do';
   const { dropped, collectionsDropped, kept } = await dropFromDonor(run, {
     donor: leaver,
     isLeaver: true,
-    isWatchUnbroken: false,
+    isWatchUnbroken: await isWatchUnbroken(context),
   });
   state.pointsKept = kept;
   return `${count(dropped)} more points removed, ${collectionsDropped} collections dropped, ${count(kept)} points kept`;

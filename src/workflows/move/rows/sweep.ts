@@ -14,7 +14,7 @@ import type { MoveContext } from '../context';
 import { moveOf, partiesOf, type MoveParties } from '../placement';
 import { donorInput, donorState, onItsWorker, sideBySide } from './donors';
 import { noteScan } from './sources';
-import { readWatch } from './watch';
+import { isWatchUnbroken, readWatch } from './watch';
 
 /**
  * After the flip. While a write by the map before may be under way, what arrives on the donors is looked at as it comes:
@@ -75,11 +75,10 @@ async function dropRound(context: MoveContext): Promise<number> {
   const { donors } = partiesOf(kind, run.state);
   const isLeaver = kind === 'drain';
   await sideBySide(donors, (donor) => readForDrop(run, donor, isLeaver));
-  const reading = await readWatch(context);
-  const isWatchUnbroken = reading === null || reading.unbroken;
+  const isUnbroken = await isWatchUnbroken(context);
   let carried = 0;
   await sideBySide(donors, async (donor) => {
-    carried += (await dropFromDonor(run, { donor, isLeaver, isWatchUnbroken })).carried;
+    carried += (await dropFromDonor(run, { donor, isLeaver, isWatchUnbroken: isUnbroken })).carried;
     const dropped = droppedBy(run.state.droppedByDonor);
     run.pace(dropped, run.state.progress.pointsDone, dropped);
   });
@@ -146,6 +145,7 @@ export async function confirmDrop(context: MoveContext): Promise<string> {
   for (let round = 1; ; round++) {
     carried += await follow(run, parties.donors, { forMs: run.timings.inFlightMs, isDropped: true });
     reading = await readWatch(context);
+    if (reading?.unbroken === false) run.state.isWatchBroken = true;
     // A router may have written to a donor alone, and nobody saw it.
     const mustRead = reading?.unbroken === false && parties.donors.some(isUnseen);
     if (!mustRead || round >= ROUNDS_MAX) break;

@@ -56,6 +56,14 @@ export async function readWatch(context: MoveContext): Promise<WatchReading | nu
   return reading;
 }
 
+/** After the flip: whether no router can have written by an old map since the donors were read. */
+export async function isWatchUnbroken(context: MoveContext): Promise<boolean> {
+  const { state } = context.run;
+  const reading = await readWatch(context);
+  if (reading !== null && !reading.unbroken) state.isWatchBroken = true;
+  return !state.isWatchBroken;
+}
+
 function lost(reason: string): WatchReading {
   return { unbroken: false, unknown: true, reasons: [reason], suspects: [], readAtMs: nowMs() };
 }

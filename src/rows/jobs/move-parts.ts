@@ -1,0 +1,11 @@
+import type { Priming } from '../owner-writer';
+import type { Shards } from '../ports';
+import type { Sessions } from '../sessions';
+
+/** What every job works with. */
+export interface MoveParts {
+  readonly shards: Shards;
+  readonly sessions: Sessions;
+  readonly spoolFolder: string;
+  readonly priming: Priming | null;
+}

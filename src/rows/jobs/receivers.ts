@@ -1,0 +1,43 @@
+/** What the receivers of a move hold of it. */
+import type { ScanReport } from '../../contract/move';
+import type { PlacementSpec } from '../../domain/shard-map';
+import type { Job } from '../ports';
+import { rowDigest } from '../row';
+import { reportOf, scanCut } from '../scan';
+import { Slice } from '../slice';
+import type { Spool } from '../spool/spool';
+import { Spooling } from '../spool/spooling';
+import type { MoveParts } from './move-parts';
+
+/** A grow moves to those that join, a drain to all that stay. */
+export function receiversOf({ shards, joining, leaving }: PlacementSpec): readonly number[] {
+  return joining.length > 0 ? joining : shards.filter((id) => !leaving.includes(id));
+}
+
+/** What they hold of this donor's slice, by collection. What was found before a failure is in `found` too. */
+export async function scanReceivers(
+  job: Job,
+  { placement, donorId }: { placement: PlacementSpec; donorId: number },
+  { parts, found }: { parts: MoveParts; found: Map<string, Spool[]> },
+): Promise<ScanReport[]> {
+  const slice = new Slice(placement, donorId);
+  const reports: ScanReport[] = [];
+  for (const ownerId of receiversOf(placement)) {
+    const spooling = new Spooling(parts.spoolFolder);
+    try {
+      const source = await parts.shards(ownerId).source();
+      const cut = await scanCut(source, job, (collection, rows) => {
+        for (const row of rows) {
+          if (slice.ownerOf(row.id) === ownerId) spooling.add(collection, row.id, rowDigest(row));
+        }
+      });
+      cut.end();
+      reports.push(reportOf(source, cut));
+    } finally {
+      for (const [collection, spool] of spooling.finish()) {
+        found.set(collection, [...(found.get(collection) ?? []), spool]);
+      }
+    }
+  }
+  return reports;
+}
