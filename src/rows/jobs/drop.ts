@@ -53,14 +53,14 @@ export async function dropFromDonor(job: Job, input: DropJob, parts: MoveParts):
   const sorting = new Sorting({ input, slice, session, folder: parts.spoolFolder });
   try {
     const source = await donor.source();
-    if (input.isTailLate) noteLate(session);
+    if (input.isTailLate && session.tail?.isFresh === true) noteLate(session);
     const cut = await scanCut(source, job, (collection, rows) => {
       sorting.take(collection, rows);
     });
     sorting.endCollection();
-    if (input.isTailLate) noteLate(session);
+    if (input.isTailLate && session.tail?.isFresh === true) noteLate(session);
     await session.tail?.close();
-    session.tail = new Tail(cut.tail, slice, cut.end);
+    session.tail = new Tail(cut.tail, slice, { end: cut.end, of: source });
     const plan = new DropPlan(job, input, { parts, session, slice, sorted: sorting.finish(), rowsBy: sorting.rowsBy });
     const counts = await plan.carryOut();
     return { ...counts, scan: reportOf(source, cut), isTailKept: session.hasKeptTail };

@@ -44,7 +44,8 @@ export async function followDonor(job: Job, input: FollowJob, parts: MoveParts):
   for (;;) {
     const isLast = job.nowMs() >= endsAtMs;
     if (session?.hasKeptTail === true) carried += await followOnce(input, { parts, session, isLate });
-    isLate = true;
+    // A row that a follower tells of may have been on both sides a while ago, too.
+    isLate ||= session?.tail?.isFresh === true;
     if (isLast) return { isTailKept: session?.hasKeptTail === true, carried };
     await job.sleep(Math.min(LOOK_EVERY_MS, Math.max(endsAtMs - job.nowMs(), 1)));
   }
