@@ -102,6 +102,7 @@ export class Faults {
     const own = shard.volume;
     shard.stop();
     this.#world.ownVolumes.set(shard, own);
+    this.#world.hadWrongVolume.add(shard);
     shard.volume = volume === 'empty' ? new Map() : (this.#old[index] ?? new Map());
     shard.start();
     this.#later(forMs, () => {
