@@ -115,6 +115,8 @@ async function carryLate(
     });
     if (isLate) session.noteLate(collection, candidate.id);
     if (decision === 'carry' && row !== null) {
+      // What it showed may be an old volume.
+      await shards(donorId).confirmIdentity();
       await shards(candidate.ownerId).upsert(collection, [row]);
       carried += 1;
     }
