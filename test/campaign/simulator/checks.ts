@@ -152,7 +152,7 @@ function checkRegisters(ended: Ended, { faults, excused }: Verdict): void {
   }
   const excusable = registers.filter((register) => excuseOf(register, ended) !== null).map(({ id }) => id);
   misplaced = misplaced.filter((each) => !excusable.some((id) => each.startsWith(`${id} `)));
-  const isTold = kept >= misplaced.length || JSON.stringify(world.state().operations).includes('could not be emptied');
+  const isTold = kept >= misplaced.length || toDoByHand(world).length > 0 || JSON.stringify(world.state().operations).includes('could not be emptied');
   if (misplaced.length > 0) (isTold ? excused : faults).push(`misplaced, ${kept} told: ${misplaced.slice(0, 5).join(' | ')}`);
   for (const shard of shards) {
     for (const [name, { rows }] of shard.volume) {
