@@ -38,6 +38,8 @@ export interface OperationState {
   /** By shard id: where the caller wants its rows to be read from. */
   sources: Readonly<Record<string, string>> | null;
   copy: CopyState | null;
+  /** When the copy last wrote. A client's write may have been half-way then: the copy may have undone its first half. */
+  copiedAtMs: number;
   /** By shard id: where the work on each donor stands. */
   donors: Record<string, DonorState | undefined>;
   watch: WatchState | null;
@@ -195,6 +197,7 @@ export function newOperationState(kind: OperationKind, operationId: string, nowM
     lateWritesUntilMs: 0,
     sources: null,
     copy: null,
+    copiedAtMs: 0,
     donors: {},
     watch: null,
     steps: {},

@@ -1,5 +1,5 @@
 import type { Slice } from './slice';
-import type { ScanEvent } from './ports';
+import type { RowSource, ScanEvent } from './ports';
 
 /** Ids that a tail remembers. Behind so many changes a new cut is cheaper. */
 const IDS_MAX = 50_000;
@@ -16,7 +16,15 @@ export class Tail {
   readonly #end: () => void;
   readonly #over: Promise<void>;
 
-  constructor(events: AsyncIterator<ScanEvent>, slice: Slice, end: () => void) {
+  /** Changes come within milliseconds. Those of a follower may come any time later. */
+  readonly isFresh: boolean;
+
+  constructor(
+    events: AsyncIterator<ScanEvent>,
+    slice: Slice,
+    { end, of }: { readonly end: () => void; readonly of: Pick<RowSource, 'kind'> },
+  ) {
+    this.isFresh = of.kind === 'primary';
     this.#end = end;
     this.#over = this.#drain(events, slice);
   }

@@ -105,7 +105,7 @@ async function recut(
       for (const row of rows) if (slice.ownerOf(row.id) !== null) spooling.add(collection, row.id, rowDigest(row));
     });
     await session.tail?.close();
-    session.tail = new Tail(cut.tail, slice, cut.end);
+    session.tail = new Tail(cut.tail, slice, { end: cut.end, of: source });
     isWhole = true;
     return reportOf(source, cut);
   } finally {

@@ -64,7 +64,7 @@ export async function copyDonor(job: Job, input: CopyJob, parts: MoveParts): Pro
   try {
     const cut = await scanCut(source, job, copyRows);
     await session.tail?.close();
-    session.tail = new Tail(cut.tail, slice, cut.end);
+    session.tail = new Tail(cut.tail, slice, { end: cut.end, of: source });
     await writer.flush();
     // A donor that came back with another volume has shown another cut.
     await shards(donorId).confirmIdentity();

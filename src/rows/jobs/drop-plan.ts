@@ -315,6 +315,8 @@ export class DropPlan {
     if (now?.onDonor == null) return false;
     if (now.decision === 'drop') return true;
     if (now.decision !== 'carry') return false;
+    // What it showed may be an old volume.
+    await this.#parts.shards(this.#input.donorId).confirmIdentity();
     await this.#parts.shards(ownerId).upsert(collection, [now.onDonor]);
     this.#carried += 1;
     return true;

@@ -49,14 +49,14 @@ export async function readForDrop(job: Job, input: DropJob, parts: MoveParts): P
   const sorting = new Sorting({ input, slice, session, folder: parts.spoolFolder });
   try {
     const source = await donor.source();
-    if (input.isTailLate) noteLate(session);
+    if (input.isTailLate && session.tail?.isFresh === true) noteLate(session);
     const cut = await scanCut(source, job, (collection, rows) => {
       sorting.take(collection, rows);
     });
     sorting.endCollection();
-    if (input.isTailLate) noteLate(session);
+    if (input.isTailLate && session.tail?.isFresh === true) noteLate(session);
     await session.tail?.close();
-    session.tail = new Tail(cut.tail, slice, cut.end);
+    session.tail = new Tail(cut.tail, slice, { end: cut.end, of: source });
     session.readForDrop = { sorted: sorting.finish(), rowsBy: sorting.rowsBy };
     return { scan: reportOf(source, cut), isTailKept: session.hasKeptTail };
   } catch (error) {

@@ -44,7 +44,8 @@ export async function followDonor(job: Job, input: FollowJob, parts: MoveParts):
   for (;;) {
     const isLast = job.nowMs() >= endsAtMs;
     if (session?.hasKeptTail === true) carried += await followOnce(input, { parts, session, isLate });
-    isLate = true;
+    // A row that a follower tells of may have been on both sides a while ago, too.
+    isLate ||= session?.tail?.isFresh === true;
     // Without a tail there is nothing to wait for.
     if (isLast || session?.hasKeptTail !== true) return { isTailKept: session?.hasKeptTail === true, carried };
     await job.sleep(Math.min(LOOK_EVERY_MS, Math.max(endsAtMs - job.nowMs(), 1)));
@@ -123,6 +124,8 @@ async function carryLate(
     });
     if (isLate) session.noteLate(collection, candidate.id);
     if (decision === 'carry' && row !== null) {
+      // What it showed may be an old volume.
+      await shards(donorId).confirmIdentity();
       await shards(candidate.ownerId).upsert(collection, [row]);
       carried += 1;
     }

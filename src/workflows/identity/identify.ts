@@ -3,10 +3,9 @@
  *
  * Crash: a claim finds itself again, and an epoch is never lowered.
  */
-import { ApplicationFailure, uuid4 } from '@temporalio/workflow';
+import { uuid4 } from '@temporalio/workflow';
 import type { ClusterAnswer } from '../../contract/cluster';
 import type { IdentifyInput, MemberRole } from '../../contract/identity';
-import { isDomainErrorCode } from '../../domain/errors';
 import { withGrpcUrls } from '../../domain/members';
 import type { Shard, ShardMap } from '../../domain/shard-map';
 import type { OperationRun } from '../operation/run';
@@ -56,16 +55,9 @@ export async function identifyShards(run: OperationRun, answer: ClusterAnswer, p
     members,
     leftovers,
   };
-  try {
-    const looking = 'asking every shard whose it is';
-    const { epochs } = run.waits.noted(
-      await run.persist(looking, () => run.activities.identity('ask every shard whose it is').identifyShards(input)),
-    );
-    await applyTransition(run, 'remember the epochs', { type: 'recordEpochs', epochs });
-  } catch (error) {
-    // The activity has taken its claims back.
-    const isRefused = error instanceof ApplicationFailure && isDomainErrorCode(error.type ?? '');
-    if (isRefused && error.type !== 'PatienceExhausted') state.identity = { ...identity, mayHaveClaimed: false };
-    throw error;
-  }
+  const looking = 'asking every shard whose it is';
+  const { epochs } = run.waits.noted(
+    await run.persist(looking, () => run.activities.identity('ask every shard whose it is').identifyShards(input)),
+  );
+  await applyTransition(run, 'remember the epochs', { type: 'recordEpochs', epochs });
 }

@@ -8,6 +8,8 @@ import type { OperationRun } from '../operation/run';
 export async function releaseJoiners({ run }: MoveContext): Promise<void> {
   const { identity, shards, wasAnnounced } = run.state;
   if (identity?.mayHaveClaimed !== true || shards.length === 0) return;
+  // A claim that nobody has answered may still arrive. One that the refusal took back already is not found again.
+  await run.waits.forLateWrites();
   const take = () => release(run, shards, identity.claimedBy);
   // A caller who waits for a refusal does not wait for a joiner as long as an undo would.
   await (wasAnnounced ? run.persist('taking the claim off the joiner', take) : take());

@@ -5,6 +5,7 @@
  * - a write that reached a shard while that had a wrong volume: the volume went away with it;
  * - a write that a router with live seeds made by them after a flip: it went to shards that own nothing of it (notice
  *   RouterServesSeeds);
+ * - what an undo left on a joiner that had a wrong volume meanwhile: the joiner is outside of the map;
  * - a write that a router held for longer than the in-flight time.
  */
 import { IDENTITY_COLLECTION } from '../../../src/domain/shard-identity';
@@ -76,7 +77,7 @@ function checkIdentities({ world, shards }: Ended, { faults }: Verdict): void {
     const schema = shard.volume.get(IDENTITY_COLLECTION)?.schema ?? null;
     if (member === undefined) {
       const hasRows = [...shard.volume].some(([name, { rows }]) => name !== IDENTITY_COLLECTION && rows.size > 0);
-      if (schema !== null && !hasRows && !isAbandoned(world, shard)) faults.push(`${shard.name} still bears an identity`);
+      if (schema !== null && !hasRows && !isAbandoned(world) && !world.hadWrongVolume.has(shard)) faults.push(`${shard.name} still bears an identity`);
     } else if (identity.uid !== null && schema !== null) {
       if (!schema.includes(`uid=${identity.uid}`) || !schema.includes(`shard=${member.id};`)) {
         faults.push(`${shard.name} bears another identity: ${schema}`);
@@ -86,9 +87,9 @@ function checkIdentities({ world, shards }: Ended, { faults }: Verdict): void {
 }
 
 /** A leaver that stayed away for longer than the patience, or a joiner that an undo could not reach, and that was said. */
-function isAbandoned(world: World, { url }: SimShard): boolean {
+function isAbandoned(world: World): boolean {
   const { notices, operations } = world.state();
-  return JSON.stringify([notices, operations]).includes('could not be emptied') || toDoByHand(world).length > 0 || url === '';
+  return JSON.stringify([notices, operations]).includes('could not be emptied') || toDoByHand(world).length > 0;
 }
 
 function toDoByHand(world: World): readonly string[] {
@@ -104,7 +105,8 @@ function checkJoiners({ world, joiners, joinerHad }: Ended, { faults, excused }:
     const names = left.map(([name]) => name).filter((name) => name !== IDENTITY_COLLECTION);
     if (names.length === 0) continue;
     const told = toDoByHand(world);
-    (told.length > 0 ? excused : faults).push(`${joiner.name} did not join and still has ${names.join(', ')}`);
+    const isExcused = told.length > 0 || world.hadWrongVolume.has(joiner);
+    (isExcused ? excused : faults).push(`${joiner.name} did not join and still has ${names.join(', ')}`);
   }
 }
 
@@ -150,7 +152,7 @@ function checkRegisters(ended: Ended, { faults, excused }: Verdict): void {
   }
   const excusable = registers.filter((register) => excuseOf(register, ended) !== null).map(({ id }) => id);
   misplaced = misplaced.filter((each) => !excusable.some((id) => each.startsWith(`${id} `)));
-  const isTold = kept >= misplaced.length || JSON.stringify(world.state().operations).includes('could not be emptied');
+  const isTold = kept >= misplaced.length || toDoByHand(world).length > 0 || JSON.stringify(world.state().operations).includes('could not be emptied');
   if (misplaced.length > 0) (isTold ? excused : faults).push(`misplaced, ${kept} told: ${misplaced.slice(0, 5).join(' | ')}`);
   for (const shard of shards) {
     for (const [name, { rows }] of shard.volume) {

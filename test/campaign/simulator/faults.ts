@@ -10,7 +10,8 @@ const LOOK_EVERY_MS = 20;
 export class Faults {
   readonly #world: World;
   readonly #shards: readonly SimShard[];
-  readonly #old: readonly Volume[];
+  /** As they were when the operation began. */
+  #old: readonly Volume[] = [];
   #waiting: TimedFault[];
   /** Ends of faults that are still to come. */
   open = 0;
@@ -19,13 +20,13 @@ export class Faults {
   constructor(world: World, shards: readonly SimShard[], faults: readonly TimedFault[]) {
     this.#world = world;
     this.#shards = shards;
-    this.#old = shards.map((shard) => shard.snapshot());
     this.#waiting = [...faults];
   }
 
   /** What has not struck by the end of the operation never does. */
   async follow(operation: Workflow, others: () => Workflow | null): Promise<void> {
     const { time } = this.#world;
+    this.#old = this.#shards.map((shard) => shard.snapshot());
     while (this.#waiting.length > 0) {
       const current = others() ?? operation;
       const { phase } = current.query('progress') as OperationProgress;
@@ -102,6 +103,7 @@ export class Faults {
     const own = shard.volume;
     shard.stop();
     this.#world.ownVolumes.set(shard, own);
+    this.#world.hadWrongVolume.add(shard);
     shard.volume = volume === 'empty' ? new Map() : (this.#old[index] ?? new Map());
     shard.start();
     this.#later(forMs, () => {

@@ -18,6 +18,8 @@ export interface Mutant {
   readonly to: string;
 }
 
+const mutatedBefore: string[] = [];
+
 export function loadSimulator(mutants: readonly Mutant[] = []): typeof Run {
   jest.resetModules();
   let world: World | null = null;
@@ -37,6 +39,8 @@ export function loadSimulator(mutants: readonly Mutant[] = []): typeof Run {
     const module: { connectionModules: (of: () => World) => NonNullable<typeof made> } = jest.requireActual('./world/connection');
     return (made ??= module.connectionModules(worldNow));
   };
+  for (const path of mutatedBefore.splice(0)) jest.dontMock(path);
+  mutatedBefore.push(...mutants.map(({ file }) => join(SRC, file)));
   for (const mutant of mutants) jest.doMock(join(SRC, mutant.file), () => mutated(mutant));
   // eslint-disable-next-line @typescript-eslint/no-require-imports -- after the replacements
   const simulator = require('./run') as typeof Run;

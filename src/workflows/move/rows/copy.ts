@@ -10,6 +10,7 @@
  */
 import type { Shard } from '../../../domain/shard-map';
 import type { OperationRun } from '../../operation/run';
+import { nowMs } from '../../clock';
 import { count, counted } from '../../wording';
 import { prepareCollections } from '../collections';
 import type { MoveContext } from '../context';
@@ -63,6 +64,7 @@ async function copyDonor(run: OperationRun, parties: MoveParties, donor: Shard):
     );
   });
   known.isCopied = true;
+  run.state.copiedAtMs = nowMs();
   known.mustScanReceivers = !result.knowsAllWritten;
   known.isTailKept = true;
   known.pointsCopied = result.pointsCopied;

@@ -36,7 +36,7 @@ interface Pass {
  *
  * A pass that wrote is followed by a pause as long as a client's write may live: what it deleted from a receiver may
  * have been the first half of a dual write, whose second half is still to come. Only a pass that begins after it can see
- * the difference.
+ * the difference. So it is with the copy, too.
  */
 export async function reconcileUntilClean(context: MoveContext): Promise<string> {
   const { run, kind } = context;
@@ -47,6 +47,10 @@ export async function reconcileUntilClean(context: MoveContext): Promise<string>
     await run.waits.until(
       state.routersAdoptedAtMs + run.timings.inFlightMs,
       'a write that a router began with another map may still be under way',
+    );
+    await run.waits.until(
+      state.copiedAtMs + run.timings.inFlightMs,
+      'the copy may have undone the first half of a write of a client, whose second half is still under way',
     );
     await run.waits.forLateWrites();
     const pass = await beginPass(run, parties);
