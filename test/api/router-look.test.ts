@@ -1,3 +1,4 @@
+import { NO_IDENTITY } from '../../src/domain/members';
 import { pino } from 'pino';
 import { RouterLook } from '../../src/api/router-look';
 import type { ClusterTransition } from '../../src/contract/cluster';
@@ -24,7 +25,7 @@ function looking(shown: ShardMap | null, routerUrls = [URL_OF_ROUTER]) {
       queryMap: () => Promise.resolve(map),
       applyTransition: (transition) => {
         transitions.push(transition);
-        return Promise.resolve({ map, lock: null });
+        return Promise.resolve({ map, lock: null, identity: NO_IDENTITY, epoch: 0 });
       },
     },
     logger: pino({ level: 'silent' }),

@@ -69,7 +69,6 @@ interface Held {
 }
 
 function activitiesOf(held: Held): CoordinatorActivities {
-  const nothing = (): Promise<never> => Promise.reject(new Error('there is no collection, so nothing asks for this'));
   // Only what these operations call is there.
   const asked: Partial<CoordinatorActivities> = {
     changeCluster: createChangeCluster({ client: temporal }),
@@ -91,17 +90,54 @@ function activitiesOf(held: Held): CoordinatorActivities {
       await held.beforeAwaitRouters?.passed;
       return { lagging: [] };
     },
-    copyPage: nothing,
-    reconcileSegment: nothing,
+    planScans: () => Promise.resolve({ plans: [] }),
+    openWatch: () => Promise.resolve({ worker: null, openedAtMs: 0, notConnected: [] }),
+    readWatch: () => Promise.resolve({ unbroken: true, readAtMs: 0 }),
+    closeWatch: () => Promise.resolve(),
+    endSession: () => Promise.resolve(),
+    copyDonor: () => Promise.resolve({ ...KEPT, scan: SCAN, pointsCopied: 0, bytesCopied: 0, knowsAllWritten: true }),
+    compareDonor: () => Promise.resolve({ ...KEPT, ...COMPARED }),
+    followDonor: () => Promise.resolve({ ...KEPT, isTailKept: true, carried: 0 }),
+    readForDrop: () => Promise.resolve({ ...KEPT, scan: SCAN, isTailKept: true }),
+    dropFromDonor: () => Promise.resolve({ ...KEPT, ...DROPPED }),
     listCollections: () => Promise.resolve({ collections: [] }),
     removeOrphanCollections: () => Promise.resolve({ removed: 0, lateWritesUntilMs: 0 }),
     warmUp: () => Promise.resolve({ notReady: [] }),
-    dropSegment: nothing,
-    confirmSegment: nothing,
-    cleanJoiner: () => Promise.resolve({ done: true, collectionsDropped: 0, pointsDeleted: 0, lateWritesUntilMs: 0 }),
+    cleanJoiner: () => Promise.resolve({ collectionsDropped: 0, pointsDeleted: 0, lateWritesUntilMs: 0 }),
   };
   return asked as CoordinatorActivities;
 }
+
+const KEPT = { worker: null, lateWritesUntilMs: 0 };
+const SCAN = {
+  source: 'primary',
+  sourceUrl: 'http://s0',
+  sourceReason: '',
+  stopMs: 0,
+  rowsRead: 0,
+  tookMs: 0,
+} as const;
+const COMPARED = {
+  needsCut: false,
+  scans: [],
+  pointsCompared: 0,
+  bytesCompared: 0,
+  differences: 0,
+  settledByThemselves: 0,
+  upserted: 0,
+  deleted: 0,
+  mayHaveWritten: false,
+  isTailKept: true,
+};
+const DROPPED = {
+  scan: null,
+  dropped: 0,
+  droppedAsDeleted: 0,
+  carried: 0,
+  kept: 0,
+  collectionsDropped: 0,
+  isTailKept: true,
+};
 
 const logger = pino({ level: 'silent' });
 const SETTINGS = { routerUrls: ['http://r0'], timings: DEFAULT_TIMINGS, searchAttributes: false };

@@ -12,8 +12,8 @@ import { createActivities } from '../../src/activities';
 import { SYSTEM_CLOCK, type Clock } from '../../src/activities/frame/attempt';
 import type { AutoscaleActivities } from '../../src/contract/evaluation-activities';
 import type { CoordinatorActivities } from '../../src/contract/activities';
-import type { Move, WalkCursor } from '../../src/contract/move';
-import { sidesOf } from '../../src/activities/rows/slice-stream';
+import type { DonorInput, Move } from '../../src/contract/move';
+import { receiversOf } from '../../src/rows/jobs/receivers';
 import { PlacementPlan } from '../../src/domain/placement-plan';
 import type { PlacementSpec, Shard } from '../../src/domain/shard-map';
 import { SHARD_KEY, startShard, type InProcessShard, type ShardOptions } from './in-process-shard';
@@ -146,11 +146,13 @@ export class MovingCluster {
   }
 
   get donors(): Shard[] {
-    return sidesOf(this.placement).donors.map((id) => this.address(id));
+    const { shards, joining, leaving } = this.placement;
+    const donors = leaving.length > 0 ? leaving : shards.filter((id) => !joining.includes(id));
+    return donors.map((id) => this.address(id));
   }
 
   get receivers(): Shard[] {
-    return sidesOf(this.placement).receivers.map((id) => this.address(id));
+    return receiversOf(this.placement).map((id) => this.address(id));
   }
 
   get move(): Move & { collection: string } {
@@ -158,11 +160,9 @@ export class MovingCluster {
     return { placement: this.placement, shards, collection: COLLECTION };
   }
 
-  /** A cursor at rows that no shard has. */
-  get lostCursor(): WalkCursor {
-    const lastIdDigest = 'f'.repeat(32);
-    const { donors, receivers } = sidesOf(this.placement);
-    return { streams: [...donors, ...receivers].map((shardId) => ({ shardId, offset: 20, lastIdDigest })) };
+  /** What a step needs that works on one donor's slice. */
+  donorInput(donorId: number): DonorInput & { collections: string[] } {
+    return { ...this.move, session: 'grow-a', donorId, expected: 0, collections: [COLLECTION] };
   }
 
   donorOf(id: string): InProcessShard {

@@ -16,11 +16,13 @@ export class StubShard {
   readonly received: Received[] = [];
   behaviour: Behaviour;
   readonly #server: LocalServer;
+  readonly #port: number;
 
   /** `port` 0: a free one. */
   constructor(behaviour: Behaviour, port = 0) {
     this.behaviour = behaviour;
-    this.#server = new LocalServer((request, response) => this.#answer(request, response), port);
+    this.#server = new LocalServer((request, response) => this.#answer(request, response));
+    this.#port = port;
   }
 
   get url(): string {
@@ -33,7 +35,7 @@ export class StubShard {
 
   /** The first time on any free port, later on the same one. */
   async start(): Promise<this> {
-    await this.#server.listen();
+    await this.#server.listen(this.#port);
     return this;
   }
 

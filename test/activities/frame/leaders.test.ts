@@ -3,15 +3,11 @@ import { COLLECTION, MovingCluster, point } from '../../support/moving-cluster';
 let cluster: MovingCluster;
 afterEach(() => cluster.stop());
 
-const move = () => ({ ...cluster.move, cursor: null, settleMs: 500 });
 const sides = () => ({ donors: cluster.donors, receivers: [cluster.address(2)] });
 
 /** Every activity that reads points or collections, on a cluster whose primaries are all followers that lag behind. */
 const activities: [string, () => Promise<unknown>][] = [
-  ['copyPage', () => cluster.run('copyPage', { ...cluster.move, donorId: 0, offset: 0, limit: 100 })],
-  ['reconcileSegment', () => cluster.run('reconcileSegment', move())],
-  ['dropSegment', () => cluster.run('dropSegment', { ...move(), absentIsDeleted: true })],
-  ['confirmSegment', () => cluster.run('confirmSegment', move())],
+  ['copyDonor', () => cluster.run('copyDonor', { ...cluster.donorInput(0), isRepeat: false })],
   ['listCollections', () => cluster.run('listCollections', { shards: cluster.donors })],
   ['prepareCollections', () => cluster.run('prepareCollections', sides())],
   ['removeOrphanCollections', () => cluster.run('removeOrphanCollections', { ...sides(), keep: [], settleMs: 0 })],
@@ -49,29 +45,19 @@ describe('an activity on shards that have failed over', () => {
     expect(asked.filter(({ status }) => status !== 421)).toEqual([]);
   });
 
-  it('reconcileSegment does not take what a lagging follower lacks for deleted', async () => {
-    cluster = await MovingCluster.start();
-    const moving = cluster.fill(300);
-    for (const id of moving) cluster.joiner.put(COLLECTION, cluster.donorOf(id).get(COLLECTION, id)!);
-    await cluster.failOver(0);
-    const { result } = await cluster.run('reconcileSegment', move());
-    expect(result).toMatchObject({ pointsCompared: moving.length, upserted: 0, deleted: 0 });
-    expect(cluster.joiner.ids(COLLECTION)).toEqual(moving);
-  });
-
   it('fails, to be tried again, while a shard has no leader', async () => {
     cluster = await MovingCluster.start();
     const match = { path: /\/points$/ };
     cluster.shards[0]!.faults.add({ match, fault: { kind: 'status', status: 421 } });
     await cluster.failOver(0);
-    const failure = await cluster.failure('reconcileSegment', move());
+    const failure = await cluster.failure('copyDonor', { ...cluster.donorInput(0), isRepeat: false });
     expect(failure).toMatchObject({ type: 'NotLeader', nonRetryable: false });
   });
 
   it('sends no probe to a shard without replicas', async () => {
     cluster = await MovingCluster.start();
     cluster.fill(30);
-    await cluster.run('confirmSegment', move());
+    await cluster.run('listCollections', { shards: cluster.donors });
     expect(cluster.shards.flatMap((shard) => cluster.writes(shard))).toEqual([]);
   });
 });
