@@ -45,6 +45,8 @@ export async function scanCut(
     }
   } catch (error) {
     end();
+    // The source must not wait for a consumer that is gone.
+    await events.return?.(undefined);
     throw error;
   } finally {
     job.signal.removeEventListener('abort', abort);

@@ -76,6 +76,7 @@ export class Tail {
     }
     this.#isKept = false;
     this.#end();
+    await events.return?.(undefined);
   }
 
   #note(collection: string, id: Buffer, slice: Slice): void {

@@ -51,6 +51,8 @@ describe('loadConfig', () => {
       apiKeys: [],
       routerUrls: [],
       routersFailClosed: false,
+      scanStopMaxMs: 30_000,
+      spoolFolder: join('.data', 'spool'),
       timings: DEFAULT_TIMINGS,
       autoscale: { policy: DEFAULT_POLICY, standbys: [] },
       logLevel: 'info',

@@ -135,6 +135,11 @@ async function mark(job: RemoteJob, primary: ShardClient): Promise<void> {
   });
 }
 
+/** Nothing, not even a mark of the coordinator. */
+async function holdsNothing(job: RemoteJob, grpc: ShardGrpc): Promise<boolean> {
+  return (await grpc.listCollections(job.reading)).length === 0;
+}
+
 class StreamSource implements RowSource {
   readonly kind: 'follower' | 'primary';
   readonly url: string;
@@ -156,6 +161,13 @@ class StreamSource implements RowSource {
   }
 
   async *scan(signal: AbortSignal): AsyncGenerator<ScanEvent> {
+    // Of a shard that holds nothing at all no message would ever come.
+    if (await holdsNothing(this.#job, this.#grpc)) {
+      yield { kind: 'started', stopMs: 0 };
+      yield { kind: 'cut-ended' };
+      yield { kind: 'tail-lost' };
+      return;
+    }
     // The tail outlives the job that began the scan, so only `signal` ends it.
     const silence = new AbortController();
     const replication = this.#grpc.replicate({

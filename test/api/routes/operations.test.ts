@@ -80,6 +80,7 @@ describe('GET /cluster/operations/{id}', () => {
       id: 'grow-k',
       kind: 'grow',
       status: 'running',
+      sources: [],
       shard_ids: [2],
       phase: 'copy',
       points_done: 10,
