@@ -6,6 +6,7 @@
  * - a write that a router with live seeds made by them after a flip: it went to shards that own nothing of it (notice
  *   RouterServesSeeds);
  * - what an undo left on a joiner that had a wrong volume meanwhile: the joiner is outside of the map;
+ * - a point that is deleted within 20 ms of a dual write that came after the flip: it looks like one by an old map;
  * - a write that a router held for longer than the in-flight time.
  */
 import { IDENTITY_COLLECTION } from '../../../src/domain/shard-identity';
@@ -16,6 +17,9 @@ import { rowOf, type Register } from './world/clients';
 import type { SimShard } from './world/shard';
 import type { World } from './world/world';
 import type { Workflow } from './runtime/server';
+
+/** How often a donor's arrivals are looked at after the flip, and the way to its owner. */
+const LOOK_MS = 20;
 
 export interface Ended {
   readonly world: World;
@@ -28,6 +32,8 @@ export interface Ended {
   readonly joinerHad: readonly string[];
   readonly inFlightMs: number;
   readonly flips: readonly number[];
+  /** When a donor was first read for its drop. */
+  readonly dropsFromMs: readonly number[];
   /** Two of anything that must be one, and ends that never came. */
   readonly broken: readonly string[];
 }
@@ -141,6 +147,8 @@ function checkRegisters(ended: Ended, { faults, excused }: Verdict): void {
         continue;
       }
       if (row === undefined) {
+        const vanished = vanishedOf(register, ended);
+        if (vanished !== null) faults.push(vanished);
         if (!register.states.includes(null)) say('lost');
         continue;
       }
@@ -173,9 +181,30 @@ function excuseOf({ writes }: Register, { flips, inFlightMs }: Ended): string | 
   for (const { trace } of writes) {
     if (trace.shards.includes('foreign volume')) return 'written to a wrong volume';
     if (trace.byLiveSeeds && flips.some((atMs) => trace.lastAtMs >= atMs)) return 'written by live seeds after a flip';
+    if (isDeletedAtOnce(writes, flips)) return 'deleted at once after a dual write around the flip';
     if (trace.lastAtMs - trace.beganAtMs > inFlightMs) return 'written for longer than the in-flight time';
   }
   return null;
+}
+
+/** INV-5: what a router with live seeds wrote after a flip, before the drop began, may lie anywhere, but it is somewhere. */
+function vanishedOf({ states, writes, collection, id }: Register, { shards, flips, dropsFromMs, world }: Ended): string | null {
+  const last = writes.at(-1);
+  if (last?.isAcknowledged !== true || last.state === null || !last.trace.byLiveSeeds || states.length !== 1) return null;
+  const { lastAtMs } = last.trace;
+  const isBetween = flips.some((atMs) => atMs <= lastAtMs && dropsFromMs.some((drop) => drop > lastAtMs && drop - atMs < 60_000));
+  if (!isBetween || last.trace.shards.includes('foreign volume') || world.hadWrongVolume.size > 0) return null;
+  const isSomewhere = shards.some(
+    ({ volume }) => volume.get(collection)?.rows.get(Buffer.from(id).toString('latin1'))?.vector.readFloatLE(0) === last.state,
+  );
+  return isSomewhere ? null : `vanished: ${collection} ${id}, written by live seeds before the drop`;
+}
+
+/** Its donor's row arrived after the flip, and its owner lost it again before anybody could look there. */
+function isDeletedAtOnce(writes: Register['writes'], flips: readonly number[]): boolean {
+  const [before, last] = writes.slice(-2);
+  if (before === undefined || last?.state !== null || !flips.some((atMs) => before.trace.lastAtMs >= atMs)) return false;
+  return before.trace.version < last.trace.version && last.trace.lastAtMs - before.trace.lastAtMs < LOOK_MS;
 }
 
 function wordsOf({ states }: Register): string {
