@@ -106,6 +106,7 @@ export class Faults {
     shard.stop();
     this.#world.ownVolumes.set(shard, own);
     this.#world.hadWrongVolume.add(shard);
+    if (volume === 'hollow') this.#world.hadHollowVolume = true;
     if (volume === 'hollow') shard.volume = hollow(own);
     else shard.volume = volume === 'empty' ? new Map() : (this.#old[index] ?? new Map());
     shard.start();
