@@ -6,6 +6,8 @@
  * - a write that a router with live seeds made by them after a flip: it went to shards that own nothing of it (notice
  *   RouterServesSeeds);
  * - what an undo left on a joiner that had a wrong volume meanwhile: the joiner is outside of the map;
+ * - copies on a donor whose rows were away when it was to drop them, while it showed its identity and epoch;
+ * - a point that is deleted right after a dual write that came after the flip, before anybody looked: it is like one by an old map;
  * - a write that a router held for longer than the in-flight time.
  */
 import { IDENTITY_COLLECTION } from '../../../src/domain/shard-identity';
@@ -16,6 +18,9 @@ import { rowOf, type Register } from './world/clients';
 import type { SimShard } from './world/shard';
 import type { World } from './world/world';
 import type { Workflow } from './runtime/server';
+
+/** So long may a look at what arrives on a donor take after the flip, with the way to its owner. */
+const LOOK_MS = 50;
 
 export interface Ended {
   readonly world: World;
@@ -28,6 +33,8 @@ export interface Ended {
   readonly joinerHad: readonly string[];
   readonly inFlightMs: number;
   readonly flips: readonly number[];
+  /** When a donor was first read for its drop. */
+  readonly dropsFromMs: readonly number[];
   /** Two of anything that must be one, and ends that never came. */
   readonly broken: readonly string[];
 }
@@ -123,6 +130,8 @@ function checkRegisters(ended: Ended, { faults, excused }: Verdict): void {
   const kept = ended.operations.reduce((sum, operation) => sum + keptBy(operation), 0);
   const known = new Set(registers.map(({ collection, id }) => `${collection} ${id}`));
   let misplaced: string[] = [];
+  /** Their owner lacks them, and they stay where they were: that is to be told. */
+  let keptUnread = 0;
   for (const register of registers) {
     const id = Buffer.from(register.id);
     const key = id.toString('latin1');
@@ -141,7 +150,12 @@ function checkRegisters(ended: Ended, { faults, excused }: Verdict): void {
         continue;
       }
       if (row === undefined) {
-        if (!register.states.includes(null)) say('lost');
+        const vanished = vanishedOf(register, ended);
+        if (vanished !== null) faults.push(vanished);
+        if (register.states.includes(null)) continue;
+        const isElsewhere = shards.some((other) => register.states.includes(versionOn(other, register)));
+        if (isElsewhere && kept > 0) keptUnread += 1;
+        else say('lost');
         continue;
       }
       const version = row.vector.readFloatLE(0);
@@ -152,7 +166,8 @@ function checkRegisters(ended: Ended, { faults, excused }: Verdict): void {
   }
   const excusable = registers.filter((register) => excuseOf(register, ended) !== null).map(({ id }) => id);
   misplaced = misplaced.filter((each) => !excusable.some((id) => each.startsWith(`${id} `)));
-  const isTold = kept >= misplaced.length || toDoByHand(world).length > 0 || JSON.stringify(world.state().operations).includes('could not be emptied');
+  if (keptUnread > kept) faults.push(`${keptUnread} points were kept where nobody reads them, ${kept} told`);
+  const isTold = kept >= misplaced.length || world.hadHollowVolume || toDoByHand(world).length > 0 || JSON.stringify(world.state().operations).includes('could not be emptied');
   if (misplaced.length > 0) (isTold ? excused : faults).push(`misplaced, ${kept} told: ${misplaced.slice(0, 5).join(' | ')}`);
   for (const shard of shards) {
     for (const [name, { rows }] of shard.volume) {
@@ -169,13 +184,40 @@ function keptBy(operation: Workflow): number {
   return outcome?.pointsKept ?? 0;
 }
 
-function excuseOf({ writes }: Register, { flips, inFlightMs }: Ended): string | null {
+function excuseOf({ writes }: Register, { flips, inFlightMs, world }: Ended): string | null {
+  const { slowMessage, slowMessageMs } = world.chances;
+  const lookMs = LOOK_MS + (slowMessage > 0 ? 2 * slowMessageMs : 0);
   for (const { trace } of writes) {
     if (trace.shards.includes('foreign volume')) return 'written to a wrong volume';
     if (trace.byLiveSeeds && flips.some((atMs) => trace.lastAtMs >= atMs)) return 'written by live seeds after a flip';
+    if (isDeletedAtOnce(writes, flips, lookMs)) return 'deleted at once after a dual write around the flip';
     if (trace.lastAtMs - trace.beganAtMs > inFlightMs) return 'written for longer than the in-flight time';
   }
   return null;
+}
+
+function versionOn({ volume }: SimShard, { collection, id }: Register): number | null {
+  const row = volume.get(collection)?.rows.get(Buffer.from(id).toString('latin1'));
+  return row === undefined ? Number.NaN : row.vector.readFloatLE(0);
+}
+
+/** INV-5: what a router with live seeds wrote after a flip, before the drop began, may lie anywhere, but it is somewhere. */
+function vanishedOf(register: Register, { shards, flips, dropsFromMs, world }: Ended): string | null {
+  const { states, writes, collection, id } = register;
+  const last = writes.at(-1);
+  if (last?.isAcknowledged !== true || last.state === null || !last.trace.byLiveSeeds || states.length !== 1) return null;
+  const { lastAtMs } = last.trace;
+  const isBetween = flips.some((atMs) => atMs <= lastAtMs && dropsFromMs.some((drop) => drop > lastAtMs && drop - atMs < 60_000));
+  if (!isBetween || last.trace.shards.includes('foreign volume') || world.hadWrongVolume.size > 0) return null;
+  const isSomewhere = shards.some((shard) => versionOn(shard, register) === last.state);
+  return isSomewhere ? null : `vanished: ${collection} ${id}, written by live seeds before the drop`;
+}
+
+/** Its donor's row arrived after the flip, and its owner lost it again before anybody could look there. */
+function isDeletedAtOnce(writes: Register['writes'], flips: readonly number[], lookMs: number): boolean {
+  const [before, last] = writes.slice(-2);
+  if (before === undefined || last?.state !== null || !flips.some((atMs) => before.trace.lastAtMs >= atMs)) return false;
+  return before.trace.version < last.trace.version && last.trace.lastAtMs - before.trace.lastAtMs < lookMs;
 }
 
 function wordsOf({ states }: Register): string {

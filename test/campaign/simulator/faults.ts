@@ -1,4 +1,5 @@
 /** Makes things go wrong, at the moments of the scenario. */
+import { IDENTITY_COLLECTION } from '../../../src/domain/shard-identity';
 import type { OperationProgress } from '../../../src/domain/progress';
 import type { Fault, TimedFault } from './scenario';
 import type { World } from './world/world';
@@ -57,6 +58,7 @@ export class Faults {
         const { process } = router;
         router.kill();
         router.tellDeath(process);
+        router.pollsHangUntilMs = Math.max(router.pollsHangUntilMs, world.time.nowMs + fault.forMs + fault.blindMs);
         return this.#later(fault.forMs, () => router.start());
       }
       case 'polls-hang':
@@ -97,14 +99,16 @@ export class Faults {
     this.#later(forMs, () => shard.start());
   }
 
-  #swapVolume(index: number, { volume, forMs }: { volume: 'empty' | 'old'; forMs: number }): void {
+  #swapVolume(index: number, { volume, forMs }: { volume: 'empty' | 'old' | 'hollow'; forMs: number }): void {
     const shard = this.#shards[index];
     if (shard?.isUp !== true || this.#world.hasForeignVolume(shard)) return;
     const own = shard.volume;
     shard.stop();
     this.#world.ownVolumes.set(shard, own);
     this.#world.hadWrongVolume.add(shard);
-    shard.volume = volume === 'empty' ? new Map() : (this.#old[index] ?? new Map());
+    if (volume === 'hollow') this.#world.hadHollowVolume = true;
+    if (volume === 'hollow') shard.volume = hollow(own);
+    else shard.volume = volume === 'empty' ? new Map() : (this.#old[index] ?? new Map());
     shard.start();
     this.#later(forMs, () => {
       shard.stop();
@@ -119,4 +123,14 @@ export class Faults {
     for (const worker of alive.slice(0, 1)) worker.process.isAlive = false;
     this.#later(forMs, () => this.#world.addWorker());
   }
+}
+
+/** The same shard by its identity, and all of its rows are gone. */
+function hollow(volume: Volume): Volume {
+  return new Map(
+    [...volume].map(([name, { schema, dim, rows }]) => [
+      name,
+      { schema, dim, rows: name === IDENTITY_COLLECTION ? new Map(rows) : new Map() },
+    ]),
+  );
 }

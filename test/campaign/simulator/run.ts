@@ -238,6 +238,10 @@ class Run {
       joinerHad: joinerHasCollections ? COLLECTIONS : [],
       inFlightMs: timings.inFlightMs,
       flips,
+      dropsFromMs: this.#operations.flatMap((operation) => {
+        const { phases } = operation.query('progress') as OperationProgress;
+        return phases.filter(({ phase }) => phase === 'drop').map(({ startedAtMs }) => startedAtMs);
+      }),
       broken: this.#broken,
     });
     const ends = this.#operations.map((operation) => {

@@ -7,12 +7,12 @@ import type { Chances } from './world/world';
 export type OperationPlan = { readonly kind: 'grow'; readonly joiners: number } | { readonly kind: 'drain' };
 
 export type Fault =
-  | { readonly kind: 'router-restarts'; readonly router: number; readonly forMs: number }
+  | { readonly kind: 'router-restarts'; readonly router: number; readonly forMs: number; readonly blindMs: number }
   | { readonly kind: 'polls-hang'; readonly router: number; readonly forMs: number }
   | { readonly kind: 'api-away'; readonly forMs: number }
   | { readonly kind: 'shard-restarts'; readonly shard: number; readonly forMs: number }
   | { readonly kind: 'shard-stands-still'; readonly shard: number; readonly forMs: number }
-  | { readonly kind: 'wrong-volume'; readonly shard: number; readonly volume: 'empty' | 'old'; readonly forMs: number }
+  | { readonly kind: 'wrong-volume'; readonly shard: number; readonly volume: 'empty' | 'old' | 'hollow'; readonly forMs: number }
   | { readonly kind: 'worker-dies'; readonly forMs: number }
   | { readonly kind: 'worker-stands-still'; readonly forMs: number }
   | { readonly kind: 'worker-cut-off'; readonly forMs: number }
@@ -77,10 +77,13 @@ const DRAIN_PHASES: readonly Phase[] = [
   'undo',
 ];
 
+/** Where most depends on what happens meanwhile. */
+const HOT_PHASES: readonly Phase[] = ['await-routers', 'copy', 'reconcile', 'reconcile', 'await-routers-after', 'drop'];
+
 export function scenarioOf(seed: number): Scenario {
   const random = new Random(seed);
   const isLossy = random.chance(0.15);
-  const operations = operationsOf(random);
+  const operations = operationsOf(random, isLossy);
   const shards = random.between(2, 3);
   const routers = random.between(1, 3);
   const seeds = random.chance(0.5) ? 'dead' : 'live';
@@ -101,7 +104,7 @@ export function scenarioOf(seed: number): Scenario {
     failClosedTold: seeds === 'dead' && random.chance(0.5),
     routersAsked,
     workers: random.between(1, 2),
-    still: isLossy ? random.between(500, 700) : random.between(0, 60),
+    still: isLossy ? random.between(700, 900) : random.between(0, 60),
     busy: random.between(20, 60),
     clients: random.between(2, 5),
     writeEveryMs: random.pick([15, 30, 60]),
@@ -117,11 +120,12 @@ export function scenarioOf(seed: number): Scenario {
   };
 }
 
-function operationsOf(random: Random): OperationPlan[] {
+function operationsOf(random: Random, isLossy: boolean): OperationPlan[] {
   const grow = (): OperationPlan => ({ kind: 'grow', joiners: random.chance(0.2) ? 2 : 1 });
   const chance = random.next();
-  if (chance < 0.5) return [grow()];
-  if (chance < 0.85) return [{ kind: 'drain' }];
+  const twoFrom = isLossy ? 0.5 : 0.85;
+  if (chance < twoFrom / 2) return [grow()];
+  if (chance < twoFrom) return [{ kind: 'drain' }];
   return random.chance(0.5) ? [grow(), { kind: 'drain' }] : [{ kind: 'drain' }, grow()];
 }
 
@@ -129,13 +133,13 @@ function chancesOf(random: Random, { inFlightMs }: Timings): Chances {
   return {
     slowMessage: random.pick([0, 0.002, 0.01]),
     slowMessageMs: 300,
-    slowWrite: random.pick([0, 0, 0.01]),
-    slowWriteMs: 18_000,
+    slowWrite: random.pick([0, 0, 0.05]),
+    slowWriteMs: 38_000,
     tailLost: random.pick([0, 0.3, 0.9]),
     streamCut: random.pick([0, 0, 0.2]),
     updateLost: random.pick([0, 0.05]),
     answerLost: random.pick([0, 0.05]),
-    routerPause: random.pick([0, 0.02, 0.1]),
+    routerPause: random.pick([0, 0.05, 0.2]),
     routerPauseMs: inFlightMs * 0.7,
   };
 }
@@ -150,17 +154,20 @@ function faultsOf(
     routersAsked: boolean;
   },
 ): TimedFault[] {
-  const count = random.pick([0, 1, 1, 2, 2, 3]);
+  const count = random.pick([0, 1, 2, 2, 3, 4]);
   const faults = Array.from({ length: count }, (): TimedFault => {
     const { kind } = random.pick(of.operations);
-    const phase = random.pick(kind === 'grow' ? GROW_PHASES : DRAIN_PHASES);
-    return { phase, afterMs: random.pick([0, 1, 20, 200, 1_000, 3_000]), fault: faultOf(random, of) };
+    const phase = random.chance(0.5) ? random.pick(HOT_PHASES) : random.pick(kind === 'grow' ? GROW_PHASES : DRAIN_PHASES);
+    return { phase, afterMs: random.pick([0, 1, 20, 200, 1_000, 3_000, 5_000]), fault: faultOf(random, of) };
   });
   if (of.isLossy) {
-    const volume = random.pick(['empty', 'old'] as const);
-    const shard = random.between(0, of.shards);
+    const [first, second] = of.operations;
+    // What is lacking must be above the bound from which on the product distrusts a shard.
+    const canBeHollow = of.shards === 2 && second === undefined && first?.kind === 'grow' && first.joiners === 1;
+    const volume = canBeHollow ? 'hollow' : random.pick(['empty', 'old', 'old'] as const);
+    const shard = random.between(0, canBeHollow ? 1 : of.shards);
     const fault: Fault = { kind: 'wrong-volume', shard, volume, forMs: random.between(2_000, 20_000) };
-    faults.push({ phase: random.pick(['copy', 'reconcile', 'drop'] as const), afterMs: random.between(0, 400), fault });
+    faults.push({ phase: random.pick(['copy', 'reconcile', 'drop'] as const), afterMs: random.between(0, 5_000), fault });
   }
   return faults;
 }
@@ -172,8 +179,9 @@ function faultOf(random: Random, of: { shards: number; routers: number; routersA
   const short = random.between(50, 3_000);
   const long = random.between(1_000, 40_000);
   const faults: Fault[] = [
-    { kind: 'router-restarts', router, forMs: short },
-    { kind: 'router-restarts', router, forMs: random.between(1, 50) },
+    { kind: 'router-restarts', router, forMs: short, blindMs: random.pick([0, 100, 3_000]) },
+    { kind: 'router-restarts', router, forMs: random.between(1, 50), blindMs: random.pick([100, 400, 3_000]) },
+    { kind: 'router-restarts', router, forMs: random.between(1, 50), blindMs: random.pick([100, 400, 3_000]) },
     { kind: 'shard-restarts', shard, forMs: short },
     { kind: 'shard-restarts', shard, forMs: long },
     { kind: 'shard-stands-still', shard, forMs: random.between(100, 1_500) },

@@ -97,6 +97,10 @@ export class Clients {
     for (;;) {
       await time.sleep(random.between(1, 2 * everyMs));
       if (this.#isStopping) return;
+      if (random.chance(0.35)) {
+        await this.#once(random);
+        continue;
+      }
       const first = random.pick(own);
       const isFree = ({ isRetired, restsFromMs }: Register): boolean => !isRetired && restsFromMs > time.nowMs;
       if (!isFree(first)) continue;
@@ -107,10 +111,29 @@ export class Clients {
     }
   }
 
-  async #change(batch: readonly Register[]): Promise<void> {
+  /** A new id, written once; some of them are deleted soon after. Nothing comes later that could hide what became of it. */
+  async #once(random: Random): Promise<void> {
+    const { time } = this.#world;
+    const number = this.registers.length;
+    const register: Register = {
+      collection: COLLECTIONS[number % COLLECTIONS.length]!,
+      id: `once-${number}`,
+      states: [null],
+      version: 0,
+      isRetired: false,
+      writes: [],
+      restsFromMs: 0,
+    };
+    this.registers.push(register);
+    await this.#change([register], false);
+    if (register.isRetired || !random.chance(0.4)) return;
+    await time.sleep(random.between(5, random.pick([100, 3_000])));
+    await this.#change([register], true);
+  }
+
+  async #change(batch: readonly Register[], isDelete = this.#random.chance(0.35)): Promise<void> {
     const random = this.#random;
     const { time, routers } = this.#world;
-    const isDelete = random.chance(0.35);
     const states = batch.map((register): State => {
       register.version += 1;
       return isDelete ? null : register.version;

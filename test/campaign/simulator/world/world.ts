@@ -53,6 +53,7 @@ export class World {
   readonly trace: string[] = [];
   /** The volumes that faults have taken away. */
   readonly ownVolumes = new Map<SimShard, Volume>();
+  hadHollowVolume = false;
   readonly hadWrongVolume = new Set<SimShard>();
   /** A workflow that was terminated can be asked what it knew. */
   deadAnswer = true;
