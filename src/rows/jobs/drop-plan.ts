@@ -1,33 +1,15 @@
 /** What becomes of the rows that a scan after the flip has found on a donor: see drop.ts. */
-import { hasLostData, judgeGone, judgeLeft, type LeftDecision } from '../../domain/row-decisions';
-import type { PlacementSpec } from '../../domain/shard-map';
+import { hasLostData, judgeGone, type LeftDecision } from '../../domain/row-decisions';
 import { DELETE_IDS_MAX, PacedDelete } from '../paced-delete';
-import { IDS_PER_LOOK, rowsOnOwners } from '../pairs';
-import { CollectionMissing, type Job, type Row } from '../ports';
-import { isSameRow, rowDigest } from '../row';
+import { IDS_PER_LOOK } from '../pairs';
+import { CollectionMissing, type Job } from '../ports';
+import { rowDigest } from '../row';
+import { DropLook, type DropJob, type Question } from './drop-look';
 import type { DonorSession, SortedRows } from '../sessions';
 import type { Slice } from '../slice';
 import { Spooling } from '../spool/spooling';
 import type { Spool, SpooledRow } from '../spool/spool';
 import type { MoveParts } from './move-parts';
-
-export interface DropJob {
-  readonly operationId: string;
-  readonly donorId: number;
-  readonly placement: PlacementSpec;
-  readonly settleMs: number;
-  readonly isWatchUnbroken: boolean;
-  /** Collections that the clean pass compared: only in these can a row be known to be deleted. */
-  readonly provenCollections: readonly string[];
-  /** The donor leaves: what it holds of others goes too, and then its collections. */
-  readonly isLeaver: boolean;
-  /** What the tail of the scan before tells, and followDonor has not seen, came when no router wrote here any more. */
-  readonly isTailLate: boolean;
-  readonly expected: number;
-}
-
-/** In place of a digest: no pass has seen the row. */
-export const NO_PROOF = Buffer.alloc(16);
 
 export interface DropCounts {
   readonly dropped: number;
@@ -46,23 +28,10 @@ const SAMPLE_LEAST = 100;
 /** In a sample, more than this share missing means that the owner must be asked for every row. */
 const SAMPLE_MISSING_MAX = 0.02;
 
-interface Question {
-  readonly id: Buffer;
-  readonly ownerId: number;
-  /** NO_PROOF where no pass has seen it. */
-  readonly proof: Buffer;
-}
-
 /** A row that may not simply go. */
 interface Unclear extends Question {
   readonly decision: LeftDecision;
   readonly of: 'slice' | 'stray';
-}
-
-interface Answer extends Question {
-  readonly onDonor: Row | null;
-  readonly onOwner: Row | null;
-  readonly decision: LeftDecision;
 }
 
 export class DropPlan {
@@ -70,7 +39,7 @@ export class DropPlan {
   readonly #input: DropJob;
   readonly #parts: MoveParts;
   readonly #session: DonorSession;
-  readonly #slice: Slice;
+  readonly #at: DropLook;
   readonly #sorted: SortedRows;
   readonly #rowsBy: ReadonlyMap<string, number>;
   readonly #keptIn = new Map<string, number>();
@@ -105,7 +74,7 @@ export class DropPlan {
     this.#input = input;
     this.#parts = of.parts;
     this.#session = of.session;
-    this.#slice = of.slice;
+    this.#at = new DropLook(input, of);
     this.#sorted = of.sorted;
     this.#rowsBy = of.rowsBy;
     this.#isRepeat = of.session.hasDropped;
@@ -164,12 +133,12 @@ export class DropPlan {
     let row = 0;
     const sample: Question[] = [];
     for (const { id, digest } of spool.read()) {
-      if (row++ % every === 0) sample.push(this.#question(id, digest));
+      if (row++ % every === 0) sample.push(this.#at.question(id, digest));
     }
     let missing = 0;
     for (let start = 0; start < sample.length; start += IDS_PER_LOOK) {
       const some = sample.slice(start, start + IDS_PER_LOOK);
-      const rows = await this.#onOwners(collection, some);
+      const rows = await this.#at.onOwners(collection, some);
       for (const each of some) if (rows.get(each) == null) missing += 1;
     }
     return missing > Math.max(1, sample.length * SAMPLE_MISSING_MAX);
@@ -182,10 +151,10 @@ export class DropPlan {
     const mayGo = new Spooling(this.#parts.spoolFolder);
     try {
       for (const batch of this.#batches(spool)) {
-        const first = await this.#look(collection, batch, of);
+        const first = await this.#at.look(collection, batch, of);
         if (first.some(({ decision }) => decision !== 'drop')) await this.#job.sleep(this.#input.settleMs);
         const again = first.filter(({ decision }) => decision !== 'drop');
-        const now = new Map((await this.#look(collection, again, of)).map((each) => [keyOf(each.id), each]));
+        const now = new Map((await this.#at.look(collection, again, of)).map((each) => [keyOf(each.id), each]));
         for (const each of first.map((answer) => now.get(keyOf(answer.id)) ?? answer)) {
           if (each.onDonor === null) continue;
           add(this.#expected, each.ownerId, 1);
@@ -206,64 +175,12 @@ export class DropPlan {
   *#batches(spool: Spool): Generator<Question[]> {
     let batch: Question[] = [];
     for (const { id, digest } of spool.read()) {
-      batch.push(this.#question(Buffer.from(id), Buffer.from(digest)));
+      batch.push(this.#at.question(Buffer.from(id), Buffer.from(digest)));
       if (batch.length < IDS_PER_LOOK) continue;
       yield batch;
       batch = [];
     }
     if (batch.length > 0) yield batch;
-  }
-
-  #question(id: Buffer, proof: Buffer): Question {
-    return { id, proof, ownerId: this.#slice.finalOwnerOf(id) };
-  }
-
-  async #look(collection: string, questions: readonly Question[], of: 'slice' | 'stray'): Promise<Answer[]> {
-    if (questions.length === 0) return [];
-    const [onDonor, onOwner] = await Promise.all([
-      this.#onDonor(collection, questions),
-      this.#onOwners(collection, questions),
-    ]);
-    return questions.map((question, index) => {
-      const [donor, owner] = [onDonor[index] ?? null, onOwner.get(question) ?? null];
-      const decision = of === 'stray' ? judgeStray(owner) : this.#judge(collection, question, donor, owner);
-      return { ...question, onDonor: donor, onOwner: owner, decision };
-    });
-  }
-
-  #judge(collection: string, { id, proof }: Question, donor: Row | null, owner: Row | null): LeftDecision {
-    if (donor === null) return 'drop';
-    const decision = judgeLeft({
-      proof: this.#session.isProof ? proofOf(proof, donor, owner) : 'lost',
-      isOnOwner: owner !== null,
-      isSame: owner !== null && isSameRow(donor, owner),
-      isWatchUnbroken: this.#input.isWatchUnbroken,
-      cameLate: this.#session.late.get(collection)?.has(id.toString('latin1')) === true,
-    });
-    const canBeDeleted = this.#input.provenCollections.includes(collection);
-    return decision === 'drop-as-deleted' && !canBeDeleted ? 'keep' : decision;
-  }
-
-  async #onDonor(collection: string, questions: readonly Question[]): Promise<(Row | null)[]> {
-    try {
-      return await this.#parts.shards(this.#input.donorId).getRows(
-        collection,
-        questions.map(({ id }) => id),
-      );
-    } catch (error) {
-      if (error instanceof CollectionMissing) return questions.map(() => null);
-      throw error;
-    }
-  }
-
-  /** An owner without the collection holds nothing of it. */
-  async #onOwners(collection: string, questions: readonly Question[]): Promise<Map<Question, Row | null>> {
-    try {
-      return await rowsOnOwners(questions, { shards: this.#parts.shards, collection });
-    } catch (error) {
-      if (error instanceof CollectionMissing) return new Map();
-      throw error;
-    }
   }
 
   // ---- Act ----
@@ -311,7 +228,7 @@ export class DropPlan {
 
   /** The owner is asked once more right before it is written. False: it has changed, so the row is kept. */
   async #carry(collection: string, { id, proof, ownerId }: Question): Promise<boolean> {
-    const [now] = await this.#look(collection, [{ id, proof, ownerId }], 'slice');
+    const [now] = await this.#at.look(collection, [{ id, proof, ownerId }], 'slice');
     if (now?.onDonor == null) return false;
     if (now.decision === 'drop') return true;
     if (now.decision !== 'carry') return false;
@@ -331,8 +248,8 @@ export class DropPlan {
       const changed = new Set(tail.ids(collection).map((id) => id.toString('latin1')));
       if (changed.size > 0) unchanged = rows.filter(({ id }) => !changed.has(id.toString('latin1')));
     } else {
-      const questions = rows.map(({ id, digest }) => this.#question(id, digest));
-      const now = await this.#onDonor(collection, questions);
+      const questions = rows.map(({ id, digest }) => this.#at.question(id, digest));
+      const now = await this.#at.onDonor(collection, questions);
       unchanged = rows.filter(({ digest }, index) => {
         const row = now[index] ?? null;
         return row !== null && rowDigest(row).equals(digest);
@@ -364,8 +281,8 @@ export class DropPlan {
     if (spool === undefined || this.#input.isWatchUnbroken || this.#isRepeat) return;
     if (hasLostData(spool.count, spool.count + (this.#rowsBy.get(collection) ?? 0))) return;
     for (const { id, digest } of spool.read()) {
-      const question = this.#question(Buffer.from(id), digest);
-      const [seen] = await this.#look(collection, [question], 'slice');
+      const question = this.#at.question(Buffer.from(id), digest);
+      const [seen] = await this.#at.look(collection, [question], 'slice');
       if (seen?.onDonor !== null || seen.onOwner === null) continue;
       const ownerHoldsProof = rowDigest(seen.onOwner).equals(digest);
       const { isWatchUnbroken } = this.#input;
@@ -401,17 +318,6 @@ export class DropPlan {
       this.#dropped += left;
     }
   }
-}
-
-function judgeStray(owner: Row | null): LeftDecision {
-  return owner === null ? 'keep' : 'drop';
-}
-
-function proofOf(proof: Buffer, donor: Row, owner: Row | null): 'as-donor' | 'as-owner' | 'other' | null {
-  if (proof.equals(NO_PROOF)) return null;
-  if (proof.equals(rowDigest(donor))) return 'as-donor';
-  if (owner !== null && proof.equals(rowDigest(owner))) return 'as-owner';
-  return 'other';
 }
 
 function keyOf(id: Buffer): string {

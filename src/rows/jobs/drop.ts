@@ -20,9 +20,8 @@ import type { SpooledRow } from '../spool/spool';
 import { Spooling } from '../spool/spooling';
 import { Tail } from '../tail';
 import type { MoveParts } from './move-parts';
-import { DropPlan, NO_PROOF, type DropCounts, type DropJob } from './drop-plan';
-
-export type { DropJob } from './drop-plan';
+import { NO_PROOF, type DropJob } from './drop-look';
+import { DropPlan, type DropCounts } from './drop-plan';
 
 export interface ReadDone {
   readonly scan: ScanReport;

@@ -24,6 +24,7 @@ const FOLLOWER_PATIENCE_MS = 2_000;
 const FOLLOWER_POLL_MS = 50;
 /** A shard that is idle says nothing at the end of its cut, so it is made to say something. */
 const MARK_EVERY_MS = 3_000;
+const MARK_EMPTY_MS = 500;
 /** So long without a word behind a mark: whoever is read does not follow its primary. */
 const SILENCE_MAX_MS = 60_000;
 const BARRIER_ID = 'barrier';
@@ -35,7 +36,13 @@ export async function chooseSource(
   { target, clients, primary }: { target: ShardTarget; clients: RemoteClients; primary: ShardClient },
 ): Promise<RowSource> {
   const stream = (kind: 'follower' | 'primary', grpcUrl: string, reason: string): RowSource =>
-    new StreamSource(job, { kind, grpc: clients.grpc(grpcUrl), mark: () => mark(job, primary), reason });
+    new StreamSource(job, {
+      kind,
+      grpc: clients.grpc(grpcUrl),
+      mark: () => mark(job, primary),
+      reason,
+      mayBeEmpty: target.identity === null,
+    });
   const missed: string[] = [];
   const followers = target.source === null ? target.replica_urls : [target.source];
   for (const url of followers) {
@@ -135,11 +142,6 @@ async function mark(job: RemoteJob, primary: ShardClient): Promise<void> {
   });
 }
 
-/** Nothing, not even a mark of the coordinator. */
-async function holdsNothing(job: RemoteJob, grpc: ShardGrpc): Promise<boolean> {
-  return (await grpc.listCollections(job.reading)).length === 0;
-}
-
 class StreamSource implements RowSource {
   readonly kind: 'follower' | 'primary';
   readonly url: string;
@@ -147,10 +149,17 @@ class StreamSource implements RowSource {
   readonly #job: RemoteJob;
   readonly #grpc: ShardGrpc;
   readonly #mark: () => Promise<void>;
+  readonly #mayBeEmpty: boolean;
 
   constructor(
     job: RemoteJob,
-    of: { kind: 'follower' | 'primary'; grpc: ShardGrpc; mark: () => Promise<void>; reason: string },
+    of: {
+      kind: 'follower' | 'primary';
+      grpc: ShardGrpc;
+      mark: () => Promise<void>;
+      reason: string;
+      mayBeEmpty: boolean;
+    },
   ) {
     this.#job = job;
     this.kind = of.kind;
@@ -158,16 +167,10 @@ class StreamSource implements RowSource {
     this.reason = of.reason;
     this.#grpc = of.grpc;
     this.#mark = of.mark;
+    this.#mayBeEmpty = of.mayBeEmpty;
   }
 
   async *scan(signal: AbortSignal): AsyncGenerator<ScanEvent> {
-    // Of a shard that holds nothing at all no message would ever come.
-    if (await holdsNothing(this.#job, this.#grpc)) {
-      yield { kind: 'started', stopMs: 0 };
-      yield { kind: 'cut-ended' };
-      yield { kind: 'tail-lost' };
-      return;
-    }
     // The tail outlives the job that began the scan, so only `signal` ends it.
     const silence = new AbortController();
     const replication = this.#grpc.replicate({
@@ -182,8 +185,11 @@ class StreamSource implements RowSource {
       // A mark that fails is made again; a shard that takes none ends the scan by its silence.
       void this.#mark().catch(() => undefined);
     };
+    // A shard that holds nothing, not even an identity, would never send a first message.
+    const first = this.#mayBeEmpty ? setTimeout(markAgain, MARK_EMPTY_MS) : undefined;
     try {
       for await (const events of replication) {
+        clearTimeout(first);
         quietSinceMs = this.#job.nowMs();
         if (!isStarted) {
           isStarted = true;
@@ -200,6 +206,7 @@ class StreamSource implements RowSource {
         quietSinceMs = this.#job.nowMs();
       }
     } finally {
+      clearTimeout(first);
       clearInterval(marker);
     }
   }
