@@ -84,7 +84,8 @@ function checkIdentities({ world, shards }: Ended, { faults }: Verdict): void {
     const schema = shard.volume.get(IDENTITY_COLLECTION)?.schema ?? null;
     if (member === undefined) {
       const hasRows = [...shard.volume].some(([name, { rows }]) => name !== IDENTITY_COLLECTION && rows.size > 0);
-      if (schema !== null && !hasRows && !isAbandoned(world) && !world.hadWrongVolume.has(shard)) faults.push(`${shard.name} still bears an identity`);
+      if (schema !== null && !hasRows && !isAbandoned(world) && !world.hadWrongVolume.has(shard))
+        faults.push(`${shard.name} still bears an identity`);
     } else if (identity.uid !== null && schema !== null) {
       if (!schema.includes(`uid=${identity.uid}`) || !schema.includes(`shard=${member.id};`)) {
         faults.push(`${shard.name} bears another identity: ${schema}`);
@@ -100,7 +101,10 @@ function isAbandoned(world: World): boolean {
 }
 
 function toDoByHand(world: World): readonly string[] {
-  return world.state().operations.map(({ message }) => message).filter((message) => message.includes('Left to do by hand'));
+  return world
+    .state()
+    .operations.map(({ message }) => message)
+    .filter((message) => message.includes('Left to do by hand'));
 }
 
 /** INV-7 */
@@ -119,7 +123,9 @@ function checkJoiners({ world, joiners, joinerHad }: Ended, { faults, excused }:
 
 /** It joined, and may have left again since. */
 function hasOwned(world: World, { url }: SimShard): boolean {
-  return world.maps.some((map) => map.shards.some(({ id, primary_url }) => primary_url === url && !map.joining.includes(id)));
+  return world.maps.some((map) =>
+    map.shards.some(({ id, primary_url }) => primary_url === url && !map.joining.includes(id)),
+  );
 }
 
 /** INV-3, INV-5, INV-6 */
@@ -139,14 +145,17 @@ function checkRegisters(ended: Ended, { faults, excused }: Verdict): void {
     const say = (fault: string): void => {
       const excuse = excuseOf(register, ended);
       const text = `${fault}: ${register.collection} ${register.id} (${wordsOf(register)}), owner ${owner?.primary_url}`;
-      (excuse === null ? faults : excused).push(excuse === null ? `${text}; ${lastWrites(register, world)}` : `${text}: ${excuse}`);
+      (excuse === null ? faults : excused).push(
+        excuse === null ? `${text}; ${lastWrites(register, world)}` : `${text}: ${excuse}`,
+      );
     };
     for (const shard of shards) {
       const row = shard.volume.get(register.collection)?.rows.get(key);
       if (shard.url !== owner?.primary_url) {
         const isMember = map.shards.some(({ primary_url }) => primary_url === shard.url);
         const wasJoiner = ended.joiners.includes(shard) && !isMember && !hasOwned(world, shard);
-        if (row !== undefined && !wasJoiner) misplaced.push(`${register.id} on ${shard.name}; ${lastWrites(register, world)}`);
+        if (row !== undefined && !wasJoiner)
+          misplaced.push(`${register.id} on ${shard.name}; ${lastWrites(register, world)}`);
         continue;
       }
       if (row === undefined) {
@@ -167,8 +176,13 @@ function checkRegisters(ended: Ended, { faults, excused }: Verdict): void {
   const excusable = registers.filter((register) => excuseOf(register, ended) !== null).map(({ id }) => id);
   misplaced = misplaced.filter((each) => !excusable.some((id) => each.startsWith(`${id} `)));
   if (keptUnread > kept) faults.push(`${keptUnread} points were kept where nobody reads them, ${kept} told`);
-  const isTold = kept >= misplaced.length || world.hadHollowVolume || toDoByHand(world).length > 0 || JSON.stringify(world.state().operations).includes('could not be emptied');
-  if (misplaced.length > 0) (isTold ? excused : faults).push(`misplaced, ${kept} told: ${misplaced.slice(0, 5).join(' | ')}`);
+  const isTold =
+    kept >= misplaced.length ||
+    world.hadHollowVolume ||
+    toDoByHand(world).length > 0 ||
+    JSON.stringify(world.state().operations).includes('could not be emptied');
+  if (misplaced.length > 0)
+    (isTold ? excused : faults).push(`misplaced, ${kept} told: ${misplaced.slice(0, 5).join(' | ')}`);
   for (const shard of shards) {
     for (const [name, { rows }] of shard.volume) {
       if (name === IDENTITY_COLLECTION) continue;
@@ -205,9 +219,12 @@ function versionOn({ volume }: SimShard, { collection, id }: Register): number |
 function vanishedOf(register: Register, { shards, flips, dropsFromMs, world }: Ended): string | null {
   const { states, writes, collection, id } = register;
   const last = writes.at(-1);
-  if (last?.isAcknowledged !== true || last.state === null || !last.trace.byLiveSeeds || states.length !== 1) return null;
+  if (last?.isAcknowledged !== true || last.state === null || !last.trace.byLiveSeeds || states.length !== 1)
+    return null;
   const { lastAtMs } = last.trace;
-  const isBetween = flips.some((atMs) => atMs <= lastAtMs && dropsFromMs.some((drop) => drop > lastAtMs && drop - atMs < 60_000));
+  const isBetween = flips.some(
+    (atMs) => atMs <= lastAtMs && dropsFromMs.some((drop) => drop > lastAtMs && drop - atMs < 60_000),
+  );
   if (!isBetween || last.trace.shards.includes('foreign volume') || world.hadWrongVolume.size > 0) return null;
   const isSomewhere = shards.some((shard) => versionOn(shard, register) === last.state);
   return isSomewhere ? null : `vanished: ${collection} ${id}, written by live seeds before the drop`;
@@ -216,7 +233,8 @@ function vanishedOf(register: Register, { shards, flips, dropsFromMs, world }: E
 /** Its donor's row arrived after the flip, and its owner lost it again before anybody could look there. */
 function isDeletedAtOnce(writes: Register['writes'], flips: readonly number[], lookMs: number): boolean {
   const [before, last] = writes.slice(-2);
-  if (before === undefined || last?.state !== null || !flips.some((atMs) => before.trace.lastAtMs >= atMs)) return false;
+  if (before === undefined || last?.state !== null || !flips.some((atMs) => before.trace.lastAtMs >= atMs))
+    return false;
   return before.trace.version < last.trace.version && last.trace.lastAtMs - before.trace.lastAtMs < lookMs;
 }
 
@@ -229,7 +247,9 @@ function lastWrites({ writes }: Register, world: World): string {
   return writes
     .slice(-4)
     .map(({ state, isAcknowledged, trace, endedAtMs }) => {
-      const [from, to, end] = [trace.beganAtMs, trace.lastAtMs, endedAtMs].map((ms) => ((ms - sinceMs) / 1000).toFixed(3));
+      const [from, to, end] = [trace.beganAtMs, trace.lastAtMs, endedAtMs].map((ms) =>
+        ((ms - sinceMs) / 1000).toFixed(3),
+      );
       const shards = trace.shards.map((url) => url.replace(/^http:\/\/|:6333$/g, '')).join('+');
       return `${state ?? 'delete'} ${isAcknowledged ? '' : 'not '}acked by map ${trace.version}${trace.byLiveSeeds ? ' (seeds)' : ''} to ${shards} ${from}-${to} (${end})`;
     })

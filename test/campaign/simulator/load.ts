@@ -29,14 +29,19 @@ export function loadSimulator(mutants: readonly Mutant[] = []): typeof Run {
   jest.doMock(join(SRC, 'shards/http/router-client'), () => connections().routerClient);
   jest.doMock(join(SRC, 'rows/spool/spool'), () => jest.requireActual('./world/spool-module'));
   jest.doMock(join(SRC, 'client/cluster-client'), () => {
-    return (jest.requireActual('./world/cluster-client') as { clusterClientModule: (of: () => World) => object }).clusterClientModule(worldNow);
+    return jest
+      .requireActual<{ clusterClientModule: (of: () => World) => object }>('./world/cluster-client')
+      .clusterClientModule(worldNow);
   });
   jest.doMock(join(SRC, 'activities/frame/shard-directory'), () => {
-    return (jest.requireActual('./world/shard-clients') as { shardDirectoryModule: (of: () => World) => object }).shardDirectoryModule(worldNow);
+    return jest
+      .requireActual<{ shardDirectoryModule: (of: () => World) => object }>('./world/shard-clients')
+      .shardDirectoryModule(worldNow);
   });
   let made: { undici: object; routerClient: object } | null = null;
   const connections = (): { undici: object; routerClient: object } => {
-    const module: { connectionModules: (of: () => World) => NonNullable<typeof made> } = jest.requireActual('./world/connection');
+    const module: { connectionModules: (of: () => World) => NonNullable<typeof made> } =
+      jest.requireActual('./world/connection');
     return (made ??= module.connectionModules(worldNow));
   };
   for (const path of mutatedBefore.splice(0)) jest.dontMock(path);
@@ -54,11 +59,14 @@ function mutated({ name, file, from, to }: Mutant): object {
   const path = join(SRC, `${file}.ts`);
   const source = readFileSync(path, 'utf8');
   if (source.split(from).length !== 2) throw new Error(`mutant ${name}: ${file} must hold its text once: ${from}`);
-  const { code } = transformSync(source.replace(from, () => to), {
-    filename: path,
-    jsc: { parser: { syntax: 'typescript' }, target: 'es2022' },
-    module: { type: 'commonjs' },
-  });
+  const { code } = transformSync(
+    source.replace(from, () => to),
+    {
+      filename: path,
+      jsc: { parser: { syntax: 'typescript' }, target: 'es2022' },
+      module: { type: 'commonjs' },
+    },
+  );
   const module = { exports: {} };
   const requireFrom = (specifier: string): unknown =>
     // eslint-disable-next-line @typescript-eslint/no-require-imports -- through jest, which has the replacements
@@ -67,4 +75,3 @@ function mutated({ name, file, from, to }: Mutant): object {
   new Function('exports', 'require', 'module', code)(module.exports, requireFrom, module);
   return module.exports;
 }
-

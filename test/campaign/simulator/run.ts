@@ -13,7 +13,7 @@ import { recover } from '../../../src/workflows/recover';
 import { check, type Verdict } from './checks';
 import { Faults } from './faults';
 import { scenarioOf, type OperationPlan, type Scenario } from './scenario';
-import type { Workflow, WorkflowFunction } from './runtime/server';
+import type { Workflow } from './runtime/server';
 import { Clients, COLLECTIONS } from './world/clients';
 import { Random } from './world/random';
 import { CLUSTER, World } from './world/world';
@@ -80,7 +80,7 @@ class Run {
       this.#isOver = true;
     });
     const isDone = await time.run(() => this.#isOver, time.nowMs + STUCK_MS);
-    if (failure !== null) throw failure;
+    if (failure !== null) throw failure instanceof Error ? failure : new Error('the story failed without an error');
     if (!isDone) this.#broken.push(`stuck: ${this.#whatWaits()}`);
     return this.#result();
   }
@@ -99,7 +99,8 @@ class Run {
     for (let index = 0; index < joiners; index++) {
       this.#joiners.push(this.#addShard(`j${index}`, this.#scenario.joinerHasCollections));
     }
-    for (const shard of [...this.#members, ...this.#joiners]) Object.assign(shard, { scanMicrosPerRow, tailChangesMax });
+    for (const shard of [...this.#members, ...this.#joiners])
+      Object.assign(shard, { scanMicrosPerRow, tailChangesMax });
     if (followers !== 'none') {
       for (const member of this.#members) {
         const follower = world.addFollower(`${member.name}-f`, member);
@@ -111,7 +112,7 @@ class Run {
       }
     }
     const addresses = this.#members.map((shard) => this.#addressOf(shard));
-    world.server.start(clusterWorkflowId(CLUSTER), cluster as WorkflowFunction, {
+    world.server.start(clusterWorkflowId(CLUSTER), cluster, {
       cluster: CLUSTER,
       state: seedState(addresses),
     });
@@ -146,7 +147,8 @@ class Run {
     const faults = new Faults(this.#world, [...this.#members, ...this.#joiners], planned);
     let joinersUsed = 0;
     for (const [index, operation] of operations.entries()) {
-      const joiners = operation.kind === 'grow' ? this.#joiners.slice(joinersUsed, (joinersUsed += operation.joiners)) : [];
+      const joiners =
+        operation.kind === 'grow' ? this.#joiners.slice(joinersUsed, (joinersUsed += operation.joiners)) : [];
       const workflow = this.#start(operation, `${index}`, joiners);
       const following = faults.follow(workflow, () => this.#recovery);
       await this.#untilLockIsFree(workflow);
@@ -178,8 +180,12 @@ class Run {
     const id = operationWorkflowId(CLUSTER, operation.kind, key);
     const workflow =
       operation.kind === 'grow'
-        ? server.start(id, grow as WorkflowFunction, this.#input(key, { shards: joiners.map((joiner) => this.#addressOf(joiner)), allowNonempty: false }))
-        : server.start(id, drain as WorkflowFunction, this.#input(key, { shardId: random.pick(this.#world.state().map.shards).id }));
+        ? server.start(
+            id,
+            grow,
+            this.#input(key, { shards: joiners.map((joiner) => this.#addressOf(joiner)), allowNonempty: false }),
+          )
+        : server.start(id, drain, this.#input(key, { shardId: random.pick(this.#world.state().map.shards).id }));
     this.#operations.push(workflow);
     workflow.update('announced').catch(() => undefined);
     return workflow;
@@ -201,7 +207,7 @@ class Run {
       await time.sleep(this.#world.random.between(500, 15_000));
       const key = recoveryKey(lock);
       const request = { dead: lock.operationId, diedAtMs: holder.closedAtMs };
-      holder = server.start(operationWorkflowId(CLUSTER, 'recover', key), recover as WorkflowFunction, this.#input(key, request));
+      holder = server.start(operationWorkflowId(CLUSTER, 'recover', key), recover, this.#input(key, request));
       this.#world.note(`recovery ${key}`);
       this.#operations.push(holder);
       this.#recovery = holder;
@@ -226,7 +232,9 @@ class Run {
     const { seed, timings, joinerHasCollections } = this.#scenario;
     const flips = world.maps.flatMap((map, index) => {
       const before = world.maps[index - 1];
-      const isFlip = before !== undefined && (before.joining.length > map.joining.length || map.shards.length < before.shards.length);
+      const isFlip =
+        before !== undefined &&
+        (before.joining.length > map.joining.length || map.shards.length < before.shards.length);
       return isFlip && map.shards.length > 0 ? [world.mapTimes[index] ?? 0] : [];
     });
     const verdict = check({

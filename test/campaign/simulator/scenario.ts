@@ -12,7 +12,12 @@ export type Fault =
   | { readonly kind: 'api-away'; readonly forMs: number }
   | { readonly kind: 'shard-restarts'; readonly shard: number; readonly forMs: number }
   | { readonly kind: 'shard-stands-still'; readonly shard: number; readonly forMs: number }
-  | { readonly kind: 'wrong-volume'; readonly shard: number; readonly volume: 'empty' | 'old' | 'hollow'; readonly forMs: number }
+  | {
+      readonly kind: 'wrong-volume';
+      readonly shard: number;
+      readonly volume: 'empty' | 'old' | 'hollow';
+      readonly forMs: number;
+    }
   | { readonly kind: 'worker-dies'; readonly forMs: number }
   | { readonly kind: 'worker-stands-still'; readonly forMs: number }
   | { readonly kind: 'worker-cut-off'; readonly forMs: number }
@@ -157,7 +162,9 @@ function faultsOf(
   const count = random.pick([0, 1, 2, 2, 3, 4]);
   const faults = Array.from({ length: count }, (): TimedFault => {
     const { kind } = random.pick(of.operations);
-    const phase = random.chance(0.5) ? random.pick(HOT_PHASES) : random.pick(kind === 'grow' ? GROW_PHASES : DRAIN_PHASES);
+    const phase = random.chance(0.5)
+      ? random.pick(HOT_PHASES)
+      : random.pick(kind === 'grow' ? GROW_PHASES : DRAIN_PHASES);
     return { phase, afterMs: random.pick([0, 1, 20, 200, 1_000, 3_000, 5_000]), fault: faultOf(random, of) };
   });
   if (of.isLossy) {
@@ -167,7 +174,11 @@ function faultsOf(
     const volume = canBeHollow ? 'hollow' : random.pick(['empty', 'old', 'old'] as const);
     const shard = random.between(0, canBeHollow ? 1 : of.shards);
     const fault: Fault = { kind: 'wrong-volume', shard, volume, forMs: random.between(2_000, 20_000) };
-    faults.push({ phase: random.pick(['copy', 'reconcile', 'drop'] as const), afterMs: random.between(0, 5_000), fault });
+    faults.push({
+      phase: random.pick(['copy', 'reconcile', 'drop'] as const),
+      afterMs: random.between(0, 5_000),
+      fault,
+    });
   }
   return faults;
 }

@@ -12,7 +12,9 @@ import type { RunResult } from './run';
 const { SIMULATOR_SEED, SIMULATOR_SEEDS, CAMPAIGN_SEED, CAMPAIGN_SHARE } = process.env;
 /** A sample of the campaign, as CI takes it, runs fewer. */
 const SEEDS = Number(SIMULATOR_SEEDS ?? (CAMPAIGN_SHARE === undefined ? 1_000 : 200));
-const FIRST = Number(SIMULATOR_SEED ?? (CAMPAIGN_SEED === undefined ? randomInt(1_000_000) : Number(CAMPAIGN_SEED) * 1_000));
+const FIRST = Number(
+  SIMULATOR_SEED ?? (CAMPAIGN_SEED === undefined ? randomInt(1_000_000) : Number(CAMPAIGN_SEED) * 1_000),
+);
 const MINUTES_MAX = 20;
 const TRACE_LINES = 60;
 

@@ -12,8 +12,7 @@ import { msToNumber } from '@temporalio/common/lib/time';
 
 export type Activities = Readonly<Record<string, (input: never) => Promise<unknown>>>;
 export type Outcome =
-  | { readonly failure: null; readonly result: unknown }
-  | { readonly failure: Error; readonly result: null };
+  { readonly failure: null; readonly result: unknown } | { readonly failure: Error; readonly result: null };
 
 export class SimWorker {
   readonly process: Process;
@@ -243,7 +242,7 @@ class Attempt {
         if (this.isCurrent) told();
       });
     };
-    processes.run(this.worker.process, () =>
+    void processes.run(this.worker.process, () =>
       asyncLocalStorage
         .run(context, async () => body(input))
         .then(
@@ -306,7 +305,7 @@ class Attempt {
 }
 
 function millis(duration: unknown): number {
-  return typeof duration === 'number' ? duration : msToNumber(duration as '1s');
+  return typeof duration === 'number' ? duration : msToNumber(duration);
 }
 
 function clone(value: unknown): unknown {

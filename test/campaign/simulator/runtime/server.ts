@@ -1,5 +1,5 @@
 /** The workflows of a run, and the server that they run on. */
-import { CancelledFailure, ApplicationFailure, type Failure } from './failures';
+import { CancelledFailure, ApplicationFailure } from './failures';
 import type { ActivityOptions } from '@temporalio/workflow';
 import { ActivityServer } from './activities';
 import type { Random } from '../world/random';
@@ -125,7 +125,7 @@ export class Workflow {
   sleep(ms: number, scope: CancellationScope): Promise<void> {
     this.historyLength += 2;
     return new Promise((resolve, reject) => {
-      const fail = (error: unknown): void => this.#whileOpen(() => reject(error as Error))();
+      const fail = (error: unknown): void => this.#whileOpen(() => reject(error))();
       scope.cancelRequested.catch((error: unknown) => scope.cancellable && fail(error));
       if (!scope.consideredCancelled) this.#server.time.after(ms, null, this.#whileOpen(resolve));
     });
@@ -145,7 +145,7 @@ export class Workflow {
       const entry = { isMet: () => running.run(inContext, isMet), go: this.#whileOpen(resolve) };
       this.#conditions.add(entry);
       scope.cancelRequested.catch((error: unknown) => {
-        if (scope.cancellable && this.#conditions.delete(entry)) reject(error as Error);
+        if (scope.cancellable && this.#conditions.delete(entry)) reject(error);
       });
     });
   }
@@ -155,13 +155,13 @@ export class Workflow {
     const { scope, options } = of;
     return new Promise((resolve, reject) => {
       if (scope.consideredCancelled) {
-        scope.cancelRequested.catch((error: unknown) => this.#whileOpen(() => reject(error as Error))());
+        scope.cancelRequested.catch((error: unknown) => this.#whileOpen(() => reject(error))());
         return;
       }
       const activity = this.#server.activities.schedule(this, { type, input, options }, (outcome) =>
         this.#whileOpen(() => {
           if (outcome.failure === null) resolve(outcome.result);
-          else reject(outcome.failure as Failure);
+          else reject(outcome.failure);
         })(),
       );
       scope.cancelRequested.catch(() => {

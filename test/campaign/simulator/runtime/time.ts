@@ -50,7 +50,13 @@ export class VirtualTime {
 
   /** `owner: null`: of the world, which never dies. */
   at(atMs: number, owner: Process | null, fire: () => void): Timer {
-    const timer = { atMs: Math.max(Math.ceil(atMs), this.nowMs), order: this.#order++, owner, fire, isCancelled: false };
+    const timer = {
+      atMs: Math.max(Math.ceil(atMs), this.nowMs),
+      order: this.#order++,
+      owner,
+      fire,
+      isCancelled: false,
+    };
     this.#push(timer);
     return timer;
   }
@@ -163,7 +169,7 @@ export class VirtualTime {
     const last = heap.pop()!;
     if (heap.length === 0) return first;
     heap[0] = last;
-    for (let at = 0; ; ) {
+    for (let at = 0; ;) {
       let least = at;
       for (const child of [2 * at + 1, 2 * at + 2]) {
         if (child < heap.length && isBefore(heap[child]!, heap[least]!)) least = child;

@@ -107,7 +107,7 @@ export class CancellationScope {
 
 export function sleep(duration: string | number): Promise<void> {
   const { workflow, scope } = current();
-  return workflow.sleep(typeof duration === 'number' ? duration : msToNumber(duration as '1s'), scope);
+  return workflow.sleep(typeof duration === 'number' ? duration : msToNumber(duration), scope);
 }
 
 export async function condition(isMet: () => boolean): Promise<void> {
@@ -115,13 +115,16 @@ export async function condition(isMet: () => boolean): Promise<void> {
   return workflow.condition(isMet, scope);
 }
 
-export function proxyActivities<A extends object>(options: ActivityOptions): A {
-  return new Proxy({} as A, {
-    get: (_target, type) => (input: object) => {
-      const { workflow, scope } = current();
-      return workflow.activity(String(type), input, { options, scope });
+export function proxyActivities(options: ActivityOptions): object {
+  return new Proxy(
+    {},
+    {
+      get: (_target, type) => (input: object) => {
+        const { workflow, scope } = current();
+        return workflow.activity(String(type), input, { options, scope });
+      },
     },
-  });
+  );
 }
 
 interface Definition {

@@ -139,7 +139,13 @@ export class Clients {
       return isDelete ? null : register.version;
     });
     const router = random.pick(routers);
-    const trace: WriteTrace = { version: -1, beganAtMs: time.nowMs, lastAtMs: time.nowMs, shards: [], byLiveSeeds: false };
+    const trace: WriteTrace = {
+      version: -1,
+      beganAtMs: time.nowMs,
+      lastAtMs: time.nowMs,
+      shards: [],
+      byLiveSeeds: false,
+    };
     const rows = isDelete ? [] : batch.map((register) => rowOf(register, register.version));
     const ids = batch.map(({ id }) => Buffer.from(id));
     const collection = batch[0]?.collection ?? '';

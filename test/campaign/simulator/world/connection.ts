@@ -68,7 +68,15 @@ export function connectionModules(worldNow: () => World): { undici: object; rout
   }
 
   return {
-    undici: { Client, Agent: class {}, request: () => Promise.reject(new Error('there is no network here')) },
-    routerClient: { routerMap, routerVersion: async (...call: Parameters<typeof routerMap>) => (await routerMap(...call)).version },
+    undici: { Client, Agent: NoAgent, request: () => Promise.reject(new Error('there is no network here')) },
+    routerClient: {
+      routerMap,
+      routerVersion: async (...call: Parameters<typeof routerMap>) => (await routerMap(...call)).version,
+    },
   };
+}
+
+/** Nobody asks it for anything. */
+function NoAgent(): void {
+  // It has nothing to set up.
 }

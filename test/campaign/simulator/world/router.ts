@@ -95,7 +95,7 @@ export class Router {
     if (!this.isUp) throw new RouterRefused('connection refused');
     const { process } = this;
     await new Promise<void>((resolve, reject) => {
-      process.isAlive && this.#whenDead(process, () => reject(new NoAnswer('the router died')));
+      if (process.isAlive) this.#whenDead(process, () => reject(new NoAnswer('the router died')));
       this.#carryOut(request, trace, process).then(resolve, reject);
     });
   }

@@ -24,7 +24,13 @@ interface Call {
 const CODES: Readonly<Record<number, ShardErrorCode>> = { 403: 'Forbidden', 404: 'NotFound', 409: 'Conflict' };
 
 /** Bounded like a request of the real clients, with their errors. */
-export async function call<T>(world: World, url: string, of: Call, ctx: CallContext, serve: (shard: SimShard) => T): Promise<T> {
+export async function call<T>(
+  world: World,
+  url: string,
+  of: Call,
+  ctx: CallContext,
+  serve: (shard: SimShard) => T,
+): Promise<T> {
   const { method, path, isWrite, costMicros = 0 } = of;
   const { time } = world;
   const fail = (code: ShardErrorCode, reason: string, status: number | null, outcomeUnknown: boolean): ShardError =>
@@ -94,12 +100,16 @@ export class SimShardClient {
   }
 
   getCollection(name: string, ctx: CallContext): Promise<ShardCollection | null> {
-    return this.#ask('GET', `/v1/collections/${name}`, ctx, (shard) => (shard.volume.has(name) ? described(shard, name) : null));
+    return this.#ask('GET', `/v1/collections/${name}`, ctx, (shard) =>
+      shard.volume.has(name) ? described(shard, name) : null,
+    );
   }
 
   createCollection(schema: string, ctx: CallContext): Promise<'created' | 'exists'> {
     const { name, dim } = JSON.parse(schema) as { name: string; dim: number };
-    return this.#ask('POST', '/v1/collections', ctx, (shard) => (shard.create(name, schema, dim) ? 'created' : 'exists'));
+    return this.#ask('POST', '/v1/collections', ctx, (shard) =>
+      shard.create(name, schema, dim) ? 'created' : 'exists',
+    );
   }
 
   dropCollection(name: string, ctx: CallContext): Promise<boolean> {
@@ -108,8 +118,13 @@ export class SimShardClient {
 
   /** Only the identity is read this way here. */
   async *fetchPage(name: string, _page: unknown, ctx: CallContext): AsyncGenerator<{ id: Buffer; raw: Buffer }[]> {
-    const rows = await this.#ask('GET', `/v1/collections/${name}/fetch`, ctx, (shard) => [...shard.collection(name).rows.values()]);
-    yield rows.map(({ id, payload }) => ({ id, raw: Buffer.from(`{"id":"${id.toString()}","payload":${payload.toString()}}`) }));
+    const rows = await this.#ask('GET', `/v1/collections/${name}/fetch`, ctx, (shard) => [
+      ...shard.collection(name).rows.values(),
+    ]);
+    yield rows.map(({ id, payload }) => ({
+      id,
+      raw: Buffer.from(`{"id":"${id.toString()}","payload":${payload.toString()}}`),
+    }));
   }
 
   async upsert(name: string, elements: readonly Buffer[], ctx: CallContext): Promise<void> {
@@ -121,12 +136,18 @@ export class SimShardClient {
   }
 
   deletePoints(name: string, ids: readonly Buffer[], ctx: CallContext): Promise<number> {
-    const call = { method: 'DELETE', path: `/v1/collections/${name}/points`, costMicros: SimShard.deleteMicros(ids.length) };
+    const call = {
+      method: 'DELETE',
+      path: `/v1/collections/${name}/points`,
+      costMicros: SimShard.deleteMicros(ids.length),
+    };
     return this.#send({ ...call, isWrite: true }, ctx, (shard) => shard.delete(name, ids));
   }
 
   #list(ctx: CallContext): Promise<ShardCollection[]> {
-    return this.#ask('GET', '/v1/collections', ctx, (shard) => [...shard.volume.keys()].map((name) => described(shard, name)));
+    return this.#ask('GET', '/v1/collections', ctx, (shard) =>
+      [...shard.volume.keys()].map((name) => described(shard, name)),
+    );
   }
 
   #ask<T>(method: string, path: string, ctx: CallContext, serve: (shard: SimShard) => T): Promise<T> {

@@ -198,7 +198,9 @@ export class SimShard {
   }
 
   snapshot(): Volume {
-    return new Map([...this.volume].map(([name, { schema, dim, rows }]) => [name, { schema, dim, rows: new Map(rows) }]));
+    return new Map(
+      [...this.volume].map(([name, { schema, dim, rows }]) => [name, { schema, dim, rows: new Map(rows) }]),
+    );
   }
 
   rowCount(): number {

@@ -111,11 +111,16 @@ export class World {
   /** A process that runs the real activities. What it keeps goes with it. */
   addWorker(): SimWorker {
     const worker = new SimWorker(`worker-${++this.#workers}`);
-    const clock = { nowMs: () => this.time.nowMs, sleep: (ms: number, signal: AbortSignal) => this.time.sleepUnless(ms, signal) };
+    const clock = {
+      nowMs: () => this.time.nowMs,
+      sleep: (ms: number, signal: AbortSignal) => this.time.sleepUnless(ms, signal),
+    };
     const client = {
       connection: {},
       options: { namespace: 'default' },
-      activity: { heartbeat: (token: Uint8Array, details: unknown) => this.server.activities.heartbeat(token, details) },
+      activity: {
+        heartbeat: (token: Uint8Array, details: unknown) => this.server.activities.heartbeat(token, details),
+      },
     } as unknown as ActivityDeps['client'];
     const activities = createActivities({
       shardKey: 'key',
