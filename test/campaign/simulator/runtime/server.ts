@@ -125,7 +125,7 @@ export class Workflow {
   sleep(ms: number, scope: CancellationScope): Promise<void> {
     this.historyLength += 2;
     return new Promise((resolve, reject) => {
-      const fail = (error: unknown): void => this.#whileOpen(() => reject(error))();
+      const fail = (error: unknown): void => this.#whileOpen(() => reject(asError(error)))();
       scope.cancelRequested.catch((error: unknown) => scope.cancellable && fail(error));
       if (!scope.consideredCancelled) this.#server.time.after(ms, null, this.#whileOpen(resolve));
     });
@@ -145,7 +145,7 @@ export class Workflow {
       const entry = { isMet: () => running.run(inContext, isMet), go: this.#whileOpen(resolve) };
       this.#conditions.add(entry);
       scope.cancelRequested.catch((error: unknown) => {
-        if (scope.cancellable && this.#conditions.delete(entry)) reject(error);
+        if (scope.cancellable && this.#conditions.delete(entry)) reject(asError(error));
       });
     });
   }
@@ -155,7 +155,7 @@ export class Workflow {
     const { scope, options } = of;
     return new Promise((resolve, reject) => {
       if (scope.consideredCancelled) {
-        scope.cancelRequested.catch((error: unknown) => this.#whileOpen(() => reject(error))());
+        scope.cancelRequested.catch((error: unknown) => this.#whileOpen(() => reject(asError(error)))());
         return;
       }
       const activity = this.#server.activities.schedule(this, { type, input, options }, (outcome) =>
@@ -211,4 +211,9 @@ export class TemporalServer {
 
 function clone(value: unknown): unknown {
   return value === undefined ? undefined : JSON.parse(JSON.stringify(value));
+}
+
+/** What the runtime rejects with is always a failure. */
+function asError(error: unknown): Error {
+  return error instanceof Error ? error : new Error('something was thrown that is no error');
 }
