@@ -57,6 +57,14 @@ describe('a cluster about to be created', () => {
     );
   });
 
+  it('is lost when a router holds another map under the version that it would begin with', async () => {
+    const { map, ...rest } = version(3);
+    const [shard] = map.shards;
+    const shards = [{ ...shard!, primary_url: 'http://other:6333' }];
+    const other = { ...rest, map: { ...map, shards } };
+    expect(await traces({ routers: [3] }).lostSince(other)).toMatch(/http:\/\/r0 holds version 3/);
+  });
+
   it('is not lost with a warning when a router does not answer, and lost all the same when another one is ahead', async () => {
     expect(await traces({ routers: [new Error('connection refused'), 3] }).lostSince(version(3))).toBeNull();
     expect(logged).toMatchObject([{ level: 40, router: 'router http://r0', reason: 'connection refused' }]);

@@ -201,6 +201,8 @@ export class Scene {
   async expectAsBefore(): Promise<void> {
     expect((await this.cluster.state()).lock).toBeNull();
     expect(await snapshot(this.cluster)).toEqual(this.before);
+    // INV-7: nobody else could take a joiner that still bears the claim.
+    if (this.kind === 'grow') expect(this.cluster.joiner.collections()).toEqual([]);
   }
 
   /** Of a check and a repair: whole step by step, so nothing is lost, no lock is held, and another one ends well. */
@@ -243,7 +245,7 @@ function contentsOf(cluster: ClusterFixture): Map<string, string> {
   for (const [index, shard] of shards.entries()) {
     for (const collection of shard.collections()) {
       const ids = shard.ids(collection);
-      // A probe that a late attempt left behind is ignored by everybody, and removed by the next operation.
+      // The identities of the members are no data. They stay when an operation is undone.
       if (isInternalCollection(collection)) continue;
       contents.set(`${index}/${collection}/`, '');
       for (const id of ids) contents.set(`${index}/${collection}/${id}`, shard.get(collection, id) ?? '');
