@@ -91,6 +91,10 @@ export class InProcessShard {
     return `http://127.0.0.1:${this.server.port + 1}`;
   }
 
+  get grpcBytesSent(): number {
+    return this.grpc.bytesSent;
+  }
+
   async listen(): Promise<void> {
     const isFirst = this.server.port === 0;
     for (let attempt = 1; ; attempt++) {

@@ -64,6 +64,8 @@ export class ShardGrpcServer {
   private readonly host: GrpcHost;
   /** Differs from process to process, as Quiver's order of collections does. */
   private readonly seed = randomUUID();
+  /** How much of answers the sockets have taken: what flow control lets through, and no more. */
+  bytesSent = 0;
   private server: Http2Server | null = null;
   private readonly sessions = new Set<ServerHttp2Session>();
 
@@ -96,7 +98,7 @@ export class ShardGrpcServer {
   private async handle(stream: ServerHttp2Stream, headers: IncomingHttpHeaders): Promise<void> {
     stream.on('error', () => undefined);
     const path = headers[':path'] ?? '';
-    const reply = new Reply(stream);
+    const reply = new Reply(stream, (bytes) => (this.bytesSent += bytes));
     try {
       const chunks = readMessages(stream);
       const next = await chunks.next();
@@ -222,8 +224,11 @@ class Reply {
   private waiting: Buffer[] = [];
   private waitingBytes = 0;
 
-  constructor(stream: ServerHttp2Stream) {
+  private readonly onSent: (bytes: number) => void;
+
+  constructor(stream: ServerHttp2Stream, onSent: (bytes: number) => void) {
     this.stream = stream;
+    this.onSent = onSent;
     this.ended = new Promise((resolve) => stream.once('close', resolve));
   }
 
@@ -235,7 +240,8 @@ class Reply {
   async send(bytes: Buffer): Promise<void> {
     if (this.hasEnded) throw new Error('the caller has gone');
     if (!this.stream.headersSent) this.stream.respond(HEAD, { waitForTrailers: true });
-    if (!this.stream.write(bytes)) await Promise.race([once(this.stream, 'drain'), this.ended]);
+    const hasRoom = this.stream.write(bytes, () => this.onSent(bytes.length));
+    if (!hasRoom) await Promise.race([once(this.stream, 'drain'), this.ended]);
   }
 
   /** Sent together with what follows. */
