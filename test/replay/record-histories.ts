@@ -17,9 +17,10 @@ import { evaluationWorkflowId, WITNESS_WORKFLOW, witnessWorkflowId, taskQueue } 
 import { ClusterFixture, startTemporal, type TemporalForTests } from '../support/cluster-fixture';
 import { PrivateTemporal } from '../support/temporal';
 
-const RELEASE = '0.2';
+const RELEASE = '0.3';
 const SLOW = { kind: 'slow', ms: 1_500 } as const;
-const AWAY = { kind: 'status', status: 503 } as const;
+/** UNAVAILABLE of gRPC. */
+const AWAY = { kind: 'status', status: 14 } as const;
 
 async function save(handle: WorkflowHandle, name: string): Promise<void> {
   const history = anonymous(await handle.fetchHistory());
@@ -72,7 +73,7 @@ async function main(): Promise<void> {
     await save(cluster.cluster, 'cluster');
   });
   await withCluster(temporal, 'cancelled', async (cluster) => {
-    const held = cluster.joiner.faults.add({ match: { method: 'POST', path: /points/ }, fault: AWAY });
+    const held = cluster.joiner.faults.add({ match: { method: 'GRPC', path: /UpsertStream/ }, fault: AWAY });
     await cluster.announce('a');
     await held.struck;
     await cluster.operation('a').executeUpdate(cancelUpdate, { args: [{ reason: 'recorded' }] });
@@ -81,7 +82,7 @@ async function main(): Promise<void> {
   });
   await withCluster(temporal, 'waiting', async (cluster) => {
     cluster.donors[0]?.faults.add({
-      match: { method: 'POST', path: /fetch/, nth: 1, times: 5 },
+      match: { method: 'GRPC', path: /Replicate/, nth: 1, times: 5 },
       fault: { kind: 'refuse' },
     });
     await cluster.announce('a', { historyEventsMax: 40 });
@@ -97,7 +98,7 @@ async function main(): Promise<void> {
     await save(cluster.operation('a', 'drain'), 'drain-succeeded');
   });
   await withCluster(temporal, 'undrained', async (cluster) => {
-    const held = cluster.donors[0]!.faults.add({ match: { method: 'POST', path: /points/ }, fault: AWAY });
+    const held = cluster.donors[0]!.faults.add({ match: { method: 'GRPC', path: /UpsertStream/ }, fault: AWAY });
     await cluster.announceDrain('a', 1);
     await held.struck;
     await cluster.operation('a', 'drain').executeUpdate(cancelUpdate, { args: [{ reason: 'recorded' }] });
@@ -106,7 +107,7 @@ async function main(): Promise<void> {
   });
   await withCluster(temporal, 'terminated', async (cluster) => {
     const timings = { ...cluster.input('').timings, attemptMs: 1_500 };
-    const held = cluster.joiner.faults.add({ match: { method: 'POST', path: /points/ }, fault: AWAY });
+    const held = cluster.joiner.faults.add({ match: { method: 'GRPC', path: /UpsertStream/ }, fault: AWAY });
     await cluster.announce('a', { timings });
     await held.struck;
     await cluster.operation('a').terminate('recorded');

@@ -20,12 +20,6 @@ const { History } = proto.api.history.v1;
 const read = (file: string): History => History.decode(readFileSync(join(FOLDER, file)));
 const replay = (history: History): Promise<void> => Worker.runReplayHistory({ workflowBundle }, history, 'replayed');
 
-/**
- * Since 0.3 an operation begins with the identities of its shards, and no operation runs across that upgrade. Their
- * histories are recorded anew with the release. The cluster's own workflow and the witness go on, so theirs must replay.
- */
-const isOutdated = (file: string): boolean => /^0\.2[/\\](grow|drain|recover|check|repair)/.test(file);
-
 describe('the workflows of this version', () => {
   it('have a recorded history for every one of them and for every path', () => {
     const paths = files.map((file) => basename(file, '.binpb'));
@@ -49,11 +43,7 @@ describe('the workflows of this version', () => {
     );
   });
 
-  it.each(files.filter((file) => !isOutdated(file)))('replay %s as it was recorded', async (file) => {
-    await replay(read(file));
-  });
-
-  it.skip.each(files.filter(isOutdated))('replay %s, which this release begins in another way', async (file) => {
+  it.each(files)('replay %s as it was recorded', async (file) => {
     await replay(read(file));
   });
 
