@@ -36,7 +36,7 @@ export interface WatchActivities {
   openWatch(input: OpenWatchInput): Promise<OpenedWatch>;
 
   /**
-   * Asks each router once more, and then judges. A watch that nobody reads for 10 minutes closes itself, so a longer
+   * Asks each router once more, and then judges. A watch that nobody reads for a day closes itself, so a longer
    * step reads it in between.
    */
   readWatch(input: ReadWatchInput): Promise<WatchReading>;

@@ -1,8 +1,8 @@
 import type { Spool } from './spool/spool';
 import type { Tail } from './tail';
 
-/** Sessions that nobody has used for this long belong to operations that are over. */
-const IDLE_MS = 60 * 60_000;
+/** Sessions that nobody has used for this long belong to operations that are over: longer than a step may live. */
+const IDLE_MS = 72 * 60 * 60_000;
 
 /** The rows of a donor after the flip, by what is known of them, each kind spooled in order. */
 export interface SortedRows {

@@ -41,7 +41,7 @@ function readWatch(watches: WatchRegistry): Body<ReadWatchInput, WatchReading> {
     const watch = watches.find(watchId);
     if (watch === null) {
       const reason =
-        'the worker that watched the routers was restarted, or nobody read the watch for 10 minutes: routers may have restarted unseen';
+        'the worker that watched the routers was restarted, or nobody read the watch for a day: routers may have restarted unseen';
       return { unbroken: false, unknown: true, reasons: [reason], suspects: [], readAtMs: watches.clock.nowMs() };
     }
     await watch.ask(ASK_PATIENCE_MS);

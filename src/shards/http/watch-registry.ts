@@ -2,7 +2,7 @@ import { MONOTONIC_CLOCK, RouterWatch, type WatchClock } from './router-watch';
 
 const WATCHES_MAX = 64;
 /** An operation that was ended from outside never closes its watch. */
-const UNREAD_MAX_MS = 10 * 60_000;
+const UNREAD_MAX_MS = 24 * 60 * 60_000;
 
 interface Entry {
   readonly watch: RouterWatch;

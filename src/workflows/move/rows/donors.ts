@@ -87,7 +87,7 @@ export async function sideBySide(donors: readonly Shard[], work: (donor: Shard) 
   if (failures.length > 0) throw failures.find((error) => !isCancellation(error)) ?? failures[0];
 }
 
-/** At the end: what workers keep is of no use to anybody. What is not reached goes with its worker, or after an hour. */
+/** At the end: what workers keep is of no use to anybody. What is not reached goes with its worker, or after some days. */
 export async function forgetSessions(run: OperationRun): Promise<void> {
   const { state } = run;
   const workers = new Set(Object.values(state.donors).map((donor) => donor?.worker ?? null));
