@@ -42,11 +42,10 @@ export async function preflightGrow(context: MoveContext): Promise<string> {
     allowNonempty,
     mapVersion: map.version,
   });
+  const share = state.shards.length / (map.shards.length + state.shards.length);
   const plan = await planScans(run, context, {
     move: moveOf(run),
-    shardIds: map.shards.map(({ id }) => id),
-    scans: 2,
-    share: state.shards.length / (map.shards.length + state.shards.length),
+    readers: map.shards.map(({ id: shardId }) => ({ shardId, scans: 2, share })),
   });
   return `${counted(state.preflight.collections.length, 'collection')} on ${counted(map.shards.length, 'donor')}; ${plan}`;
 }

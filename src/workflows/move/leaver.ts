@@ -35,8 +35,13 @@ export async function preflightDrain(context: MoveContext): Promise<string> {
   const found = await activities
     .preflight(`preflight of the drain of shard ${shardId}`)
     .preflightDrain({ ...plannedMove('drain', map, state.shards), routerUrls, mapVersion: map.version });
-  const plan = await planScans(run, context, { move: moveOf(run), shardIds: [shardId], scans: 2, share: 1 });
-  const strays = answer.isInOrder === true ? 'the cluster is in order' : await refuseStrays(context);
+  const isInOrder = answer.isInOrder === true;
+  // The others are read once before the copy: what a router has left there alone, no scan of the leaver shows.
+  const readers = map.shards.map(({ id }) =>
+    id === shardId ? { shardId, scans: 2, share: 1 } : { shardId: id, scans: isInOrder ? 1 : 2, share: 0 },
+  );
+  const plan = await planScans(run, context, { move: moveOf(run), readers });
+  const strays = isInOrder ? 'the cluster is in order' : await refuseStrays(context);
   return `${counted(found.collections, 'collection')} on ${counted(map.shards.length, 'shard')}; ${plan}; ${strays}`;
 }
 

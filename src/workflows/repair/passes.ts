@@ -21,8 +21,8 @@ export async function inspect(context: RepairContext): Promise<string> {
 
 /** Every shard is read once a pass. A check or a repair that would stop one for too long is not begun. */
 function planReading({ run, settings, request }: RepairContext): Promise<string> {
-  const shardIds = (run.state.move?.shards ?? []).map(({ id }) => id);
-  return planScans(run, { settings, request }, { move: moveOf(run), shardIds, scans: 1, share: 0 });
+  const readers = (run.state.move?.shards ?? []).map(({ id: shardId }) => ({ shardId, scans: 1, share: 0 }));
+  return planScans(run, { settings, request }, { move: moveOf(run), readers });
 }
 
 async function beginPass(context: RepairContext, pass: number, mended: RepairState['mended']): Promise<RepairState> {

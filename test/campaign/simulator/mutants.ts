@@ -44,7 +44,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'a cut-off bootstrap is accepted',
     file: 'rows/scan',
-    from: '    end();\n    throw error;',
+    from: '    await events.return?.(undefined);\n    throw error;',
     to: '    if (rowsRead >= 0) return { stopMs, atMs, rowsRead, tookMs: 0, tail: events, end };\n    throw error;',
   },
   {
@@ -103,7 +103,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'a lost proof is read as a row that no pass saw',
-    file: 'rows/jobs/drop-plan',
+    file: 'rows/jobs/drop-look',
     from: "this.#session.isProof ? proofOf(proof, donor, owner) : 'lost'",
     to: 'proofOf(proof, donor, owner)',
   },

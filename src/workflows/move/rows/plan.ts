@@ -1,4 +1,4 @@
-import type { Move } from '../../../contract/move';
+import type { Move, PlanScansInput } from '../../../contract/move';
 import { DEFAULT_SCAN_STOP_MAX_MS } from '../../../domain/limits';
 import type { OperationRequest, OperationSettings, ScanRequest } from '../../../contract/requests';
 import type { OperationRun } from '../../operation/run';
@@ -14,14 +14,13 @@ export interface ScanChoice {
 export async function planScans(
   run: OperationRun,
   { settings, request }: ScanChoice,
-  { move, shardIds, scans, share }: { move: Move; shardIds: readonly number[]; scans: number; share: number },
+  { move, readers }: { move: Move; readers: PlanScansInput['readers'] },
 ): Promise<string> {
   const { progress } = run.state;
   const { sources, acceptStopMs }: ScanRequest = 'dead' in request ? {} : request;
   const stopMaxMs = acceptStopMs ?? settings.scanStopMaxMs ?? DEFAULT_SCAN_STOP_MAX_MS;
-  const readers = shardIds.map((shardId) => ({ shardId, scans, share }));
   const { plans } = await run.activities
-    .preflight(`where are ${shardIds.length} shards read from, and at what cost?`)
+    .preflight(`where are ${readers.length} shards read from, and at what cost?`)
     .planScans({ ...move, sources: sources ?? null, readers, stopMaxMs });
   progress.sources = plans;
   run.show();
