@@ -215,15 +215,14 @@ export const SETTINGS = {
   }),
   COORDINATOR_SCAN_STOP_MAX_MS: integer({
     group: 'routers',
-    meaning:
-      'How long a primary may stand still for one scan. An operation that needs more is refused (`ScanTooLong`).',
+    meaning: 'How long a primary may stand still for one scan before an operation is refused.',
     default: DEFAULT_SCAN_STOP_MAX_MS,
     bounds: { min: 0, max: 86_400_000 },
     unit: 'ms',
   }),
   COORDINATOR_SPOOL_DIR: {
     group: 'temporal',
-    meaning: 'The folder where a worker keeps the ids of moved points while it moves them, at most 64 bytes a point.',
+    meaning: 'The folder where a worker keeps the ids of points that it moves, 64 bytes each at most.',
     expected: 'the path of a folder',
     advice: 'leave it out for the folder spool in COORDINATOR_DATA_DIR',
     default: null,

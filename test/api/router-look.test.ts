@@ -7,7 +7,7 @@ import type { ShardMap } from '../../src/domain/shard-map';
 import { at } from '../support/domain-builders';
 
 const URL_OF_ROUTER = 'http://r0:6333';
-const { map: seeds } = seedState([at('s0')]);
+const seeds: ShardMap = { ...seedState([at('s0')]).map, version: 0 };
 const map: ShardMap = { ...seedState([at('s0'), at('s1')]).map, version: 4 };
 
 /** A look at one router that shows `shown`, or does not answer. */

@@ -28,6 +28,7 @@ describe('readStateFile', () => {
       map: { ...MAP, shards: [{ id: 3, primary_url: 'http://s3', replica_urls: ['http://s3b:6333'] }] },
       nextId: 8,
       lock: null,
+      isInOrder: false,
       identity: { uid: null, removed: false },
       epoch: 0,
       members: {},

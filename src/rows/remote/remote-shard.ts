@@ -6,7 +6,7 @@ import { CollectionMissing, type Row, type RowShard, type RowSource } from '../p
 import { elementOfRow, rowOfElement } from './json-rows';
 import type { RemoteClients } from './clients';
 import type { RemoteJob } from './remote-job';
-import { chooseSource, primaryGrpcUrl } from './sources';
+import { chooseSource, leaderGrpcUrl } from './sources';
 import type { ShardTarget } from './target';
 
 const LOOKS_IN_FLIGHT = 16;
@@ -18,7 +18,6 @@ export class RemoteShard implements RowShard {
   readonly #target: ShardTarget;
   readonly #clients: RemoteClients;
   readonly #rest: ShardClient;
-  readonly #grpc: ShardGrpc;
   #hasGrpc: Promise<boolean> | null = null;
 
   constructor(job: RemoteJob, target: ShardTarget, clients: RemoteClients) {
@@ -27,7 +26,6 @@ export class RemoteShard implements RowShard {
     this.#target = target;
     this.#clients = clients;
     this.#rest = clients.rest(target);
-    this.#grpc = clients.grpc(primaryGrpcUrl(target, clients));
   }
 
   /** For calls that are about no row. */
@@ -91,9 +89,19 @@ export class RemoteShard implements RowShard {
     if (identity !== null) await confirmIdentity(this.#rest, identity, this.#job.reading);
   }
 
+  /** Of the address that leads, which `#askGrpc` has looked for. */
+  get #grpc(): ShardGrpc {
+    return this.#clients.grpc(leaderGrpcUrl(this.#target, this.#clients, this.#rest));
+  }
+
+  async #askGrpc(): Promise<void> {
+    await this.#rest.findLeader(this.#job.reading);
+    await this.#grpc.listCollections({ ...this.#job.reading, deadlineMs: this.#job.nowMs() + 3_000 });
+  }
+
   /** Asked once a job: a shard does not lose its gRPC in the middle of one, and if it does, the job fails and is tried again. */
   #isGrpcReachable(): Promise<boolean> {
-    this.#hasGrpc ??= this.#grpc.listCollections({ ...this.#job.reading, deadlineMs: this.#job.nowMs() + 3_000 }).then(
+    this.#hasGrpc ??= this.#askGrpc().then(
       () => true,
       (error: unknown) => {
         this.#job.signal.throwIfAborted();

@@ -43,13 +43,14 @@ export async function chooseSource(
       reason,
       mayBeEmpty: target.identity === null,
     });
+  await primary.findLeader(job.reading);
   const missed: string[] = [];
   const followers = target.source === null ? target.replica_urls : [target.source];
   for (const url of followers) {
-    const grpcUrl = url === target.primary_url ? primaryGrpcUrl(target, clients) : clients.grpcUrlOf(url);
+    const isPrimary = url === primary.leaderUrl;
+    const grpcUrl = isPrimary ? leaderGrpcUrl(target, clients, primary) : clients.grpcUrlOf(url);
     const problem = await whyNotFollower(job, { target, clients, primary, url, grpcUrl });
     if (problem === null) {
-      const isPrimary = url === target.primary_url;
       return stream(isPrimary ? 'primary' : 'follower', grpcUrl, target.source === null ? 'it is up to date' : 'named');
     }
     missed.push(`${url} ${problem}`);
@@ -57,14 +58,17 @@ export async function chooseSource(
       throw new DomainError('WrongShard', `expected ${url} to be a follower of shard ${target.id}, it ${problem}`);
     }
   }
-  const grpcUrl = primaryGrpcUrl(target, clients);
+  const grpcUrl = leaderGrpcUrl(target, clients, primary);
   const unreachable = await whyUnreachable(job, clients.grpc(grpcUrl));
   const noFollower = missed.length === 0 ? 'it has no follower' : missed.join('; ');
   if (unreachable === null) return stream('primary', grpcUrl, noFollower);
   return new PageSource(job, primary, target.primary_url, `${noFollower}; ${grpcUrl} ${unreachable}`);
 }
 
-export function primaryGrpcUrl(target: ShardTarget, clients: RemoteClients): string {
+/** Of the address that leads: a Raft follower may lag behind it. */
+export function leaderGrpcUrl(target: ShardTarget, clients: RemoteClients, rest: ShardClient): string {
+  const { leaderUrl } = rest;
+  if (leaderUrl !== target.primary_url) return clients.grpcUrlOf(leaderUrl);
   return target.grpc_url ?? clients.grpcUrlOf(target.primary_url);
 }
 

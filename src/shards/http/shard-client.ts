@@ -61,6 +61,11 @@ export class ShardClient {
   }
 
   /** What clients keep there. The coordinator's own collections are no data, so no list, count or copy sees them. */
+  /** The address that `findLeader`, or a write, found last. */
+  get leaderUrl(): string {
+    return this.#http.leaderUrl;
+  }
+
   async listCollections(ctx: CallContext): Promise<ShardCollection[]> {
     return (await this.#list(ctx)).filter(({ name }) => !isInternalCollection(name));
   }

@@ -69,6 +69,11 @@ export class ShardHttp {
     this.#nowMs = nowMs ?? Date.now;
   }
 
+  /** The address that was last found to take writes. */
+  get leaderUrl(): string {
+    return this.#addresses[this.#leader] ?? '';
+  }
+
   /** The whole body of a 2xx answer. @throws ShardError */
   async readAnswer(request: ShardRequest, ctx: CallContext): Promise<Buffer> {
     return this.#askLeader(request, (shardUrl) => this.#readFrom(shardUrl, request, ctx));
