@@ -45,7 +45,7 @@ export function renderF32(value: number): string {
     // to do.
     const zeros = count - point;
     const isExact = abs(zeros) <= 22;
-    const scaled = isExact ? round(zeros >= 0 ? size * powerOfTen(zeros) : size / powerOfTen(-zeros)) : 0;
+    const scaled = isExact ? roundToEven(zeros >= 0 ? size * powerOfTen(zeros) : size / powerOfTen(-zeros)) : 0;
     const back = zeros >= 0 ? scaled / powerOfTen(zeros) : scaled * powerOfTen(-zeros);
     if (isExact && (fround(back) === size || count === 9)) {
       const digits = toText(scaled);
@@ -59,11 +59,18 @@ export function renderF32(value: number): string {
 }
 
 // Test runners give each file its own globals, and looking one up there is slow: these are looked up once.
-const { abs, floor, fround, log10, round } = Math;
+const { abs, floor, fround, log10 } = Math;
+
 const toNumber = Number;
 const toText = String;
 const POWERS_OF_TEN = Array.from({ length: 140 }, (_, index) => Number(`1e${index - 70}`));
 const SMALLEST_NORMAL = 1.2e-38;
+/** Two texts may be equally near: 1897261.25 is written as 1897261.2. */
+const roundToEven = (value: number): number => {
+  const down = floor(value);
+  const part = value - down;
+  return part > 0.5 || (part === 0.5 && down % 2 === 1) ? down + 1 : down;
+};
 const powerOfTen = (exponent: number): number => POWERS_OF_TEN[exponent + 70] ?? NaN;
 
 /**
