@@ -68,7 +68,7 @@ export interface QuiverOptions {
 
 export async function startQuiver(options: QuiverOptions): Promise<RealQuiver> {
   await mkdir(options.dataDir, { recursive: true });
-  const quiver = new RealQuiver(options, options.port ?? (await freePort()));
+  const quiver = new RealQuiver(options, options.port ?? (await freePortPair()));
   await quiver.start();
   return quiver;
 }
@@ -120,7 +120,8 @@ export class RealQuiver {
         PATH: process.env['PATH'],
         QUIVER_DATA_DIR: join(dataDir, 'data'),
         QUIVER_REST_ADDR: `${HOST}:${this.port}`,
-        QUIVER_GRPC_ADDR: `${HOST}:${await freePort()}`,
+        // Where the coordinator looks for it (COORDINATOR_SHARD_GRPC_PORT_OFFSET).
+        QUIVER_GRPC_ADDR: `${HOST}:${this.port + 1}`,
         QUIVER_INSECURE: 'true',
         ...(keys.length > 0 ? { QUIVER_API_KEYS: keys.join(',') } : {}),
         ...(role === 'coordinator' ? { QUIVER_COORDINATOR: 'true' } : {}),
@@ -167,6 +168,22 @@ export class RealQuiver {
     const log = await readFile(join(this.options.dataDir, 'quiver.log'), 'utf8').catch(() => '');
     return log.slice(-2_000);
   }
+}
+
+/** A port that was free a moment ago, and the next one too. */
+async function freePortPair(): Promise<number> {
+  for (;;) {
+    const port = await freePort();
+    if (await isFree(port + 1)) return port;
+  }
+}
+
+function isFree(port: number): Promise<boolean> {
+  const probe = createServer();
+  return new Promise((resolve) => {
+    probe.once('error', () => resolve(false));
+    probe.listen(port, HOST, () => probe.close(() => resolve(true)));
+  });
 }
 
 /** A port that was free a moment ago. */
