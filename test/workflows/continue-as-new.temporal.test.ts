@@ -49,8 +49,8 @@ describe('a grow whose history is bounded tightly', () => {
   it('can still be cancelled, and undoes what earlier runs did', async () => {
     for (let n = 0; n < 4; n++) cluster.fill(`more-${n}`, 200, 'm');
     const held = cluster.joiner.faults.add({
-      match: { method: 'POST', path: /more-3\/fetch/ },
-      fault: { kind: 'status', status: 503 },
+      match: { method: 'GRPC', path: /UpsertStream/ },
+      fault: { kind: 'status', status: 14 },
     });
     await cluster.announce('a', { historyEventsMax: 30 });
     const firstRun = await runIdOf('a');

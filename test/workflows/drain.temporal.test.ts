@@ -56,7 +56,7 @@ describe('a drain', () => {
   });
 
   it('lets the leaver keep nothing that a client deletes or overwrites meanwhile, and loses no write', async () => {
-    leaver.faults.add({ match: { method: 'POST', path: /docs\/fetch/ }, fault: { kind: 'slow', ms: 150 } });
+    leaver.faults.add({ match: { method: 'GRPC', path: /Replicate/ }, fault: { kind: 'slow', ms: 150 } });
     await cluster.announceDrain('a', LEAVER);
     await cluster.inPhase('a', 'copy', 'drain');
     // As routers do under this map: the new owner first, then the leaver.
@@ -80,7 +80,7 @@ describe('a drain', () => {
 
   it('leaves a collection alone that a client drops meanwhile, and does not bring it back', async () => {
     cluster.fill('gone', 300, 'g');
-    leaver.faults.add({ match: { method: 'POST', path: /docs\/fetch/ }, fault: { kind: 'slow', ms: 200 } });
+    leaver.faults.add({ match: { method: 'GRPC', path: /Replicate/ }, fault: { kind: 'slow', ms: 200 } });
     await cluster.announceDrain('a', LEAVER);
     await cluster.inPhase('a', 'copy', 'drain');
     for (const shard of cluster.donors) {
@@ -119,7 +119,7 @@ describe('a drain that cannot be', () => {
 describe('a drain whose leaver dies', () => {
   it('before the flip is undone, and keeps the copies that may be the last ones', async () => {
     const timings = { ...FAST, patienceMs: 1_500, attemptMs: 2_500 };
-    leaver.faults.add({ match: { path: /fetch/ }, fault: { kind: 'slow', ms: 300 } });
+    leaver.faults.add({ match: { method: 'GRPC', path: /Replicate/ }, fault: { kind: 'slow', ms: 300 } });
     await cluster.announceDrain('a', LEAVER, { timings });
     await cluster.inPhase('a', 'reconcile', 'drain');
     const copies = [0, 2].reduce((sum, id) => sum + cluster.donors[id]!.ids('docs').length, 0);

@@ -88,7 +88,7 @@ describe('an evaluation of the policy', () => {
   });
 
   it('says that an operation is running, for as long as the one that it started does', async () => {
-    cluster.donors[0]?.faults.add({ match: { method: 'POST', path: /docs\/fetch/ }, fault: { kind: 'slow', ms: 300 } });
+    cluster.donors[0]?.faults.add({ match: { method: 'GRPC', path: /Replicate/ }, fault: { kind: 'slow', ms: 300 } });
     await setPolicy({ cooldownSecs: 0 });
     await addStandby(cluster.joiner);
     const { operationId } = await evaluate();
@@ -244,7 +244,7 @@ describe('the standby of a grow that came to nothing', () => {
     await setPolicy();
     await addStandby(cluster.joiner);
     cluster.donors[0]?.faults.add({
-      match: { method: 'POST', path: /docs\/fetch/ },
+      match: { method: 'GRPC', path: /Replicate/ },
       fault: { kind: 'slow', ms: 1_000 },
     });
     const { operationId } = await evaluate();
@@ -267,8 +267,8 @@ describe('the standby of a grow that came to nothing', () => {
     await setPolicy();
     await addStandby(cluster.joiner);
     cluster.joiner.faults.add({
-      match: { method: 'POST', path: /docs\/points/ },
-      fault: { kind: 'status', status: 403 },
+      match: { method: 'GRPC', path: /UpsertStream/ },
+      fault: { kind: 'status', status: 7 },
     });
     const { operationId } = await evaluate();
     await operation(operationId)

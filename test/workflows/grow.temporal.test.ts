@@ -50,7 +50,7 @@ describe('a grow', () => {
   });
 
   it('is refused while another one runs, and the first goes on', async () => {
-    cluster.donors[0]?.faults.add({ match: { method: 'POST', path: /docs\/fetch/ }, fault: { kind: 'slow', ms: 300 } });
+    cluster.donors[0]?.faults.add({ match: { method: 'GRPC', path: /Replicate/ }, fault: { kind: 'slow', ms: 300 } });
     await cluster.announce('a');
     expect(await refusalOf(cluster.announce('b'))).toBe('OperationInProgress');
     await cluster.operation('a').result();
@@ -119,7 +119,8 @@ describe("a client's write during a grow", () => {
   it('is kept when its second half reaches the donor long after its first half reached the joiner', async () => {
     const id = idOnJoiner();
     const [donor] = cluster.donors;
-    const reconciling: FaultMatch = { method: 'POST', path: /fetch/, nth: 1 };
+    // The joiner is read before the copy.
+    const reconciling: FaultMatch = { method: 'GRPC', path: /Replicate/, nth: 1 };
     cluster.joiner.faults.add({
       match: reconciling,
       fault: { kind: 'before', run: () => cluster.joiner.put('docs', pointJson(id, 7)) },
@@ -142,7 +143,7 @@ describe("a client's write during a grow", () => {
     const id = donor?.ids('docs').find((each) => plan.ownerOf(Buffer.from(each)) === 2) ?? '';
     // Both donors' first bodies: carried out after 6 s, when the attempts that sent them have ended and others have copied all.
     const late = cluster.joiner.faults.add({
-      match: { method: 'POST', path: /docs\/points/, nth: 1, times: 2 },
+      match: { method: 'GRPC', path: /UpsertStream/, nth: 1, times: 2 },
       fault: { kind: 'slow', ms: 6_000 },
     });
     await cluster.announce('a');
@@ -168,7 +169,7 @@ describe("a client's write during a grow", () => {
 describe('a grow whose lock was taken away from it', () => {
   it('does not empty a shard that may be an owner by now', async () => {
     const held = cluster.donors[0]?.faults.add({
-      match: { method: 'POST', path: /docs\/fetch/ },
+      match: { method: 'GRPC', path: /Replicate/ },
       fault: { kind: 'slow', ms: 1_500 },
     });
     await cluster.announce('a');
@@ -210,8 +211,8 @@ describe('a grow that cannot go on before the flip', () => {
 
   it('is undone when the joiner stays away for longer than its patience', async () => {
     const down = cluster.joiner.faults.add({
-      match: { method: 'POST', path: /docs\/points/ },
-      fault: { kind: 'status', status: 503 },
+      match: { method: 'GRPC', path: /UpsertStream/ },
+      fault: { kind: 'status', status: 14 },
     });
     await cluster.announce('a', { timings: { ...FAST, patienceMs: 1_500 } });
     await expect(cluster.operation('a').result()).rejects.toThrow(WorkflowFailedError);
@@ -222,13 +223,13 @@ describe('a grow that cannot go on before the flip', () => {
 
   it('says what it waits for while a donor is away (INV-9), and goes on when it is back', async () => {
     const down = cluster.donors[0]?.faults.add({
-      match: { method: 'POST', path: /docs\/fetch/ },
-      fault: { kind: 'status', status: 503 },
+      match: { method: 'GRPC', path: /Replicate/ },
+      fault: { kind: 'status', status: 14 },
     });
     await cluster.announce('a');
-    const waiting = await waitFor('a reason that names the 503', async () => {
+    const waiting = await waitFor('a reason that names the donor', async () => {
       const { waiting: seen } = await cluster.progress('a');
-      return seen?.reason.includes('503') === true ? seen : null;
+      return seen?.reason.includes(cluster.donors[0]?.grpcUrl ?? '-') === true ? seen : null;
     });
     expect(waiting.sinceMs).toBeGreaterThan(0);
     expect(waiting.endsWhen).not.toBe('');
@@ -243,7 +244,7 @@ describe('a cancel', () => {
     let release = (): void => undefined;
     const released = new Promise<void>((resolve) => (release = resolve));
     const held = cluster.joiner.faults.add({
-      match: { method: 'POST', path: /docs\/points/ },
+      match: { method: 'GRPC', path: /UpsertStream/ },
       fault: { kind: 'before', run: () => released },
     });
     await cluster.announce('a');

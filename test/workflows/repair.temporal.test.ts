@@ -12,7 +12,7 @@ import { type ClusterFixture, FAST, pointJson } from '../support/cluster-fixture
 
 const POINTS = 900;
 const SCHEMA = { name: 'docs', dim: 4, metric: 'l2', index: 'hnsw' };
-const FETCHING = { method: 'POST', path: /fetch/ };
+const FETCHING = { method: 'GRPC', path: /Replicate/ };
 const DELETING = { method: 'DELETE', path: /points/ };
 
 /** On a busy machine an attempt that is cut off is tried again, and what it has moved is then found as copies beside equal ones. */
@@ -152,7 +152,7 @@ describe('a shard that was added without a move', () => {
   it('is filled while the worker is restarted in the middle', async () => {
     const misplaced = await addWithoutMove();
     const slow = cluster.joiner.faults.add({
-      match: { method: 'POST', path: /docs\/points:bulk/, nth: 5, times: 30 },
+      match: { method: 'GRPC', path: /UpsertStream/, nth: 5, times: 30 },
       fault: { kind: 'slow', ms: 100 },
     });
     await cluster.begin('repair', input('a', {}, { timings: FAST }));
@@ -247,7 +247,7 @@ describe('a repair', () => {
   it('stops where it is when it is cancelled, loses nothing, and gives the lock back', async () => {
     const misplaced = await addWithoutMove();
     const slow = cluster.joiner.faults.add({
-      match: { method: 'POST', path: /docs\/points:bulk/, nth: 3, times: 500 },
+      match: { method: 'GRPC', path: /UpsertStream/, nth: 3, times: 500 },
       fault: { kind: 'slow', ms: 800 },
     });
     await cluster.begin('repair', input('a'));
@@ -272,7 +272,7 @@ describe('a repair', () => {
   it('that is terminated in the middle leaves nothing lost and a lock that is given back, and another one finishes', async () => {
     await addWithoutMove();
     const slow = cluster.joiner.faults.add({
-      match: { method: 'POST', path: /docs\/points:bulk/, nth: 3, times: 50 },
+      match: { method: 'GRPC', path: /UpsertStream/, nth: 3, times: 50 },
       fault: { kind: 'slow', ms: 200 },
     });
     await cluster.begin('repair', input('a', {}, { timings: FAST }));
@@ -293,7 +293,7 @@ describe('a repair', () => {
     const down = cluster.donors[1]?.faults.add({ match: FETCHING, fault: { kind: 'refuse' } });
     await cluster.begin('repair', input('a'));
     const waiting = await waitFor('a reason', async () => (await cluster.progress('a', 'repair')).waiting);
-    expect(waiting.reason).toContain(cluster.donors[1]?.url);
+    expect(waiting.reason).toContain(cluster.donors[1]?.grpcUrl);
     down?.remove();
     await cluster.operation('a', 'repair').result();
     expect(await cluster.misplaced('docs')).toEqual([]);
