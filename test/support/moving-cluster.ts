@@ -15,9 +15,11 @@ import type { CoordinatorActivities } from '../../src/contract/activities';
 import type { DonorInput, Move } from '../../src/contract/move';
 import { receiversOf } from '../../src/rows/jobs/receivers';
 import { PlacementPlan } from '../../src/domain/placement-plan';
+import { EPOCH_POINT_ID, IDENTITY_COLLECTION, identityPath } from '../../src/domain/shard-identity';
 import type { PlacementSpec, Shard } from '../../src/domain/shard-map';
 import { SHARD_KEY, startShard, type InProcessShard, type ShardOptions } from './in-process-shard';
 import type { ActiveFault, FaultMatch } from './shard-faults';
+import type { ReplicaOptions } from './shard-replica';
 import { json, StubShard } from './stub-shard';
 
 export const COLLECTION = 'docs';
@@ -50,6 +52,11 @@ export class TestClock implements Clock {
   }
 }
 
+/** A client of a Temporal that takes every signal. */
+const NOBODY_LISTENS = {
+  workflow: { getHandle: () => ({ signal: () => Promise.resolve() }) },
+} as unknown as Client;
+
 export interface Run<R> {
   readonly result: R;
   readonly heartbeats: readonly unknown[];
@@ -70,6 +77,9 @@ export class MovingCluster {
   readonly placement: PlacementSpec;
   /** By shard id, what stands in front of it as its primary. */
   readonly #followers = new Map<number, InProcessShard>();
+  /** By shard id, its read-only copies. */
+  readonly #replicas = new Map<number, InProcessShard>();
+  #identity: Move['identity'] = null;
   /** Shards and routers beside the cluster. */
   readonly #others: { stop: () => Promise<void> }[] = [];
   readonly #agent = new Agent();
@@ -80,7 +90,7 @@ export class MovingCluster {
     this.placement = placement;
     this.#activities = createActivities({
       shardKey: SHARD_KEY,
-      client: {} as unknown as Client,
+      client: NOBODY_LISTENS,
       logger: pino({ level: 'silent' }),
       dispatcher: this.#agent,
       clock: this.clock,
@@ -129,7 +139,9 @@ export class MovingCluster {
   address(id: number): Shard {
     const { url } = this.shards[id]!;
     const follower = this.#followers.get(id);
-    if (follower === undefined) return { id, primary_url: url, replica_urls: [] };
+    const replica = this.#replicas.get(id);
+    if (follower === undefined)
+      return { id, primary_url: url, replica_urls: replica === undefined ? [] : [replica.url] };
     return { id, primary_url: follower.url, replica_urls: [url] };
   }
 
@@ -145,6 +157,26 @@ export class MovingCluster {
     return follower;
   }
 
+  /** A read-only copy of shard `id`, as its replica in the map. */
+  async addReplica(id: number, options: ReplicaOptions = {}): Promise<InProcessShard> {
+    const replica = await this.startOther({ replicaOf: { shard: this.shards[id]!, ...options } });
+    this.#replicas.set(id, replica);
+    return replica;
+  }
+
+  /** Every shard bears its mark with this epoch, and every step expects it from now on. */
+  identify(epoch = 1): void {
+    this.#identity = { clusterUid: 'uid-1', epoch };
+    this.shards.forEach((shard, shardId) => {
+      const identity = { cluster: 'prod', clusterUid: 'uid-1', shardId, operationId: 'adopt' };
+      const filterable = [{ path: identityPath(identity), field_type: 'keyword' }];
+      if (!shard.collections().includes(IDENTITY_COLLECTION)) {
+        shard.create({ name: IDENTITY_COLLECTION, dim: 1, metric: 'l2', filterable });
+      }
+      shard.put(IDENTITY_COLLECTION, { id: EPOCH_POINT_ID, vector: [0], payload: { epoch } });
+    });
+  }
+
   get donors(): Shard[] {
     const { shards, joining, leaving } = this.placement;
     const donors = leaving.length > 0 ? leaving : shards.filter((id) => !joining.includes(id));
@@ -157,7 +189,7 @@ export class MovingCluster {
 
   get move(): Move & { collection: string } {
     const shards = this.placement.shards.map((id) => this.address(id));
-    return { placement: this.placement, shards, collection: COLLECTION };
+    return { placement: this.placement, shards, identity: this.#identity ?? null, collection: COLLECTION };
   }
 
   /** What a step needs that works on one donor's slice. */
@@ -282,9 +314,23 @@ export class MovingCluster {
   /** Writes that reached a shard, as method and last part of the path. */
   writes(shard: InProcessShard): string[] {
     return shard.requests
-      .filter(({ method, path }) => method === 'DELETE' || (method === 'POST' && !/\/(fetch|query)$/.test(path)))
+      .filter(({ method, path }) => isWrite(method, path))
       .map(({ method, path }) => `${method} ${path.split('/').at(-1) ?? ''}`);
   }
+
+  /** The same, without the marks that a scan makes (see src/rows/remote/sources.ts). */
+  rowWrites(shard: InProcessShard): string[] {
+    return shard.requests
+      .filter(
+        ({ method, path }) => isWrite(method, path) && path !== '/v1/collections' && !/\/coordinator[.-]/.test(path),
+      )
+      .map(({ method, path }) => `${method} ${path.split('/').at(-1) ?? ''}`);
+  }
+}
+
+function isWrite(method: string, path: string): boolean {
+  if (method === 'GRPC') return path.endsWith('/UpsertStream');
+  return method === 'DELETE' || (method === 'POST' && !/\/(fetch|query)$/.test(path));
 }
 
 function everythingIn(error: unknown): string {

@@ -58,6 +58,11 @@ interface Entry {
   onStruck: () => void;
 }
 
+/** The calls of the engine. */
+export const READING: FaultMatch = { method: 'GRPC', path: /Replicate$/ };
+export const LOOKING: FaultMatch = { method: 'GRPC', path: /GetPoints$/ };
+export const WRITING: FaultMatch = { method: 'GRPC', path: /UpsertStream$/ };
+
 export class Faults {
   private entries: Entry[] = [];
 

@@ -54,7 +54,7 @@ export interface GrpcHost {
 interface Call {
   readonly name: string;
   readonly authorization: string | undefined;
-  readonly chunks: AsyncGenerator<Buffer>;
+  readonly chunks: AsyncIterable<Buffer> | Iterable<Buffer>;
   readonly first: Buffer | null;
   readonly faults: readonly Fault[];
   readonly reply: Reply;
@@ -123,7 +123,12 @@ export class ShardGrpcServer {
     if (struck('refuse')) return reply.cut();
     if (struck('hang')) return;
     for (const fault of faults) {
-      if (fault.kind === 'slow') await delay(fault.ms);
+      if (fault.kind === 'slow') {
+        // All of it has arrived by then, so it is carried out even when the caller has gone.
+        const arrived = await whole(call.chunks);
+        await delay(fault.ms);
+        call = { ...call, chunks: arrived };
+      }
       if (fault.kind === 'before') await fault.run(attempt);
       if (fault.kind === 'status') throw new GrpcRefusal(fault.status, 'a fault that the test asked for');
     }
@@ -198,6 +203,12 @@ function endEarly(reply: Reply, faults: readonly Fault[]): void {
   const status = faults.find((fault) => fault.kind === 'cutStream')?.status;
   if (status === undefined) reply.cut();
   else reply.end(status, 'a fault that the test asked for');
+}
+
+async function whole(chunks: Call['chunks']): Promise<Buffer[]> {
+  const all: Buffer[] = [];
+  for await (const chunk of chunks) all.push(chunk);
+  return all;
 }
 
 async function* readMessages(stream: ServerHttp2Stream): AsyncGenerator<Buffer> {

@@ -257,6 +257,8 @@ class Pass {
       // A client may have written it since: then the donor holds it again.
       const now = await lookAt(candidates, this.#scope(collection));
       const ids = now.filter(({ decision }) => decision === 'delete');
+      // What it lacks may be gone with its volume, since this pass began.
+      if (ids.length > 0) await this.#parts.shards(this.#input.donorId).confirmIdentity();
       for (const ownerId of new Set(ids.map((each) => each.ownerId))) {
         const deletes = new PacedDelete(this.#job, this.#parts.shards(ownerId));
         const ofOwner = ids.filter((each) => each.ownerId === ownerId).map(({ id }) => id);

@@ -85,6 +85,8 @@ export class DropPlan {
       await this.#confirmOwners();
       const unclear = new Map<string, Unclear[]>();
       for (const collection of this.#rowsBy.keys()) unclear.set(collection, await this.#decide(collection));
+      // What an owner lacks may be gone with its volume, since it was asked.
+      await this.#confirmOwners();
       for (const [collection, rows] of unclear) await this.#act(collection, rows);
       for (const collection of this.#sorted.gone.keys()) await this.#followDeletes(collection);
       if (this.#input.isLeaver) await this.#dropCollections();

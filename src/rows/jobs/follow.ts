@@ -103,6 +103,8 @@ async function carryLate(
     ...gone.map(({ id }) => id),
   ]);
   let carried = 0;
+  // What it lacks may be gone with its volume.
+  if (gone.length > 0) await shards(donorId).confirmIdentity();
   for (const candidate of gone) {
     const proof = proofs.get(candidate.id.toString('latin1'));
     const owner = owners.get(candidate) ?? null;

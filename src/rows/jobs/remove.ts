@@ -104,6 +104,7 @@ async function removeSome(job: Job, removal: Removal): Promise<{ removed: number
   try {
     for (const ids of batchesOf(spool)) {
       const mayGo = input.which === 'all' ? ids : await heldByDonor(removal, ids, absent);
+      if (input.which === 'held') await confirmDonors(removal);
       removed += await deletes.delete(collection, mayGo);
     }
     if (absent.length === 0) return { removed, kept: 0 };
@@ -111,9 +112,11 @@ async function removeSome(job: Job, removal: Removal): Promise<{ removed: number
     const still: Buffer[] = [];
     for (let start = 0; start < absent.length; start += IDS_PER_LOOK) {
       const some = await heldByDonor(removal, absent.slice(start, start + IDS_PER_LOOK), still);
+      await confirmDonors(removal);
       removed += await deletes.delete(collection, some);
     }
     if (!input.absentIsDeleted || hasLostData(still.length, spool.count)) return { removed, kept: still.length };
+    await confirmDonors(removal);
     removed += await deletes.delete(collection, still);
     return { removed, kept: 0 };
   } catch (error) {
@@ -121,6 +124,13 @@ async function removeSome(job: Job, removal: Removal): Promise<{ removed: number
     if (error instanceof CollectionMissing) return { removed, kept: 0 };
     throw error;
   }
+}
+
+/** INV-8: what a donor showed, or lacked, counts only when it is still the shard that it was. */
+async function confirmDonors({ input: { placement, receiverId }, parts }: Removal): Promise<void> {
+  const { shards, joining, leaving } = placement;
+  const donors = leaving.length > 0 ? leaving : shards.filter((id) => !joining.includes(id));
+  for (const id of donors) if (id !== receiverId) await parts.shards(id).confirmIdentity();
 }
 
 function* batchesOf(spool: Spool): Generator<Buffer[]> {
