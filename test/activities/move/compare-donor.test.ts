@@ -1,0 +1,345 @@
+import { CancelledFailure } from '@temporalio/activity';
+import type { CompareDonorInput, CompareDonorResult } from '../../../src/contract/move';
+import { COLLECTION, type Interrupted, MovingCluster, point, SCHEMA } from '../../support/moving-cluster';
+import { LOOKING, READING, WRITING } from '../../support/shard-faults';
+import { waitFor } from '../../support/wait-for';
+
+let cluster: MovingCluster;
+afterEach(() => cluster.stop());
+
+const SETTLE_MS = 500;
+const pass = (more: Partial<CompareDonorInput> = {}): CompareDonorInput & { collections: string[] } => ({
+  ...{ ...cluster.donorInput(0), settleMs: SETTLE_MS, recut: true, scanReceivers: true },
+  ...more,
+  collections: [COLLECTION],
+});
+const CLEAN: Partial<CompareDonorResult> = {
+  needsCut: false,
+  differences: 0,
+  settledByThemselves: 0,
+  upserted: 0,
+  deleted: 0,
+  mayHaveWritten: false,
+  lateWritesUntilMs: 0,
+};
+
+/** What the donor holds of the slice is on the joiner, and nothing else of it. */
+function expectSame(): void {
+  const held = cluster.shards[0]!.ids(COLLECTION).filter((id) => cluster.ownerOf(id) === cluster.joiner);
+  expect(cluster.joiner.ids(COLLECTION)).toEqual(held);
+  for (const id of held) expect(cluster.joiner.get(COLLECTION, id)).toBe(cluster.shards[0]!.get(COLLECTION, id));
+}
+
+/** Moving points on donor 0, and the same on the joiner. */
+function copied(count: number): string[] {
+  const moving = cluster.movingIds(count, 0);
+  const points = moving.map((id, n) => point(id, n));
+  for (const shard of [cluster.shards[0]!, cluster.joiner]) shard.put(COLLECTION, ...points);
+  return moving;
+}
+
+const run = async (more: Partial<CompareDonorInput> = {}): Promise<CompareDonorResult> =>
+  (await cluster.run('compareDonor', pass(more))).result;
+const copy = () => cluster.run('copyDonor', { ...cluster.donorInput(0), isRepeat: false });
+
+describe('compareDonor', () => {
+  it('finds nothing to do, and waits for nothing, when donor and joiner agree', async () => {
+    cluster = await MovingCluster.start();
+    const moving = copied(300);
+    expect(await run()).toMatchObject({ ...CLEAN, pointsCompared: moving.length, isTailKept: true });
+    expect(cluster.clock.sleptMs).toEqual([]);
+    expect(cluster.rowWrites(cluster.joiner)).toEqual([]);
+  });
+
+  it('makes the joiner what the donor is: adds what it lacks, replaces what differs, deletes what the donor lacks', async () => {
+    cluster = await MovingCluster.start();
+    const moving = copied(300);
+    cluster.joiner.delete(COLLECTION, moving[0]!, moving[7]!);
+    cluster.joiner.put(COLLECTION, point(moving[3]!, 77_777), { ...point(moving[5]!, 5), payload: { value: 1 } });
+    const extra = cluster.movingIds(moving.length + 2, 0).slice(-2);
+    cluster.joiner.put(COLLECTION, ...extra.map((id) => point(id)));
+    expect(await run()).toMatchObject({ differences: 6, settledByThemselves: 0, upserted: 4, deleted: 2 });
+    expectSame();
+    expect(await run()).toMatchObject(CLEAN);
+  });
+
+  it.each([
+    ['tells 1.0 from 1, which are the same to JSON.parse', '1.0', '1', 1],
+    ['tells large integers apart that are the same to JSON.parse', '9007199254740993', '9007199254740992', 1],
+    [
+      'lets a float pass that a shard reads as its neighbour (ADR 13)',
+      '2.397238681154417e-23',
+      '2.3972386811544175e-23',
+      0,
+    ],
+  ])('%s', async (_title, onDonor, onJoiner, upserted) => {
+    cluster = await MovingCluster.start();
+    const [id] = cluster.movingIds(1, 0);
+    const element = (value: string): string => `{"id":"${id}","vector":[1,2],"payload":{"value":${value}}}`;
+    cluster.shards[0]!.put(COLLECTION, element(onDonor));
+    cluster.joiner.put(COLLECTION, element(onJoiner));
+    expect(await run()).toMatchObject({ upserted, differences: upserted });
+  });
+
+  it('writes nothing when a dual write was only half-way: the second half comes while the difference settles', async () => {
+    cluster = await MovingCluster.start();
+    const moving = copied(300);
+    cluster.joiner.put(COLLECTION, point(moving[1]!, 99));
+    cluster.clock.onSleep = () => cluster.shards[0]!.put(COLLECTION, point(moving[1]!, 99));
+    expect(await run()).toMatchObject({ ...CLEAN, differences: 1, settledByThemselves: 1 });
+    expect(cluster.clock.sleptMs[0]).toBe(SETTLE_MS);
+    expect(cluster.rowWrites(cluster.joiner)).toEqual([]);
+    expectSame();
+  });
+
+  it('keeps the newer value when the donor is written between the read from it and the write to the joiner', async () => {
+    cluster = await MovingCluster.start();
+    const id = copied(300)[2]!;
+    cluster.joiner.delete(COLLECTION, id);
+    const write = (): void => cluster.shards[0]!.put(COLLECTION, point(id, 4_242));
+    cluster.joiner.faults.add({ match: { ...WRITING, nth: 1 }, fault: { kind: 'before', run: write } });
+    expect(await run()).toMatchObject({ upserted: 1, deleted: 0 });
+    expectSame();
+    expect(cluster.joiner.get(COLLECTION, id)).toContain('4242');
+  });
+
+  it('is not clean, and the next pass deletes the point, when the donor deletes it between the read and the write', async () => {
+    cluster = await MovingCluster.start();
+    const id = copied(300)[2]!;
+    cluster.joiner.put(COLLECTION, point(id, 5));
+    const remove = (): void => void cluster.shards[0]!.delete(COLLECTION, id);
+    cluster.joiner.faults.add({ match: { ...WRITING, nth: 1 }, fault: { kind: 'before', run: remove } });
+    expect(await run()).toMatchObject({ upserted: 1 });
+    expect(await run({ recut: false, scanReceivers: false })).toMatchObject({ deleted: 1 });
+    expect(cluster.joiner.get(COLLECTION, id)).toBeNull();
+  });
+
+  it('leaves a point alone that the donor got again after it was found to lack it', async () => {
+    cluster = await MovingCluster.start();
+    const moving = copied(100);
+    const [extra] = cluster.movingIds(moving.length + 1, 0).slice(-1);
+    cluster.joiner.put(COLLECTION, point(extra!, 7));
+    const write = (): void => cluster.shards[0]!.put(COLLECTION, point(extra!, 7));
+    // Two batches, three more looks while the difference settles, and one right before the delete.
+    const last = cluster.shards[0]!.faults.add({
+      match: { ...LOOKING, nth: 6 },
+      fault: { kind: 'before', run: write },
+    });
+    expect(await run()).toMatchObject({ differences: 1, settledByThemselves: 0, deleted: 0 });
+    expect(last.hits).toBe(1);
+    expectSame();
+    expect(cluster.joiner.get(COLLECTION, extra!)).not.toBeNull();
+  });
+
+  it('fails, and deletes nothing, when the donor cannot be asked about what it seems to lack', async () => {
+    cluster = await MovingCluster.start();
+    const moving = copied(100);
+    const [extra] = cluster.movingIds(moving.length + 1, 0).slice(-1);
+    cluster.joiner.put(COLLECTION, point(extra!));
+    for (const fault of [{ kind: 'status', status: 14 } as const, { kind: 'cutBody' } as const]) {
+      const active = cluster.shards[0]!.faults.add({ match: LOOKING, fault });
+      expect(await cluster.failure('compareDonor', pass())).toMatchObject({ type: 'Unreachable', nonRetryable: false });
+      active.remove();
+    }
+    expect(cluster.rowWrites(cluster.joiner)).toEqual([]);
+  });
+
+  it('applies more differences than it holds at once', async () => {
+    cluster = await MovingCluster.start();
+    const moving = cluster.movingIds(2_500, 0);
+    cluster.shards[0]!.put(COLLECTION, ...moving.map((id) => point(id)));
+    expect(await run()).toMatchObject({ differences: 2_500, upserted: 2_500, deleted: 0 });
+    expectSame();
+  });
+
+  it('does not mend when its time is over after the differences have settled', async () => {
+    cluster = await MovingCluster.start();
+    const moving = copied(100);
+    cluster.joiner.delete(COLLECTION, moving[0]!);
+    cluster.clock.onSleep = () => void (cluster.clock.skewMs = 59_500);
+    expect((await cluster.failure('compareDonor', pass())).nonRetryable).toBe(false);
+    expect(cluster.rowWrites(cluster.joiner)).toEqual([]);
+  });
+
+  it('ends without a write when it is cancelled while differences settle', async () => {
+    cluster = await MovingCluster.start();
+    const moving = copied(100);
+    cluster.joiner.delete(COLLECTION, moving[0]!);
+    const cancelled = cluster.run('compareDonor', pass(), {
+      onStart: (environment) => (cluster.clock.onSleep = () => environment.cancel()),
+    });
+    await expect(cancelled).rejects.toThrow(CancelledFailure);
+    expect(cluster.rowWrites(cluster.joiner)).toEqual([]);
+  });
+});
+
+describe('what compareDonor looks at', () => {
+  it('is nothing on a worker that knows nothing of the move, and it says so', async () => {
+    cluster = await MovingCluster.start();
+    copied(10);
+    expect(await run({ recut: false })).toMatchObject({ needsCut: true, pointsCompared: 0, scans: [] });
+  });
+
+  it('is also what clients have written to the donor since the copy, without another scan', async () => {
+    cluster = await MovingCluster.start();
+    copied(100);
+    await copy();
+    const scans = (): number => cluster.shards[0]!.requests.filter(({ path }) => READING.path!.test(path)).length;
+    const scansBefore = scans();
+    const [added] = cluster.movingIds(101, 0).slice(-1);
+    cluster.shards[0]!.put(COLLECTION, point(added!, 5));
+    await waitFor('the change arrives', async () => {
+      const { upserted, isTailKept } = await run({ recut: false, scanReceivers: false });
+      expect(isTailKept).toBe(true);
+      return upserted === 1;
+    });
+    expectSame();
+    expect(scans()).toBe(scansBefore);
+  });
+
+  it('is no longer all that changes once the stream of the donor was cut, and it says so', async () => {
+    cluster = await MovingCluster.start();
+    copied(100);
+    await copy();
+    await cluster.shards[0]!.restart();
+    await waitFor('the tail is lost', async () => !(await run({ recut: false, scanReceivers: false })).isTailKept);
+  });
+
+  it('is not what lies on the joiner of another slice', async () => {
+    cluster = await MovingCluster.start();
+    copied(50);
+    const others = cluster.movingIds(20, 1);
+    cluster.joiner.put(COLLECTION, ...others.map((id) => point(id)));
+    expect(await run()).toMatchObject({ ...CLEAN, pointsCompared: 50 });
+    expect(cluster.joiner.ids(COLLECTION)).toEqual(expect.arrayContaining(others));
+  });
+});
+
+describe('a donor that has lost data', () => {
+  it('is found out before anything is deleted because of it, and only a person can go on', async () => {
+    cluster = await MovingCluster.start();
+    const moving = copied(300);
+    await copy();
+    cluster.shards[0]!.delete(COLLECTION, ...moving.slice(0, 101));
+    const failure = await cluster.failure('compareDonor', pass({ recut: false, scanReceivers: false }));
+    expect(failure).toMatchObject({ type: 'ShardLostData', nonRetryable: true });
+    expect(failure.message).toMatch(/shard 0.*lacks 101/);
+    expect(cluster.joiner.ids(COLLECTION)).toEqual(moving);
+  });
+
+  it('is not seen in what clients may have deleted: 100 points, or one in a hundred', async () => {
+    cluster = await MovingCluster.start();
+    const moving = copied(300);
+    await copy();
+    cluster.shards[0]!.delete(COLLECTION, ...moving.slice(0, 100));
+    expect(await run({ recut: false, scanReceivers: false })).toMatchObject({ deleted: 100 });
+    expectSame();
+  });
+
+  it('is found out by its missing mark, however few points it held', async () => {
+    cluster = await MovingCluster.start();
+    const moving = copied(5);
+    cluster.identify();
+    await copy();
+    await cluster.shards[0]!.restart('wipe');
+    expect(await cluster.failure('compareDonor', pass())).toMatchObject({ type: 'ShardLostData', nonRetryable: true });
+    expect(cluster.joiner.ids(COLLECTION)).toEqual(moving);
+  });
+
+  it('is found out when it loses its volume in the middle of a pass, before anything is deleted', async () => {
+    cluster = await MovingCluster.start();
+    cluster.identify();
+    const moving = copied(5);
+    await copy();
+    const [donor] = cluster.shards;
+    donor!.faults.add({
+      match: { ...LOOKING, nth: 1 },
+      fault: {
+        kind: 'before',
+        run: () => {
+          for (const name of donor!.collections()) donor!.drop(name);
+          donor!.create(SCHEMA);
+        },
+      },
+    });
+    expect((await cluster.failure('compareDonor', pass({ recut: false }))).type).toBe('ShardLostData');
+    expect(cluster.joiner.ids(COLLECTION)).toEqual(moving);
+  });
+
+  it('has dropped the collection when it still bears its mark: then the owners keep theirs until somebody drops it', async () => {
+    cluster = await MovingCluster.start();
+    const moving = copied(50);
+    cluster.shards[0]!.faults.add({
+      match: { ...LOOKING, nth: 1 },
+      fault: { kind: 'before', run: () => cluster.shards[0]!.drop(COLLECTION) },
+    });
+    expect(await run()).toMatchObject({ upserted: 0, deleted: 0 });
+    expect(cluster.joiner.ids(COLLECTION)).toEqual(moving);
+  });
+
+  it('is no owner that a client drops the collection on: that one is waited for', async () => {
+    cluster = await MovingCluster.start();
+    copied(50);
+    cluster.joiner.faults.add({
+      match: { ...LOOKING, nth: 1 },
+      fault: { kind: 'before', run: () => cluster.joiner.drop(COLLECTION) },
+    });
+    const failure = await cluster.failure('compareDonor', pass());
+    expect(failure).toMatchObject({ type: 'CollectionInFlux', nonRetryable: false });
+    expect(failure.message).toContain('shard 2 lacks it');
+  });
+});
+
+describe('what compareDonor may have written', () => {
+  /** An attempt that applies one difference and then cannot read the donor again. */
+  async function appliedAndFailed(id: string): Promise<Interrupted> {
+    cluster.joiner.delete(COLLECTION, id);
+    const { faults } = cluster.shards[0]!;
+    cluster.joiner.faults.add({
+      match: { ...WRITING, nth: 1 },
+      fault: {
+        kind: 'beforeReply',
+        run: () => void faults.add({ match: LOOKING, fault: { kind: 'status', status: 8 } }),
+      },
+    });
+    const attempt = await cluster.interrupted('compareDonor', pass());
+    faults.clear();
+    return attempt;
+  }
+
+  it('is told when an earlier attempt applied a difference and then failed', async () => {
+    cluster = await MovingCluster.start();
+    const { next } = await appliedAndFailed(copied(300)[2]!);
+    const { result } = await cluster.run('compareDonor', pass(), next);
+    expect(result).toMatchObject({ ...CLEAN, mayHaveWritten: true });
+    expectSame();
+  });
+
+  it('is told also when a further attempt wrote nothing and failed in between', async () => {
+    cluster = await MovingCluster.start();
+    const first = await appliedAndFailed(copied(300)[2]!);
+    const cut = cluster.shards[0]!.faults.add({ match: READING, fault: { kind: 'refuse' } });
+    const second = await cluster.interrupted('compareDonor', pass(), first.next.info);
+    cut.remove();
+    expect((await cluster.run('compareDonor', pass(), second.next)).result.mayHaveWritten).toBe(true);
+  });
+
+  it('is nothing when the attempt before failed before its first write', async () => {
+    cluster = await MovingCluster.start();
+    copied(300);
+    const cut = cluster.shards[0]!.faults.add({ match: READING, fault: { kind: 'refuse' } });
+    const { next } = await cluster.interrupted('compareDonor', pass());
+    cut.remove();
+    expect((await cluster.run('compareDonor', pass(), next)).result).toMatchObject(CLEAN);
+  });
+
+  it('has an end in time when the reply to a write was lost', async () => {
+    cluster = await MovingCluster.start();
+    const moving = copied(100);
+    cluster.joiner.delete(COLLECTION, moving[0]!);
+    cluster.joiner.faults.add({ match: { ...WRITING, nth: 1 }, fault: { kind: 'replyLost' } });
+    const { next } = await cluster.interrupted('compareDonor', pass());
+    const { result } = await cluster.run('compareDonor', pass(), next);
+    expect(result.lateWritesUntilMs).toBeGreaterThan(cluster.clock.nowMs());
+  });
+});
