@@ -92,7 +92,9 @@ function reasonNotToCompare(
   otherSchemaOn: readonly Holder[],
 ): InspectedCollection['notCompared'] {
   if (otherSchemaOn.length > 0) return 'other_schema';
-  if ([...onShards.values(), ...onLeftovers.values()].some(({ multivector }) => multivector === true)) {
+  if (
+    [...onShards.values(), ...onLeftovers.values()].some(({ multivector, count }) => multivector === true && count > 0)
+  ) {
     return 'multivector';
   }
   return onShards.size === 0 ? 'only_on_leftovers' : null;

@@ -144,12 +144,15 @@ export async function agreedCollections(
   return now;
 }
 
-/** `before`: what such collections prevent. @throws DomainError MultivectorCollection */
+/**
+ * Empty ones move like any other. `before`: what filled ones prevent.
+ * @throws DomainError MultivectorCollection
+ */
 export function refuseMultivector(ofShards: readonly Collections[], before: string): void {
-  const found = ofShards.flat().find((collection) => collection.multivector === true);
+  const found = ofShards.flat().find(({ multivector, count }) => multivector === true && count > 0);
   if (found === undefined) return;
   throw new DomainError(
     'MultivectorCollection',
-    `collection ${found.name} holds several vectors per point, and Quiver does not let such points be read back: drop it before ${before}`,
+    `collection ${found.name} holds documents of several vectors, and Quiver does not let these be read by id: empty it or drop it before ${before}`,
   );
 }

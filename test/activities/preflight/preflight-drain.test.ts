@@ -87,8 +87,10 @@ describe('preflightDrain', () => {
     expect(result).toEqual({ collections: 1 });
   });
 
-  it('refuses a cluster with a collection of several vectors per point', async () => {
+  it('refuses a cluster with documents of several vectors, and takes an empty collection for them', async () => {
     cluster = await drain({ schema: { ...SCHEMA, index: 'colbert', multivector: true } });
+    expect((await cluster.run('preflightDrain', input(), PREFLIGHT)).result.collections).toBe(1);
+    cluster.leaver.putDocument(COLLECTION, 'POINTDATA-a', [[1, 2]]);
     expect((await refusal()).type).toBe('MultivectorCollection');
   });
 
