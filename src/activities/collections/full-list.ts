@@ -1,6 +1,7 @@
 /**
  * What REST leaves out of a schema. `binary` (binary quantization of disk_vamana) is told over gRPC alone. Where no gRPC
- * can be reached it stays unknown: then the collection is created without it, as before.
+ * can be reached it stays unknown: then the collection is created without it, as before. Documents of several vectors
+ * are read and written over gRPC alone.
  */
 import type { ShardAddress } from '../../domain/shard-map';
 import { ShardError } from '../../shards/errors';
@@ -16,7 +17,13 @@ const BINARY_INDEX = 'disk_vamana';
 export interface FullCollection extends ShardCollection {
   /** Null: not told. */
   readonly binary: boolean | null;
+  /** Why its rows cannot be moved or compared, as half a sentence; null: they can. */
+  readonly unreadable: string | null;
 }
+
+/** Documents are kept in memory while they are compared (document-mirror.ts). How many tokens they have is not known. */
+const DOCUMENTS_BYTES_MAX = 256 * 1024 * 1024;
+const TOKENS_ASSUMED = 128;
 
 type Settings = Pick<FullCollection, 'schema' | 'binary'>;
 
@@ -26,8 +33,13 @@ export async function listFully(
   ctx: CallContext = scope.attempt.reading,
 ): Promise<FullCollection[]> {
   const listed = await scope.shards.client(shard).listCollections(ctx);
-  const overGrpc = listed.some(mayBeBinary) ? await askOverGrpc(scope, shard, ctx) : [];
-  return listed.map((each) => ({ ...each, binary: mayBeBinary(each) ? binaryOf(each, overGrpc) : false }));
+  const isAsked = listed.some((each) => mayBeBinary(each) || holdsDocuments(each));
+  const overGrpc = isAsked ? await askOverGrpc(scope, shard, ctx) : [];
+  return listed.map((each) => ({
+    ...each,
+    binary: mayBeBinary(each) ? (sameOverGrpc(each, overGrpc)?.binary ?? null) : false,
+    unreadable: holdsDocuments(each) ? whyUnreadable(each, overGrpc) : null,
+  }));
 }
 
 /** Alike as far as both are known. */
@@ -50,6 +62,17 @@ export function shownSchema(collection: FullCollection | null | undefined): stri
 
 function mayBeBinary({ index }: ShardCollection): boolean {
   return index === BINARY_INDEX;
+}
+
+function holdsDocuments({ multivector, count }: ShardCollection): boolean {
+  return multivector === true && count > 0;
+}
+
+function whyUnreadable(collection: ShardCollection, overGrpc: readonly GrpcCollection[]): string | null {
+  if (sameOverGrpc(collection, overGrpc) === undefined) return 'are read over gRPC alone, which does not answer';
+  const documentsMax = Math.floor(DOCUMENTS_BYTES_MAX / (collection.dim * 4 * TOKENS_ASSUMED));
+  if (collection.count <= documentsMax) return null;
+  return `are ${collection.count}, and no more than ${documentsMax} of them fit the worker's memory`;
 }
 
 function withBinary(schema: string, binary: boolean): string {
@@ -76,9 +99,11 @@ async function askOverGrpc(
 }
 
 /** Another process may listen at that port, so what both tell must agree. */
-function binaryOf({ name, dim, metric, index }: ShardCollection, overGrpc: readonly GrpcCollection[]): boolean | null {
-  const same = overGrpc.find(
+function sameOverGrpc(
+  { name, dim, metric, index }: ShardCollection,
+  overGrpc: readonly GrpcCollection[],
+): GrpcCollection | undefined {
+  return overGrpc.find(
     (each) => each.name === name && each.dim === dim && each.metric === metric && each.index === index,
   );
-  return same?.binary ?? null;
 }

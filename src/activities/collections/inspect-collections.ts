@@ -92,9 +92,7 @@ function reasonNotToCompare(
   otherSchemaOn: readonly Holder[],
 ): InspectedCollection['notCompared'] {
   if (otherSchemaOn.length > 0) return 'other_schema';
-  if (
-    [...onShards.values(), ...onLeftovers.values()].some(({ multivector, count }) => multivector === true && count > 0)
-  ) {
+  if ([...onShards.values(), ...onLeftovers.values()].some(({ unreadable }) => unreadable !== null)) {
     return 'multivector';
   }
   return onShards.size === 0 ? 'only_on_leftovers' : null;

@@ -145,14 +145,14 @@ export async function agreedCollections(
 }
 
 /**
- * Empty ones move like any other. `before`: what filled ones prevent.
+ * Documents of several vectors need more than other points do. `before`: what they prevent.
  * @throws DomainError MultivectorCollection
  */
 export function refuseMultivector(ofShards: readonly Collections[], before: string): void {
-  const found = ofShards.flat().find(({ multivector, count }) => multivector === true && count > 0);
+  const found = ofShards.flat().find(({ unreadable }) => unreadable !== null);
   if (found === undefined) return;
   throw new DomainError(
     'MultivectorCollection',
-    `collection ${found.name} holds documents of several vectors, and Quiver does not let these be read by id: empty it or drop it before ${before}`,
+    `collection ${found.name} holds documents of several vectors, which ${found.unreadable}: see to that, or empty it before ${before}`,
   );
 }

@@ -28,7 +28,7 @@ export async function preflightGrow(scope: ActivityScope, input: PreflightInput)
   const ofDonors = donors.map(requireAnswer);
   for (const router of routers) requireRouter(router, input.mapVersion);
   const settled = await agreedCollections(scope, input.donors, ofDonors, () => 'donor');
-  refuseMultivector(settled, 'the cluster grows');
+  refuseMultivector([...settled, ...ofJoiners], 'the cluster grows');
   ofJoiners.forEach((collections, index) => {
     const url = input.joiners[index]?.primary_url ?? '';
     if (!input.allowNonempty) requireEmpty(collections, url);

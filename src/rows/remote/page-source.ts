@@ -1,7 +1,7 @@
 import { PointWalk } from '../../shards/rows/point-walk';
 import type { ShardClient } from '../../shards/http/shard-client';
-import { DomainError } from '../../domain/errors';
 import type { RowSource, ScanEvent } from '../ports';
+import { unreadable } from './documents/unreadable';
 import { rowOfElement } from './json-rows';
 import type { RemoteJob } from './remote-job';
 
@@ -51,11 +51,4 @@ export class PageSource implements RowSource {
     yield { kind: 'cut-ended' };
     yield { kind: 'tail-lost' };
   }
-}
-
-function unreadable(collection: string, url: string): DomainError {
-  return new DomainError(
-    'MultivectorCollection',
-    `collection ${collection} holds documents of several vectors, which ${url} shows over gRPC alone: let the coordinator reach its gRPC address, or empty the collection`,
-  );
 }
