@@ -220,4 +220,44 @@ describeWithQuiver('collections that need more than points do, on real Quiver', 
     expect((await held(ownerId)).get(id)).toEqual(document(id, 4));
     expect((await held(0)).has(id)).toBe(false);
   });
+
+  it('moves vectors with infinite elements and with such as are no numbers, to the bit', async () => {
+    for (const id of [0, 1]) await call(id, 'POST', '', { name: 'odd', dim: 2, metric: 'l2' });
+    const clients = shards.map(({ grpc_url }) => new ShardGrpc({ url: grpc_url ?? '', key: KEY }));
+    const ids = Array.from({ length: 100 }, (_, n) => `o${n}`).filter((id) => plan.donorOf(Buffer.from(id)) !== null);
+    const odd = [Infinity, -Infinity, NaN];
+    const rows = ids.map((id, n) => ({
+      id: Buffer.from(id),
+      vector: Buffer.from(Float32Array.of(odd[n % odd.length]!, 1).buffer),
+      payload: Buffer.from('null'),
+    }));
+    for (const donorId of [0, 1]) {
+      const stream = clients[donorId]!.upsertStream('odd', inTime());
+      await stream.write(rows.filter(({ id }) => plan.donorOf(id) === donorId));
+      await stream.end();
+    }
+    await run('prepareCollections', sides());
+    const collections = ['odd'];
+    for (const donorId of [0, 1])
+      await run('copyDonor', { ...ofDonor(donorId), session: 'b', collections, isRepeat: false });
+    for (const donorId of [0, 1]) {
+      const compare = {
+        ...ofDonor(donorId),
+        session: 'b',
+        collections,
+        settleMs: 100,
+        recut: true,
+        scanReceivers: true,
+      };
+      expect(await run('compareDonor', compare)).toMatchObject({ upserted: 0, deleted: 0 });
+    }
+    const found = await clients[2]!.getPoints(
+      'odd',
+      rows.map(({ id }) => id),
+      { withVector: true },
+      inTime(),
+    );
+    expect(found).toEqual(rows);
+    for (const client of clients) client.close();
+  });
 });

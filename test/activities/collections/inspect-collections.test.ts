@@ -87,9 +87,10 @@ describe('inspectCollections', () => {
     expect(again.result).toMatchObject({ created: 0, collections: [ALIKE, {}, { notCompared: null }] });
   });
 
-  it('compares no documents of several vectors, and none that only leftovers have, and says why', async () => {
+  it('compares no documents of several vectors where gRPC does not answer, and no collection that only leftovers have, and says why', async () => {
     for (const shard of cluster.shards) shard.create({ ...SCHEMA, name: 'multi', index: 'colbert', multivector: true });
     cluster.shards[1]!.putDocument('multi', 'POINTDATA-a', [[1, 2]]);
+    await cluster.shards[1]!.closeGrpc();
     leftover.create({ ...SCHEMA, name: 'old' });
     const { result } = await cluster.run('inspectCollections', input({ creates: true }));
     expect(result.created).toBe(0);
