@@ -117,7 +117,7 @@ export interface CoordinatorActivities extends WatchActivities {
    * Makes the receivers build their indexes. Returns the names that were not ready after `patienceMs`. Ready means that
    * a search is answered at once. With `mustFind` it also finds what the receiver holds. That takes longer, because an
    * index that was built early is brought up to date in the background. Wait for the latter before the donors drop the
-   * slice: until then the donors' own answers make searches complete.
+   * slice: until then the donors' own answers make searches complete. `notKnown`: a shard refuses to be asked.
    */
   warmUp(input: {
     receivers: readonly Shard[];
@@ -129,7 +129,7 @@ export interface CoordinatorActivities extends WatchActivities {
      * anyway.
      */
     slice?: Move;
-  }): Promise<{ notReady: readonly string[] }>;
+  }): Promise<{ notReady: readonly string[]; notKnown?: readonly string[] }>;
 
   /** After the flip: reads one donor once more. What it shows waits on the worker for dropFromDonor. */
   readForDrop(input: DropDonorInput): Promise<ReadForDropResult>;

@@ -34,7 +34,7 @@ export type FindingsByHolder = Readonly<Record<Holder, HolderFindings>>;
 /**
  * Why the points of a collection were not compared.
  * - `other_schema`: shards have it with different settings.
- * - `multivector`: Quiver does not let such points be read back.
+ * - `multivector`: documents of several vectors that gRPC does not show, or too many of them.
  * - `only_on_leftovers`: no shard of the map has it. Clients dropped it, or it never was theirs.
  */
 export type NotCompared = 'other_schema' | 'multivector' | 'only_on_leftovers';

@@ -266,9 +266,10 @@ describeWithQuiver('the in-process shard, beside real Quiver', () => {
     );
   });
 
-  it('answers calls on absent and on multivector collections in the same way', async () => {
+  it('answers calls on absent, on multivector and on encrypted collections in the same way', async () => {
+    await expectSame(post('', { name: 'sealed', dim: 2, metric: 'l2', vector_encryption: 'client_side' }));
     await expectSame(post('', { name: 'many', dim: 2, metric: 'cosine', multivector: true }));
-    for (const name of ['absent', 'many']) {
+    for (const name of ['absent', 'many', 'sealed']) {
       await expectSame(
         post(`/${name}/fetch`, page),
         post(`/${name}/points`, points(pair('a'))),

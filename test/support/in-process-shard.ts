@@ -113,6 +113,11 @@ export class InProcessShard {
     await Promise.all([this.server.stop(), this.grpc.stop()]);
   }
 
+  /** Only REST answers from now on. */
+  async closeGrpc(): Promise<void> {
+    await this.grpc.stop();
+  }
+
   /** A replica that was frozen, or lags behind, applies what it has missed. */
   catchUp(): void {
     this.replica?.catchUp();

@@ -181,6 +181,8 @@ export class ShardCalls {
         );
       }
       const collection = this.requireSingleVector(name);
+      const isSealed = collection.schema.vector_encryption === 'client_side';
+      if (isSealed) throw new Refusal(problem(400, 'unsupported configuration: collection is client-side encrypted'));
       if (vector.length !== collection.schema.dim) {
         throw new Refusal(problem(400, `vector has ${vector.length} dims, index expects ${collection.schema.dim}`));
       }

@@ -171,7 +171,7 @@ describe('a grow that is reset', () => {
     await growUntil('drop');
     const [moved] = cluster.joiner.ids('docs');
     cluster.joiner.put('docs', pointJson(moved!, 4_711));
-    await resetTo('copyPage');
+    await resetTo('copyDonor');
     await expect(cluster.operation('a').result()).rejects.toThrow();
     for (const shard of cluster.donors) shard.faults.clear();
     await recovered('grow-a.1');

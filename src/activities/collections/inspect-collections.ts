@@ -1,18 +1,18 @@
 import { DomainError } from '../../domain/errors';
 import { holderOf, type Holder } from '../../domain/findings';
-import type { ShardCollection } from '../../shards/http/shard-client';
 import type { CoordinatorActivities } from '../../contract/activities';
 import type { InspectedCollection } from '../../contract/repair';
 import { findLeaders } from '../frame/leaders';
 import type { ActivityScope } from '../frame/run-activity';
+import { bodyToCreate, isAlike, listFully, type FullCollection } from './full-list';
 
 type InspectInput = Parameters<CoordinatorActivities['inspectCollections']>[0];
 type InspectResult = Awaited<ReturnType<CoordinatorActivities['inspectCollections']>>;
 
 /** One collection, by holder. Shards that lack it are left out. */
 interface Found {
-  readonly onShards: ReadonlyMap<Holder, ShardCollection>;
-  readonly onLeftovers: ReadonlyMap<Holder, ShardCollection>;
+  readonly onShards: ReadonlyMap<Holder, FullCollection>;
+  readonly onLeftovers: ReadonlyMap<Holder, FullCollection>;
 }
 
 /**
@@ -52,13 +52,13 @@ async function inspect(scope: ActivityScope, input: InspectInput): Promise<Inspe
   return [...found].map(([collection, on]) => judge(collection, on, input));
 }
 
-async function collectionsOf({ attempt, shards }: ActivityScope, input: InspectInput): Promise<Map<string, Found>> {
-  const ask = (of: InspectInput['leftovers']): Promise<ShardCollection[][]> =>
-    Promise.all(of.map((each) => shards.client(each).listCollections(attempt.reading)));
+async function collectionsOf(scope: ActivityScope, input: InspectInput): Promise<Map<string, Found>> {
+  const ask = (of: InspectInput['leftovers']): Promise<FullCollection[][]> =>
+    Promise.all(of.map((each) => listFully(scope, each)));
   const [ofShards, ofLeftovers] = await Promise.all([ask(input.shards), ask(input.leftovers)]);
   const names = new Set([...ofShards, ...ofLeftovers].flat().map(({ name }) => name));
   const wanted = [...names].filter((name) => input.collections?.includes(name) ?? true).sort();
-  const having = (name: string, of: InspectInput['leftovers'], lists: ShardCollection[][]): Found['onShards'] => {
+  const having = (name: string, of: InspectInput['leftovers'], lists: FullCollection[][]): Found['onShards'] => {
     const found = of.map((each, index) => [holderOf(each), lists[index]?.find((one) => one.name === name)] as const);
     return new Map(found.flatMap(([holder, one]) => (one === undefined ? [] : [[holder, one] as const])));
   };
@@ -72,11 +72,14 @@ async function collectionsOf({ attempt, shards }: ActivityScope, input: InspectI
 
 function judge(collection: string, { onShards, onLeftovers }: Found, input: InspectInput): Inspected {
   const all = [...onShards, ...onLeftovers];
-  const schema = mostCommon(all.map(([, each]) => each.schema));
-  const otherSchemaOn = all.filter(([, each]) => each.schema !== schema).map(([holder]) => holder);
+  const schema = mostCommon(all.map(([, each]) => each.schema)) ?? '';
+  const ofSchema = all.filter(([, each]) => each.schema === schema).map(([, each]) => each.binary);
+  const most = { schema, binary: mostCommon(ofSchema.filter((each) => each !== null)) ?? null };
+  const alike = all.filter(([, each]) => isAlike(each, most));
+  const otherSchemaOn = all.filter(([, each]) => !isAlike(each, most)).map(([holder]) => holder);
   return {
     collection,
-    schema,
+    schema: bodyToCreate(alike.map(([, each]) => each)),
     missingOn: input.shards.map(holderOf).filter((holder) => !onShards.has(holder)),
     otherSchemaOn,
     notCompared: reasonNotToCompare({ onShards, onLeftovers }, otherSchemaOn),
@@ -89,18 +92,18 @@ function reasonNotToCompare(
   otherSchemaOn: readonly Holder[],
 ): InspectedCollection['notCompared'] {
   if (otherSchemaOn.length > 0) return 'other_schema';
-  if ([...onShards.values(), ...onLeftovers.values()].some(({ multivector }) => multivector === true)) {
+  if ([...onShards.values(), ...onLeftovers.values()].some(({ unreadable }) => unreadable !== null)) {
     return 'multivector';
   }
   return onShards.size === 0 ? 'only_on_leftovers' : null;
 }
 
 /** Among equally common values the first wins: it comes from the shard that is longest in the map. */
-function mostCommon(values: readonly string[]): string {
-  const counts = new Map<string, number>();
+function mostCommon<T extends string | boolean>(values: readonly T[]): T | undefined {
+  const counts = new Map<T, number>();
   for (const value of values) counts.set(value, (counts.get(value) ?? 0) + 1);
   const most = Math.max(...counts.values());
-  return values.find((value) => counts.get(value) === most) ?? '';
+  return values.find((value) => counts.get(value) === most);
 }
 
 /**

@@ -1,6 +1,6 @@
 import { ApplicationFailure } from '@temporalio/activity';
 import type { Shard } from '../../domain/shard-map';
-import type { ShardCollection } from '../../shards/http/shard-client';
+import { bodyToCreate, listFully, type FullCollection } from './full-list';
 import { refuseOtherSchema } from './schema-conflict';
 import { collectionInfos, schemaDifference } from './schemas';
 import type { CoordinatorActivities } from '../../contract/activities';
@@ -21,12 +21,10 @@ type PrepareResult = Awaited<ReturnType<CoordinatorActivities['prepareCollection
 export async function prepareCollections(scope: ActivityScope, input: PrepareInput): Promise<PrepareResult> {
   const { attempt, shards } = scope;
   await findLeaders(scope, [...input.donors, ...input.receivers]);
-  const ofDonors = await Promise.all(
-    input.donors.map((donor) => shards.client(donor).listCollections(attempt.reading)),
-  );
+  const ofDonors = await Promise.all(input.donors.map((donor) => listFully(scope, donor)));
   const difference = schemaDifference(input.donors, ofDonors);
   if (difference !== null) throw ApplicationFailure.retryable(difference, 'CollectionInFlux');
-  const wanted = ofDonors[0] ?? [];
+  const wanted = byName(ofDonors);
   const settleMs = input.settleMs ?? 0;
   let missing = await findMissing(scope, input.receivers, wanted);
   if (missing.length > 0 && settleMs > 0) {
@@ -46,6 +44,13 @@ export async function prepareCollections(scope: ActivityScope, input: PrepareInp
   return { collections: collectionInfos(input.donors, ofDonors), created, lateWritesUntilMs };
 }
 
+/** Every donor's word on each collection: one may tell what another cannot. */
+function byName(ofDonors: readonly (readonly FullCollection[])[]): Map<string, FullCollection[]> {
+  const found = new Map<string, FullCollection[]>();
+  for (const each of ofDonors.flat()) found.set(each.name, [...(found.get(each.name) ?? []), each]);
+  return found;
+}
+
 interface Missing {
   readonly receiver: Shard;
   readonly name: string;
@@ -54,17 +59,17 @@ interface Missing {
 
 /** @throws SchemaConflict when a receiver has one of them with other settings */
 async function findMissing(
-  { attempt, shards }: ActivityScope,
+  scope: ActivityScope,
   receivers: readonly Shard[],
-  wanted: readonly ShardCollection[],
+  wanted: ReadonlyMap<string, readonly FullCollection[]>,
 ): Promise<Missing[]> {
   const missing: Missing[] = [];
   for (const receiver of receivers) {
-    const existing = await shards.client(receiver).listCollections(attempt.reading);
-    for (const { name, schema } of wanted) {
+    const existing = await listFully(scope, receiver);
+    for (const [name, ofDonors] of wanted) {
       const found = existing.find((collection) => collection.name === name);
-      if (found === undefined) missing.push({ receiver, name, schema });
-      else refuseOtherSchema(found, schema, receiver.id);
+      if (found === undefined) missing.push({ receiver, name, schema: bodyToCreate(ofDonors) });
+      else refuseOtherSchema(found, ofDonors, receiver.id);
     }
   }
   return missing;

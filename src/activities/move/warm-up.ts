@@ -1,6 +1,8 @@
 import { PlacementPlan } from '../../domain/placement-plan';
 import type { Shard } from '../../domain/shard-map';
+import { ShardError, WAITING_HELPS } from '../../shards/errors';
 import { canProbe, findsSamples, takeSamples } from '../../shards/http/index-probe';
+import { MalformedBodyError } from '../../shards/rows/point-stream';
 import type { CoordinatorActivities } from '../../contract/activities';
 import type { Move } from '../../contract/move';
 import { inParallel } from '../frame/in-parallel';
@@ -14,25 +16,43 @@ const PROBE_INTERVAL_MS = 2_000;
 const BUILDS_AT_ONCE = 4;
 
 type WarmUpInput = Parameters<CoordinatorActivities['warmUp']>[0];
+type WarmUpResult = Awaited<ReturnType<CoordinatorActivities['warmUp']>>;
 
 /**
  * A search makes a shard build its index, and the answer comes when the index is ready. So one search per collection
  * may take all the time there is. Meanwhile this asks for `index_ready`.
  */
-export async function warmUp(scope: ActivityScope, input: WarmUpInput): Promise<{ notReady: readonly string[] }> {
+export async function warmUp(scope: ActivityScope, input: WarmUpInput): Promise<WarmUpResult> {
   const { attempt } = scope;
   const endsAtMs = Math.min(attempt.nowMs() + input.patienceMs, attempt.deadlineMs);
   const notReady = new Set<string>();
+  const notKnown = new Set<string>();
   const builds = input.receivers.flatMap((receiver) =>
     input.collections.map((collection) => ({ receiver, collection })),
   );
   await inParallel(builds, BUILDS_AT_ONCE, async (build) => {
-    const isReady = await becomesReady(scope, { ...build, endsAtMs });
-    if (!isReady || (input.mustFind === true && !(await becomesFindable(scope, { ...build, endsAtMs }, input.slice)))) {
-      notReady.add(build.collection);
+    try {
+      const isReady = await becomesReady(scope, { ...build, endsAtMs });
+      const isDone =
+        isReady && (!input.mustFind || (await becomesFindable(scope, { ...build, endsAtMs }, input.slice)));
+      if (!isDone) notReady.add(build.collection);
+    } catch (error) {
+      if (!isRefusal(error)) throw error;
+      notKnown.add(build.collection);
     }
   });
-  return { notReady: [...notReady] };
+  if (notKnown.size === 0) return { notReady: [...notReady] };
+  return { notReady: [...notReady], notKnown: [...notKnown] };
+}
+
+/**
+ * The shard does not let this collection be searched, or not be read. Then nobody can know of its index, and waiting
+ * for it would never end. A key that is refused is another matter: all steps need it.
+ */
+function isRefusal(error: unknown): error is Error {
+  if (error instanceof MalformedBodyError) return true;
+  if (!(error instanceof ShardError) || WAITING_HELPS[error.code]) return false;
+  return error.code !== 'Unauthorized' && error.code !== 'Forbidden';
 }
 
 interface Build {
@@ -46,6 +66,7 @@ async function becomesReady({ attempt, shards }: ActivityScope, build: Build): P
   const { receiver, collection, endsAtMs } = build;
   const client = shards.client(receiver);
   let search: Promise<void> | null = null;
+  const refusals: Error[] = [];
   const enough = new AbortController();
   for (;;) {
     const info = await client.getCollection(collection, attempt.reading);
@@ -63,11 +84,14 @@ async function becomesReady({ attempt, shards }: ActivityScope, build: Build): P
     search ??= shards
       .patientClient(receiver, leftMs)
       .search(collection, info.dim, { ...building, signal: AbortSignal.any([attempt.signal, enough.signal]) })
-      .catch(() => undefined)
+      .catch((error: unknown) => {
+        if (isRefusal(error)) refusals.push(error);
+      })
       .finally(() => {
         search = null;
       });
     await attempt.sleep(Math.min(POLL_INTERVAL_MS, leftMs));
+    if (refusals[0] !== undefined) throw refusals[0];
   }
 }
 

@@ -7,7 +7,8 @@ import { DomainError, type DomainErrorCode } from '../../domain/errors';
 import type { Shard, ShardAddress } from '../../domain/shard-map';
 import { ShardError } from '../../shards/errors';
 import { routerVersion } from '../../shards/http/router-client';
-import type { CallContext, ShardCollection } from '../../shards/http/shard-client';
+import type { CallContext } from '../../shards/http/shard-client';
+import { listFully, type FullCollection } from '../collections/full-list';
 import { schemaDifference } from '../collections/schemas';
 import type { ActivityScope } from '../frame/run-activity';
 
@@ -17,7 +18,7 @@ const PROBE_TIMEOUT_MS = 3_000;
  */
 const CLIENT_CREATES_MS = 500;
 
-export type Collections = readonly ShardCollection[];
+export type Collections = readonly FullCollection[];
 
 /** The part that a shard takes. A `stayer` stays while another shard leaves. */
 export type Role = 'joiner' | 'donor' | 'leaver' | 'stayer';
@@ -69,11 +70,11 @@ export async function probeRouter({ attempt, shards }: ActivityScope, url: strin
   return { url, result };
 }
 
-async function probeCollections({ attempt, shards }: ActivityScope, address: ShardAddress): Promise<Collections> {
-  const client = shards.client(address);
+async function probeCollections(scope: ActivityScope, address: ShardAddress): Promise<Collections> {
+  const { attempt, shards } = scope;
   return await onceMoreIfCut(attempt.readingFor(PROBE_TIMEOUT_MS), async (ctx) => {
-    await client.findLeader(ctx);
-    return await client.listCollections(ctx);
+    await shards.client(address).findLeader(ctx);
+    return await listFully(scope, address, ctx);
   });
 }
 
@@ -143,12 +144,15 @@ export async function agreedCollections(
   return now;
 }
 
-/** `before`: what such collections prevent. @throws DomainError MultivectorCollection */
+/**
+ * Documents of several vectors need more than other points do. `before`: what they prevent.
+ * @throws DomainError MultivectorCollection
+ */
 export function refuseMultivector(ofShards: readonly Collections[], before: string): void {
-  const found = ofShards.flat().find((collection) => collection.multivector === true);
+  const found = ofShards.flat().find(({ unreadable }) => unreadable !== null);
   if (found === undefined) return;
   throw new DomainError(
     'MultivectorCollection',
-    `collection ${found.name} holds several vectors per point, and Quiver does not let such points be read back: drop it before ${before}`,
+    `collection ${found.name} holds documents of several vectors, which ${found.unreadable}: see to that, or empty it before ${before}`,
   );
 }

@@ -1,4 +1,5 @@
 import { DomainError } from '../../domain/errors';
+import { isAlike, shownSchema } from '../collections/full-list';
 import { collectionInfos } from '../collections/schemas';
 import type { PreflightInput, PreflightReport } from '../../contract/move';
 import {
@@ -27,11 +28,11 @@ export async function preflightGrow(scope: ActivityScope, input: PreflightInput)
   const ofDonors = donors.map(requireAnswer);
   for (const router of routers) requireRouter(router, input.mapVersion);
   const settled = await agreedCollections(scope, input.donors, ofDonors, () => 'donor');
-  refuseMultivector(settled, 'the cluster grows');
+  refuseMultivector([...settled, ...ofJoiners], 'the cluster grows');
   ofJoiners.forEach((collections, index) => {
     const url = input.joiners[index]?.primary_url ?? '';
     if (!input.allowNonempty) requireEmpty(collections, url);
-    requireSameSchemas(collections, settled[0] ?? [], url);
+    requireSameSchemas(collections, settled.flat(), url);
   });
   return {
     collections: collectionInfos(input.donors, settled),
@@ -56,11 +57,11 @@ function requireEmpty(collections: Collections, url: string): void {
 
 function requireSameSchemas(collections: Collections, ofDonors: Collections, url: string): void {
   for (const existing of collections) {
-    const wanted = ofDonors.find((collection) => collection.name === existing.name);
-    if (wanted === undefined || wanted.schema === existing.schema) continue;
+    const wanted = ofDonors.find((each) => each.name === existing.name && !isAlike(each, existing));
+    if (wanted === undefined) continue;
     throw new DomainError(
       'SchemaConflict',
-      `expected collection ${existing.name} on the joiner ${url} to be ${wanted.schema}, found ${existing.schema}: drop it there`,
+      `expected collection ${existing.name} on the joiner ${url} to be ${shownSchema(wanted)}, found ${shownSchema(existing)}: drop it there`,
     );
   }
 }

@@ -34,7 +34,7 @@ export class IndexPriming implements Priming {
   async rowsFirst(ownerId: number, collection: string): Promise<number | null> {
     const info = await this.#clientOf(ownerId).getCollection(collection, this.#job.reading);
     if (info === null || info.count > PRIME_COUNT_MAX || !PRIMED_INDEXES.includes(info.index)) return null;
-    if (info.count > 0 && info.index_ready) return null;
+    if (info.multivector === true || (info.count > 0 && info.index_ready)) return null;
     // Without the probe nobody could tell when the index is up to date.
     return canProbe(info) && !info.schema.includes('"pq_subspaces"') ? PRIME_POINTS : null;
   }

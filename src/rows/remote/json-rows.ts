@@ -1,7 +1,11 @@
 /**
  * Rows where only REST can be reached: elements of JSON as bytes, and back. Payloads stay the bytes that came. A shard
  * prints each float of a vector as the shortest decimal that reads back as it, so nothing is lost either way.
+ *
+ * Only infinite elements, and those that are no number, are lost: a shard shows both as null. Whoever writes a number
+ * that is too large for 32 bits gets one, so clients can make them. Such a row is read as one that cannot be written.
  */
+import { DomainError } from '../../domain/errors';
 import type { Row } from '../ports';
 
 const [QUOTE, BACKSLASH, COMMA, COLON] = [0x22, 0x5c, 0x2c, 0x3a];
@@ -28,8 +32,20 @@ export function elementOfRow({ id, vector, payload }: Row): Buffer {
   return Buffer.concat([Buffer.from(`${head},"payload":`), payload, Buffer.from('}')]);
 }
 
+/** A shard reads this as infinite. */
+const TOO_LARGE = '1e39';
+
+function notWritable(): DomainError {
+  return new DomainError(
+    'NeedsOperator',
+    'expected vectors of finite numbers where shards are reached over REST alone, found one with an element that is infinite or no number, which REST does not carry: let the coordinator reach the gRPC addresses of the shards, or correct that point',
+  );
+}
+
 /** A double that is a float prints with more digits than it needs, and reads back as the same float. */
 function decimal(value: number): string {
+  if (Number.isNaN(value)) throw notWritable();
+  if (!Number.isFinite(value)) return value > 0 ? TOO_LARGE : `-${TOO_LARGE}`;
   return Object.is(value, -0) ? '-0.0' : String(value);
 }
 

@@ -1,6 +1,7 @@
 import { PointWalk } from '../../shards/rows/point-walk';
 import type { ShardClient } from '../../shards/http/shard-client';
 import type { RowSource, ScanEvent } from '../ports';
+import { unreadable } from './documents/unreadable';
 import { rowOfElement } from './json-rows';
 import type { RemoteJob } from './remote-job';
 
@@ -23,7 +24,11 @@ export class PageSource implements RowSource {
     const ctx = { ...this.#job.reading, signal };
     const startedAtMs = this.#job.nowMs();
     let stopMs: number | null = null;
-    for (const { name } of await this.#client.listCollections(ctx)) {
+    for (const { name, multivector, count } of await this.#client.listCollections(ctx)) {
+      if (multivector === true) {
+        if (count > 0) throw unreadable(name, this.url);
+        continue;
+      }
       const walk = new PointWalk({
         source: this.#client,
         collection: name,

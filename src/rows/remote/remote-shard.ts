@@ -3,13 +3,20 @@ import { ShardError } from '../../shards/errors';
 import type { CallContext, ShardClient } from '../../shards/http/shard-client';
 import type { ShardGrpc } from '../../shards/stream/shard-grpc';
 import { CollectionMissing, type Row, type RowShard, type RowSource } from '../ports';
+import { documentBatches } from './documents/batches';
+import { DocumentMirror } from './documents/document-mirror';
+import { DocumentSource } from './documents/document-source';
+import { Kinds } from './documents/kinds';
+import { unreadable } from './documents/unreadable';
 import { elementOfRow, rowOfElement } from './json-rows';
 import type { RemoteClients } from './clients';
 import type { RemoteJob } from './remote-job';
-import { chooseSource, leaderGrpcUrl } from './sources';
+import { chooseSource, leaderGrpcUrl, mark } from './sources';
 import type { ShardTarget } from './target';
 
 const LOOKS_IN_FLIGHT = 16;
+/** Each may have hundreds of tokens, and the shard syncs its disk for every one. */
+const DELETE_DOCUMENTS_MAX = 10;
 
 /** A shard as it is reached over the network: rows over gRPC, everything else over REST. */
 export class RemoteShard implements RowShard {
@@ -18,6 +25,8 @@ export class RemoteShard implements RowShard {
   readonly #target: ShardTarget;
   readonly #clients: RemoteClients;
   readonly #rest: ShardClient;
+  readonly #kinds: Kinds;
+  readonly #documents: DocumentMirror;
   #hasGrpc: Promise<boolean> | null = null;
 
   constructor(job: RemoteJob, target: ShardTarget, clients: RemoteClients) {
@@ -26,6 +35,12 @@ export class RemoteShard implements RowShard {
     this.#target = target;
     this.#clients = clients;
     this.#rest = clients.rest(target);
+    this.#kinds = new Kinds(job, this.#rest);
+    this.#documents = new DocumentMirror(job, {
+      grpc: () => this.#grpc,
+      kinds: this.#kinds,
+      mark: (text) => mark(job, this.#rest, text),
+    });
   }
 
   /** For calls that are about no row. */
@@ -33,13 +48,21 @@ export class RemoteShard implements RowShard {
     return this.#rest;
   }
 
-  source(): Promise<RowSource> {
-    return chooseSource(this.#job, { target: this.#target, clients: this.#clients, primary: this.#rest });
+  /** Ends what it keeps open for its job. */
+  close(): void {
+    this.#documents.close();
+  }
+
+  async source(): Promise<RowSource> {
+    const of = { target: this.#target, clients: this.#clients, primary: this.#rest };
+    const source = await chooseSource(this.#job, of);
+    return source.kind === 'pages' ? source : new DocumentSource(source, new Kinds(this.#job, this.#rest));
   }
 
   async getRows(collection: string, ids: readonly Buffer[]): Promise<(Row | null)[]> {
     if (ids.length === 0) return [];
     return this.#orMissing(collection, async () => {
+      if (await this.#kinds.holdsDocuments(collection)) return this.#getDocuments(collection, ids);
       if (!(await this.#isGrpcReachable())) return this.#getOverRest(collection, ids);
       const rows = await this.#grpc.getPoints(collection, ids, { withVector: true }, this.#job.reading);
       const found = new Map(rows.map((row) => [row.id.toString('latin1'), row]));
@@ -50,6 +73,7 @@ export class RemoteShard implements RowShard {
   async upsert(collection: string, rows: readonly Row[]): Promise<void> {
     if (rows.length === 0) return;
     await this.#orMissing(collection, async () => {
+      if (await this.#kinds.holdsDocuments(collection)) return this.#putDocuments(collection, rows);
       const hasGrpc = await this.#isGrpcReachable();
       await this.#job.write((ctx) =>
         hasGrpc ? this.#stream(collection, rows, ctx) : this.#put(collection, rows, ctx),
@@ -58,7 +82,10 @@ export class RemoteShard implements RowShard {
   }
 
   async delete(collection: string, ids: readonly Buffer[]): Promise<number> {
-    return this.#orMissing(collection, () => this.#job.write((ctx) => this.#rest.deletePoints(collection, ids, ctx)));
+    return this.#orMissing(collection, async () => {
+      if (await this.#kinds.holdsDocuments(collection)) return this.#deleteDocuments(collection, ids);
+      return this.#job.write((ctx) => this.#rest.deletePoints(collection, ids, ctx));
+    });
   }
 
   dropCollection(collection: string): Promise<boolean> {
@@ -138,6 +165,41 @@ export class RemoteShard implements RowShard {
     };
     await Promise.all(Array.from({ length: LOOKS_IN_FLIGHT }, ask));
     return rows;
+  }
+
+  async #getDocuments(collection: string, ids: readonly Buffer[]): Promise<(Row | null)[]> {
+    await this.#requireGrpc(collection);
+    const rows = await this.#documents.get(collection, ids);
+    if (rows === null) throw new CollectionMissing(collection, this.id);
+    return rows;
+  }
+
+  async #putDocuments(collection: string, rows: readonly Row[]): Promise<void> {
+    await this.#requireGrpc(collection);
+    for (const some of documentBatches(rows)) {
+      await this.#paced((ctx) => this.#grpc.upsertDocuments(collection, some, ctx));
+    }
+  }
+
+  async #deleteDocuments(collection: string, ids: readonly Buffer[]): Promise<number> {
+    let deleted = 0;
+    for (let start = 0; start < ids.length; start += DELETE_DOCUMENTS_MAX) {
+      const some = ids.slice(start, start + DELETE_DOCUMENTS_MAX);
+      deleted += await this.#paced((ctx) => this.#rest.deleteDocuments(collection, some, ctx));
+    }
+    return deleted;
+  }
+
+  /** The shard stands still for the call, so its clients get half of that time afterwards. */
+  async #paced<T>(send: (ctx: CallContext) => Promise<T>): Promise<T> {
+    const beganAtMs = this.#job.nowMs();
+    const answer = await this.#job.write(send);
+    await this.#job.sleep(Math.ceil((this.#job.nowMs() - beganAtMs) / 2));
+    return answer;
+  }
+
+  async #requireGrpc(collection: string): Promise<void> {
+    if (!(await this.#isGrpcReachable())) throw unreadable(collection, this.#target.primary_url);
   }
 
   async #orMissing<T>(collection: string, ask: () => Promise<T>): Promise<T> {

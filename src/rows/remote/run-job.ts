@@ -45,7 +45,7 @@ export interface JobRequest<Name extends JobName = JobName> {
   readonly targets: readonly ShardTarget[];
 }
 
-export function runJob<Name extends JobName>(
+export async function runJob<Name extends JobName>(
   job: RemoteJob,
   { name, input, targets }: JobRequest<Name>,
   { clients, sessions, spoolFolder }: EngineParts,
@@ -61,5 +61,9 @@ export function runJob<Name extends JobName>(
   };
   const priming = new IndexPriming(job, (id) => shardOf(id).rest);
   const body = JOBS[name] as (job: Job, input: JobInput<Name>, parts: MoveParts) => Promise<JobDone<Name>>;
-  return body(job, input, { shards: shardOf, sessions, spoolFolder, priming });
+  try {
+    return await body(job, input, { shards: shardOf, sessions, spoolFolder, priming });
+  } finally {
+    for (const shard of shards.values()) shard.close();
+  }
 }

@@ -29,7 +29,6 @@ const MARK_EMPTY_MS = 500;
 const SILENCE_MAX_MS = 60_000;
 const BARRIER_ID = 'barrier';
 const ALL_POINTS = { offset: 0, limit: 10, withPayload: true, withVector: false };
-const MARK = Buffer.from('{"id":"mark","vector":[0],"payload":{}}');
 
 export async function chooseSource(
   job: RemoteJob,
@@ -133,13 +132,14 @@ async function whyUnreachable(job: RemoteJob, grpc: ShardGrpc): Promise<string |
 }
 
 /** A change that nobody sees as data. A shard that has no identity gets a collection for a moment. */
-async function mark(job: RemoteJob, primary: ShardClient): Promise<void> {
+export async function mark(job: RemoteJob, primary: ShardClient, text = randomBytes(8).toString('hex')): Promise<void> {
+  const point = Buffer.from(`{"id":"mark","vector":[0],"payload":{"mark":"${text}"}}`);
   await job.write(async (ctx) => {
     try {
-      await primary.upsert(IDENTITY_COLLECTION, [MARK], ctx);
+      await primary.upsert(IDENTITY_COLLECTION, [point], ctx);
     } catch (error) {
       if (!(error instanceof ShardError) || error.code !== 'NotFound') throw error;
-      const name = `coordinator-probe-${randomBytes(8).toString('hex')}`;
+      const name = `coordinator-probe-${text}`;
       await primary.createCollection(JSON.stringify({ name, dim: 1, metric: 'l2', index: 'hnsw' }), ctx);
       await primary.dropCollection(name, ctx);
     }

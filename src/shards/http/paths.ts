@@ -21,6 +21,7 @@ export const paths = {
   fetch: (name: string): ShardPath => shownAsIs(`${collection(name)}/fetch`),
   query: (name: string): ShardPath => shownAsIs(`${collection(name)}/query`),
   points: (name: string): ShardPath => shownAsIs(`${collection(name)}/points`),
+  documents: (name: string): ShardPath => shownAsIs(`${collection(name)}/documents`),
   bulk: (name: string): ShardPath => shownAsIs(`${collection(name)}/points:bulk`),
   /** `id` is UTF-8, as `scanPoints` gives it; ids hold slashes, spaces, anything. */
   point: (name: string, id: Buffer): ShardPath => ({

@@ -190,9 +190,7 @@ export class ShardClient {
    */
   async deletePoints(collection: string, ids: readonly Buffer[], ctx: CallContext): Promise<number> {
     if (ids.length === 0) return 0;
-    const body = JSON.stringify({ ids: ids.map((id) => id.toString('utf8')) });
-    const path = paths.points(collection);
-    const request: ShardRequest = { method: 'DELETE', path, body, isWrite: true, carriesPoints: true };
+    const request = deleteRequest(paths.points(collection), ids);
     try {
       const { deleted } = this.#record(request, await this.#http.readAnswer(request, ctx));
       if (typeof deleted !== 'number') throw this.#malformed(request, 'a count of deleted points was expected');
@@ -203,6 +201,15 @@ export class ShardClient {
     const middle = Math.ceil(ids.length / 2);
     const first = await this.deletePoints(collection, ids.slice(0, middle), ctx);
     return first + (await this.deletePoints(collection, ids.slice(middle), ctx));
+  }
+
+  /** Of a multivector collection. The shard syncs its disk for every token, under one lock for the whole call. */
+  async deleteDocuments(collection: string, ids: readonly Buffer[], ctx: CallContext): Promise<number> {
+    if (ids.length === 0) return 0;
+    const request = deleteRequest(paths.documents(collection), ids);
+    const { deleted } = this.#record(request, await this.#http.readAnswer(request, ctx));
+    if (typeof deleted !== 'number') throw this.#malformed(request, 'a count of deleted documents was expected');
+    return deleted;
   }
 
   /** Searches for one neighbour of the first unit vector. That makes the shard build its index. */
@@ -289,6 +296,11 @@ export class ShardClient {
     const code = error.isPointTooLarge ? 'TooLarge' : 'MalformedReply';
     return this.#http.failure(request, { code, status: 200, reason: error.message, cause: error });
   }
+}
+
+function deleteRequest(path: ShardRequest['path'], ids: readonly Buffer[]): ShardRequest {
+  const body = JSON.stringify({ ids: ids.map((id) => id.toString('utf8')) });
+  return { method: 'DELETE', path, body, isWrite: true, carriesPoints: true };
 }
 
 /** The body of an upsert, copied together once. */

@@ -1,7 +1,16 @@
 import type { CallContext } from '../http/call-timer';
 import { Connection } from './connection';
 import { GrpcCall, type GrpcMethod } from './grpc-call';
-import { emptyRequest, getPointsRequest, readCollections, readPoints, type GrpcCollection, type Row } from './points';
+import { upsertDocumentsRequest } from './documents';
+import {
+  emptyRequest,
+  getPointsRequest,
+  readCollections,
+  readCount,
+  readPoints,
+  type GrpcCollection,
+  type Row,
+} from './points';
 import { WireError } from './protobuf';
 import { Replication } from './replication';
 import { UpsertStream } from './upsert-stream';
@@ -15,6 +24,7 @@ const REQUEST_TIMEOUT_MS = 20_000;
 const REPLICATE: GrpcMethod = { name: 'Replicate', isWrite: false, carriesPoints: true };
 const GET_POINTS: GrpcMethod = { name: 'GetPoints', isWrite: false, carriesPoints: true };
 const UPSERT_STREAM: GrpcMethod = { name: 'UpsertStream', isWrite: true, carriesPoints: true };
+const UPSERT_DOCUMENTS: GrpcMethod = { name: 'UpsertMultiVector', isWrite: true, carriesPoints: true };
 const LIST_COLLECTIONS: GrpcMethod = { name: 'ListCollections', isWrite: false, carriesPoints: false };
 
 export interface GrpcOptions {
@@ -76,6 +86,11 @@ export class ShardGrpc {
       this.#writes.add(connection);
       return call;
     });
+  }
+
+  /** Documents of several vectors (see documents.ts). The shard syncs its disk for every token. */
+  async upsertDocuments(collection: string, documents: readonly Row[], ctx: CallContext): Promise<number> {
+    return this.#ask(UPSERT_DOCUMENTS, upsertDocumentsRequest(collection, documents), readCount, ctx);
   }
 
   /** With probes. A key with a scope gets only the collections of its scope. */

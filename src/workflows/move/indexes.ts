@@ -37,13 +37,15 @@ async function warmUp({ run, kind }: MoveContext, { mustFind }: { mustFind: bool
   const doing = mustFind ? 'wait until searches find all on' : 'build the indexes of';
   const slice = mustFind && state.move !== null ? { slice: state.move } : {};
   try {
-    const { notReady } = await run.persist('building indexes', () =>
+    const { notReady, notKnown = [] } = await run.persist('building indexes', () =>
       run.activities
         .patient(`${doing} shard ${idsOf(receivers)}`, timings.warmUpMs)
         .warmUp({ receivers, collections, patienceMs: timings.warmUpMs, mustFind, ...slice }),
     );
-    if (notReady.length > 0) return `not ready after ${timings.warmUpMs} ms: ${notReady.join(', ')}`;
-    return mustFind ? 'searches find what was moved' : 'searches are answered at once';
+    const unknown =
+      notKnown.length === 0 ? '' : `; not known, the shard refuses to be searched: ${notKnown.join(', ')}`;
+    if (notReady.length > 0) return `not ready after ${timings.warmUpMs} ms: ${notReady.join(', ')}${unknown}`;
+    return `${mustFind ? 'searches find what was moved' : 'searches are answered at once'}${unknown}`;
   } finally {
     run.waits.end(INDEX);
   }

@@ -1,4 +1,5 @@
 import { ShardClient } from '../../../src/shards/http/shard-client';
+import { ShardGrpc } from '../../../src/shards/stream/shard-grpc';
 import { json, StubShard } from '../../support/stub-shard';
 import { SHARD_KEY, type InProcessShard } from '../../support/in-process-shard';
 import { COLLECTION, MovingCluster, point, SCHEMA } from '../../support/moving-cluster';
@@ -91,6 +92,41 @@ describe('prepareCollections', () => {
     cluster.joiner.create({ ...SCHEMA, dim: 9 });
     const failure = await cluster.failure('prepareCollections', sides());
     expect(failure).toMatchObject({ type: 'SchemaConflict', nonRetryable: true });
+  });
+});
+
+describe('prepareCollections where a collection is quantized to binary, which only gRPC tells', () => {
+  const BINARY = { ...SCHEMA, index: 'disk_vamana', binary: true };
+  const binaryOn = async ({ grpcUrl }: InProcessShard): Promise<boolean | undefined> => {
+    const grpc = new ShardGrpc({ url: grpcUrl, key: SHARD_KEY });
+    const listed = await grpc.listCollections({ deadlineMs: Number.MAX_SAFE_INTEGER }).finally(() => grpc.close());
+    return listed.find(({ name }) => name === COLLECTION)?.binary;
+  };
+
+  beforeEach(async () => {
+    cluster = await MovingCluster.start({ schema: null });
+    for (const donor of cluster.shards.slice(0, 2)) donor.create(BINARY);
+  });
+
+  it('creates it with the flag, and finds it alike afterwards', async () => {
+    expect((await cluster.run('prepareCollections', sides())).result.created).toBe(1);
+    expect(await binaryOn(cluster.joiner)).toBe(true);
+    expect((await cluster.run('prepareCollections', sides())).result.created).toBe(0);
+  });
+
+  it('creates it with the flag where only one of the donors tells', async () => {
+    await cluster.shards[0]!.closeGrpc();
+    expect((await cluster.run('prepareCollections', sides())).result.created).toBe(1);
+    expect(await binaryOn(cluster.joiner)).toBe(true);
+  });
+
+  it('refuses a joiner that has it without the flag, unless that cannot be known', async () => {
+    cluster.joiner.create({ ...BINARY, binary: false });
+    const failure = await cluster.failure('prepareCollections', sides());
+    expect(failure).toMatchObject({ type: 'SchemaConflict', nonRetryable: true });
+    expect(failure.message).toMatch(/to be \{"binary":true,.* found \{"binary":false,/);
+    await cluster.joiner.closeGrpc();
+    expect((await cluster.run('prepareCollections', sides())).result.created).toBe(0);
   });
 });
 

@@ -76,8 +76,21 @@ describe('inspectCollections', () => {
     });
   });
 
-  it('compares no collection with several vectors per point, and none that only leftovers have, and says why', async () => {
+  it('creates with the flag that only gRPC tells, and names shards that are told to differ in it', async () => {
+    const binary = { ...SCHEMA, index: 'disk_vamana', binary: true };
+    for (const id of [0, 1]) cluster.shards[id]!.create({ ...binary, name: 'quantized' });
+    for (const id of [0, 1, 2]) cluster.shards[id]!.create({ ...binary, name: 'mixed', binary: id !== 1 });
+    const { result } = await cluster.run('inspectCollections', input({ creates: true }));
+    expect(result.created).toBe(1);
+    expect(result.collections[1]).toMatchObject({ notCompared: 'other_schema', otherSchemaOn: ['1'] });
+    const again = await cluster.run('inspectCollections', input({ creates: true }));
+    expect(again.result).toMatchObject({ created: 0, collections: [ALIKE, {}, { notCompared: null }] });
+  });
+
+  it('compares no documents of several vectors where gRPC does not answer, and no collection that only leftovers have, and says why', async () => {
     for (const shard of cluster.shards) shard.create({ ...SCHEMA, name: 'multi', index: 'colbert', multivector: true });
+    cluster.shards[1]!.putDocument('multi', 'POINTDATA-a', [[1, 2]]);
+    await cluster.shards[1]!.closeGrpc();
     leftover.create({ ...SCHEMA, name: 'old' });
     const { result } = await cluster.run('inspectCollections', input({ creates: true }));
     expect(result.created).toBe(0);

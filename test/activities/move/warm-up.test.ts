@@ -1,5 +1,5 @@
 import type { CoordinatorActivities } from '../../../src/contract/activities';
-import { COLLECTION, MovingCluster, point } from '../../support/moving-cluster';
+import { COLLECTION, MovingCluster, point, SCHEMA } from '../../support/moving-cluster';
 
 const LEAVER = 1;
 const QUERY = { path: /\/query$/ };
@@ -108,5 +108,36 @@ describe('warmUp of owners that take over a slice', () => {
     cluster.clock.onSleep = () => void (cluster.clock.skewMs += 60_000);
     const { result } = await cluster.run('warmUp', input({ receivers: [cluster.address(2)] }));
     expect(result).toEqual({ notReady: [COLLECTION] });
+  });
+});
+
+describe('warmUp of a collection that a shard refuses to be asked about', () => {
+  const CLIENT_SIDE = { ...SCHEMA, index: 'hnsw', vector_encryption: 'client_side' };
+
+  beforeEach(async () => {
+    await cluster.stop();
+    cluster = await MovingCluster.start({ leaver: LEAVER, schema: CLIENT_SIDE });
+  });
+
+  it.each([{ mustFind: true }, { mustFind: false }])('ends as not known, where mustFind is $mustFind', async (more) => {
+    // Twice, so that the index of the in-process shard has to be built.
+    for (let time = 0; time < 2; time++) copied(900);
+    expect((await cluster.run('warmUp', input(more))).result).toEqual({ notReady: [], notKnown: [COLLECTION] });
+  });
+
+  it('still tells of the others whether searches find them', async () => {
+    for (const shard of cluster.shards) shard.create({ ...SCHEMA, name: 'plain' });
+    copied(900);
+    const { result } = await cluster.run('warmUp', input({ collections: [COLLECTION, 'plain'] }));
+    expect(result).toEqual({ notReady: [], notKnown: [COLLECTION] });
+  });
+
+  it('fails where the key is refused, because that is not about the index', async () => {
+    copied(60);
+    const { faults } = cluster.shards[2]!;
+    faults.add({ match: QUERY, fault: { kind: 'status', status: 403 } });
+    faults.add({ match: { path: /\/fetch$/ }, fault: { kind: 'status', status: 403 } });
+    const failure = await cluster.failure('warmUp', input());
+    expect(failure.type).toBe('Forbidden');
   });
 });

@@ -87,9 +87,23 @@ describe('preflightDrain', () => {
     expect(result).toEqual({ collections: 1 });
   });
 
-  it('refuses a cluster with a collection of several vectors per point', async () => {
+  it('refuses documents of several vectors that it cannot reach over gRPC, and takes an empty collection for them', async () => {
     cluster = await drain({ schema: { ...SCHEMA, index: 'colbert', multivector: true } });
+    expect((await cluster.run('preflightDrain', input(), PREFLIGHT)).result.collections).toBe(1);
+    cluster.leaver.putDocument(COLLECTION, 'POINTDATA-a', [[1, 2]]);
+    expect((await cluster.run('preflightDrain', input(), PREFLIGHT)).result.collections).toBe(1);
+    await cluster.leaver.closeGrpc();
     expect((await refusal()).type).toBe('MultivectorCollection');
+  });
+
+  it('refuses documents of several vectors that may not fit the memory of the worker', async () => {
+    cluster = await drain({ schema: { ...SCHEMA, dim: 4_096, index: 'colbert', multivector: true } });
+    const token = Array.from({ length: 4_096 }, () => 1);
+    for (let n = 0; n < 129; n++) cluster.leaver.putDocument(COLLECTION, `POINTDATA-${n}`, [token]);
+    expect(await refusal()).toMatchObject({
+      type: 'MultivectorCollection',
+      message: expect.stringContaining('no more than 128 of them') as unknown,
+    });
   });
 
   it('refuses no drain for points on the leaver that belong to others, nor for those that are misplaced among the others', async () => {

@@ -98,9 +98,13 @@ describe('preflightGrow', () => {
     expect((await refusal({ donors })).type).toBe('DonorRefusedKey');
   });
 
-  it('refuses a cluster with a collection of several vectors per point', async () => {
+  it('refuses documents of several vectors that it cannot reach over gRPC, and takes an empty collection for them', async () => {
     cluster = await MovingCluster.start({ schema: null });
     for (const donor of cluster.shards.slice(0, 2)) donor.create({ ...SCHEMA, index: 'colbert', multivector: true });
+    expect((await cluster.run('preflightGrow', input(), PREFLIGHT)).result.collections).toHaveLength(1);
+    cluster.shards[1]!.putDocument(COLLECTION, 'POINTDATA-a', [[1, 2]]);
+    expect((await cluster.run('preflightGrow', input(), PREFLIGHT)).result.collections).toHaveLength(1);
+    await cluster.shards[1]!.closeGrpc();
     const { type, message } = await refusal();
     expect(type).toBe('MultivectorCollection');
     expect(message).toContain(COLLECTION);
