@@ -57,7 +57,7 @@ export class RowFaults {
       get: (target, name) => {
         const run = Reflect.get(target, name) as AnyActivity | undefined;
         if (run === undefined) return undefined;
-        return (input: Input) => (isEnding(input) ? run(input) : this.run(String(name), () => run(input)));
+        return (input: Input) => (isEnding(String(name), input) ? run(input) : this.run(String(name), () => run(input)));
       },
     });
 
@@ -87,7 +87,8 @@ async function strikeCall(fault: CallFault, name: string, run: () => Promise<unk
   return result;
 }
 
-/** Giving the lock back, or ending a check, is the end of the operation and no part of a row. */
-function isEnding({ transition }: Input): boolean {
+/** Giving the lock back, or ending a check, is the end of the operation and no part of a row; so is forgetting what was kept. */
+function isEnding(name: string, { transition }: Input): boolean {
+  if (name === 'endSession' || name === 'closeWatch') return true;
   return transition?.type === 'release' || transition?.type === 'endCheck';
 }

@@ -2,7 +2,7 @@
  * Routers are watched through a move: from before the first row is read to the end of the drop (INV-4). One that
  * restarts serves its seeds for a moment, and may write by them.
  */
-import { ActivityFailure, isCancellation } from '@temporalio/workflow';
+import { ActivityFailure, TimeoutFailure } from '@temporalio/workflow';
 import type { WatchReading } from '../../../contract/watch';
 import { nowMs } from '../../clock';
 import { noticeRouters } from '../../operation/notices';
@@ -40,13 +40,14 @@ export async function readWatch(context: MoveContext): Promise<WatchReading | nu
     version: state.mapVersion,
     routersFailClosed: settings.routersFailClosed === true,
   };
-  let reading: WatchReading;
-  try {
-    reading = await run.activities.watch('was every router watched?', worker).readWatch(question);
-  } catch (error) {
-    if (!(error instanceof ActivityFailure) || isCancellation(error)) throw error;
-    reading = lost('the worker that watched the routers does not answer');
-  }
+  const reading = await run.persist('asking whether every router was watched', async () => {
+    try {
+      return await run.activities.watch('was every router watched?', worker).readWatch(question);
+    } catch (error) {
+      if (!isUnanswered(error)) throw error;
+      return lost('the worker that watched the routers does not answer');
+    }
+  });
   if (reading.unbroken) return reading;
   await noticeRouters(run, reading);
   if (reading.unknown === true) {
@@ -62,6 +63,11 @@ export async function isWatchUnbroken(context: MoveContext): Promise<boolean> {
   const reading = await readWatch(context);
   if (reading !== null && !reading.unbroken) state.isWatchBroken = true;
   return !state.isWatchBroken;
+}
+
+/** Its worker is gone, and with it what it saw. */
+function isUnanswered(error: unknown): boolean {
+  return error instanceof ActivityFailure && error.cause instanceof TimeoutFailure;
 }
 
 function lost(reason: string): WatchReading {
