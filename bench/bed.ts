@@ -9,7 +9,7 @@ import { startCoordinator, type CoordinatorProcess } from '../test/support/coord
 import { freePort, locateQuiver, routerEnvironment, startQuiver, type RealQuiver } from '../test/support/real-quiver';
 import { waitFor } from '../test/support/wait-for';
 import { call, KEY } from './http';
-import { loadSealed, seal, type Loadable } from './rows';
+import { countPoints, loadSealed, type Loadable } from './rows';
 
 export type Say = (line: string) => void;
 
@@ -18,9 +18,14 @@ export const NO_WAITS = { COORDINATOR_GRACE_MS: '0', COORDINATOR_IN_FLIGHT_MS: '
 
 /** A router without a map refuses writes, instead of sending them to its seeds. */
 const DEAD_SEEDS = ['http://127.0.0.1:9'];
+/** A process that was just killed may still be writing its last file. */
+const REMOVED = { recursive: true, force: true, maxRetries: 20, retryDelay: 100 };
+const FOLLOWER_TIMEOUT_MS = 1_800_000;
 const PORT_ATTEMPTS_MAX = 50;
 /** So a shard rewrites its rows seldom while it is loaded. */
 const CHECKPOINT_BYTES = String(4 * 1024 ** 3);
+/** A follower takes no snapshot, so it seals its rows while it is loaded: all but the last few. */
+const FOLLOWER_CHECKPOINT_BYTES = String(8 * 1024 ** 2);
 
 export interface Shard extends Loadable {
   kill(): Promise<void>;
@@ -45,14 +50,14 @@ export class Bed {
     const quiver = await locateQuiver({ report: say });
     const temporalCli = await locateTemporalCli({ report: say });
     const dir = await mkdtemp(join(tmpdir(), 'coordinator-bench-'));
-    process.once('exit', () => rmSync(dir, { recursive: true, force: true }));
+    process.once('exit', () => rmSync(dir, REMOVED));
     return new Bed({ say, dir, quiver, temporalCli });
   }
 
   /** Ends everything that still runs, and removes the folder. */
   async remove(): Promise<void> {
     await this.end();
-    await rm(this.dir, { recursive: true, force: true });
+    await rm(this.dir, REMOVED);
   }
 
   /** Ends everything that still runs. */
@@ -86,9 +91,17 @@ export class Bed {
     return this.startShard({ QUIVER_CHECKPOINT_BYTES: CHECKPOINT_BYTES });
   }
 
-  /** A read-only copy of `leader`, in time for everything that is written from now on. */
+  /**
+   * A read-only copy of `leader`, which holds the same rows as soon as this returns. To be started behind the load: a follower that is
+   * sent more than 1,024 rows at once falls behind, and follows no more.
+   */
   async startFollower(leader: Shard): Promise<Shard> {
-    return this.startShard({ QUIVER_LEADER_URL: leader.grpcUrl, QUIVER_CHECKPOINT_BYTES: CHECKPOINT_BYTES });
+    const env = { QUIVER_LEADER_URL: leader.grpcUrl, QUIVER_CHECKPOINT_BYTES: FOLLOWER_CHECKPOINT_BYTES };
+    const follower = await this.startShard(env);
+    const rows = await countPoints(leader.url);
+    const hasAll = async (): Promise<boolean> => (await countPoints(follower.url)) === rows;
+    await waitFor('the follower has all rows', hasAll, FOLLOWER_TIMEOUT_MS);
+    return follower;
   }
 
   async load(donors: readonly Shard[], rows: number): Promise<void> {
@@ -97,13 +110,9 @@ export class Bed {
     this.say(`  ${rows.toLocaleString('en')} rows loaded and sealed in ${seconds(startedMs)}`);
   }
 
-  seal(shard: Shard): Promise<void> {
-    return seal(shard);
-  }
-
-  async startRouter(coordinatorUrl: string): Promise<string> {
+  async startRouter(coordinatorUrl: string, port: number): Promise<string> {
     const env = routerEnvironment({ shards: DEAD_SEEDS, coordinatorUrl, shardKey: KEY });
-    const { quiver } = await this.startQuiver('router', env);
+    const { quiver } = await this.startQuiver('router', env, port);
     await waitFor('the router holds a map', async () => {
       const { version } = (await call('GET', `${quiver.url}/cluster/map`)) as { version: number };
       return version > 0;
@@ -137,7 +146,7 @@ export class Bed {
   /** Its data goes at once, because several sizes would not fit a small disk together. */
   private async forget(quiver: RealQuiver, dataDir: string): Promise<void> {
     await quiver.kill();
-    await rm(dataDir, { recursive: true, force: true });
+    await rm(dataDir, REMOVED);
   }
 
   // ---- Ours ----

@@ -78,7 +78,7 @@ export async function loadSealed(donors: readonly Loadable[], rows: number): Pro
   await Promise.all(donors.map((donor) => seal(donor)));
 }
 
-export async function seal({ url, snapshotDir }: Omit<Loadable, 'grpcUrl'>): Promise<void> {
+async function seal({ url, snapshotDir }: Omit<Loadable, 'grpcUrl'>): Promise<void> {
   await call('POST', `${url}/v1/snapshot`, JSON.stringify({ destination: snapshotDir }));
 }
 
