@@ -20,7 +20,7 @@ export const NO_WAITS = { COORDINATOR_GRACE_MS: '0', COORDINATOR_IN_FLIGHT_MS: '
 const DEAD_SEEDS = ['http://127.0.0.1:9'];
 /** A process that was just killed may still be writing its last file. */
 const REMOVED = { recursive: true, force: true, maxRetries: 20, retryDelay: 100 };
-const FOLLOWER_TIMEOUT_MS = 1_800_000;
+const FOLLOWER_TIMEOUT_MS = 600_000;
 const PORT_ATTEMPTS_MAX = 50;
 /** So a shard rewrites its rows seldom while it is loaded. */
 const CHECKPOINT_BYTES = String(4 * 1024 ** 3);
@@ -96,7 +96,11 @@ export class Bed {
    * sent more than 1,024 rows at once falls behind, and follows no more.
    */
   async startFollower(leader: Shard): Promise<Shard> {
-    const env = { QUIVER_LEADER_URL: leader.grpcUrl, QUIVER_CHECKPOINT_BYTES: FOLLOWER_CHECKPOINT_BYTES };
+    const env = {
+      QUIVER_LEADER_URL: leader.grpcUrl,
+      QUIVER_LEADER_API_KEY: KEY,
+      QUIVER_CHECKPOINT_BYTES: FOLLOWER_CHECKPOINT_BYTES,
+    };
     const follower = await this.startShard(env);
     const rows = await countPoints(leader.url);
     const hasAll = async (): Promise<boolean> => (await countPoints(follower.url)) === rows;
