@@ -53,6 +53,7 @@ async function feel(bed: Bed, { clientRows, quietMs }: BenchOptions, readFrom: R
   const quiet = load.take();
   const grown = await grow(bed, coordinator, joiner);
   const moving = await load.stop();
+  reportPhases(bed, moving, grown);
   for (const kind of KINDS) {
     bed.say(`  ${kind} quiet: ${latencyText(latencyOf(of(quiet, kind)))}`);
     bed.say(`  ${kind} during the grow: ${latencyText(latencyOf(of(moving, kind)))}`);
@@ -61,6 +62,14 @@ async function feel(bed: Bed, { clientRows, quietMs }: BenchOptions, readFrom: R
   const wrong = grown.sources.find((each) => each.source !== source);
   if (wrong !== undefined) throw new Error(`shard ${wrong.shard_id} was read by its ${wrong.source}: ${wrong.reason}`);
   return { quiet, moving, grown, bareStops };
+}
+
+/** Which phase of the grow the clients feel most. */
+function reportPhases(bed: Bed, moving: readonly Sample[], { spans }: Grown): void {
+  for (const { phase, startMs, endMs } of spans) {
+    const begun = moving.filter((sample) => sample.startMs >= startMs && sample.startMs < endMs);
+    if (begun.length > 0) bed.say(`  in ${phase}: ${latencyText(latencyOf(begun))} of ${begun.length} requests`);
+  }
 }
 
 async function startCluster(

@@ -18,6 +18,8 @@ export interface Grown {
   readonly moved: number;
   /** In ms. */
   readonly phases: Readonly<Record<string, number>>;
+  /** By the clock of `performance.now()`. */
+  readonly spans: readonly { readonly phase: string; readonly startMs: number; readonly endMs: number }[];
   readonly sources: OperationView['sources'];
 }
 
@@ -54,6 +56,11 @@ export async function grow(bed: Bed, coordinator: Coordinator, joiner: Pick<Shar
     wholeMs: Date.parse(operation.ended_at ?? '') - Date.parse(operation.started_at),
     moved: operation.outcome?.points_moved ?? 0,
     phases: Object.fromEntries(operation.phases.map(({ phase }) => [phase, spanMs(operation, phase)])),
+    spans: operation.phases.map(({ phase, started_at, ended_at }) => ({
+      phase,
+      startMs: Date.parse(started_at) - performance.timeOrigin,
+      endMs: Date.parse(ended_at ?? '') - performance.timeOrigin,
+    })),
     sources: operation.sources,
   };
   report(bed, grown);

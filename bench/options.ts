@@ -36,7 +36,7 @@ const QUICK: typeof FULL = {
 
 export const USAGE = `npm run bench -- [${PARTS.join('] [')}] [options]
   --quick                 20,000 and 50,000 rows instead of the sizes of the goals
-  --sizes N,N,…           rows of copy and memory
+  --sizes N,N,…           rows of copy and memory; 0 leaves them out
   --own-rows N            rows of own
   --client-rows N         rows of clients and map
   --generated-rows N      rows of memory from a generator; 0 leaves it out
@@ -64,7 +64,7 @@ export function readOptions(args: readonly string[]): BenchOptions | null {
   const rows = (text: string | undefined, otherwise: number): number => (text === undefined ? otherwise : Number(text));
   const options: BenchOptions = {
     parts,
-    sizes: (values.sizes?.split(',').map(Number) ?? base.sizes).sort((a, b) => a - b),
+    sizes: (values.sizes?.split(',').map(Number) ?? base.sizes).filter((each) => each !== 0).sort((a, b) => a - b),
     ownRows: rows(values['own-rows'], base.ownRows),
     clientRows: rows(values['client-rows'], base.clientRows),
     generatedRows: rows(values['generated-rows'], base.generatedRows),
