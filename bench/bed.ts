@@ -50,14 +50,25 @@ export class Bed {
     const quiver = await locateQuiver({ report: say });
     const temporalCli = await locateTemporalCli({ report: say });
     const dir = await mkdtemp(join(tmpdir(), 'coordinator-bench-'));
-    process.once('exit', () => rmSync(dir, REMOVED));
-    return new Bed({ say, dir, quiver, temporalCli });
+    const bed = new Bed({ say, dir, quiver, temporalCli });
+    process.once('exit', () => bed.abandon());
+    return bed;
   }
 
   /** Ends everything that still runs, and removes the folder. */
   async remove(): Promise<void> {
     await this.end();
     await rm(this.dir, REMOVED);
+  }
+
+  /** What an exit has time for. Usually there is nothing left to do. */
+  private abandon(): void {
+    for (const process of this.running) void process.stop();
+    try {
+      rmSync(this.dir, REMOVED);
+    } catch {
+      // Left to whoever tidies the folder for temporary files.
+    }
   }
 
   /** Ends everything that still runs. */

@@ -2,7 +2,7 @@
  * Two donors and a joiner in a process of their own, whose rows come from a generator over real gRPC and REST. Everything but the rows is the
  * in-process shard of the tests. Takes the number of rows, and writes one line of JSON when they listen.
  */
-import { InProcessShard, startShard } from '../test/support/in-process-shard';
+import { startShard, type InProcessShard } from '../test/support/in-process-shard';
 import type { ShardCalls } from '../test/support/shard-calls';
 import { GeneratedCollection } from './generated-collection';
 import { KEY } from './http';
