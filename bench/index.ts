@@ -1,64 +1,80 @@
 /**
- * `npm run bench [-- --only move,answer,memory,map] [-- --out FILE]`: measures against the real thing, on this machine, in this run, and prints each
- * figure with its limit. With `--out` the table goes into a file too, as Markdown. Ends with exit code 1 when a limit is not met.
+ * `npm run bench`: measures against the real thing, on this machine, in this run, and prints each figure with its goal. See USAGE for what
+ * can be chosen. Ends with exit code 1 when a goal is not met.
  */
-import { writeFile } from 'node:fs/promises';
-import { cpus } from 'node:os';
-import { parseArgs } from 'node:util';
+import { readFile, writeFile } from 'node:fs/promises';
+import { cpus, loadavg } from 'node:os';
 import { format, resolveConfig } from 'prettier';
-import { build } from '../scripts/build';
-import { measureAnswer } from './answer';
+import { ensureBuilt } from '../demo/build';
 import { Bed } from './bed';
-import { asMarkdown, asText, type Figure } from './figures';
-import { measureMapReads } from './map-reads';
+import { measureClients } from './clients';
+import { measureCopy } from './copy';
+import { asLine, replaceFigures, type Figure } from './figures';
+import { measureMap } from './map';
 import { measureMemory } from './memory';
-import { measureMove } from './move';
+import { readOptions, USAGE, type BenchOptions, type PartName } from './options';
+import { measureOwn } from './own';
 
-const PARTS: Readonly<Record<string, (bed: Bed) => Promise<readonly Figure[]>>> = {
-  move: measureMove,
-  answer: measureAnswer,
+const MEASUREMENTS: Readonly<Record<PartName, (bed: Bed, options: BenchOptions) => Promise<readonly Figure[]>>> = {
+  copy: measureCopy,
+  own: measureOwn,
+  clients: measureClients,
+  map: measureMap,
   memory: measureMemory,
-  map: measureMapReads,
 };
 
 async function main(): Promise<number> {
-  const { values } = parseArgs({ options: { only: { type: 'string' }, out: { type: 'string' } } });
-  const names = values.only?.split(',') ?? Object.keys(PARTS);
-  const unknown = names.find((name) => PARTS[name] === undefined);
-  if (unknown !== undefined) {
-    console.error(`--only ${unknown}: expected one or several of ${Object.keys(PARTS).join(',')}`);
+  const options = readOptions(process.argv.slice(2));
+  if (options === null) {
+    console.error(USAGE);
     return 2;
   }
   const startedMs = performance.now();
-  const say = (line: string): void => {
-    console.log(`[${Math.round((performance.now() - startedMs) / 1_000)} s] ${line}`);
-  };
-  say('building the coordinator');
-  await build();
+  const say = (line: string): void => console.log(`[${Math.round((performance.now() - startedMs) / 1_000)} s] ${line}`);
+  await ensureBuilt(() => say('building the coordinator'));
+  const machine = machineText();
   const bed = await Bed.make(say);
+  endOnSignals(bed);
   const figures: Figure[] = [];
   try {
-    for (const name of names) figures.push(...((await PARTS[name]?.(bed)) ?? []));
+    for (const part of options.parts) {
+      const measured = await MEASUREMENTS[part](bed, options);
+      for (const figure of measured) say(asLine(figure));
+      figures.push(...measured);
+      // After each part, because a later one may fail after hours.
+      await write(options, figures, machine);
+      await bed.end();
+    }
   } finally {
     await bed.remove();
   }
-  const [cpu] = cpus();
-  const date = new Date().toISOString().slice(0, 10);
-  const machine = `${date}, ${cpus().length} cores (${cpu?.model.trim() ?? 'unknown'}), Node ${process.versions.node}.`;
-  console.log(`\n${asText(figures)}\n\n${machine}`);
-  if (values.out !== undefined) await writeDocument(values.out, asMarkdown(figures, machine));
-  return figures.some((figure) => figure.verdict === 'not met') ? 1 : 0;
+  console.log(`\n${machine}\n${figures.map(asLine).join('\n')}`);
+  return figures.some(({ isMet }) => isMet === false) ? 1 : 0;
 }
 
-/** In the form that the check of the formatting wants. */
-async function writeDocument(path: string, text: string): Promise<void> {
-  await writeFile(path, await format(text, { ...(await resolveConfig(path)), parser: 'markdown' }));
+function machineText(): string {
+  const [cpu] = cpus();
+  const date = new Date().toISOString().slice(0, 10);
+  const load = (loadavg()[0] ?? 0).toFixed(1);
+  return `${date}, ${cpus().length} cores (${cpu?.model.trim() ?? 'unknown'}), Node ${process.versions.node}, load ${load} before the run.`;
+}
+
+async function write({ out, json }: BenchOptions, figures: readonly Figure[], machine: string): Promise<void> {
+  if (json !== null) await writeFile(json, `${JSON.stringify({ machine, figures }, null, 2)}\n`);
+  if (out === null) return;
+  const text = replaceFigures(await readFile(out, 'utf8'), figures, machine);
+  await writeFile(out, await format(text, { ...(await resolveConfig(out)), parser: 'markdown' }));
+}
+
+/** Children are ended and the folder is removed, in order; a second signal ends at once. */
+function endOnSignals(bed: Bed): void {
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+    process.once(signal, () => void bed.remove().finally(() => process.exit(130)));
+  }
 }
 
 // Every child process listens for the exit of this one.
-process.setMaxListeners(50);
-// Children are killed and folders removed as this process exits, which a signal alone does not count as.
-for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(130));
+process.setMaxListeners(100);
 
 main().then(
   (exitCode) => process.exit(exitCode),

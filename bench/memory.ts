@@ -1,71 +1,61 @@
-/** What a worker's memory depends on: not on how many points there are, and not on how large each one is. */
-import type { Bed } from './bed';
-import { judge, mib, type Figure } from './figures';
-import { timeGrow } from './grow-run';
-import { makeBodies, type PointsShape } from './points';
+/** How much memory the process that moves the rows takes, at the largest size of real shards and beyond it. */
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { NO_WAITS, type Bed } from './bed';
+import { mib, ms, rowsText, type Figure } from './figures';
+import type { GeneratedShards } from './generated-shards';
+import { growAndCheck, type Grown } from './grow-run';
+import type { BenchOptions } from './options';
+import { DIMENSIONS } from './rows';
+import { growOfSize } from './sized-grow';
 
-const DEVIATION_MAX = 0.2;
-const BASE: PointsShape = { points: 100_000, dimensions: 64 };
-const MORE_POINTS: PointsShape = { points: 400_000, dimensions: 64 };
-const LARGER_POINTS: PointsShape = { points: 20_000, dimensions: 1_536 };
-const AS_MANY_SMALL: PointsShape = { points: 20_000, dimensions: 64 };
+const PEAK_BYTES_MAX = 350 * 1024 ** 2;
 
-export async function measureMemory(bed: Bed): Promise<readonly Figure[]> {
-  const base = await peakBytes(bed, BASE);
-  const morePoints = await peakBytes(bed, MORE_POINTS);
-  const largerPoints = await peakBytes(bed, LARGER_POINTS);
-  const asManySmall = await peakBytes(bed, AS_MANY_SMALL);
-  return [
-    compare('worker memory, 400,000 against 100,000 points', { base, other: morePoints }, [BASE, MORE_POINTS]),
-    compare('worker memory, 1,536 against 64 dimensions', { base, other: largerPoints }, [BASE, LARGER_POINTS]),
-    {
-      what: 'worker memory, 20,000 points × 64 dimensions',
-      limit: '',
-      measured: mib(asManySmall),
-      ratio: asManySmall / base,
-      verdict: 'for information',
-      how: 'A move of 12 MB, for what the process takes by itself.',
-    },
-  ];
+export async function measureMemory(bed: Bed, { sizes, generatedRows }: BenchOptions): Promise<Figure[]> {
+  const largest = sizes[sizes.length - 1];
+  const figures: Figure[] = [];
+  if (largest !== undefined) {
+    const { peakBytes, grown } = await growOfSize(bed, largest);
+    figures.push(peakFigure({ rows: largest, from: 'Quiver', peakBytes, grown }));
+  }
+  if (generatedRows > 0) figures.push(await generatedFigure(bed, generatedRows));
+  return figures;
 }
 
-async function peakBytes(bed: Bed, shape: PointsShape): Promise<number> {
-  bed.say(`memory: a grow with ${describe(shape)}`);
-  const donors = await bed.startDonors(makeBodies(shape), shape.dimensions);
-  const joiner = await bed.startShard();
-  const coordinator = await bed.startCoordinator(donors.urls, {
-    COORDINATOR_GRACE_MS: '0',
-    COORDINATOR_IN_FLIGHT_MS: '0',
-    COORDINATOR_WARM_UP_MS: '0',
-  });
+async function generatedFigure(bed: Bed, rows: number): Promise<Figure> {
+  bed.say(`memory: ${rowsText(rows)} rows from a generator`);
+  const { child, shards } = await startGenerated(rows);
   try {
-    await timeGrow(bed, coordinator, donors.urls, joiner.url);
-    const peak = await coordinator.workerPeakBytes();
-    bed.say(`  peak ${mib(peak)}`);
-    return peak;
+    const coordinator = await bed.startCoordinator({ shardUrls: shards.donorUrls, env: NO_WAITS });
+    const donors = shards.donorUrls.map((url) => ({ url }));
+    const grown = await growAndCheck(bed, { coordinator, donors, joiner: { url: shards.joinerUrl } });
+    return peakFigure({ rows, from: 'a generator', peakBytes: await coordinator.peakBytes(), grown });
   } finally {
-    await coordinator.stop();
-    await Promise.all([...donors.shards, joiner].map((shard) => shard.kill()));
+    child.kill('SIGKILL');
   }
 }
 
-function compare(
-  what: string,
-  { base, other }: { base: number; other: number },
-  [baseShape, otherShape]: readonly [PointsShape, PointsShape],
-): Figure {
-  const ratio = other / base;
-  return {
-    what,
-    limit: `${mib(base)} ± ${DEVIATION_MAX * 100} %`,
-    measured: mib(other),
-    ratio,
-    verdict: judge(Math.abs(ratio - 1) <= DEVIATION_MAX),
-    how:
-      `Peak resident memory (VmHWM) of the \`worker\` process over a whole grow, a fresh process for each: ${describe(otherShape)}, ` +
-      `against ${describe(baseShape)}. Fewer points at 1,536 dimensions, because 100,000 of them would be 1.4 GB of JSON and take minutes.`,
-  };
+async function startGenerated(rows: number): Promise<{ child: ChildProcess; shards: GeneratedShards }> {
+  const args = [...process.execArgv, join(__dirname, 'generated-shards.ts'), String(rows)];
+  const child = spawn(process.execPath, args, { stdio: ['pipe', 'pipe', 'inherit'] });
+  process.once('exit', () => child.kill('SIGKILL'));
+  const [line] = (await once(createInterface({ input: child.stdout }), 'line')) as [string];
+  return { child, shards: JSON.parse(line) as GeneratedShards };
 }
 
-const describe = ({ points, dimensions }: PointsShape): string =>
-  `${points.toLocaleString('en')} points × ${dimensions.toLocaleString('en')} dimensions`;
+function peakFigure(of: { rows: number; from: string; peakBytes: number; grown: Grown }): Figure {
+  const { rows, from, peakBytes, grown } = of;
+  return {
+    what: `memory of \`serve\` over a grow of ${rowsText(rows)} rows × ${DIMENSIONS} from ${from}`,
+    measured: `${mib(peakBytes)} at most`,
+    goal: `≤ ${mib(PEAK_BYTES_MAX)}`,
+    isMet: peakBytes <= PEAK_BYTES_MAX,
+    how:
+      `Peak resident memory (VmHWM) of the process, which is API and worker, from its start to the end of the grow, which took ` +
+      `${ms(grown.wholeMs)} and moved ${rowsText(grown.moved)} rows. Temporal is another process.` +
+      (from === 'Quiver' ? '' : ' Shards of our own serve `Replicate` from a generator and keep one bit of each row.'),
+    values: { rows, peakBytes, moved: grown.moved, wholeMs: grown.wholeMs, ...grown.phases },
+  };
+}

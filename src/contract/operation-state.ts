@@ -105,6 +105,8 @@ export interface WatchState {
   readonly worker: string | null;
   /** By the watch's own clock. What was read from a donor was read after it. */
   sinceMs: number;
+  /** What the processes of the routers were marked with when the watch was opened. */
+  readonly mark: string;
 }
 
 /** Where a check or a repair stands: the pass that runs, and what came of those before. */

@@ -14,6 +14,8 @@ export interface OpenedWatch {
    * By the watch's own clock, like every time here. What begins after it may be asked about with this as `sinceMs`.
    */
   readonly openedAtMs: number;
+  /** Left in the process of each router before `openedAtMs`. A process that has it has not restarted since. */
+  readonly mark: string;
   /** Routers that had not answered after 3 s. They are watched all the same. Bounded. */
   readonly notConnected: readonly { readonly url: string; readonly reason: string }[];
 }
@@ -21,6 +23,8 @@ export interface OpenedWatch {
 /** `sinceMs` is `openedAtMs`, or the `readAtMs` of an earlier answer: the clocks of two machines differ. */
 export interface ReadWatchInput extends WatchQuestion {
   readonly watchId: string;
+  /** With it any worker can answer: it opens the watch anew, and judges by the marks. */
+  readonly marked?: { readonly mark: string; readonly routerUrls: readonly string[] };
 }
 
 export type WatchReading = WatchJudgement & {
@@ -28,11 +32,16 @@ export type WatchReading = WatchJudgement & {
   readonly unknown?: true;
   /** What is asked about next may begin here: everything after it is watched by what was judged here. */
   readonly readAtMs: number;
+  /** The task queue of the worker that watches now. */
+  readonly worker?: string | null;
 };
 
-/** A watch lives in one worker. All but `openWatch` must reach that worker, by its own task queue. */
+/** A watch lives in one worker, and is asked for by that worker's own task queue, as long as it answers. */
 export interface WatchActivities {
-  /** Opens a connection to each router, and keeps asking on it. Answers when each one answered once, or after 3 s. */
+  /**
+   * Opens a connection to each router, keeps asking on it, and marks the router's process. Answers when each one is
+   * marked, or after 6 s.
+   */
   openWatch(input: OpenWatchInput): Promise<OpenedWatch>;
 
   /**

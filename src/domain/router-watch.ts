@@ -1,7 +1,8 @@
 /**
  * What a watch over the routers has seen, and what follows from it. A router that restarts serves its seeds for a
  * moment, as version 0, and breaks its connections. So one connection that lived all the time proves that no router
- * restarted, which two answers, one before and one after, would not (INV-4).
+ * restarted, which two answers, one before and one after, would not (INV-4). So does a mark that its process still has.
+ * A router adopts only later maps: the right version at the end of a life that began with no later one says enough.
  */
 
 /** All that is known of one watched router. Times are of the clock of the worker that watches. */
@@ -68,6 +69,14 @@ export type WatchJudgement =
   | { readonly unbroken: true }
   | { readonly unbroken: false; readonly reasons: readonly string[]; readonly suspects: readonly RouterSuspect[] };
 
+/** What a judgement can rest on beside the connections. */
+export interface WatchAid {
+  /** Routers that are known to be the same processes since `sinceMs`, whatever became of their connections. */
+  readonly marked?: ReadonlySet<string>;
+  /** `sinceMs` is of another clock, and no connection is that old. */
+  readonly isNewWatch?: boolean;
+}
+
 /** An answer that is older says nothing about now. */
 export const FRESH_ANSWER_MS = 2_000;
 /** Judgements stay in a history, whatever number of routers there is, and whatever they answer. */
@@ -77,27 +86,38 @@ const TEXT_CHARS_MAX = 300;
 const SHARD_URLS_MAX = 4;
 
 /**
- * INV-4: unbroken when each router's connection has lived since `sinceMs`, and its last answer is fresh and has exactly
+ * INV-4: unbroken when each router's connection or process has lived since `sinceMs`, and its last answer is fresh and has exactly
  * `version`. Where routers fail closed a break costs nothing, as long as no router showed live seeds. Without routers
  * there is nothing that could break: the caller has waited for the grace instead.
  */
-export function judgeWatch(snapshot: WatchSnapshot, question: WatchQuestion): WatchJudgement {
-  const reasons = snapshot.routers.flatMap((router) => reasonsAgainst(router, snapshot.atMs, question));
+export function judgeWatch(
+  snapshot: WatchSnapshot,
+  question: WatchQuestion,
+  { marked = new Set(), isNewWatch = false }: WatchAid = {},
+): WatchJudgement {
+  const judged = { atMs: snapshot.atMs, question, marked, isNewWatch };
+  const reasons = snapshot.routers.flatMap((router) => reasonsAgainst(router, judged));
   if (reasons.length === 0) return { unbroken: true };
   const suspects = snapshot.routers
-    .map((router) => suspectOf(router, snapshot.atMs, question))
+    .map((router) => suspectOf(router, judged))
     .filter((suspect) => suspect !== null)
     // Where routers fail closed, only seeds that were seen to be live speak against a router.
     .filter(({ seeds }) => !question.routersFailClosed || seeds === 'live');
   return { unbroken: false, reasons: boundedTexts(reasons), suspects: suspects.slice(0, SUSPECTS_MAX) };
 }
 
-function reasonsAgainst(router: WatchedRouterState, atMs: number, question: WatchQuestion): string[] {
+interface Judged extends Required<WatchAid> {
+  readonly atMs: number;
+  readonly question: WatchQuestion;
+}
+
+function reasonsAgainst(router: WatchedRouterState, judged: Judged): string[] {
+  const { atMs, question } = judged;
   const { url, version, problem } = router;
   const reasons: string[] = [];
   const seeds = seedsSince(router, question);
   if (seeds.some(areLive)) reasons.push(`router ${url} ${shown(seeds)}`);
-  if (!question.routersFailClosed && !livedSince(router, question.sinceMs)) {
+  if (!question.routersFailClosed && !isTheSame(router, judged)) {
     reasons.push(`router ${url} was not watched all the time: ${aboutConnection(router)}`);
   }
   if (!isFresh(router, atMs)) {
@@ -110,11 +130,11 @@ function reasonsAgainst(router: WatchedRouterState, atMs: number, question: Watc
 }
 
 /** Null when nothing speaks for a write by another map: a router that is silent, or lags, has not restarted. */
-function suspectOf(router: WatchedRouterState, atMs: number, question: WatchQuestion): RouterSuspect | null {
+function suspectOf(router: WatchedRouterState, judged: Judged): RouterSuspect | null {
+  const { atMs, question } = judged;
   const seeds = seedsSince(router, question);
   const breaks = router.breaks.filter((each) => each.atMs >= question.sinceMs);
-  const isBroken = breaks.length > 0 || router.connectedSinceMs === null || !livedSince(router, question.sinceMs);
-  if (seeds.length === 0 && !isBroken) return null;
+  if (seeds.length === 0 && isTheSame(router, judged)) return null;
   const live = seeds.filter(areLive);
   const told = live.length > 0 ? live : seeds;
   const holdsIt = isFresh(router, atMs) && router.version === question.version;
@@ -131,6 +151,10 @@ function suspectOf(router: WatchedRouterState, atMs: number, question: WatchQues
 /** A map of the expected version is none, even where that is 0: a cluster of Quiver's own coordinator begins there. */
 function seedsSince(router: WatchedRouterState, { sinceMs, version }: WatchQuestion): readonly ServedSeeds[] {
   return router.servedSeeds.filter((each) => each.lastAtMs >= sinceMs && each.version !== version);
+}
+
+function isTheSame(router: WatchedRouterState, { question, marked, isNewWatch }: Judged): boolean {
+  return marked.has(router.url) || (!isNewWatch && livedSince(router, question.sinceMs));
 }
 
 function livedSince({ connectedSinceMs }: WatchedRouterState, sinceMs: number): boolean {

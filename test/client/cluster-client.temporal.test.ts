@@ -91,7 +91,7 @@ function activitiesOf(held: Held): CoordinatorActivities {
       return { lagging: [] };
     },
     planScans: () => Promise.resolve({ plans: [] }),
-    openWatch: () => Promise.resolve({ worker: null, openedAtMs: 0, notConnected: [] }),
+    openWatch: () => Promise.resolve({ worker: null, openedAtMs: 0, mark: 'mark', notConnected: [] }),
     readWatch: () => Promise.resolve({ unbroken: true, readAtMs: 0 }),
     closeWatch: () => Promise.resolve(),
     endSession: () => Promise.resolve(),

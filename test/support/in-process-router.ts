@@ -48,6 +48,8 @@ export class InProcessRouter {
   private held: ShardMap;
   private readonly server = new LocalServer((request, response) => this.handle(request, response));
   private timer: NodeJS.Timeout | null = null;
+  /** What is told of requests at /metrics: by path, also where nothing is. */
+  private readonly counted = new Set<string>();
 
   constructor(options: RouterOptions) {
     this.options = options;
@@ -108,7 +110,9 @@ export class InProcessRouter {
 
   private async answer(request: IncomingMessage, body: Buffer): Promise<Reply> {
     const { method = 'GET', url: path = '/' } = request;
-    if (path === '/healthz' || path === '/readyz') return { status: 200, type: 'text/plain', body: Buffer.from('ok') };
+    if (path === '/healthz' || path === '/readyz') return text('ok');
+    if (path === '/metrics') return text(this.metrics());
+    this.counted.add(path);
     if (!this.isKnown(request.headers.authorization)) return problem(401, 'missing or invalid API key');
     if (method === 'GET' && path === '/cluster/map') return json(this.held);
 
@@ -130,6 +134,10 @@ export class InProcessRouter {
       return this.write(map, { method, path, body }, 'points', 'upserted');
     }
     return problem(404, 'not found');
+  }
+
+  private metrics(): string {
+    return [...this.counted].map((path) => `quiver_http_requests_total{method="GET",route="${path}"} 1\n`).join('');
   }
 
   private isKnown(authorization: string | undefined): boolean {
@@ -260,6 +268,8 @@ const json = (value: unknown): Reply => ({
   type: 'application/json',
   body: Buffer.from(JSON.stringify(value)),
 });
+
+const text = (body: string): Reply => ({ status: 200, type: 'text/plain', body: Buffer.from(body) });
 
 function problem(status: number, detail: string): Reply {
   const body = Buffer.from(JSON.stringify({ type: 'about:blank', title: 'Error', status, detail }));

@@ -17,7 +17,7 @@ export function watchActivities(runtime: ActivityRuntime, deps: ActivityDeps): W
   const watches = deps.watches ?? new WatchRegistry();
   return {
     openWatch: activity(runtime, openWatch(watches, deps.ownTaskQueue ?? null)),
-    readWatch: activity(runtime, readWatch(watches)),
+    readWatch: activity(runtime, readWatch(watches, deps.ownTaskQueue ?? null)),
     closeWatch: activity(runtime, closeWatch(watches)),
   };
 }
@@ -26,28 +26,38 @@ function openWatch(watches: WatchRegistry, worker: string | null): Body<OpenWatc
   return async ({ shards }, { watchId, routerUrls }) => {
     const watch = watches.open(watchId, { routerUrls, key: shards.key });
     await watch.connected(CONNECT_PATIENCE_MS);
+    const mark = await watch.mark(CONNECT_PATIENCE_MS);
     const { atMs, routers } = watch.snapshot();
     const missing = routers.filter(({ connectedSinceMs, version }) => connectedSinceMs === null || version === null);
     const notConnected = missing.slice(0, NOT_CONNECTED_MAX).map(({ url, problem }) => ({
       url,
       reason: problem ?? `no answer in ${CONNECT_PATIENCE_MS} ms`,
     }));
-    return { worker, openedAtMs: atMs, notConnected };
+    return { worker, openedAtMs: atMs, mark, notConnected };
   };
 }
 
-function readWatch(watches: WatchRegistry): Body<ReadWatchInput, WatchReading> {
-  return async (_scope, { watchId, ...question }) => {
-    const watch = watches.find(watchId);
-    if (watch === null) {
-      const reason =
-        'the worker that watched the routers was restarted, or nobody read the watch for a day: routers may have restarted unseen';
-      return { unbroken: false, unknown: true, reasons: [reason], suspects: [], readAtMs: watches.clock.nowMs() };
-    }
+function readWatch(watches: WatchRegistry, worker: string | null): Body<ReadWatchInput, WatchReading> {
+  return async ({ shards }, { watchId, marked, ...question }) => {
+    const known = watches.find(watchId);
+    if (known === null && marked === undefined) return unknown(watches.clock.nowMs());
+    const watch = known ?? watches.open(watchId, { routerUrls: marked?.routerUrls ?? [], key: shards.key });
+    if (known === null) await watch.connected(CONNECT_PATIENCE_MS);
     await watch.ask(ASK_PATIENCE_MS);
     const snapshot = watch.snapshot();
-    return { ...judgeWatch(snapshot, question), readAtMs: snapshot.atMs };
+    const isNewWatch = known === null;
+    const reading = { readAtMs: snapshot.atMs, worker };
+    const byConnection = judgeWatch(snapshot, question, { isNewWatch });
+    if (byConnection.unbroken || marked === undefined) return { ...byConnection, ...reading };
+    const same = await watch.marked(marked.mark, ASK_PATIENCE_MS);
+    return { ...judgeWatch(snapshot, question, { isNewWatch, marked: same }), ...reading };
   };
+}
+
+function unknown(readAtMs: number): WatchReading {
+  const reason =
+    'the worker that watched the routers was restarted, or nobody read the watch for a day: routers may have restarted unseen';
+  return { unbroken: false, unknown: true, reasons: [reason], suspects: [], readAtMs };
 }
 
 function closeWatch(watches: WatchRegistry): Body<{ watchId: string }, void> {

@@ -16,6 +16,9 @@ const collection = (name: string): string => `${COLLECTIONS}/${encodeURIComponen
 export const paths = {
   health: shownAsIs('/healthz'),
   clusterMap: shownAsIs('/cluster/map'),
+  metrics: shownAsIs('/metrics'),
+  /** Nothing is there. A router counts the requests to it all the same. */
+  mark: (mark: string): ShardPath => shownAsIs(`/coordinator-mark/${mark}`),
   collections: shownAsIs(COLLECTIONS),
   collection: (name: string): ShardPath => shownAsIs(collection(name)),
   fetch: (name: string): ShardPath => shownAsIs(`${collection(name)}/fetch`),

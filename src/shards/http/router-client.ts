@@ -3,6 +3,7 @@ import { DomainError } from '../../domain/errors';
 import { normalizeMap, type ShardMap } from '../../domain/shard-map';
 import { shardMapSchema } from '../../wire/cluster-map';
 import type { CallContext } from './call-timer';
+import { ShardError } from '../errors';
 import { paths } from './paths';
 import { ShardHttp, type ShardRequest } from './shard-http';
 
@@ -25,7 +26,7 @@ export async function routerMap(
   ctx: CallContext,
   dispatcher?: Dispatcher,
 ): Promise<HeldMap> {
-  const http = new ShardHttp({ address: { primary_url: url, replica_urls: [] }, key, dispatcher });
+  const http = httpOf(url, key, dispatcher);
   const request: ShardRequest = { method: 'GET', path: paths.clusterMap };
   const held = heldIn((await http.readAnswer(request, ctx)).toString('utf8'));
   if (held !== null) return held;
@@ -39,6 +40,35 @@ export async function routerMap(
 /** The version of the map that the router at `url` holds now. @throws ShardError */
 export async function routerVersion(...call: Parameters<typeof routerMap>): Promise<number> {
   return (await routerMap(...call)).version;
+}
+
+/**
+ * Leaves a mark in the process of the router at `url`: it counts requests by their path, also those that it does not
+ * know, for as long as it lives. @throws ShardError
+ */
+export async function markRouter(
+  url: string,
+  mark: string,
+  key: string | null,
+  ctx: CallContext,
+  dispatcher?: Dispatcher,
+): Promise<void> {
+  try {
+    await httpOf(url, key, dispatcher).readAnswer({ method: 'GET', path: paths.mark(mark) }, ctx);
+  } catch (error) {
+    if (!(error instanceof ShardError) || error.code !== 'NotFound') throw error;
+  }
+}
+
+/** Whether the router at `url` is still the process that was marked. @throws ShardError */
+export async function holdsMark(...[url, mark, key, ctx, dispatcher]: Parameters<typeof markRouter>): Promise<boolean> {
+  const request: ShardRequest = { method: 'GET', path: paths.metrics };
+  const counters = await httpOf(url, key, dispatcher).readAnswer(request, ctx);
+  return counters.includes(`route="${paths.mark(mark).path}"`);
+}
+
+function httpOf(url: string, key: string | null, dispatcher: Dispatcher | undefined): ShardHttp {
+  return new ShardHttp({ address: { primary_url: url, replica_urls: [] }, key, dispatcher });
 }
 
 function heldIn(body: string): HeldMap | null {

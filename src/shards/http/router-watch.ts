@@ -1,12 +1,14 @@
 /**
  * Watches routers, each on one connection that is kept alive. A router that dies closes it within milliseconds, so a
- * connection that lived is proof that the router did not restart. Every break is noted, and so is every map that a
- * router should not have shown. What follows from that is decided in domain/router-watch.ts.
+ * connection that lived is proof that the router did not restart. Where one broke, a mark in the router's process is
+ * the proof. Every break is noted, and so is every map that a router should not have shown. What follows from that is decided in domain/router-watch.ts.
  */
+import { randomBytes } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Client } from 'undici';
 import type { ServedSeeds, WatchBreak, WatchedRouterState, WatchSnapshot } from '../../domain/router-watch';
-import { routerMap, type HeldMap } from './router-client';
+import type { CallContext } from './call-timer';
+import { holdsMark, markRouter, routerMap, type HeldMap } from './router-client';
 
 /** How long a router may take over an answer. Then its connection is given up, because nobody knows what it does. */
 const ANSWER_TIMEOUT_MS = 5_000;
@@ -67,6 +69,22 @@ export class RouterWatch {
       patienceMs,
       this.#routers.map((router) => router.askNow()),
     );
+  }
+
+  /**
+   * Leaves a mark in the process of each router that answers within `patienceMs`. No request outlives this call: it
+   * could mark a process that began later. Returns the mark, which is no other call's.
+   */
+  async mark(patienceMs: number): Promise<string> {
+    const mark = randomBytes(8).toString('hex');
+    await Promise.all(this.#routers.map((router) => router.mark(mark, patienceMs)));
+    return mark;
+  }
+
+  /** The routers that are still the processes that were marked, as far as they answer within `patienceMs`. */
+  async marked(mark: string, patienceMs: number): Promise<ReadonlySet<string>> {
+    const held = await Promise.all(this.#routers.map((router) => router.holdsMark(mark, patienceMs)));
+    return new Set(this.routerUrls.filter((_url, index) => held[index]));
   }
 
   snapshot(): WatchSnapshot {
@@ -136,6 +154,15 @@ class WatchedRouter {
     });
   }
 
+  async mark(mark: string, patienceMs: number): Promise<void> {
+    await this.#within(patienceMs, (ctx) => markRouter(this.#url, mark, this.#key, ctx, this.#connection));
+  }
+
+  async holdsMark(mark: string, patienceMs: number): Promise<boolean> {
+    const held = await this.#within(patienceMs, (ctx) => holdsMark(this.#url, mark, this.#key, ctx, this.#connection));
+    return held === true;
+  }
+
   state(): WatchedRouterState {
     return {
       url: this.#url,
@@ -192,6 +219,20 @@ class WatchedRouter {
       this.#holds(await routerMap(this.#url, this.#key, ctx, this.#connection));
     } catch (error) {
       this.#problem = bounded(error instanceof Error ? error.message : String(error));
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  /** Null: it did not answer. */
+  async #within<T>(patienceMs: number, ask: (ctx: CallContext) => Promise<T>): Promise<T | null> {
+    if (this.#isClosed) return null;
+    const patience = new AbortController();
+    const timer = setTimeout(() => patience.abort(new Error('no answer')), patienceMs);
+    try {
+      return await ask({ deadlineMs: Number.MAX_SAFE_INTEGER, signal: patience.signal });
+    } catch {
+      return null;
     } finally {
       clearTimeout(timer);
     }

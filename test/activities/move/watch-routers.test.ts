@@ -95,6 +95,68 @@ describe('a watch over routers', () => {
     });
   });
 
+  describe('that another worker takes over', () => {
+    const marksOf = new Set<string>();
+    let marked: { mark: string; routerUrls: string[] };
+    let openedAtMs: number;
+    beforeEach(async () => {
+      marksOf.clear();
+      router.behaviour = (response, { url }) => {
+        if (url.startsWith('/coordinator-mark/')) marksOf.add(url);
+        if (url === '/metrics') return void response.end([...marksOf].map((path) => `x{route="${path}"} 1`).join('\n'));
+        if (url === '/cluster/map') return json(response, { version, shards: [] });
+        response.statusCode = 404;
+        response.end();
+      };
+      const opened = await run('openWatch', { watchId, routerUrls: [router.url] });
+      openedAtMs = opened.openedAtMs;
+      marked = { mark: opened.mark, routerUrls: [router.url] };
+      await watches.close(watchId);
+    });
+
+    it('is unbroken where the process of every router still has its mark, whatever the clocks say', async () => {
+      for (const sinceMs of [openedAtMs, openedAtMs - 3_600_000, openedAtMs + 3_600_000]) {
+        await watches.close(watchId);
+        expect(await read(sinceMs, { marked })).toMatchObject({
+          unbroken: true,
+          worker: 'coordinator/default/worker-1',
+        });
+      }
+      const { readAtMs } = await read(openedAtMs, { marked });
+      marksOf.clear();
+      expect(await read(readAtMs, { marked })).toMatchObject({ unbroken: true });
+    });
+
+    it('is broken where a router has restarted meanwhile, also by a clock that is ahead', async () => {
+      marksOf.clear();
+      expect(await read(openedAtMs + 3_600_000, { marked })).toMatchObject({
+        unbroken: false,
+        suspects: [{ url: router.url, seeds: 'unknown' }],
+      });
+    });
+
+    it('is broken where a router that has its mark holds another version', async () => {
+      version = 6;
+      expect(await read(openedAtMs, { marked })).toMatchObject({ unbroken: false, suspects: [] });
+    });
+  });
+
+  it('is unbroken when a connection has broken and the process has not', async () => {
+    const marksOf = new Set<string>();
+    router.behaviour = (response, { url }) => {
+      if (url.startsWith('/coordinator-mark/')) marksOf.add(url);
+      if (url === '/metrics') response.end([...marksOf].map((path) => `x{route="${path}"} 1`).join('\n'));
+      else json(response, { version, shards: [] });
+    };
+    const { openedAtMs, mark } = await run('openWatch', { watchId, routerUrls: [router.url] });
+    await router.stop();
+    await router.start();
+    const marked = { mark, routerUrls: [router.url] };
+    await waitFor('the router is watched again', async () => (await read(openedAtMs, { marked })).unbroken);
+    marksOf.clear();
+    expect(await read(openedAtMs, { marked })).toMatchObject({ unbroken: false });
+  });
+
   it('counts as broken where it is not known, as in a worker that was restarted', async () => {
     expect(await read(0)).toMatchObject({ unbroken: false, unknown: true, suspects: [] });
     await run('openWatch', { watchId, routerUrls: [router.url] });

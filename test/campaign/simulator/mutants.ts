@@ -12,6 +12,12 @@ export const MUTANTS: readonly Mutant[] = [
     to: 'return connectedSinceMs !== null || sinceMs > 0;',
   },
   {
+    name: 'a router that was marked once is taken for the same process for ever',
+    file: 'activities/move/watch-routers',
+    from: 'const same = await watch.marked(marked.mark, ASK_PATIENCE_MS);',
+    to: 'const same = new Set(marked.routerUrls);',
+  },
+  {
     name: 'a broken watch is ignored',
     file: 'domain/router-watch',
     from: 'if (reasons.length === 0) return { unbroken: true };',

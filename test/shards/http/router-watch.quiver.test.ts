@@ -72,6 +72,18 @@ describeWithQuiver('a watch over a real router', () => {
     expect(watch.snapshot().routers[0]!.breakCount).toBeGreaterThanOrEqual(1);
   });
 
+  it('knows by its mark whether the router is the process that it was', async () => {
+    await watched(LIVE_SEED);
+    const first = await watch.mark(5_000);
+    expect(await watch.marked(first, 5_000)).toEqual(new Set([router.url]));
+    const other = new RouterWatch({ routerUrls: [router.url], key: KEY });
+    expect(await other.marked(first, 5_000)).toEqual(new Set([router.url]));
+    expect(await other.marked('second', 5_000)).toEqual(new Set());
+    await other.close();
+    await restartAwayFromTheCoordinator();
+    expect(await watch.marked(first, 5_000)).toEqual(new Set());
+  });
+
   it('costs nothing to kill a router that has a dead seed, where the operator says that all have one', async () => {
     const sinceMs = await watched('http://127.0.0.1:9');
     await restartAwayFromTheCoordinator();

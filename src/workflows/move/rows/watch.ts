@@ -16,9 +16,11 @@ export async function openWatch({ run, routerUrls }: MoveContext): Promise<void>
   const watchId = sessionOf(run);
   const worker = state.watch?.worker ?? null;
   const opened = await run.persist('watching the routers', () =>
-    run.activities.watch(`watch ${routerUrls.length} routers`, worker).openWatch({ watchId, routerUrls }),
+    onWatcher(worker, (queue) =>
+      run.activities.watch(`watch ${routerUrls.length} routers`, queue).openWatch({ watchId, routerUrls }),
+    ),
   );
-  state.watch = { watchId, worker: opened.worker, sinceMs: opened.openedAtMs };
+  state.watch = { watchId, worker: opened.worker, sinceMs: opened.openedAtMs, mark: opened.mark };
 }
 
 /**
@@ -33,27 +35,23 @@ export async function readWatch(context: MoveContext): Promise<WatchReading | nu
     await openWatch(context);
     return lost('nobody has watched the routers until now');
   }
-  const { watchId, worker, sinceMs } = state.watch;
+  const { watchId, worker, sinceMs, mark } = state.watch;
   const question = {
     watchId,
     sinceMs,
+    marked: { mark, routerUrls },
     version: state.mapVersion,
     routersFailClosed: settings.routersFailClosed === true,
   };
-  const reading = await run.persist('asking whether every router was watched', async () => {
-    try {
-      return await run.activities.watch('was every router watched?', worker).readWatch(question);
-    } catch (error) {
-      if (!isUnanswered(error)) throw error;
-      return lost('the worker that watched the routers does not answer');
-    }
-  });
+  const reading = await run.persist('asking whether every router was watched', () =>
+    onWatcher(worker, (queue) => run.activities.watch('was every router watched?', queue).readWatch(question)),
+  );
+  // What was unbroken until this reading is behind it, so the next one is about what comes after it.
+  state.watch = { ...state.watch, worker: reading.worker ?? null, sinceMs: reading.readAtMs };
   if (reading.unbroken) return reading;
   await noticeRouters(run, reading);
-  if (reading.unknown === true) {
-    state.watch = { ...state.watch, worker: null };
-    await openWatch(context);
-  } else state.watch = { ...state.watch, sinceMs: reading.readAtMs };
+  // A router that is gone is marked when it is back.
+  if (reading.unknown === true || reading.suspects.some(({ untilMs }) => untilMs !== null)) await openWatch(context);
   return reading;
 }
 
@@ -65,7 +63,16 @@ export async function isWatchUnbroken(context: MoveContext): Promise<boolean> {
   return !state.isWatchBroken;
 }
 
-/** Its worker is gone, and with it what it saw. */
+/** Asks the worker that watches, and any other one when that one is gone. */
+async function onWatcher<T>(worker: string | null, ask: (queue: string | null) => Promise<T>): Promise<T> {
+  try {
+    return await ask(worker);
+  } catch (error) {
+    if (worker === null || !isUnanswered(error)) throw error;
+    return ask(null);
+  }
+}
+
 function isUnanswered(error: unknown): boolean {
   return error instanceof ActivityFailure && error.cause instanceof TimeoutFailure;
 }

@@ -46,6 +46,10 @@ export function connectionModules(worldNow: () => World): { undici: object; rout
   }
 
   async function routerMap(url: string, _key: unknown, ctx: CallContext, dispatcher?: unknown): Promise<HeldMap> {
+    return ask(url, ctx, dispatcher, (router) => ({ version: router.map.version, map: router.map }));
+  }
+
+  async function ask<T>(url: string, ctx: CallContext, dispatcher: unknown, answer: (router: Router) => T): Promise<T> {
     const world = worldNow();
     const owner = processes.getStore() ?? null;
     const failure = (reason: string, code: 'Unreachable' | 'TimedOut'): ShardError =>
@@ -64,13 +68,17 @@ export function connectionModules(worldNow: () => World): { undici: object; rout
     await world.time.sleep(world.latencyMs(), owner);
     ctx.signal?.throwIfAborted();
     if (!process.isAlive) throw failure('other side closed', 'Unreachable');
-    return { version: router.map.version, map: router.map };
+    return answer(router);
   }
 
   return {
     undici: { Client, Agent: NoAgent, request: () => Promise.reject(new Error('there is no network here')) },
     routerClient: {
       routerMap,
+      markRouter: (url: string, mark: string, _key: unknown, ctx: CallContext, dispatcher?: unknown) =>
+        ask(url, ctx, dispatcher, (router) => void router.marks.add(mark)),
+      holdsMark: (url: string, mark: string, _key: unknown, ctx: CallContext, dispatcher?: unknown) =>
+        ask(url, ctx, dispatcher, (router) => router.marks.has(mark)),
       routerVersion: async (...call: Parameters<typeof routerMap>) => (await routerMap(...call)).version,
     },
   };

@@ -41,6 +41,8 @@ export class Router {
   /** Connections to it that are open. */
   readonly connections = new Set<{ breaks: (reason: string) => void }>();
   map: ShardMap;
+  /** What its process was marked with: gone with it. */
+  readonly marks = new Set<string>();
   /** Its polls get no answer until then, and it goes on with what it holds. */
   pollsHangUntilMs = 0;
   readonly #world: World;
@@ -67,6 +69,7 @@ export class Router {
     this.process = new Process(this.url);
     this.isUp = true;
     this.map = this.#seedMap();
+    this.marks.clear();
     void this.#poll(this.process);
   }
 
