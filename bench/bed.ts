@@ -1,7 +1,6 @@
 /** Where a benchmark lies: a folder that is removed, real Quiver processes, and the built coordinator with a Temporal of its own. */
 import { rmSync } from 'node:fs';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { locateTemporalCli } from '../src/temporal/dev-server/temporal-cli';
@@ -21,7 +20,6 @@ const DEAD_SEEDS = ['http://127.0.0.1:9'];
 /** A process that was just killed may still be writing its last file. */
 const REMOVED = { recursive: true, force: true, maxRetries: 20, retryDelay: 100 };
 const FOLLOWER_TIMEOUT_MS = 600_000;
-const PORT_ATTEMPTS_MAX = 50;
 /** So a shard rewrites its rows seldom while it is loaded. */
 const CHECKPOINT_BYTES = String(4 * 1024 ** 3);
 /** A follower takes no snapshot, so it seals its rows while it is loaded: all but the last few. */
@@ -80,7 +78,7 @@ export class Bed {
   // ---- Quiver ----
 
   async startShard(env: Readonly<Record<string, string>> = {}): Promise<Shard> {
-    const port = await freePortPair();
+    const port = await freePort();
     const grpcAddress = `127.0.0.1:${port + 1}`;
     const { dataDir, quiver } = await this.startQuiver('shard', { QUIVER_GRPC_ADDR: grpcAddress, ...env }, port);
     return {
@@ -223,20 +221,3 @@ export class Coordinator {
 }
 
 export const seconds = (sinceMs: number): string => `${((performance.now() - sinceMs) / 1_000).toFixed(1)} s`;
-
-/** gRPC answers on the port after that of REST, as is the habit. */
-async function freePortPair(): Promise<number> {
-  for (let attempt = 1; attempt <= PORT_ATTEMPTS_MAX; attempt++) {
-    const port = await freePort();
-    if (port < 65_535 && (await isFree(port + 1))) return port;
-  }
-  throw new Error('no two free ports that follow one another');
-}
-
-async function isFree(port: number): Promise<boolean> {
-  const probe = createServer();
-  return new Promise((resolve) => {
-    probe.once('error', () => resolve(false));
-    probe.listen(port, '127.0.0.1', () => probe.close(() => resolve(true)));
-  });
-}

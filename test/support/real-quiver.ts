@@ -1,7 +1,8 @@
 /** Real Quiver processes, for tests, demo and measurements. The product itself never starts one. */
 import { spawn, type ChildProcess } from 'node:child_process';
+import { randomInt } from 'node:crypto';
 import { mkdir, open, readFile } from 'node:fs/promises';
-import { createServer, type AddressInfo } from 'node:net';
+import { createServer } from 'node:net';
 import { join } from 'node:path';
 import {
   locate,
@@ -68,7 +69,7 @@ export interface QuiverOptions {
 
 export async function startQuiver(options: QuiverOptions): Promise<RealQuiver> {
   await mkdir(options.dataDir, { recursive: true });
-  const quiver = new RealQuiver(options, options.port ?? (await freePortPair()));
+  const quiver = new RealQuiver(options, options.port ?? (await freePort()));
   await quiver.start();
   return quiver;
 }
@@ -170,11 +171,20 @@ export class RealQuiver {
   }
 }
 
-/** A port that was free a moment ago, and the next one too. */
-async function freePortPair(): Promise<number> {
+/** Below the range from which the system takes ports for connections: one of those is in use at any moment. */
+const PORTS = { first: 12_000, count: 20_000 };
+const handedOut = new Set<number>();
+
+/**
+ * A port that was free a moment ago, and so was the next one, where a shard has its gRPC. No port is handed out twice by
+ * this process.
+ */
+export async function freePort(): Promise<number> {
   for (;;) {
-    const port = await freePort();
-    if (await isFree(port + 1)) return port;
+    const port = PORTS.first + 2 * randomInt(PORTS.count / 2);
+    if (handedOut.has(port)) continue;
+    handedOut.add(port);
+    if ((await isFree(port)) && (await isFree(port + 1))) return port;
   }
 }
 
@@ -183,17 +193,5 @@ function isFree(port: number): Promise<boolean> {
   return new Promise((resolve) => {
     probe.once('error', () => resolve(false));
     probe.listen(port, HOST, () => probe.close(() => resolve(true)));
-  });
-}
-
-/** A port that was free a moment ago. */
-export async function freePort(): Promise<number> {
-  const probe = createServer();
-  return new Promise((resolve, reject) => {
-    probe.once('error', reject);
-    probe.listen(0, HOST, () => {
-      const { port } = probe.address() as AddressInfo;
-      probe.close(() => resolve(port));
-    });
   });
 }
