@@ -18,6 +18,7 @@ import {
   startDemoCoordinator,
   type DemoCoordinator,
   type Part,
+  type ShardPart,
   type PartsMaker,
 } from './parts';
 import type { Stage } from './stage';
@@ -36,7 +37,7 @@ export interface ClusterShape {
 
 interface Started {
   readonly stage: Stage;
-  readonly owners: readonly [Part, Part];
+  readonly owners: readonly [ShardPart, ShardPart];
   readonly outsider: Part;
   /** To grow once more; only where the demo stays up. */
   readonly spare: Part | null;
@@ -95,8 +96,8 @@ async function findParts(stage: Stage, dir: string): Promise<PartsMaker> {
 async function startParts(
   stage: Stage,
   { maker, names, coordinatorUrl }: { maker: PartsMaker; names: readonly string[]; coordinatorUrl: string },
-): Promise<{ parts: Part[]; router: Part }> {
-  const owned = async (starting: Promise<Part>): Promise<Part> => {
+): Promise<{ parts: ShardPart[]; router: Part }> {
+  const owned = async <P extends Part>(starting: Promise<P>): Promise<P> => {
     const part = await starting;
     stage.owns(() => part.stop());
     return part;
@@ -157,7 +158,8 @@ export class DemoCluster {
           say(`${count(points)} of ${all}`);
           return points < this.docs.points ? afterBatch() : undefined;
         });
-        return { result: null, note: `${all} of ${this.docs.dim} dimensions, written through the router` };
+        await Promise.all(this.started.owners.map((owner) => owner.seal()));
+        return { result: null, note: `${all} of ${this.docs.dim} dimensions, written through the router and sealed` };
       },
       below,
     );

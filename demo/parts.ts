@@ -1,4 +1,5 @@
 /** The parts of a demo's cluster: real Quiver processes, or the in-process shard and router of the tests. */
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { startCoordinator, type CoordinatorProcess } from '../test/support/coordinator-process';
 import { startRouter } from '../test/support/in-process-router';
@@ -15,12 +16,17 @@ export interface Part {
   stop(): Promise<void>;
 }
 
+export interface ShardPart extends Part {
+  /** Has it put its rows into their final files, as those of every shard that matters are. */
+  seal(): Promise<void>;
+}
+
 /** Starts shards and routers of one kind. */
 export interface PartsMaker {
   readonly name: string;
   /** Everything that is written to disk is in it. */
   readonly dir: string;
-  shard(name: string): Promise<Part>;
+  shard(name: string): Promise<ShardPart>;
   /** Needs no coordinator that answers already: it asks for the map again and again. */
   router(options: { coordinatorUrl: string }): Promise<Part>;
 }
@@ -30,12 +36,26 @@ export function realParts(binary: string, dir: string): PartsMaker {
   return {
     name: 'Quiver processes',
     dir,
-    shard: async (name) => stoppable(await startQuiver({ ...common, role: 'shard', dataDir: join(dir, name) })),
+    shard: async (name) => {
+      const shard = await startQuiver({ ...common, role: 'shard', dataDir: join(dir, name) });
+      return { ...stoppable(shard), seal: () => snapshot(shard.url, join(dir, `${name}-snapshot`)) };
+    },
     router: async ({ coordinatorUrl }) => {
       const env = routerEnvironment({ shards: DEAD_SEEDS, coordinatorUrl, shardKey: KEY });
       return stoppable(await startQuiver({ ...common, role: 'router', dataDir: join(dir, 'router'), env }));
     },
   };
+}
+
+/** A snapshot seals all rows. Nobody needs it afterwards. */
+async function snapshot(url: string, destination: string): Promise<void> {
+  const response = await fetch(`${url}/v1/snapshot`, {
+    method: 'POST',
+    headers: { authorization: `Bearer ${KEY}`, 'content-type': 'application/json' },
+    body: JSON.stringify({ destination }),
+  });
+  if (!response.ok) throw new Error(`a shard took no snapshot: ${response.status} ${await response.text()}`);
+  await rm(destination, { recursive: true, force: true });
 }
 
 /** Killed, not stopped: their data is thrown away, and nobody waits for a demo to end. */
@@ -47,7 +67,10 @@ export function quickParts(dir: string): PartsMaker {
   return {
     name: 'in-process stand-ins',
     dir,
-    shard: () => startShard({ keys: [KEY] }),
+    shard: async () => {
+      const shard = await startShard({ keys: [KEY] });
+      return { url: shard.url, stop: () => shard.stop(), seal: () => Promise.resolve() };
+    },
     router: ({ coordinatorUrl }) => startRouter({ coordinatorUrl, shardUrls: DEAD_SEEDS, shardKey: KEY, keys: [KEY] }),
   };
 }

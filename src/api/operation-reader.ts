@@ -3,7 +3,7 @@
  * cluster's record is the fallback. Asking an ended workflow has a worker replay it, so the list bounds that: only the newest, few at once,
  * each with a deadline, all together with another one. Each answer is kept, because it does not change.
  */
-import type { OperationRecord } from '../domain/cluster-state';
+import type { ClusterState, OperationRecord } from '../domain/cluster-state';
 import { RECENT_OPERATIONS_MAX } from '../domain/limits';
 import type { OperationList, OperationView } from '../wire/coordinator-api';
 import { operationWorkflowId, parseOperationId } from '../contract/ids';
@@ -64,6 +64,13 @@ export class OperationReader {
       if (record === undefined) throw error;
       return viewOfRecord(record, this.linkTo(operationId));
     }
+  }
+
+  /** How the newest operation reads the shards, or has read them. Nothing is known of one that nobody can ask any more. */
+  async newestSources({ operations: [newest] }: ClusterState): Promise<OperationView['sources']> {
+    if (newest === undefined) return [];
+    const view = newest.end === null ? this.viewOfRunning(newest) : this.viewOfEnded(newest, true, Infinity);
+    return (await view).sources;
   }
 
   /** The page of an operation in the Web UI, or null when the Web UI is not known. */

@@ -16,7 +16,7 @@ export const shardsViewSchema = z.object({
       identity: z.object({ uid: z.string().nullable(), epoch: z.int().nullable() }),
       /** Points over all collections. Null: the shard did not tell. */
       rows: z.int().nullable(),
-      /** How its rows would be read; null: not known. */
+      /** How the newest operation reads its rows, or has read them. Null: it has not, or nobody knows. */
       source: z.string().nullable(),
     }),
   ),

@@ -57,7 +57,8 @@ export class RowFaults {
       get: (target, name) => {
         const run = Reflect.get(target, name) as AnyActivity | undefined;
         if (run === undefined) return undefined;
-        return (input: Input) => (isEnding(String(name), input) ? run(input) : this.run(String(name), () => run(input)));
+        return (input: Input) =>
+          isEnding(String(name), input) ? run(input) : this.run(String(name), () => run(input));
       },
     });
 

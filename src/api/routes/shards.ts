@@ -21,6 +21,7 @@ import {
   readShardId,
 } from '../http/requests';
 import { methodNotAllowed } from '../http/routing';
+import { OperationReader } from '../operation-reader';
 import { viewOfShards } from '../views/shards';
 import { addChecked, requireSameShard } from './address-checks';
 import { requireReachableCluster, startOperation } from './start-operation';
@@ -29,6 +30,7 @@ import { requireReachableCluster, startOperation } from './start-operation';
 export function shardsRouter(deps: ApiDeps): Router {
   const router = Router({ strict: true, caseSensitive: true });
   const admin = deps.authenticator.requires('admin');
+  const reader = new OperationReader(deps);
 
   router
     .route('/cluster/shards')
@@ -43,6 +45,7 @@ export function shardsRouter(deps: ApiDeps): Router {
       const view = await viewOfShards(state, {
         grpcUrl: (each) => marks.grpcUrl(each),
         rows: (each) => marks.rows(each),
+        sources: () => reader.newestSources(state),
       });
       response.set('Cache-Control', 'no-store').json(view);
     })

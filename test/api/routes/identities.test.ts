@@ -1,3 +1,6 @@
+import { newOperationState } from '../../../src/contract/operation-state';
+import type { OperationRecord } from '../../../src/domain/cluster-state';
+import type { OperationProgress, SourceProgress } from '../../../src/domain/progress';
 import type { ShardIdentity } from '../../../src/domain/shard-identity';
 import { identitiesSchema, shardsViewSchema } from '../../../src/wire/shards';
 import { ApiServer, KEYS, STATE } from '../../support/api-server';
@@ -140,6 +143,19 @@ describe('/cluster/identities', () => {
 });
 
 describe('GET /cluster/shards', () => {
+  it('shows how the newest operation reads each shard', async () => {
+    const ended = { endedAtMs: null, end: null, pointsMoved: 0, message: '' };
+    const operation: OperationRecord = { operationId: 'grow/a', kind: 'grow', startedAtMs: 1, shardIds: [1], ...ended };
+    api.client.state = { ...api.client.state, operations: [operation] };
+    const counts = { scans: 1, rowsRead: 5, rowsPerSecond: 1, stopsMs: [2] };
+    const source: SourceProgress = { shardId: 0, source: 'follower', url: 'http://f0:6334', reason: '', ...counts };
+    const progress: OperationProgress = { ...newOperationState('grow', 'grow/a', 1).progress, sources: [source] };
+    api.client.queryProgress = () => Promise.resolve(progress);
+    api.client.describeOperation = () => Promise.resolve({ isRunning: true } as never);
+    const { json } = await api.call('/cluster/shards', { key: KEYS.read });
+    expect(shardsViewSchema.parse(json).shards.map((each) => each.source)).toEqual(['follower', null]);
+  });
+
   it('shows roles, addresses, what is known of each identity, and rows, which are null where they are unknown', async () => {
     const { state } = api.client;
     const members = { 0: { epoch: 4 }, 1: { epoch: null, grpcUrl: 'http://s1:7000' } };
