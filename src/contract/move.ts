@@ -129,8 +129,8 @@ export interface ReadForDropResult extends MayWriteLate, KeptByWorker {
   readonly isTailKept: boolean;
 }
 export interface DropDonorResult extends MayWriteLate, KeptByWorker {
-  /** Null: it acted on what was read before. */
-  readonly scan: ScanReport | null;
+  /** Nothing was done: readForDrop has to come first, and the question about the routers after it. */
+  readonly needsRead: boolean;
   readonly dropped: number;
   /** Of these, points that the owner is known to have deleted. */
   readonly droppedAsDeleted: number;

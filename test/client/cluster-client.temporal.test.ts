@@ -130,7 +130,7 @@ const COMPARED = {
   isTailKept: true,
 };
 const DROPPED = {
-  scan: null,
+  needsRead: false,
   dropped: 0,
   droppedAsDeleted: 0,
   carried: 0,

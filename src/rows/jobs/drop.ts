@@ -29,8 +29,8 @@ export interface ReadDone {
 }
 
 export interface DropDone extends DropCounts {
-  /** Null: it acted on what was read before. */
-  readonly scan: ScanReport | null;
+  /** Nothing was done: what was read for it is lost, or an attempt before has used it. */
+  readonly needsRead: boolean;
   /** Every change of the donor since this scan is known. */
   readonly isTailKept: boolean;
 }
@@ -64,22 +64,23 @@ export async function readForDrop(job: Job, input: DropJob, parts: MoveParts): P
   }
 }
 
+const NOTHING_DONE: DropCounts = { dropped: 0, droppedAsDeleted: 0, carried: 0, kept: 0, collectionsDropped: 0 };
+
 function noteLate(session: DonorSession): void {
   for (const [collection, ids] of session.tail?.take() ?? []) {
     for (const id of ids) session.noteLate(collection, id);
   }
 }
 
+/** Acts on what was read. The caller has asked since then whether every router was watched. */
 export async function dropFromDonor(job: Job, input: DropJob, parts: MoveParts): Promise<DropDone> {
   const { operationId, donorId, placement } = input;
   const session = parts.sessions.open(operationId, donorId);
   await parts.shards(donorId).confirmIdentity();
-  // What was read for it is lost: then it is read now, and nobody has asked about the routers since.
-  const now = session.readForDrop === null ? await readForDrop(job, input, parts) : null;
-  const asked = now === null ? input : { ...input, isWatchUnbroken: false };
+  if (session.readForDrop === null) return { ...NOTHING_DONE, needsRead: true, isTailKept: session.hasKeptTail };
   const slice = new Slice(placement, donorId);
-  const counts = await new DropPlan(job, asked, { parts, session, slice, ...session.takeForDrop() }).carryOut();
-  return { ...counts, scan: now?.scan ?? null, isTailKept: session.hasKeptTail };
+  const counts = await new DropPlan(job, input, { parts, session, slice, ...session.takeForDrop() }).carryOut();
+  return { ...counts, needsRead: false, isTailKept: session.hasKeptTail };
 }
 
 /** Compares the rows of a scan with the proof, side by side in order of the id. */

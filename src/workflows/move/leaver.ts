@@ -8,8 +8,7 @@ import { refuseStrays } from './rows/strays';
 import { planMove } from './map-changes';
 import { idsOf, moveOf, partiesOf, plannedMove } from './placement';
 import type { MoveContext } from './context';
-import { dropFromDonor, sweepReceivers } from './rows/sweep';
-import { isWatchUnbroken } from './rows/watch';
+import { dropRound, keptBy, sweepReceivers } from './rows/sweep';
 
 /** INV-2: the lock first, so that no other operation changes what preflight finds. */
 export async function preflightDrain(context: MoveContext): Promise<string> {
@@ -47,15 +46,11 @@ export async function preflightDrain(context: MoveContext): Promise<string> {
 
 /** Nothing stays that a re-added shard could bring back: copies of points that others own, and the collections themselves. */
 export async function emptyLeaver(context: MoveContext): Promise<string> {
-  const { run } = context;
+  const { run, kind } = context;
   const { state } = run;
-  const [leaver] = state.shards;
-  if (state.move === null || leaver === undefined) return 'nothing to do';
-  const { dropped, collectionsDropped, kept } = await dropFromDonor(run, {
-    donor: leaver,
-    isLeaver: true,
-    isWatchUnbroken: await isWatchUnbroken(context),
-  });
+  if (state.move === null) return 'nothing to do';
+  const { dropped, collectionsDropped } = await dropRound(context);
+  const kept = keptBy(run, partiesOf(kind, state));
   state.pointsKept = kept;
   return `${count(dropped)} more points removed, ${collectionsDropped} collections dropped, ${count(kept)} points kept`;
 }

@@ -55,7 +55,13 @@ describe('dropFromDonor', () => {
     const looks = (): number => cluster.joiner.requests.filter(({ path }) => LOOKING.path!.test(path)).length;
     const looksBefore = looks();
     const result = await readAndDrop();
-    expect(result).toMatchObject({ dropped: before.length, droppedAsDeleted: 0, carried: 0, kept: 0, scan: null });
+    expect(result).toMatchObject({
+      dropped: before.length,
+      droppedAsDeleted: 0,
+      carried: 0,
+      kept: 0,
+      needsRead: false,
+    });
     expect(looks() - looksBefore).toBeLessThanOrEqual(2);
     expect(cluster.shards[0]!.ids(COLLECTION)).toEqual(staying);
     expect(cluster.shards[1]!.ids(COLLECTION)).toEqual(second);
@@ -141,9 +147,8 @@ describe('a worker that has no proof of what it drops', () => {
     const moving = await proven(300);
     cluster.joiner.delete(COLLECTION, moving[0]!);
     const { result } = await cluster.run('dropFromDonor', drop(0, LOST));
-    expect(result).toMatchObject({ droppedAsDeleted: 0, kept: 1 });
-    expect(result.scan).toMatchObject({ rowsRead: 300 });
-    expect(left()).toEqual([moving[0]]);
+    expect(result).toMatchObject({ needsRead: true, dropped: 0, kept: 0 });
+    expect(left()).toEqual(moving);
   });
 });
 
@@ -196,6 +201,7 @@ describe('an owner that has lost data (INV-5)', () => {
     cluster = await MovingCluster.start();
     const moving = await proven(300);
     cluster.joiner.faults.add({ match: LOOKING, fault });
+    await cluster.run('readForDrop', drop());
     expect(await cluster.failure('dropFromDonor', drop())).toMatchObject({ type: 'Unreachable', nonRetryable: false });
     expect(left()).toEqual(moving);
   });
@@ -206,7 +212,9 @@ describe('a drop that cannot be carried out', () => {
     cluster = await MovingCluster.start();
     const moving = await proven(300);
     cluster.shards[0]!.faults.add({ match: READING, fault: { kind: 'cutStream', rows: 250 } });
-    await cluster.failure('dropFromDonor', drop());
+    await cluster.failure('readForDrop', drop());
+    const { result } = await cluster.run('dropFromDonor', drop());
+    expect(result).toMatchObject({ needsRead: true, dropped: 0 });
     expect(left()).toEqual(moving);
   });
 
@@ -235,8 +243,9 @@ describe('a drop that cannot be carried out', () => {
     cluster.shards[0]!.faults.add({ match, fault: { kind: 'replyLost' } });
     const { next } = await cluster.interrupted('dropFromDonor', drop());
     const { result } = await cluster.run('dropFromDonor', drop(), next);
-    expect(result).toMatchObject({ kept: 0, carried: 0 });
+    expect(result).toMatchObject({ needsRead: true, dropped: 0 });
     expect(result.lateWritesUntilMs).toBeGreaterThan(cluster.clock.nowMs());
+    expect(await readAndDrop()).toMatchObject({ needsRead: false, kept: 0, carried: 0 });
     expect(left()).toEqual([]);
     expect(owned()).toEqual(moving);
   });

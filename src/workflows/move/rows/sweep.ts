@@ -62,27 +62,45 @@ export async function dropSlice(context: MoveContext): Promise<string> {
   const { run, kind } = context;
   const { state } = run;
   const parties = partiesOf(kind, state);
-  const carried = await dropRound(context);
+  const { carried } = await dropRound(context);
   state.pointsKept = keptBy(run, parties);
   const notes = [`${count(droppedBy(state.droppedByDonor))} points dropped, ${count(state.pointsKept)} kept`];
   if (carried > 0) notes.push(`${count(carried)} that came by an old map went on to their owners`);
   return notes.join(', ');
 }
 
-/** Reads all donors, asks whether every router was watched until then, and drops. Returns how many points it carried. */
-async function dropRound(context: MoveContext): Promise<number> {
+/** What rounds of reading and dropping came to. */
+interface Dropped {
+  dropped: number;
+  carried: number;
+  collectionsDropped: number;
+}
+
+/**
+ * Reads all donors, asks whether every router was watched until then, and drops. An attempt that failed has used up what
+ * was read, and so has a worker that is gone: then the donor is read again.
+ */
+export async function dropRound(context: MoveContext): Promise<Dropped> {
   const { run, kind } = context;
-  const { donors } = partiesOf(kind, run.state);
   const isLeaver = kind === 'drain';
-  await sideBySide(donors, (donor) => readForDrop(run, donor, isLeaver));
-  const isUnbroken = await isWatchUnbroken(context);
-  let carried = 0;
-  await sideBySide(donors, async (donor) => {
-    carried += (await dropFromDonor(run, { donor, isLeaver, isWatchUnbroken: isUnbroken })).carried;
-    const dropped = droppedBy(run.state.droppedByDonor);
-    run.pace(dropped, run.state.progress.pointsDone, dropped);
-  });
-  return carried;
+  const sum: Dropped = { dropped: 0, carried: 0, collectionsDropped: 0 };
+  let left = partiesOf(kind, run.state).donors;
+  while (left.length > 0) {
+    await sideBySide(left, (donor) => readForDrop(run, donor, isLeaver));
+    const isUnbroken = await isWatchUnbroken(context);
+    const unread: Shard[] = [];
+    await sideBySide(left, async (donor) => {
+      const result = await dropFromDonor(run, { donor, isLeaver, isWatchUnbroken: isUnbroken });
+      if (result.needsRead) unread.push(donor);
+      sum.dropped += result.dropped;
+      sum.carried += result.carried;
+      sum.collectionsDropped += result.collectionsDropped;
+      const dropped = droppedBy(run.state.droppedByDonor);
+      run.pace(dropped, run.state.progress.pointsDone, dropped);
+    });
+    left = unread;
+  }
+  return sum;
 }
 
 async function readForDrop(run: OperationRun, donor: Shard, isLeaver: boolean): Promise<void> {
@@ -116,8 +134,7 @@ function dropInput(run: OperationRun, { donor, isLeaver, isWatchUnbroken }: Drop
   };
 }
 
-/** Acts on what was read. Where that is lost, it reads again. */
-export async function dropFromDonor(run: OperationRun, of: DropOf): Promise<DropDonorResult> {
+async function dropFromDonor(run: OperationRun, of: DropOf): Promise<DropDonorResult> {
   const { donor } = of;
   const known = donorState(run, donor);
   const result = await run.persist(`dropping from shard ${donor.id}`, () =>
@@ -125,7 +142,7 @@ export async function dropFromDonor(run: OperationRun, of: DropOf): Promise<Drop
       run.activities.rows(`drop the moved points from shard ${donor.id}`, worker).dropFromDonor(dropInput(run, of)),
     ),
   );
-  if (result.scan !== null) noteScan(run, donor, result.scan);
+  if (result.needsRead) return result;
   run.state.droppedByDonor[donor.id] = (run.state.droppedByDonor[donor.id] ?? 0) + result.dropped;
   known.pointsKept = result.kept;
   known.isTailKept = result.isTailKept;
@@ -149,7 +166,7 @@ export async function confirmDrop(context: MoveContext): Promise<string> {
     // A router may have written to a donor alone, and nobody saw it.
     const mustRead = reading?.unbroken === false && parties.donors.some(isUnseen);
     if (!mustRead || round >= ROUNDS_MAX) break;
-    carried += await dropRound(context);
+    carried += (await dropRound(context)).carried;
     run.state.pointsKept = keptBy(run, parties);
   }
   const { pointsKept } = run.state;

@@ -9,6 +9,9 @@ import { noticeRouters } from '../../operation/notices';
 import type { MoveContext } from '../context';
 import { sessionOf } from '../placement';
 
+const SILENCE_PATIENCE_MS = 60_000;
+const ASK_AGAIN_MS = 1_000;
+
 /** Opens the watch, or a new one in the place of one that was lost. Returns from when on it holds. */
 export async function openWatch({ run, routerUrls }: MoveContext): Promise<void> {
   const { state } = run;
@@ -55,12 +58,26 @@ export async function readWatch(context: MoveContext): Promise<WatchReading | nu
   return reading;
 }
 
-/** After the flip: whether no router can have written by an old map since the donors were read. */
+/**
+ * After the flip: whether no router can have written by an old map since the donors were read. A router that is slow to
+ * answer has not restarted, so it is asked again for a while.
+ */
 export async function isWatchUnbroken(context: MoveContext): Promise<boolean> {
-  const { state } = context.run;
-  const reading = await readWatch(context);
-  if (reading !== null && !reading.unbroken) state.isWatchBroken = true;
-  return !state.isWatchBroken;
+  const { run } = context;
+  const { state } = run;
+  const untilMs = nowMs() + SILENCE_PATIENCE_MS;
+  for (;;) {
+    const reading = await readWatch(context);
+    if (reading === null || reading.unbroken) return !state.isWatchBroken;
+    if (reading.suspects.length > 0 || nowMs() >= untilMs) {
+      state.isWatchBroken = true;
+      return false;
+    }
+    await run.waits.until(
+      nowMs() + ASK_AGAIN_MS,
+      `not every router answers as it has to: ${reading.reasons.join('; ')}`,
+    );
+  }
 }
 
 /** Asks the worker that watches, and any other one when that one is gone. */
