@@ -12,6 +12,7 @@ import type {
   OperationRecord,
   TakenStandby,
 } from './cluster-state';
+import { boundedText } from './bounded-text';
 import { DomainError } from './errors';
 import { RECENT_OPERATIONS_MAX } from './limits';
 import { refuseWithoutIdentities } from './identity-transitions';
@@ -335,7 +336,8 @@ function withRecord(state: ClusterState, record: OperationRecord): ClusterState 
 
 /** The record's end, with what that says about notices. Changes nothing when it has ended before. */
 function endRecord(state: ClusterState, result: OperationResult & { nowMs: number }): ClusterState {
-  const { operationId, end, pointsMoved, message, nowMs } = result;
+  const { operationId, end, pointsMoved, nowMs } = result;
+  const message = boundedText(result.message);
   const running = state.operations.find((each) => each.operationId === operationId && each.end === null);
   if (running === undefined) return state;
   const ended: OperationRecord = { ...running, end, pointsMoved, message, endedAtMs: nowMs };
