@@ -13,7 +13,7 @@ import type {
   TakenStandby,
 } from './cluster-state';
 import { boundedText } from './bounded-text';
-import { DomainError } from './errors';
+import { DomainError, unknownToThisVersion } from './errors';
 import { RECENT_OPERATIONS_MAX } from './limits';
 import { refuseWithoutIdentities } from './identity-transitions';
 import { membersWith } from './members';
@@ -100,6 +100,8 @@ function shardsOf(state: ClusterState, request: LockRequest): readonly Shard[] {
       return [requireShard(state.map, request.shardId)];
     case 'repair':
       return [];
+    default:
+      throw unknownToThisVersion('an operation', (request as { kind: never }).kind);
   }
 }
 

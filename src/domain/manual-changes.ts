@@ -3,7 +3,7 @@
  * (INV-2).
  */
 import type { ClusterState } from './cluster-state';
-import { DomainError } from './errors';
+import { DomainError, unknownToThisVersion } from './errors';
 import { ANSWERED_REQUESTS_MAX } from './limits';
 import { moveGrpc } from './identity-transitions';
 import { membersWith } from './members';
@@ -64,5 +64,7 @@ function applyByHand(state: ClusterState, change: ManualChange): ClusterState {
         change.id,
         change.address,
       );
+    default:
+      throw unknownToThisVersion('a change', (change as { change: never }).change);
   }
 }
