@@ -5,7 +5,7 @@
 import { DEFAULT_POLICY, type AutoscalePolicy, type Evaluation } from './autoscale-policy';
 import { boundedText, samplesOf } from './bounded-text';
 import { DomainError } from './errors';
-import { EVALUATIONS_MAX, NAMED_NOTICES_MAX, STANDBYS_MAX } from './limits';
+import { EVALUATIONS_MAX, NAMED_NOTICES_MAX, SHORT_TEXT_CHARS_MAX, STANDBYS_MAX } from './limits';
 import type { ShardAddress } from './shard-map';
 
 /** A shard that waits outside the cluster. */
@@ -136,7 +136,11 @@ export function sharesUrl(a: ShardAddress, b: ShardAddress): boolean {
 
 function problemOf(standby: Standby, reason: string | null, nowMs: number): StandbyProblem | null {
   if (reason === null) return null;
-  return { reason: boundedText(reason), sinceMs: standby.unusable?.sinceMs ?? nowMs, triedAtMs: nowMs };
+  return {
+    reason: boundedText(reason, SHORT_TEXT_CHARS_MAX),
+    sinceMs: standby.unusable?.sinceMs ?? nowMs,
+    triedAtMs: nowMs,
+  };
 }
 
 // ---- What an operator must notice ----

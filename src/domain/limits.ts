@@ -42,6 +42,12 @@ export const NOTICES_MAX = 50;
 export const TEXT_CHARS_MAX = 500;
 /** Characters of the reason why a shard is read as it is: there is one for each shard. */
 export const SOURCE_REASON_CHARS_MAX = 200;
+/** Of the operations that the cluster workflow remembers, the newest so many keep their whole message. */
+export const RECORDS_IN_FULL_MAX = 20;
+/** Characters of the message of an older one, and of the reason why a standby is unusable. */
+export const SHORT_TEXT_CHARS_MAX = 200;
+/** Characters of an answered request that is remembered as it is. Of a longer one a digest is. */
+export const ANSWERED_REQUEST_CHARS_MAX = 200;
 /** Samples of a list inside such a text, and characters of one of them. The others are counted. */
 export const SAMPLES_MAX = 3;
 export const SAMPLE_CHARS_MAX = 120;

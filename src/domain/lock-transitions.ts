@@ -14,7 +14,7 @@ import type {
 } from './cluster-state';
 import { boundedText } from './bounded-text';
 import { DomainError, unknownToThisVersion } from './errors';
-import { RECENT_OPERATIONS_MAX } from './limits';
+import { RECENT_OPERATIONS_MAX, RECORDS_IN_FULL_MAX, SHORT_TEXT_CHARS_MAX } from './limits';
 import { refuseWithoutIdentities } from './identity-transitions';
 import { membersWith } from './members';
 import { noticesAtEnd, type NoticesAtEnd } from './notices';
@@ -333,7 +333,13 @@ function newRecord(of: {
 }
 
 function withRecord(state: ClusterState, record: OperationRecord): ClusterState {
-  return { ...state, operations: [record, ...state.operations].slice(0, RECENT_OPERATIONS_MAX) };
+  const operations = [record, ...state.operations].slice(0, RECENT_OPERATIONS_MAX);
+  return { ...state, operations: operations.map((each, age) => (age < RECORDS_IN_FULL_MAX ? each : shortened(each))) };
+}
+
+function shortened(record: OperationRecord): OperationRecord {
+  const message = boundedText(record.message, SHORT_TEXT_CHARS_MAX);
+  return message === record.message ? record : { ...record, message };
 }
 
 /** The record's end, with what that says about notices. Changes nothing when it has ended before. */

@@ -11,6 +11,13 @@ useCluster('unknown', { points: 0 }, (started) => {
 const apply = (transition: object): Promise<unknown> =>
   cluster.cluster.executeUpdate(transitionUpdate, { args: [transition as ClusterTransition] });
 
+it('a very long change by hand happens once with its key, by the digest that is remembered of it', async () => {
+  const replica_urls = Array.from({ length: 32 }, (_, n) => `http://replica-${n}.example:6333`);
+  const change = { change: 'add', shard: { primary_url: 'http://long:6333', replica_urls } };
+  for (let n = 0; n < 2; n++) await apply({ type: 'changeByHand', change, key: 'k1' });
+  expect(await cluster.map()).toMatchObject({ version: 2 });
+});
+
 describe('a transition of another version', () => {
   it.each([
     { type: 'splitShard', id: 0 },
