@@ -1,4 +1,5 @@
 /** How an operation's workflow is started, by the API, by the autoscale policy, or as the recovery of an abandoned lock. */
+import { samplesOf } from '../domain/bounded-text';
 import type { OperationKind } from '../domain/cluster-state';
 import type { OperationInput } from '../contract/messages';
 import type { DrainRequest, GrowRequest, OperationRequest, RecoverRequest, RepairRequest } from '../contract/requests';
@@ -34,7 +35,7 @@ export function operationStartOptions(kind: OperationKind, input: OperationInput
 function describe(kind: OperationKind, cluster: string, request: OperationRequest): Description {
   switch (kind) {
     case 'grow': {
-      const urls = (request as GrowRequest).shards.map((shard) => shard.primary_url).join(', ');
+      const urls = samplesOf((request as GrowRequest).shards.map((shard) => shard.primary_url));
       return {
         summary: `grow ${cluster} by ${urls}`,
         details: `Adds \`${urls}\` to the cluster **${cluster}** and moves its share of the points there, while clients go on.`,
@@ -49,7 +50,7 @@ function describe(kind: OperationKind, cluster: string, request: OperationReques
     }
     case 'check':
     case 'repair': {
-      const of = (request as RepairRequest).collections?.join(', ') ?? 'all collections';
+      const of = samplesOf((request as RepairRequest).collections ?? ['all collections']);
       return {
         summary: `${kind} ${of} of ${cluster}`,
         details:

@@ -85,13 +85,13 @@ export interface CoordinatorActivities extends WatchActivities {
   /**
    * Asks routers until all hold exactly `version`, or `patienceMs` is over (0: asks once). Never fails because a router
    * lags. The map does not change while an operation holds the lock. So a later version comes from elsewhere, and is no
-   * better than an old one.
+   * better than an old one. `more`: so many lag beside the samples in `lagging`, which is empty only when none lags.
    */
   awaitRouters(input: {
     routerUrls: readonly string[];
     version: number;
     patienceMs: number;
-  }): Promise<{ lagging: readonly LaggingRouter[] }>;
+  }): Promise<{ lagging: readonly LaggingRouter[]; more?: number }>;
 
   /** Reads one donor in one scan, and sends its slice to the owners as the bytes that came. */
   copyDonor(input: CopyDonorInput): Promise<CopyDonorResult>;

@@ -2,12 +2,23 @@
 import type { PlacementSpec, Shard, ShardAddress } from '../domain/shard-map';
 
 /**
- * A collection, and how many points each shard says it holds. The schema stays in the activities: a history must not
- * grow with it.
+ * A collection, and how many points the shards that were asked say they hold of it together. The schema and the counts
+ * by shard stay in the activities: a history must not grow with them.
  */
 export interface CollectionInfo {
   readonly name: string;
+  readonly points: number;
+}
+
+/** As a worker of before told it: a running operation may have such an answer in its history. */
+interface CollectionByShard {
+  readonly name: string;
   readonly countByShard: Readonly<Record<string, number>>;
+}
+
+export function pointsOf(collection: CollectionInfo | CollectionByShard): number {
+  if ('points' in collection) return collection.points;
+  return Object.values(collection.countByShard).reduce((sum, each) => sum + each, 0);
 }
 
 /**

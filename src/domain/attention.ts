@@ -1,3 +1,4 @@
+import { samplesOf } from './bounded-text';
 import type { LockingKind } from './cluster-state';
 
 /** Work that a succeeded operation leaves to a person: what, how much of it, and the call that mends it. */
@@ -21,7 +22,7 @@ export function attentionForKept(
       return [{ what: `points kept on their old shard, because ${UNPROVEN}`, points, mendedBy: REPAIR }];
     case 'drain': {
       const leftovers = leavers.map((primary_url) => ({ primary_url }));
-      const what = `points kept on the shard that left (${leavers.join(', ')}), because ${UNPROVEN}`;
+      const what = `points kept on the shard that left (${samplesOf(leavers)}), because ${UNPROVEN}`;
       return [{ what, points, mendedBy: `${REPAIR} ${JSON.stringify({ leftovers })}` }];
     }
     case 'repair': {

@@ -1,4 +1,5 @@
 /** When a cluster grows automatically: one pure decision over what is known, with a closed set of reasons. */
+import { samplesOf } from './bounded-text';
 import type { AutoscalePolicy, DecisionReason } from './autoscale-policy';
 
 /** Points of a shard over all its collections, or why they are not known. Unknown is never 0 (INV-8). */
@@ -84,9 +85,9 @@ export function decide(input: DecisionInput): Decision {
     const left = `${Math.ceil(coolingMs / 1_000)} s left`;
     return because('cooling_down', `the last grow began less than ${policy.cooldownSecs} s ago: ${left}`);
   }
-  const unknown = seen.unreadable
-    .map((load) => `shard ${load.shardId} (${load.problem ?? 'it was not looked at'})`)
-    .join(', ');
+  const unknown = samplesOf(
+    seen.unreadable.map((load) => `shard ${load.shardId} (${load.problem ?? 'it was not looked at'})`),
+  );
   if (!seen.isAbove && seen.unreadable.length > 0) {
     const mark = `no other shard is above ${policy.highWaterPoints} points`;
     return because('shard_unreadable', `could not read ${unknown}, and ${mark}`);

@@ -3,8 +3,9 @@
  * autoscale-decision.ts.
  */
 import { DEFAULT_POLICY, type AutoscalePolicy, type Evaluation } from './autoscale-policy';
+import { boundedText, samplesOf } from './bounded-text';
 import { DomainError } from './errors';
-import { EVALUATIONS_MAX, STANDBYS_MAX } from './limits';
+import { EVALUATIONS_MAX, NAMED_NOTICES_MAX, SHORT_TEXT_CHARS_MAX, STANDBYS_MAX } from './limits';
 import type { ShardAddress } from './shard-map';
 
 /** A shard that waits outside the cluster. */
@@ -85,7 +86,7 @@ export function addStandby(state: AutoscaleState, address: ShardAddress, nowMs: 
 export function removeStandby(state: AutoscaleState, primaryUrl: string): AutoscaleState {
   const standbys = state.standbys.filter((each) => each.primary_url !== primaryUrl);
   if (standbys.length < state.standbys.length) return { ...state, standbys };
-  const known = state.standbys.map((each) => each.primary_url).join(', ') || 'none';
+  const known = samplesOf(state.standbys.map((each) => each.primary_url)) || 'none';
   throw new DomainError('UnknownStandby', `${primaryUrl} is no standby: the standbys are ${known}`);
 }
 
@@ -115,7 +116,17 @@ export function returnStandby(
 }
 
 export function recordEvaluation(state: AutoscaleState, evaluation: Evaluation, streak: number): AutoscaleState {
-  return { ...state, streak, evaluations: [evaluation, ...state.evaluations].slice(0, EVALUATIONS_MAX) };
+  const bounded = { ...evaluation, message: boundedText(evaluation.message) };
+  const before = state.evaluations.slice(0, EVALUATIONS_MAX - 1).map(withFewUnreadable);
+  return { ...state, streak, evaluations: [bounded, ...before] };
+}
+
+/** Only of the newest one must all unreadable shards be known: its notices are made of them. */
+function withFewUnreadable(evaluation: Evaluation): Evaluation {
+  const { unreadable } = evaluation;
+  return unreadable.length <= NAMED_NOTICES_MAX
+    ? evaluation
+    : { ...evaluation, unreadable: unreadable.slice(0, NAMED_NOTICES_MAX) };
 }
 
 export function sharesUrl(a: ShardAddress, b: ShardAddress): boolean {
@@ -125,7 +136,11 @@ export function sharesUrl(a: ShardAddress, b: ShardAddress): boolean {
 
 function problemOf(standby: Standby, reason: string | null, nowMs: number): StandbyProblem | null {
   if (reason === null) return null;
-  return { reason, sinceMs: standby.unusable?.sinceMs ?? nowMs, triedAtMs: nowMs };
+  return {
+    reason: boundedText(reason, SHORT_TEXT_CHARS_MAX),
+    sinceMs: standby.unusable?.sinceMs ?? nowMs,
+    triedAtMs: nowMs,
+  };
 }
 
 // ---- What an operator must notice ----
@@ -163,14 +178,32 @@ function foundNotices({ policy, evaluations, standbys }: AutoscaleState): readon
   }
   if (last?.reason === 'at_cap') notices.push({ code: 'CapReached', about: 'max_shards', message: last.message });
   if (last?.refusal != null) notices.push({ code: 'GrowRefused', about: last.refusal, message: last.message });
-  for (const shardId of last?.unreadable ?? []) {
-    const message = `the points of shard ${shardId} could not be read: bring it back, because an unknown load is never taken for calm`;
-    notices.push({ code: 'ShardUnreadable', about: `shard ${shardId}`, message });
+  const unreadable = last?.unreadable ?? [];
+  for (const shardId of unreadable.slice(0, NAMED_NOTICES_MAX)) {
+    notices.push({
+      code: 'ShardUnreadable',
+      about: `shard ${shardId}`,
+      message: unreadableMessage(`shard ${shardId}`),
+    });
   }
-  for (const { primary_url, unusable } of standbys) {
-    if (unusable === null) continue;
-    const message = `standby ${primary_url} is not usable: ${unusable.reason}`;
+  const moreShards = unreadable.slice(NAMED_NOTICES_MAX);
+  if (moreShards.length > 0) {
+    const message = unreadableMessage(`more shards (${samplesOf(moreShards)})`);
+    notices.push({ code: 'ShardUnreadable', about: 'more shards', message });
+  }
+  const unusable = standbys.filter((each) => each.unusable !== null);
+  for (const { primary_url, unusable: problem } of unusable.slice(0, NAMED_NOTICES_MAX)) {
+    const message = `standby ${primary_url} is not usable: ${problem?.reason ?? ''}`;
     notices.push({ code: 'StandbyUnusable', about: primary_url, message });
   }
-  return notices;
+  const moreStandbys = unusable.slice(NAMED_NOTICES_MAX).map((each) => each.primary_url);
+  if (moreStandbys.length > 0) {
+    const message = `more standbys are not usable (${samplesOf(moreStandbys)}): GET /cluster/autoscale says why`;
+    notices.push({ code: 'StandbyUnusable', about: 'more standbys', message });
+  }
+  return notices.map((each) => ({ ...each, message: boundedText(each.message) }));
+}
+
+function unreadableMessage(what: string): string {
+  return `the points of ${what} could not be read: bring it back, because an unknown load is never taken for calm`;
 }

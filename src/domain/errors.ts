@@ -64,3 +64,14 @@ export class DomainError extends Error {
     this.code = code;
   }
 }
+
+/**
+ * A message of another version of this program. To apply nothing in silence would destroy the state, and a plain Error
+ * would fail every task of the workflow.
+ */
+export function unknownToThisVersion(what: string, given: string): DomainError {
+  return new DomainError(
+    'InvalidRequest',
+    `expected ${what} that this version knows, got ${JSON.stringify(given)}: run API and workers of one version`,
+  );
+}

@@ -36,9 +36,23 @@ export const RECENT_OPERATIONS_MAX = 100;
 export const ANSWERED_REQUESTS_MAX = 64;
 /** Evaluations of the autoscale policy that the cluster workflow remembers. */
 export const EVALUATIONS_MAX = 20;
-/** What an operator must notice, that the cluster workflow remembers; and the length of one message. */
+/** What an operator must notice, that the cluster workflow remembers. */
 export const NOTICES_MAX = 50;
-export const NOTICE_CHARS_MAX = 500;
+/** Characters of every text that enters the state of a workflow (bounded-text.ts). */
+export const TEXT_CHARS_MAX = 500;
+/** Characters of the reason why a shard is read as it is: there is one for each shard. */
+export const SOURCE_REASON_CHARS_MAX = 200;
+/** Of the operations that the cluster workflow remembers, the newest so many keep their whole message. */
+export const RECORDS_IN_FULL_MAX = 20;
+/** Characters of the message of an older one, and of the reason why a standby is unusable. */
+export const SHORT_TEXT_CHARS_MAX = 200;
+/** Characters of an answered request that is remembered as it is. Of a longer one a digest is. */
+export const ANSWERED_REQUEST_CHARS_MAX = 200;
+/** Samples of a list inside such a text, and characters of one of them. The others are counted. */
+export const SAMPLES_MAX = 3;
+export const SAMPLE_CHARS_MAX = 120;
+/** Things of one kind that notices of the autoscale policy name one by one. One more notice counts the others. */
+export const NAMED_NOTICES_MAX = 20;
 /** Standbys that may wait outside a cluster. */
 export const STANDBYS_MAX = 128;
 /** Samples of a finding that a check keeps; all of them are counted. */

@@ -12,8 +12,9 @@ import type {
   OperationRecord,
   TakenStandby,
 } from './cluster-state';
-import { DomainError } from './errors';
-import { RECENT_OPERATIONS_MAX } from './limits';
+import { boundedText } from './bounded-text';
+import { DomainError, unknownToThisVersion } from './errors';
+import { RECENT_OPERATIONS_MAX, RECORDS_IN_FULL_MAX, SHORT_TEXT_CHARS_MAX } from './limits';
 import { refuseWithoutIdentities } from './identity-transitions';
 import { membersWith } from './members';
 import { noticesAtEnd, type NoticesAtEnd } from './notices';
@@ -99,6 +100,8 @@ function shardsOf(state: ClusterState, request: LockRequest): readonly Shard[] {
       return [requireShard(state.map, request.shardId)];
     case 'repair':
       return [];
+    default:
+      throw unknownToThisVersion('an operation', (request as { kind: never }).kind);
   }
 }
 
@@ -330,12 +333,19 @@ function newRecord(of: {
 }
 
 function withRecord(state: ClusterState, record: OperationRecord): ClusterState {
-  return { ...state, operations: [record, ...state.operations].slice(0, RECENT_OPERATIONS_MAX) };
+  const operations = [record, ...state.operations].slice(0, RECENT_OPERATIONS_MAX);
+  return { ...state, operations: operations.map((each, age) => (age < RECORDS_IN_FULL_MAX ? each : shortened(each))) };
+}
+
+function shortened(record: OperationRecord): OperationRecord {
+  const message = boundedText(record.message, SHORT_TEXT_CHARS_MAX);
+  return message === record.message ? record : { ...record, message };
 }
 
 /** The record's end, with what that says about notices. Changes nothing when it has ended before. */
 function endRecord(state: ClusterState, result: OperationResult & { nowMs: number }): ClusterState {
-  const { operationId, end, pointsMoved, message, nowMs } = result;
+  const { operationId, end, pointsMoved, nowMs } = result;
+  const message = boundedText(result.message);
   const running = state.operations.find((each) => each.operationId === operationId && each.end === null);
   if (running === undefined) return state;
   const ended: OperationRecord = { ...running, end, pointsMoved, message, endedAtMs: nowMs };

@@ -3,8 +3,9 @@
  * (INV-2).
  */
 import type { ClusterState } from './cluster-state';
-import { DomainError } from './errors';
-import { ANSWERED_REQUESTS_MAX } from './limits';
+import { DomainError, unknownToThisVersion } from './errors';
+import { IdHasher } from './hrw';
+import { ANSWERED_REQUESTS_MAX, ANSWERED_REQUEST_CHARS_MAX } from './limits';
 import { moveGrpc } from './identity-transitions';
 import { membersWith } from './members';
 import { refuseFullMap, refuseWhileLocked, refuseWhileMoving } from './preconditions';
@@ -25,10 +26,12 @@ export type ManualChange =
  * NotJoining, LastShard, InvalidRequest, IdempotencyKeyReused
  */
 export function changeByHand(state: ClusterState, change: ManualChange, key: string | null): ClusterState {
-  const request = JSON.stringify(change);
+  const whole = JSON.stringify(change);
+  const request = remembered(whole);
   const answered = key === null ? undefined : state.answered.find((each) => each.key === key);
   if (answered !== undefined) {
-    if (answered.request === request) return state;
+    // A state of before holds whole requests only.
+    if (answered.request === request || answered.request === whole) return state;
     throw new DomainError(
       'IdempotencyKeyReused',
       'this Idempotency-Key was used for another request: take a fresh one',
@@ -39,6 +42,15 @@ export function changeByHand(state: ClusterState, change: ManualChange, key: str
   const next = { ...applyByHand(state, change), isInOrder: state.isInOrder && change.change === 'replaceAddress' };
   if (key === null) return next;
   return { ...next, answered: [{ key, request }, ...state.answered].slice(0, ANSWERED_REQUESTS_MAX) };
+}
+
+/** A body may have 64 KiB, and 64 of them would be too much for a state. */
+function remembered(request: string): string {
+  if (request.length <= ANSWERED_REQUEST_CHARS_MAX) return request;
+  const hasher = new IdHasher();
+  hasher.hash(new TextEncoder().encode(request));
+  const digest = [hasher.hashHigh, hasher.hashLow].map((half) => (half >>> 0).toString(16).padStart(8, '0')).join('');
+  return `${request.length} characters, ${digest}`;
 }
 
 function applyByHand(state: ClusterState, change: ManualChange): ClusterState {
@@ -64,5 +76,7 @@ function applyByHand(state: ClusterState, change: ManualChange): ClusterState {
         change.id,
         change.address,
       );
+    default:
+      throw unknownToThisVersion('a change', (change as { change: never }).change);
   }
 }

@@ -2,8 +2,9 @@
  * What an operator must notice, as part of the cluster's state: it outlives the operation that saw it, and goes when it
  * is known to be mended. Plain JSON and bounded.
  */
+import { boundedText } from './bounded-text';
 import { DomainError } from './errors';
-import { NOTICES_MAX, NOTICE_CHARS_MAX } from './limits';
+import { NOTICES_MAX, TEXT_CHARS_MAX } from './limits';
 import { isDeadSeed, type RouterSuspect } from './router-watch';
 import type { ShardMap } from './shard-map';
 
@@ -59,7 +60,7 @@ function withNotice(notices: readonly ClusterNotice[], given: NewNotice, nowMs: 
   const notice: ClusterNotice = {
     key,
     code: given.code,
-    message: bounded(given.message, NOTICE_CHARS_MAX),
+    message: boundedText(given.message),
     operationId: given.operationId,
     ...(leftovers.length === 0 ? {} : { leftovers }),
     sinceMs: known?.sinceMs ?? nowMs,
@@ -106,7 +107,7 @@ export function routerNotice(suspect: RouterSuspect, operationId: string | null)
       ? `to ${shardUrls.join(', ')} what other shards own`
       : 'to the shards of its own QUIVER_CLUSTER_SHARDS what other shards own';
   const text = `router ${url} may have written ${where}, from ${iso(fromMs)} ${until}: it ${what}`;
-  const message = `${bounded(text, NOTICE_CHARS_MAX - ADVICE.length - 2)}. ${ADVICE}`;
+  const message = `${boundedText(text, TEXT_CHARS_MAX - ADVICE.length - 2)}. ${ADVICE}`;
   return { key: `RouterServesSeeds.${slug(url)}`, code: 'RouterServesSeeds', message, operationId };
 }
 
@@ -138,5 +139,3 @@ export function keptNotice(operationId: string, text: string, leftovers: readonl
 
 const slug = (url: string): string => url.replace(/[^A-Za-z0-9.-]+/g, '_');
 const iso = (ms: number): string => new Date(ms).toISOString();
-const bounded = (text: string, charsMax: number): string =>
-  text.length <= charsMax ? text : `${text.slice(0, charsMax - 1)}…`;

@@ -1,5 +1,6 @@
 /** Refusals that more than one transition makes, in one wording. */
 import type { ClusterState, OperationLock } from './cluster-state';
+import { samplesOf } from './bounded-text';
 import { DomainError } from './errors';
 import { SHARDS_MAX } from './limits';
 import { refuseKnownAddress, type ShardAddress } from './shard-map';
@@ -15,7 +16,7 @@ export function requireLock(state: ClusterState, operationId: string): Operation
 export function refuseWhileLocked(state: ClusterState): void {
   if (state.lock === null) return;
   const { operationId, shards } = state.lock;
-  const ids = shards.length === 0 ? '' : ` (shard ${shards.map((shard) => shard.id).join(', ')})`;
+  const ids = shards.length === 0 ? '' : ` (shard ${samplesOf(shards.map((shard) => shard.id))})`;
   throw new DomainError(
     'OperationInProgress',
     `operation ${operationId}${ids} is running: wait for its end${state.lock.takeovers > 0 ? '' : `, or cancel it with POST /cluster/operations/${operationId}/cancel`}; then repeat this call with a fresh Idempotency-Key`,

@@ -1,4 +1,5 @@
 /** Holds the request of a check or a repair against the map. */
+import { samplesOf } from './bounded-text';
 import { DomainError } from './errors';
 import { holderOf, type Holder } from './findings';
 import { shardAtAddress, type ShardAddress, type ShardMap } from './shard-map';
@@ -27,6 +28,6 @@ export function requireParties(
   if (stranger === undefined) return;
   throw new DomainError(
     'InvalidRequest',
-    `expected prefer to name shards of the map by id, or leftovers by primary_url, "${stranger}" is neither: there are ${holders.join(', ')}`,
+    `expected prefer to name shards of the map by id, or leftovers by primary_url, "${stranger}" is neither: there are ${samplesOf(holders)}`,
   );
 }

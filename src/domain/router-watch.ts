@@ -4,6 +4,7 @@
  * restarted, which two answers, one before and one after, would not (INV-4). So does a mark that its process still has.
  * A router adopts only later maps: the right version at the end of a life that began with no later one says enough.
  */
+import { boundedText } from './bounded-text';
 
 /** All that is known of one watched router. Times are of the clock of the worker that watches. */
 export interface WatchedRouterState {
@@ -82,7 +83,7 @@ export const FRESH_ANSWER_MS = 2_000;
 /** Judgements stay in a history, whatever number of routers there is, and whatever they answer. */
 const REASONS_MAX = 8;
 const SUSPECTS_MAX = 8;
-const TEXT_CHARS_MAX = 300;
+const REASON_CHARS_MAX = 300;
 const SHARD_URLS_MAX = 4;
 
 /**
@@ -208,7 +209,6 @@ function boundedTexts(texts: readonly string[]): string[] {
   return more === 0 ? first : [...first, `and ${more} more`];
 }
 
-const bounded = (text: string): string =>
-  text.length <= TEXT_CHARS_MAX ? text : `${text.slice(0, TEXT_CHARS_MAX - 1)}…`;
+const bounded = (text: string): string => boundedText(text, REASON_CHARS_MAX);
 
 const iso = (ms: number): string => new Date(ms).toISOString();

@@ -1,3 +1,4 @@
+import { samplesOf } from './bounded-text';
 import { DomainError } from './errors';
 
 /** How one shard is reached. URLs are in normal form (see `normalizeShardUrl`). */
@@ -69,7 +70,7 @@ function isSameList<T>(a: readonly T[], b: readonly T[]): boolean {
 export function requireShard(map: ShardMap, id: number): Shard {
   const shard = findShard(map, id);
   if (shard === undefined) {
-    const known = map.shards.map((each) => each.id).join(', ');
+    const known = samplesOf(map.shards.map((each) => each.id));
     throw new DomainError(
       'UnknownShard',
       `shard ${id} is not in the map (version ${map.version} has ${known || 'none'})`,
@@ -122,7 +123,7 @@ export function addLeaving(map: ShardMap, ids: readonly number[]): ShardMap {
   if (map.shards.every(({ id }) => leaving.includes(id) || map.joining.includes(id))) {
     throw new DomainError(
       'LastShard',
-      `shard ${ids.join(', ')} is the last owner: a cluster keeps at least one, so let another shard join first`,
+      `shard ${samplesOf(ids)} is the last owner: a cluster keeps at least one, so let another shard join first`,
     );
   }
   return nextVersion(map, { leaving });
@@ -145,7 +146,7 @@ export function replaceAddress(map: ShardMap, id: number, address: Partial<Shard
   if (new Set(urls).size !== urls.length) {
     throw new DomainError(
       'InvalidRequest',
-      `the URLs of shard ${id} must all differ, it would have ${urls.join(', ')}: give both primary_url and replica_urls`,
+      `the URLs of shard ${id} must all differ, it would have ${samplesOf(urls)}: give both primary_url and replica_urls`,
     );
   }
   refuseKnownAddresses({ ...map, shards: map.shards.filter((shard) => shard.id !== id) }, [after]);
@@ -158,7 +159,7 @@ export function remove(map: ShardMap, ids: readonly number[]): ShardMap {
   const stays = (id: number): boolean => !ids.includes(id);
   const shards = map.shards.filter((shard) => stays(shard.id));
   if (shards.length === 0) {
-    throw new DomainError('LastShard', `shard ${ids.join(', ')} is the last one: a cluster keeps at least one shard`);
+    throw new DomainError('LastShard', `shard ${samplesOf(ids)} is the last one: a cluster keeps at least one shard`);
   }
   return nextVersion(map, { shards, joining: map.joining.filter(stays), leaving: map.leaving.filter(stays) });
 }

@@ -40,6 +40,7 @@ import {
   recordEpochs,
   removeIdentities,
 } from '../domain/identity-transitions';
+import { unknownToThisVersion } from '../domain/errors';
 import { catchUp } from '../domain/witnessed';
 import { HISTORY_EVENTS_MAX } from '../domain/limits';
 import {
@@ -71,20 +72,25 @@ export async function cluster(input: ClusterInput): Promise<void> {
     transitionUpdate,
     (transition): ClusterAnswer => {
       const before = state;
-      const after = pruneMembers(answering(() => apply(state, transition)));
-      state = { ...after, autoscale: refreshNotices(after.autoscale, nowMs()) };
+      state = answering(() => applied(state, transition));
       setCurrentDetails(clusterDetails(state));
       logNotices(before.autoscale.notices, state.autoscale.notices);
       logNewNotices(before.notices, state.notices);
       return answerOf(state, transition);
     },
     // A refusal by the validator leaves no event behind, so refused requests do not make the history longer.
-    { validator: (transition: ClusterTransition) => void answering(() => apply(state, transition)) },
+    { validator: (transition: ClusterTransition) => void answering(() => applied(state, transition)) },
   );
   setCurrentDetails(clusterDetails(state));
 
   await condition(() => historyIsLong() && allHandlersFinished());
   await continueAsNew<typeof cluster>({ ...input, state });
+}
+
+/** All that a transition does. The validator does the same, so what fails here is refused and changes nothing. */
+function applied(state: ClusterState, transition: ClusterTransition): ClusterState {
+  const after = pruneMembers(apply(state, transition));
+  return { ...after, autoscale: refreshNotices(after.autoscale, nowMs()) };
 }
 
 function apply(state: ClusterState, transition: ClusterTransition): ClusterState {
@@ -163,6 +169,10 @@ function applyToAutoscale(state: AutoscaleState, transition: AutoscaleTransition
       return markStandbys(state, transition.findings, nowMs());
     case 'recordEvaluation':
       return recordEvaluation(state, { ...transition.evaluation, atMs: nowMs() }, transition.streak);
+    default: {
+      const { type } = transition as { type: never };
+      throw unknownToThisVersion('a transition', type);
+    }
   }
 }
 

@@ -14,6 +14,7 @@
 import { ActivityFailure, ApplicationFailure, setCurrentDetails, uuid4 } from '@temporalio/workflow';
 import type { LockLook, ObservedCluster, StandbyFinding } from '../contract/evaluation-activities';
 import type { ClusterTransition } from '../contract/cluster';
+import { boundedText, samplesOf } from '../domain/bounded-text';
 import { decide, needsLoads, type Decision, type ShardLoad } from '../domain/autoscale-decision';
 import type { Standby } from '../domain/autoscale-state';
 import type { Evaluation } from '../domain/autoscale-policy';
@@ -214,14 +215,15 @@ function noneUsable(findings: readonly StandbyFinding[]): string {
   const problems = findings.flatMap(({ primaryUrl, problem }) =>
     problem === null ? [] : [`${primaryUrl}: ${problem}`],
   );
-  return `no standby is usable (${problems.join('; ')})`;
+  return `no standby is usable (${samplesOf(problems, { separator: '; ' })})`;
 }
 
 // ---- Leaves ----
 
 function asVerdict(decision: Decision, change: Partial<Verdict> = {}): Verdict {
   const { reason, message, pointsMax, unreadable } = decision;
-  return { reason, message, pointsMax, unreadable, operationId: null, refusal: null, ...change };
+  const verdict = { reason, message, pointsMax, unreadable, operationId: null, refusal: null, ...change };
+  return { ...verdict, message: boundedText(verdict.message) };
 }
 
 function addressOf({ primary_url, replica_urls }: ShardAddress): ShardAddress {

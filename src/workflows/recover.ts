@@ -14,6 +14,7 @@ import { allHandlersFinished, ApplicationFailure, CancellationScope, condition }
 import type { ClusterAnswer } from '../contract/cluster';
 import type { RecoverInput } from '../contract/messages';
 import { readCarried, type OperationState } from '../contract/operation-state';
+import { boundedText } from '../domain/bounded-text';
 import type { OperationLock } from '../domain/cluster-state';
 import type { OperationOutcome } from '../domain/progress';
 import { nowMs } from './clock';
@@ -24,7 +25,7 @@ import { plannedMove, type MoveKind } from './move/placement';
 import type { MoveContext, MoveScript } from './move/context';
 import { finish } from './move/run-move';
 import { undoForAnother } from './move/undo';
-import { end, messageOf } from './operation/ending';
+import { end, messageOf, outcomeOf } from './operation/ending';
 import { beginRun, type OperationRun } from './operation/run';
 import { rowsAfterFlip, rowsUntilFlip } from './operation/script';
 
@@ -122,15 +123,10 @@ async function giveBack(run: OperationRun, dead: string): Promise<OperationOutco
 /** The operation gave back its lock by itself, or another recovery was faster. */
 async function nothingToRecover(run: OperationRun, error: ApplicationFailure): Promise<OperationOutcome> {
   const message = `nothing to recover: ${messageOf(error)}`;
-  run.state.refusal = { type: error.type ?? 'OperationEnded', message };
+  run.state.refusal = { type: error.type ?? 'OperationEnded', message: boundedText(message) };
   const outcome = outcomeOf(run, message);
   run.state.progress.outcome = outcome;
   run.end('refused');
   await condition(allHandlersFinished);
   return outcome;
-}
-
-function outcomeOf({ state }: OperationRun, message: string): OperationOutcome {
-  const durationMs = nowMs() - state.progress.startedAtMs;
-  return { message, pointsMoved: 0, droppedByDonor: {}, pointsKept: 0, durationMs };
 }

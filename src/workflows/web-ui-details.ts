@@ -1,4 +1,5 @@
 /** What the Temporal Web UI shows of a running workflow: Markdown, made from the same facts as every other surface. */
+import { samplesOf } from '../domain/bounded-text';
 import type { ShardLoad } from '../domain/autoscale-decision';
 import type { Standby } from '../domain/autoscale-state';
 import type { Evaluation } from '../domain/autoscale-policy';
@@ -85,7 +86,7 @@ const SOURCES_SHOWN_MAX = 16;
 
 function subject({ kind, shardIds }: OperationProgress): string {
   if (movesNoShard(kind)) return '';
-  return ` of shard ${shardIds.join(', ') || '(not numbered yet)'}`;
+  return ` of shard ${samplesOf(shardIds) || '(not numbered yet)'}`;
 }
 
 function aboutCancel({ kind, pointOfNoReturnPassed }: OperationProgress): string {
@@ -115,7 +116,7 @@ export function evaluationDetails(evaluation: {
     '',
     operationId === null ? 'No grow was started.' : `Started **${operationId}**.`,
     '',
-    `Standbys: ${standbys.map((each) => each.primary_url).join(', ') || 'none'}`,
+    `Standbys: ${samplesOf(standbys.map((each) => each.primary_url)) || 'none'}`,
     '',
     '| shard | points |',
     '| --- | --- |',

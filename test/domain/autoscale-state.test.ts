@@ -11,7 +11,7 @@ import {
 } from '../../src/domain/autoscale-state';
 import { DEFAULT_POLICY, type Evaluation } from '../../src/domain/autoscale-policy';
 import { seedState, type ClusterState, type OperationEnd } from '../../src/domain/cluster-state';
-import { EVALUATIONS_MAX, STANDBYS_MAX } from '../../src/domain/limits';
+import { EVALUATIONS_MAX, NAMED_NOTICES_MAX, STANDBYS_MAX, TEXT_CHARS_MAX } from '../../src/domain/limits';
 import { announce, flip, release, reserve, takeOver, withdraw } from '../../src/domain/lock-transitions';
 import { at, codeOf } from '../support/domain-builders';
 
@@ -45,6 +45,42 @@ describe('the seed of the policy', () => {
     expect(urls(seedAutoscale(before, { policy: ENABLED, standbys: [at('a'), at('b')], nowMs: 2 }))).toEqual([
       'http://a:6333',
       'http://b:6333',
+    ]);
+  });
+});
+
+describe('what is too much for a state', () => {
+  const long = 'x'.repeat(100_000);
+  const standbys = Array.from({ length: STANDBYS_MAX }, (_, n) => at(`standby-${n}`));
+  const pool = seedAutoscale(NO_AUTOSCALE, { policy: ENABLED, standbys, nowMs: 1 });
+
+  it('is cut out of the reason of a standby and of the message of an evaluation', () => {
+    const findings = [{ primaryUrl: 'http://standby-0:6333', problem: long }];
+    const [marked] = markStandbys(pool, findings, 2).standbys;
+    const [recorded] = recordEvaluation(pool, evaluation({ message: long }), 0).evaluations;
+    for (const text of [marked?.unusable?.reason, recorded?.message]) {
+      expect(text).toContain('characters left out');
+      expect(text?.length).toBeLessThanOrEqual(TEXT_CHARS_MAX);
+    }
+  });
+
+  it('is left out of all evaluations but the newest one, where a whole large cluster could not be read', () => {
+    const unreadable = Array.from({ length: 1_024 }, (_, id) => id);
+    const once = recordEvaluation(pool, evaluation({ unreadable }), 0);
+    const twice = recordEvaluation(once, evaluation({ unreadable }), 0);
+    expect(twice.evaluations.map((each) => each.unreadable.length)).toEqual([1_024, NAMED_NOTICES_MAX]);
+  });
+
+  it('is counted by a notice of its own, whose beginning stays', () => {
+    const unreadable = Array.from({ length: 1_024 }, (_, id) => id);
+    const findings = standbys.map(({ primary_url: primaryUrl }) => ({ primaryUrl, problem: long }));
+    const marked = recordEvaluation(markStandbys(pool, findings, 2), evaluation({ unreadable, message: long }), 0);
+    const { notices } = refreshNotices(refreshNotices(marked, 5), 9);
+    expect(notices).toHaveLength(2 * (NAMED_NOTICES_MAX + 1));
+    expect(Math.max(...notices.map(({ message }) => message.length))).toBeLessThanOrEqual(TEXT_CHARS_MAX);
+    expect(notices.filter(({ about }) => about.startsWith('more'))).toMatchObject([
+      { code: 'ShardUnreadable', sinceMs: 5, message: expect.stringContaining('(20, 21, 22 and 1001 more)') },
+      { code: 'StandbyUnusable', sinceMs: 5, message: expect.stringContaining('and 105 more') },
     ]);
   });
 });

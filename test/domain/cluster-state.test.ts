@@ -237,6 +237,19 @@ describe('the state', () => {
     expect(JSON.parse(JSON.stringify(state))).toEqual(state);
   });
 
+  it('of a very long request remembers a digest, and knows its repeat by that', () => {
+    const replica_urls = Array.from({ length: 32 }, (_, n) => `http://replica-${n}.example:6333`);
+    const change = { change: 'add', shard: { ...at('long'), replica_urls } } as const;
+    const once = changeByHand(seedState([at('s0')]), change, 'k1');
+    expect(once.answered[0]?.request.length).toBeLessThan(50);
+    expect(changeByHand(once, change, 'k1')).toBe(once);
+    const other = { ...change, shard: { ...change.shard, replica_urls: replica_urls.toReversed() } };
+    expect(codeOf(() => changeByHand(once, other, 'k1'))).toBe('IdempotencyKeyReused');
+    // As a release of before remembered it.
+    const before = { ...once, answered: [{ key: 'k1', request: JSON.stringify(change) }] };
+    expect(changeByHand(before, change, 'k1')).toBe(before);
+  });
+
   it('remembers a bounded number of operations and keys, the newest first', () => {
     let state = two();
     for (let n = 0; n < RECENT_OPERATIONS_MAX + 5; n++) state = ended(reserved(state, `grow-${n}`), `grow-${n}`);

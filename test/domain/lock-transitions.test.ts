@@ -15,6 +15,7 @@ import {
   withdraw,
   type LockRequest,
 } from '../../src/domain/lock-transitions';
+import { TEXT_CHARS_MAX } from '../../src/domain/limits';
 import { changeByHand } from '../../src/domain/manual-changes';
 import type { ShardAddress } from '../../src/domain/shard-map';
 import { at, codeOf } from '../support/domain-builders';
@@ -29,6 +30,20 @@ const ended = (
   end: 'succeeded' | 'failed' | 'cancelled' | 'refused',
   code: string | null = null,
 ) => release(state, { operationId, end, code, pointsMoved: 0, message: `it ${end}`, nowMs: 9_000 });
+
+it('the record of an operation keeps of a very long message what fits a state', () => {
+  const message = `not every router adopted map version 2: ${'http://router-17:6333 (holds version 1), '.repeat(10_000)}`;
+  const result = { operationId: 'drain-a', end: 'failed', code: null, pointsMoved: 0, message, nowMs: 9_000 } as const;
+  const [record] = release(drain(), result).operations;
+  expect(record?.message.length).toBeLessThanOrEqual(TEXT_CHARS_MAX);
+  expect(record?.message).toMatch(/^not every router adopted .* characters left out/);
+});
+
+it('the refusal beside an operation of many shards names a few of them', () => {
+  const shards = Array.from({ length: 64 }, (_, n) => at(`j${n}`));
+  const locked = take(three(), 'grow-a', { kind: 'grow', shards, fromStandby: false });
+  expect(() => drain(locked)).toThrow('operation grow-a (shard 3, 4, 5 and 61 more) is running');
+});
 
 describe('a drain', () => {
   it('marks its shard as leaving, takes it out with the flip, and costs no id', () => {

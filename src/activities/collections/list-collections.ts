@@ -14,5 +14,5 @@ export async function listCollections(
   const { attempt, shards } = scope;
   await findLeaders(scope, asked);
   const lists = await Promise.all(asked.map((shard) => shards.client(shard).listCollections(attempt.reading)));
-  return { collections: collectionInfos(asked, lists) };
+  return { collections: collectionInfos(lists) };
 }

@@ -41,7 +41,7 @@ export async function prepareCollections(scope: ActivityScope, input: PrepareInp
     if (outcome === 'created') created += 1;
   }
   const { lateWritesUntilMs } = attempt;
-  return { collections: collectionInfos(input.donors, ofDonors), created, lateWritesUntilMs };
+  return { collections: collectionInfos(ofDonors), created, lateWritesUntilMs };
 }
 
 /** Every donor's word on each collection: one may tell what another cannot. */

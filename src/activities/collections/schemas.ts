@@ -1,3 +1,4 @@
+import { samplesOf } from '../../domain/bounded-text';
 import type { Shard } from '../../domain/shard-map';
 import type { ShardCollection } from '../../shards/http/shard-client';
 import type { CollectionInfo } from '../../contract/move';
@@ -14,7 +15,7 @@ export function schemaDifference(
     const found = lists.map((list) => list.find((collection) => collection.name === name) ?? null);
     const lacking = shards.filter((_, index) => found[index] === null);
     if (lacking.length > 0) {
-      const ids = lacking.map((shard) => shard.id).join(', ');
+      const ids = samplesOf(lacking.map((shard) => shard.id));
       return `expected collection ${name} on every shard, shard ${ids} lacks it: create it there (POST /cluster/repair does), or drop it everywhere`;
     }
     const difference = firstDifference(found.filter((collection) => collection !== null));
@@ -39,14 +40,8 @@ function firstDifference(found: readonly FullCollection[]): readonly [number, nu
 }
 
 /** All collections of these shards, whether the shards agree on them or not. */
-export function collectionInfos(
-  shards: readonly Shard[],
-  lists: readonly (readonly ShardCollection[])[],
-): CollectionInfo[] {
-  const counts = new Map<string, Record<string, number>>();
-  lists.forEach((list, index) => {
-    const shardId = String(shards[index]?.id);
-    for (const { name, count } of list) counts.set(name, { ...counts.get(name), [shardId]: count });
-  });
-  return [...counts].map(([name, countByShard]) => ({ name, countByShard }));
+export function collectionInfos(lists: readonly (readonly ShardCollection[])[]): CollectionInfo[] {
+  const points = new Map<string, number>();
+  for (const { name, count } of lists.flat()) points.set(name, (points.get(name) ?? 0) + count);
+  return [...points].map(([name, sum]) => ({ name, points: sum }));
 }

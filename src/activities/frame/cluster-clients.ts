@@ -2,6 +2,7 @@
 import { ApplicationFailure } from '@temporalio/common';
 import type { Client } from '@temporalio/client';
 import { pino, type Logger } from 'pino';
+import { boundedText } from '../../domain/bounded-text';
 import { ClusterClient } from '../../client/cluster-client';
 import { ClientError, CutShortError, RefusedError, type ClientErrorCode } from '../../client/errors';
 import { clusterWorkflowId } from '../../contract/ids';
@@ -75,11 +76,12 @@ export function clientFailure(error: unknown, cluster: string, whenGone: 'retry'
     const message = `workflow ${clusterWorkflowId(cluster)} ended or was cancelled before it could answer`;
     return ApplicationFailure.create({ message, type: error.unanswered, cause: error });
   }
+  const message = boundedText(error.message);
   if (error instanceof RefusedError) {
-    return ApplicationFailure.create({ message: error.message, type: error.refusal.type, nonRetryable: true });
+    return ApplicationFailure.create({ message, type: error.refusal.type, nonRetryable: true });
   }
   if (error.code === 'Refused' || !IS_CLUSTER_GONE[error.code]) {
-    return ApplicationFailure.create({ message: error.message, type: error.code, cause: error });
+    return ApplicationFailure.create({ message, type: error.code, cause: error });
   }
   return ApplicationFailure.create({
     type: 'ClusterStateLost',

@@ -4,6 +4,7 @@
  * holds point data or a key.
  */
 import { ApplicationFailure, CancelledFailure } from '@temporalio/activity';
+import { boundedText } from '../../domain/bounded-text';
 import { DomainError } from '../../domain/errors';
 import { ShardError, WAITING_HELPS, type ShardErrorCode } from '../../shards/errors';
 import { MalformedBodyError } from '../../shards/rows/point-stream';
@@ -30,7 +31,7 @@ export function activityFailure(error: unknown, details: FailureDetails): Error 
   if (error instanceof DomainError) {
     return ApplicationFailure.create({
       type: error.code,
-      message: error.message,
+      message: boundedText(error.message),
       nonRetryable: true,
       details: [details],
     });
@@ -38,7 +39,7 @@ export function activityFailure(error: unknown, details: FailureDetails): Error 
   if (error instanceof MalformedBodyError) {
     return ApplicationFailure.create({
       type: 'MalformedReply' satisfies ShardErrorCode,
-      message: `a shard answered with rows that cannot be read: ${error.message}`,
+      message: `a shard answered with rows that cannot be read: ${boundedText(error.message, 300)}`,
       details: [details],
     });
   }
@@ -55,7 +56,7 @@ export function activityFailure(error: unknown, details: FailureDetails): Error 
 function shardFailure(error: ShardError, details: FailureDetails): ApplicationFailure {
   return ApplicationFailure.create({
     type: error.code,
-    message: error.message,
+    message: boundedText(error.message),
     nonRetryable: !WAITING_HELPS[error.code],
     details: [details],
     ...(error.retryAfterMs === null ? {} : { nextRetryDelay: error.retryAfterMs }),
@@ -65,7 +66,7 @@ function shardFailure(error: ShardError, details: FailureDetails): ApplicationFa
 function withDetails(failure: ApplicationFailure, details: FailureDetails): ApplicationFailure {
   const { message, type, nonRetryable } = failure;
   return ApplicationFailure.create({
-    message,
+    message: boundedText(message),
     ...(typeof type === 'string' ? { type } : {}),
     nonRetryable: nonRetryable === true,
     details: [details],

@@ -1,3 +1,5 @@
+import { boundedText } from '../../domain/bounded-text';
+import { SAMPLES_MAX } from '../../domain/limits';
 import { ShardError } from '../../shards/errors';
 import { routerVersion } from '../../shards/http/router-client';
 import type { CoordinatorActivities } from '../../contract/activities';
@@ -8,15 +10,13 @@ const POLL_INTERVAL_MS = 100;
 const PROBE_TIMEOUT_MS = 2_000;
 
 type AwaitInput = Parameters<CoordinatorActivities['awaitRouters']>[0];
+type Lagging = Awaited<ReturnType<CoordinatorActivities['awaitRouters']>>;
 
 /**
  * Waits until the routers hold the map. A router that showed the version is not asked again: its version changes only
  * with the cluster's map.
  */
-export async function awaitRouters(
-  { attempt, shards }: ActivityScope,
-  input: AwaitInput,
-): Promise<{ lagging: readonly LaggingRouter[] }> {
+export async function awaitRouters({ attempt, shards }: ActivityScope, input: AwaitInput): Promise<Lagging> {
   const endsAtMs = Math.min(attempt.nowMs() + input.patienceMs, attempt.deadlineMs);
   const ask = async (url: string): Promise<LaggingRouter | null> => {
     try {
@@ -33,10 +33,17 @@ export async function awaitRouters(
   for (;;) {
     const lagging = (await Promise.all(urls.map(ask))).filter((router) => router !== null);
     attempt.signal.throwIfAborted();
-    if (lagging.length === 0 || attempt.nowMs() + POLL_INTERVAL_MS > endsAtMs) return { lagging };
+    if (lagging.length === 0 || attempt.nowMs() + POLL_INTERVAL_MS > endsAtMs) return bounded(lagging);
     urls = lagging.map((router) => router.url);
     await attempt.sleep(POLL_INTERVAL_MS);
   }
+}
+
+/** The answer stays in a history, whatever number of routers there is. */
+function bounded(lagging: readonly LaggingRouter[]): Lagging {
+  const samples = lagging.slice(0, SAMPLES_MAX).map((each) => ({ ...each, reason: boundedText(each.reason) }));
+  const more = lagging.length - samples.length;
+  return more === 0 ? { lagging: samples } : { lagging: samples, more };
 }
 
 function wrongVersion(version: number, expected: number): string {

@@ -2,6 +2,7 @@
  * Who the shards of an operation are. Members first, then joiners: so a joiner that is a member under a second address
  * shows that member's mark.
  */
+import { samplesOf } from '../../domain/bounded-text';
 import { DomainError } from '../../domain/errors';
 import {
   ADOPTED,
@@ -191,7 +192,7 @@ async function afterGivingBack(scope: ActivityScope, input: IdentifyInput, error
     }
   }
   if (left.length === 0) return error;
-  return new DomainError(error.code, `${error.message}; ${left.join(', ')} may still bear the claim of this operation`);
+  return new DomainError(error.code, `${error.message}; ${samplesOf(left)} may still bear the claim of this operation`);
 }
 
 /** Takes off what `identifyShards` put there. Every other mark stays. */

@@ -1,4 +1,6 @@
+import { boundedText, samplesOf } from '../../domain/bounded-text';
 import { DomainError } from '../../domain/errors';
+import { SOURCE_REASON_CHARS_MAX } from '../../domain/limits';
 import type { SourceProgress } from '../../domain/progress';
 import type { PlanScansInput } from '../../contract/move';
 import type { Engine } from '../../rows/thread/engine';
@@ -7,7 +9,6 @@ import type { ActivityScope } from '../frame/run-activity';
 import { runRowJob } from '../rows/row-scope';
 
 const SHARDS_AT_ONCE = 16;
-const NAMED_MAX = 5;
 
 /**
  * Where each shard will be read from, and what that costs its clients. Changes nothing.
@@ -24,7 +25,7 @@ export function planScans(engine: Engine) {
         move: input,
       });
       const none = { scans: 0, rowsRead: 0, rowsPerSecond: 0, stopsMs: [] };
-      plans.push({ shardId, source, url, reason: reason.slice(0, 200), ...none, estimate });
+      plans.push({ shardId, source, url, reason: boundedText(reason, SOURCE_REASON_CHARS_MAX), ...none, estimate });
     });
     plans.sort((a, b) => a.shardId - b.shardId);
     refuseLongStops(plans, input.stopMaxMs);
@@ -35,15 +36,14 @@ export function planScans(engine: Engine) {
 function refuseLongStops(plans: readonly SourceProgress[], stopMaxMs: number): void {
   const long = plans.filter(({ estimate }) => (estimate?.stopMs ?? 0) > stopMaxMs);
   if (long.length === 0) return;
-  const named = long.slice(0, NAMED_MAX).map(({ shardId, source, estimate, reason }) => {
+  const named = long.map(({ shardId, source, estimate, reason }) => {
     const how = source === 'pages' ? `page by page (${reason})` : `from its primary (${reason})`;
     return `shard ${shardId} for about ${seconds(estimate?.stopMs ?? 0)} s per scan, which is read ${how}`;
   });
-  const more = long.length > NAMED_MAX ? `, and ${long.length - NAMED_MAX} more` : '';
   const longest = Math.max(...long.map(({ estimate }) => estimate?.stopMs ?? 0));
   throw new DomainError(
     'ScanTooLong',
-    `expected no shard to stand still for more than ${seconds(stopMaxMs)} s, this would stop ${named.join('; ')}${more}: ` +
+    `expected no shard to stand still for more than ${seconds(stopMaxMs)} s, this would stop ${samplesOf(named, { separator: '; ' })}: ` +
       `give the shard a follower in its replica_urls, raise COORDINATOR_SCAN_STOP_MAX_MS, or send "accept_stop_s": ${seconds(longest)} with this call`,
   );
 }

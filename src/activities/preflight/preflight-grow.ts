@@ -1,3 +1,4 @@
+import { samplesOf } from '../../domain/bounded-text';
 import { DomainError } from '../../domain/errors';
 import { isAlike, shownSchema } from '../collections/full-list';
 import { collectionInfos } from '../collections/schemas';
@@ -35,7 +36,7 @@ export async function preflightGrow(scope: ActivityScope, input: PreflightInput)
     requireSameSchemas(collections, settled.flat(), url);
   });
   return {
-    collections: collectionInfos(input.donors, settled),
+    collections: collectionInfos(settled),
     collectionsBefore: ofJoiners.map(namesOf),
     nonemptyBefore: ofJoiners.map((collections) => namesOf(collections.filter(({ count }) => count > 0))),
   };
@@ -48,7 +49,7 @@ function namesOf(collections: Collections): string[] {
 function requireEmpty(collections: Collections, url: string): void {
   const full = collections.filter((collection) => collection.count > 0);
   if (full.length === 0) return;
-  const found = full.map((collection) => `${collection.name} (${collection.count} points)`).join(', ');
+  const found = samplesOf(full.map((collection) => `${collection.name} (${collection.count} points)`));
   throw new DomainError(
     'JoinerNotEmpty',
     `expected the joiner ${url} to be empty, found ${found}: give an empty shard, or set allow_nonempty to have its points overwritten by the donors'`,

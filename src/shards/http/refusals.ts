@@ -1,5 +1,6 @@
 /** What an answer other than 2xx means, and how much of it a message may show. */
 import { STATUS_CODES } from 'node:http';
+import { boundedText } from '../../domain/bounded-text';
 import type { ShardErrorCode } from '../errors';
 
 const REASON_CHARS_MAX = 300;
@@ -61,7 +62,7 @@ export function reasonOf(refusal: Refusal, carriesPoints: boolean): string {
   const words = STATUS_CODES[refusal.status] ?? 'unknown status';
   const detail = detailOf(refusal);
   if (detail === '' || (carriesPoints && !isSafeDetail(detail))) return words;
-  return `${words}: ${detail}`.slice(0, REASON_CHARS_MAX);
+  return boundedText(`${words}: ${detail}`, REASON_CHARS_MAX);
 }
 
 /** Whether a detail may be shown although the call carries points. */

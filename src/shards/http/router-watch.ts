@@ -6,6 +6,7 @@
 import { randomBytes } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Client } from 'undici';
+import { boundedText } from '../../domain/bounded-text';
 import type { ServedSeeds, WatchBreak, WatchedRouterState, WatchSnapshot } from '../../domain/router-watch';
 import type { CallContext } from './call-timer';
 import { holdsMark, markRouter, routerMap, type HeldMap } from './router-client';
@@ -274,4 +275,4 @@ class WatchedRouter {
   }
 }
 
-const bounded = (text: string): string => text.slice(0, REASON_CHARS_MAX);
+const bounded = (text: string): string => boundedText(text, REASON_CHARS_MAX);

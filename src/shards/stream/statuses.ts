@@ -1,4 +1,5 @@
 /** What a gRPC status means, and how much of its details a message may show. */
+import { boundedText } from '../../domain/bounded-text';
 import type { ShardErrorCode } from '../errors';
 import { isSafeDetail, printable } from '../http/refusals';
 
@@ -88,7 +89,7 @@ export function mayBeDone({ code }: GrpcStatus): boolean {
 export function reasonOf({ code, details }: GrpcStatus, carriesPoints: boolean): string {
   const shown = printable(details);
   if (shown === '' || (carriesPoints && !isSafe(shown))) return nameOf(code);
-  return `${nameOf(code)}: ${shown}`.slice(0, REASON_CHARS_MAX);
+  return boundedText(`${nameOf(code)}: ${shown}`, REASON_CHARS_MAX);
 }
 
 /** Details of these calls that hold only numbers and names of calls, beside those that REST gives too. */

@@ -1,4 +1,5 @@
 /** When searches find on the receivers what was moved there. */
+import { samplesOf } from '../../domain/bounded-text';
 import type { OperationRun } from '../operation/run';
 import { nowMs } from '../clock';
 import { idsOf, partiesOf } from './placement';
@@ -43,8 +44,8 @@ async function warmUp({ run, kind }: MoveContext, { mustFind }: { mustFind: bool
         .warmUp({ receivers, collections, patienceMs: timings.warmUpMs, mustFind, ...slice }),
     );
     const unknown =
-      notKnown.length === 0 ? '' : `; not known, the shard refuses to be searched: ${notKnown.join(', ')}`;
-    if (notReady.length > 0) return `not ready after ${timings.warmUpMs} ms: ${notReady.join(', ')}${unknown}`;
+      notKnown.length === 0 ? '' : `; not known, the shard refuses to be searched: ${samplesOf(notKnown)}`;
+    if (notReady.length > 0) return `not ready after ${timings.warmUpMs} ms: ${samplesOf(notReady)}${unknown}`;
     return `${mustFind ? 'searches find what was moved' : 'searches are answered at once'}${unknown}`;
   } finally {
     run.waits.end(INDEX);

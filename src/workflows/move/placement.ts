@@ -1,6 +1,7 @@
 /** Which points a grow or a drain moves, from which shards to which. Here, and only here, the two differ in direction. */
 import type { Move } from '../../contract/move';
 import type { OperationState } from '../../contract/operation-state';
+import { samplesOf } from '../../domain/bounded-text';
 import type { Shard, ShardMap } from '../../domain/shard-map';
 import type { OperationRun } from '../operation/run';
 
@@ -62,5 +63,5 @@ export function sessionOf({ state }: OperationRun): string {
 }
 
 export function idsOf(shards: readonly Shard[]): string {
-  return shards.map((shard) => shard.id).join(', ');
+  return samplesOf(shards.map((shard) => shard.id));
 }

@@ -4,8 +4,7 @@ import type { OperationInput } from '../../contract/messages';
 import type { OperationState } from '../../contract/operation-state';
 import type { OperationRequest } from '../../contract/requests';
 import type { OperationOutcome } from '../../domain/progress';
-import { nowMs } from '../clock';
-import { end } from '../operation/ending';
+import { end, outcomeOf } from '../operation/ending';
 import { beginRun, type OperationRun } from '../operation/run';
 import { rowsUntilFlip, runAfterFlip, runUntilFlip } from '../operation/script';
 import { count } from '../wording';
@@ -55,13 +54,12 @@ export async function finish(script: MoveScript, context: MoveContext, prefix = 
     state.pointsKept === 0
       ? ''
       : `; ${count(state.pointsKept)} points were kept where they were, because their owner neither holds them nor is known to have deleted them`;
-  const outcome: OperationOutcome = {
-    message: `${prefix}${summaryOf(context.kind, state)}${kept}`,
+  const { droppedByDonor, pointsKept } = state;
+  const outcome = outcomeOf(run, `${prefix}${summaryOf(context.kind, state)}${kept}`, {
     pointsMoved: state.progress.pointsDone,
-    droppedByDonor: state.droppedByDonor,
-    pointsKept: state.pointsKept,
-    durationMs: nowMs() - state.progress.startedAtMs,
-  };
+    droppedByDonor,
+    pointsKept,
+  });
   await end(run, { end: 'succeeded', code: null, outcome });
   await condition(allHandlersFinished);
   return outcome;

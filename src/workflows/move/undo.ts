@@ -5,9 +5,7 @@
  */
 import { allHandlersFinished, ApplicationFailure, condition, isCancellation } from '@temporalio/workflow';
 import type { OperationOutcome } from '../../domain/progress';
-import { nowMs } from '../clock';
-import { answerRefused, end, endOf, failureType, messageOf } from '../operation/ending';
-import type { OperationRun } from '../operation/run';
+import { answerRefused, end, endOf, failureType, messageOf, outcomeOf } from '../operation/ending';
 import { rowsUntilFlip } from '../operation/script';
 import { cancelled } from '../operation/step-failure';
 import type { MoveContext, MoveScript } from './context';
@@ -21,7 +19,7 @@ export async function undo(script: MoveScript, context: MoveContext, cause: unkn
   const code = isCancellation(cause) ? 'OperationCancelled' : failureType(cause);
   const endAs = endOf(cause, state.wasAnnounced);
   const why = isCancellation(cause) ? (state.cancelReason ?? 'on request') : messageOf(cause);
-  const outcome = undoneOutcome(run, `${endAs}: ${why}${toDoByHand(left)}`);
+  const outcome = outcomeOf(run, `${endAs}: ${why}${toDoByHand(left)}`);
   // Also when the lock was never answered: giving back what one does not hold changes nothing.
   if (isUndone) await run.part(left, 'giving the lock back', () => end(run, { end: endAs, code, outcome }));
   state.progress.outcome = outcome;
@@ -35,7 +33,7 @@ export async function undo(script: MoveScript, context: MoveContext, cause: unkn
 export async function undoForAnother(script: MoveScript, context: MoveContext, of: string): Promise<OperationOutcome> {
   const { run } = context;
   const { isUndone, left } = await undoPhase(script, context);
-  const outcome = undoneOutcome(run, `undid ${of}, which was ended from outside${toDoByHand(left)}`);
+  const outcome = outcomeOf(run, `undid ${of}, which was ended from outside${toDoByHand(left)}`);
   if (!isUndone) throw ApplicationFailure.nonRetryable(outcome.message, 'NeedsOperator');
   await end(run, { end: 'succeeded', code: null, outcome });
   await condition(allHandlersFinished);
@@ -57,16 +55,6 @@ async function undoPhase(script: MoveScript, context: MoveContext): Promise<{ is
     return undone.left.length === 0 ? 'everything is as it was' : undone.left.join('; ');
   });
   return undone;
-}
-
-function undoneOutcome({ state }: OperationRun, message: string): OperationOutcome {
-  return {
-    message,
-    pointsMoved: 0,
-    droppedByDonor: {},
-    pointsKept: 0,
-    durationMs: nowMs() - state.progress.startedAtMs,
-  };
 }
 
 function toDoByHand(left: readonly string[]): string {

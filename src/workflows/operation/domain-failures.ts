@@ -1,4 +1,5 @@
 import { ApplicationFailure } from '@temporalio/workflow';
+import { boundedText } from '../../domain/bounded-text';
 import { DomainError } from '../../domain/errors';
 
 /**
@@ -9,7 +10,7 @@ export function answering<T>(step: () => T): T {
   try {
     return step();
   } catch (error) {
-    if (error instanceof DomainError) throw ApplicationFailure.nonRetryable(error.message, error.code);
+    if (error instanceof DomainError) throw ApplicationFailure.nonRetryable(boundedText(error.message), error.code);
     throw error;
   }
 }

@@ -6,13 +6,31 @@ import {
   condition,
   isCancellation,
 } from '@temporalio/workflow';
+import { boundedText } from '../../domain/bounded-text';
 import type { OperationEnd } from '../../domain/cluster-state';
 import { isDomainErrorCode, type DomainErrorCode } from '../../domain/errors';
 import type { OperationResult } from '../../domain/lock-transitions';
 import type { OperationOutcome } from '../../domain/progress';
 import { noticesOf, withAttention } from './notices';
+import { nowMs } from '../clock';
 import type { OperationRun } from './run';
 import { applyTransition } from './transition';
+
+/** What came of an operation. Every outcome is made here, so its text is bounded. */
+export function outcomeOf(
+  { state }: OperationRun,
+  message: string,
+  moved: Partial<Pick<OperationOutcome, 'pointsMoved' | 'droppedByDonor' | 'pointsKept'>> = {},
+): OperationOutcome {
+  return {
+    message: boundedText(message),
+    pointsMoved: 0,
+    droppedByDonor: {},
+    pointsKept: 0,
+    ...moved,
+    durationMs: nowMs() - state.progress.startedAtMs,
+  };
+}
 
 /** Gives back the lock, where the operation holds one, and records what came of it. Without the lock it changes nothing. */
 export async function release(run: OperationRun, result: Omit<OperationResult, 'operationId'>): Promise<void> {
@@ -39,7 +57,7 @@ export async function answerRefused(run: OperationRun, cause: unknown, why: stri
   const { operationId } = run.state.progress;
   run.state.refusal = isCancellation(cause)
     ? { type: 'OperationCancelled', message: `operation ${operationId} was cancelled before it was announced` }
-    : { type: failureType(cause), message: why };
+    : { type: failureType(cause), message: boundedText(why) };
   await condition(allHandlersFinished);
 }
 

@@ -1,6 +1,7 @@
 /** What an operation has an operator notice: while it runs, and at its end. */
 import { attentionForKept } from '../../domain/attention';
 import type { LockingKind, OperationEnd } from '../../domain/cluster-state';
+import { boundedText } from '../../domain/bounded-text';
 import { isClean } from '../../domain/findings';
 import { keptNotice, routerNotice, type NewNotice, type NoticesAtEnd } from '../../domain/notices';
 import type { OperationOutcome } from '../../domain/progress';
@@ -26,7 +27,13 @@ export function withAttention({ state }: OperationRun, end: OperationEnd, outcom
   const kind = kindOf(state);
   if (end !== 'succeeded' || kind === null || outcome.attention !== undefined) return outcome;
   const attention = attentionForKept(kind, { points: outcome.pointsKept, leavers: leaversOf(state) });
-  return attention.length === 0 ? outcome : { ...outcome, attention };
+  if (attention.length === 0) return outcome;
+  const bounded = attention.map((each) => ({
+    ...each,
+    what: boundedText(each.what),
+    mendedBy: boundedText(each.mendedBy),
+  }));
+  return { ...outcome, attention: bounded };
 }
 
 /** What the cluster is told when the operation ends. It is part of the release, so no crash comes between the two. */

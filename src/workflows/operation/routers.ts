@@ -1,5 +1,6 @@
 /** Whether routers hold the operation's version of the map: what they write, and where to, depends on it. */
 import { ApplicationFailure } from '@temporalio/workflow';
+import { samplesOf } from '../../domain/bounded-text';
 import { nowMs } from '../clock';
 import { counted } from '../wording';
 import type { OperationRun } from './run';
@@ -68,7 +69,7 @@ export async function routersBehind({ run, routerUrls }: AsksRouters): Promise<s
     endsWhen: `all of them do (${routerUrls.length} asked), or ${timings.routerPatienceMs} ms are over`,
     sinceMs: nowMs(),
   });
-  const { lagging } = await run.persist(`asking routers for map version ${version}`, () =>
+  const { lagging, more = 0 } = await run.persist(`asking routers for map version ${version}`, () =>
     activities
       .patient(
         `wait until all routers hold map version ${version} (${routerUrls.length} asked)`,
@@ -77,7 +78,12 @@ export async function routersBehind({ run, routerUrls }: AsksRouters): Promise<s
       .awaitRouters({ routerUrls, version, patienceMs: timings.routerPatienceMs }),
   );
   run.waits.end(ROUTERS);
-  if (lagging.length > 0) return lagging.map((router) => `${router.url} (${router.reason})`).join(', ');
+  if (lagging.length > 0) {
+    return samplesOf(
+      lagging.map((router) => `${router.url} (${router.reason})`),
+      { more },
+    );
+  }
   state.routersAdoptedAtMs = nowMs();
   return null;
 }

@@ -15,6 +15,7 @@ import { operationIdOf } from '../../contract/ids';
 import { newOperationState, readCarried, type OperationState } from '../../contract/operation-state';
 import type { OperationInput } from '../../contract/messages';
 import { CLUSTER_ATTRIBUTE, PHASE_ATTRIBUTE } from '../../contract/search-attributes';
+import { boundedText } from '../../domain/bounded-text';
 import type { OperationEnd, OperationKind } from '../../domain/cluster-state';
 import { HISTORY_EVENTS_MAX, type Timings } from '../../domain/limits';
 import type { Phase } from '../../domain/progress';
@@ -127,9 +128,8 @@ export class OperationRun implements Retrying {
   /** Closes the phase that runs, if one does. */
   endPhase(note: string): void {
     const { progress } = this.state;
-    progress.phases = progress.phases.map((each) =>
-      each.endedAtMs === null ? { ...each, endedAtMs: nowMs(), note } : each,
-    );
+    const ended = { endedAtMs: nowMs(), note: boundedText(note) };
+    progress.phases = progress.phases.map((each) => (each.endedAtMs === null ? { ...each, ...ended } : each));
   }
 
   // ---- Steps ----

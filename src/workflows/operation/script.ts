@@ -6,6 +6,7 @@
  * - After the flip there is only forward. A run that continues as new enters no row twice, because `phase` remembers them.
  */
 import { ApplicationFailure, isCancellation } from '@temporalio/workflow';
+import { boundedText } from '../../domain/bounded-text';
 import type { Phase } from '../../domain/progress';
 import type { OperationRun } from './run';
 
@@ -85,7 +86,7 @@ async function runRows<Context extends StepContext>(
     } catch (error) {
       if (!row.canAbandonLeaver || !isPatienceExhausted(error)) throw error;
       isLeaverAbandoned = true;
-      run.state.notEmptied = error.message;
+      run.state.notEmptied = boundedText(error.message);
       run.endPhase(`given up: ${error.message}`);
     }
   }

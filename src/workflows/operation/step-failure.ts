@@ -1,6 +1,7 @@
 /** What a failed step means: to people, to the next decision, and to writes that may still be under way. */
 import { ApplicationFailure, CancelledFailure, TimeoutFailure, type ActivityFailure } from '@temporalio/workflow';
 import type { MayWriteLate } from '../../contract/move';
+import { boundedText } from '../../domain/bounded-text';
 import type { Timings } from '../../domain/limits';
 import { nowMs } from '../clock';
 
@@ -32,7 +33,7 @@ export function describeFailure(error: ActivityFailure, timings: Timings): StepF
   if (cause instanceof ApplicationFailure) {
     return {
       type: cause.type ?? 'Unknown',
-      message: cause.message,
+      message: boundedText(cause.message),
       waitingHelps: cause.nonRetryable !== true,
       lateWritesUntilMs: lateWritesUntilMs(cause),
     };
@@ -43,7 +44,7 @@ export function describeFailure(error: ActivityFailure, timings: Timings): StepF
   }
   return {
     type: 'Unknown',
-    message: error.message,
+    message: boundedText(error.message),
     waitingHelps: true,
     lateWritesUntilMs: nowMs() + timings.attemptMs,
   };

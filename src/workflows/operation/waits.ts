@@ -5,6 +5,7 @@
 import { sleep } from '@temporalio/workflow';
 import type { MayWriteLate } from '../../contract/move';
 import type { OperationState } from '../../contract/operation-state';
+import { boundedText } from '../../domain/bounded-text';
 import type { Waiting } from '../../domain/progress';
 import { nowMs } from '../clock';
 
@@ -26,13 +27,18 @@ export class Waits {
 
   /** Several lanes may wait at once, each for something of its own (`what`): the longest wait is shown. */
   begin(what: string, waiting: Waiting): void {
-    this.waits.set(what, { waiting, isFailure: false });
-    this.showLongest();
+    this.set(what, { waiting, isFailure: false });
   }
 
   /** A wait for a step that fails. It is shown before a wait that was foreseen, which may have begun earlier. */
   beginFailing(what: string, waiting: Waiting): void {
-    this.waits.set(what, { waiting, isFailure: true });
+    this.set(what, { waiting, isFailure: true });
+  }
+
+  private set(what: string, { waiting, isFailure }: Wait): void {
+    const { reason, endsWhen, sinceMs } = waiting;
+    const bounded = { reason: boundedText(reason), endsWhen: boundedText(endsWhen), sinceMs };
+    this.waits.set(what, { waiting: bounded, isFailure });
     this.showLongest();
   }
 

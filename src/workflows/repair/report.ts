@@ -2,8 +2,7 @@
 import type { RepairState } from '../../contract/operation-state';
 import { describePass, isClean } from '../../domain/findings';
 import type { OperationOutcome } from '../../domain/progress';
-import { nowMs } from '../clock';
-import { release } from '../operation/ending';
+import { outcomeOf as outcomeOfRun, release } from '../operation/ending';
 import type { OperationRun } from '../operation/run';
 import { applyTransition } from '../operation/transition';
 import { count } from '../wording';
@@ -54,14 +53,12 @@ export function doneSoFar({ run, isRepair }: RepairContext): string {
 }
 
 export function outcomeOf({ run }: RepairContext, message: string): OperationOutcome {
-  const { repair, progress } = run.state;
-  return {
-    message,
+  const { repair } = run.state;
+  return outcomeOfRun(run, message, {
     pointsMoved: repair?.mended.moved ?? 0,
     droppedByDonor: repair?.removedByHolder ?? {},
     pointsKept: repair?.left.totals.conflicting ?? 0,
-    durationMs: nowMs() - progress.startedAtMs,
-  };
+  });
 }
 
 /** How the end is recorded: a repair gives its lock back, a check has none. */

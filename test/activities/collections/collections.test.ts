@@ -27,8 +27,8 @@ describe('listCollections', () => {
     cluster.joiner.create({ ...SCHEMA, name: 'not-asked-for' });
     const { result } = await cluster.run('listCollections', { shards: cluster.donors });
     expect(result.collections).toEqual([
-      { name: COLLECTION, countByShard: { '0': 1, '1': 0 } },
-      { name: 'other', countByShard: { '1': 0 } },
+      { name: COLLECTION, points: 1 },
+      { name: 'other', points: 0 },
     ]);
   });
 
@@ -51,12 +51,12 @@ describe('prepareCollections', () => {
     expect(await schemaOn(cluster.joiner)).toEqual(await schemaOn(cluster.shards[0]!));
   });
 
-  it('tells how many points each donor holds, and nothing of schemas, which would fill a history', async () => {
+  it('tells how many points the donors hold together, and nothing of schemas, which would fill a history', async () => {
     cluster = await MovingCluster.start();
     cluster.fill(30);
     const { result } = await cluster.run('prepareCollections', sides());
-    const [first, second] = cluster.shards.map((shard) => shard.ids(COLLECTION).length);
-    expect(result.collections).toEqual([{ name: COLLECTION, countByShard: { '0': first, '1': second } }]);
+    const points = cluster.shards.slice(0, 2).reduce((sum, shard) => sum + shard.ids(COLLECTION).length, 0);
+    expect(result.collections).toEqual([{ name: COLLECTION, points }]);
   });
 
   it('leaves a client the time to create what the joiner lacks, once the joiner is in the map', async () => {
@@ -138,8 +138,8 @@ describe('prepareCollections of a drain', () => {
     cluster = await MovingCluster.start({ leaver: LEAVER });
     cluster.fill(30);
     const { result } = await cluster.run('prepareCollections', prepare());
-    const countByShard = { [LEAVER]: cluster.leaver.ids(COLLECTION).length };
-    expect(result).toEqual({ collections: [{ name: COLLECTION, countByShard }], created: 0, lateWritesUntilMs: 0 });
+    const points = cluster.leaver.ids(COLLECTION).length;
+    expect(result).toEqual({ collections: [{ name: COLLECTION, points }], created: 0, lateWritesUntilMs: 0 });
     expect(cluster.clock.sleptMs).toEqual([]);
   });
 
@@ -352,6 +352,19 @@ describe('awaitRouters', () => {
       expect(result.lagging[0]!.reason).toContain('foreign');
       const older = await cluster.run('awaitRouters', input(6));
       expect(older.result.lagging[0]!.reason).toBe('holds version 5, expected 6');
+    } finally {
+      await router.stop();
+    }
+  });
+
+  it('names a few of 1,000 routers that lag, and counts the others', async () => {
+    cluster = await MovingCluster.start();
+    const router = await new StubShard((response) => json(response, { version: 5 })).start();
+    try {
+      const routerUrls = Array.from({ length: 1_000 }, (_, n) => `${router.url}/router-${n}`);
+      const { result } = await cluster.run('awaitRouters', { routerUrls, version: 6, patienceMs: 0 });
+      expect(result.lagging.map(({ url }) => url)).toEqual(routerUrls.slice(0, 3));
+      expect(result.more).toBe(997);
     } finally {
       await router.stop();
     }

@@ -8,6 +8,7 @@
  * Crash: a copy begins anew. What an attempt in another process wrote is known to nobody then, so the first pass reads
  * the receivers too.
  */
+import { pointsOf } from '../../../contract/move';
 import type { Shard } from '../../../domain/shard-map';
 import type { OperationRun } from '../../operation/run';
 import { nowMs } from '../../clock';
@@ -38,7 +39,7 @@ export async function copyPoints(context: MoveContext): Promise<string> {
 
 async function planCopy(run: OperationRun, parties: MoveParties): Promise<NonNullable<OperationRun['state']['copy']>> {
   const { collections } = await prepareCollections(run, parties);
-  const rows = collections.flatMap((each) => Object.values(each.countByShard)).reduce((sum, each) => sum + each, 0);
+  const rows = collections.reduce((sum, each) => sum + pointsOf(each), 0);
   const share = parties.canCreateCollections
     ? parties.receivers.length / (parties.donors.length + parties.receivers.length)
     : 1;

@@ -1,5 +1,7 @@
 import type { ScanReport } from '../../../contract/move';
 import type { Shard } from '../../../domain/shard-map';
+import { boundedText } from '../../../domain/bounded-text';
+import { SOURCE_REASON_CHARS_MAX } from '../../../domain/limits';
 import type { OperationRun } from '../../operation/run';
 
 const STOPS_MAX = 8;
@@ -13,7 +15,7 @@ export function noteScan(run: OperationRun, { id: shardId }: Pick<Shard, 'id'>, 
     shardId,
     source,
     url,
-    reason: reason.slice(0, 200),
+    reason: boundedText(reason, SOURCE_REASON_CHARS_MAX),
     scans: (known?.scans ?? 0) + 1,
     rowsRead,
     rowsPerSecond: Math.round((rowsRead / Math.max(tookMs, 1)) * 1000),
