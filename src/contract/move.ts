@@ -31,6 +31,18 @@ export interface Move {
 export interface MayWriteLate {
   readonly lateWritesUntilMs: number;
 }
+
+/**
+ * The type of a failure of a shard that asked for a long pause. Temporal does not retry it, so that the wait is told
+ * and bounded by the workflow (INV-9).
+ */
+export const ASKED_TO_WAIT = 'AskedToWait';
+
+/** In the details of such a failure. */
+export interface AskedToWait {
+  readonly shardUrl: string;
+  readonly forMs: number;
+}
 /** Shards that an operation will read, and how much of each. */
 export interface PlanScansInput extends Move {
   readonly readers: readonly { readonly shardId: number; readonly scans: number; readonly share: number }[];

@@ -1,6 +1,6 @@
 /** What a failed step means: to people, to the next decision, and to writes that may still be under way. */
 import { ApplicationFailure, CancelledFailure, TimeoutFailure, type ActivityFailure } from '@temporalio/workflow';
-import type { MayWriteLate } from '../../contract/move';
+import type { AskedToWait, MayWriteLate } from '../../contract/move';
 import type { Timings } from '../../domain/limits';
 import { nowMs } from '../clock';
 
@@ -13,6 +13,8 @@ export interface StepFailure {
   readonly waitingHelps: boolean;
   /** Until when a write of this attempt, or of one before it, may still reach a shard. 0: none can. */
   readonly lateWritesUntilMs: number;
+  /** Which shard asked for a pause, and for how long. Null: none did. */
+  readonly askedToWait: AskedToWait | null;
 }
 
 /**
@@ -27,6 +29,7 @@ export function describeFailure(error: ActivityFailure, timings: Timings): StepF
       message: 'cancelled',
       waitingHelps: false,
       lateWritesUntilMs: toldLateWrites(cause) ?? 0,
+      askedToWait: null,
     };
   }
   if (cause instanceof ApplicationFailure) {
@@ -35,17 +38,25 @@ export function describeFailure(error: ActivityFailure, timings: Timings): StepF
       message: cause.message,
       waitingHelps: cause.nonRetryable !== true,
       lateWritesUntilMs: lateWritesUntilMs(cause),
+      askedToWait: (cause.details?.[0] as { askedToWait?: AskedToWait } | null | undefined)?.askedToWait ?? null,
     };
   }
   if (cause instanceof TimeoutFailure) {
     const message = `no worker finished this step in time (${cause.timeoutType})`;
-    return { type: 'TimedOut', message, waitingHelps: true, lateWritesUntilMs: nowMs() + timings.attemptMs };
+    return {
+      type: 'TimedOut',
+      message,
+      waitingHelps: true,
+      lateWritesUntilMs: nowMs() + timings.attemptMs,
+      askedToWait: null,
+    };
   }
   return {
     type: 'Unknown',
     message: error.message,
     waitingHelps: true,
     lateWritesUntilMs: nowMs() + timings.attemptMs,
+    askedToWait: null,
   };
 }
 
