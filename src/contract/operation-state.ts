@@ -42,6 +42,8 @@ export interface OperationState {
   copiedAtMs: number;
   /** By shard id: where the work on each donor stands. */
   donors: Record<string, DonorState | undefined>;
+  /** How often collections of the receivers were replaced, because clients had created them anew. */
+  replacements: number;
   watch: WatchState | null;
   /** By shard id: how far the steps of this phase that run have come. */
   steps: Readonly<Record<string, StepProgress>>;
@@ -201,6 +203,7 @@ export function newOperationState(kind: OperationKind, operationId: string, nowM
     copy: null,
     copiedAtMs: 0,
     donors: {},
+    replacements: 0,
     watch: null,
     steps: {},
     isWatchBroken: false,

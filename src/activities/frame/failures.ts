@@ -13,7 +13,7 @@ import { MalformedBodyError } from '../../shards/rows/point-stream';
 /**
  * Codes of the activities themselves.
  * - `AskedToWait`: a shard asked for a longer pause than a blip. The workflow tells it, and asks again.
- * - `CollectionInFlux`: shards disagree whether a collection exists, as they do while a client creates or drops it.
+ * - `CollectionInFlux`: shards disagree on a collection, as they do while a client creates or drops it.
  * - `LockUnknown`: the cluster workflow did not answer.
  * - `SpoolFull`: the worker could not write down which rows it moves.
  * - `AttemptOutOfTime`: the deadline came before a write.
@@ -89,7 +89,7 @@ function withDetails(failure: ApplicationFailure, details: FailureDetails): Appl
 
 export function collectionInFlux(collection: string, seen: string): ApplicationFailure {
   return ApplicationFailure.retryable(
-    `expected collection ${collection} on all shards or on none, ${seen}: a client may be creating or dropping it, ` +
+    `expected collection ${collection} alike on all shards or on none, ${seen}: a client may be creating or dropping it, ` +
       'so the step is tried again; if this lasts, create or drop it on the shards where it differs',
     'CollectionInFlux' satisfies ActivityErrorCode,
   );
