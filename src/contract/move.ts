@@ -1,4 +1,5 @@
 /** Inputs and results of the activities of a move. Plain JSON and small: they stay in a history. */
+import type { ToldTime } from '../domain/late-writes';
 import type { PlacementSpec, Shard, ShardAddress } from '../domain/shard-map';
 
 /**
@@ -29,7 +30,10 @@ export interface Move {
  * *earlier* attempt, or one that lost its reply, may still reach a shard. 0 when none can.
  */
 export interface MayWriteLate {
+  /** By the clock of the worker. Use `told` where it is there. */
   readonly lateWritesUntilMs: number;
+  /** Absent in what release 0.3.0 and earlier told. */
+  readonly told?: ToldTime;
 }
 
 /**

@@ -37,6 +37,8 @@ export interface OperationState {
   lateWritesUntilMs: number;
   /** By shard id: where the caller wants its rows to be read from. */
   sources: Readonly<Record<string, string>> | null;
+  /** By worker: how far its clock is off, ahead above 0, and whether the cluster was told. */
+  clockSkews: Readonly<Record<string, { readonly skewMs: number; readonly isNoticed: boolean } | undefined>>;
   copy: CopyState | null;
   /** When the copy last wrote. A client's write may have been half-way then: the copy may have undone its first half. */
   copiedAtMs: number;
@@ -200,6 +202,7 @@ export function newOperationState(kind: OperationKind, operationId: string, nowM
     routersAdoptedAtMs: 0,
     lateWritesUntilMs: 0,
     sources: null,
+    clockSkews: {},
     copy: null,
     copiedAtMs: 0,
     donors: {},

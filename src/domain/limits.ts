@@ -63,6 +63,11 @@ export const GRPC_PORT_OFFSET = 1;
 /** Shards in a map. Placement is computed per point and shard. */
 export const SHARDS_MAX = 1_024;
 
+/** A request of an attempt that lives by its heartbeats may go on for so long after its lease has ended. */
+export const LONG_REQUEST_MS = 30_000;
+/** The clocks of a worker and of Temporal may differ by so much: writes stop that long before an attempt is given up. */
+export const CLOCK_SKEW_MAX_MS = 2_000;
+
 /** How patient an operation is. All in milliseconds. */
 export interface Timings {
   /** How long to wait for routers to adopt a version when none can be asked. */

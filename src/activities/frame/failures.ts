@@ -6,6 +6,7 @@
 import { ApplicationFailure, CancelledFailure } from '@temporalio/activity';
 import { ASKED_TO_WAIT, type AskedToWait } from '../../contract/move';
 import { DomainError } from '../../domain/errors';
+import type { ToldTime } from '../../domain/late-writes';
 import { ASKED_PAUSE_MAX_MS, SILENT_PAUSE_MAX_MS } from '../../domain/limits';
 import { ShardError, WAITING_HELPS, type ShardErrorCode } from '../../shards/errors';
 import { MalformedBodyError } from '../../shards/rows/point-stream';
@@ -25,6 +26,7 @@ export type ActivityErrorCode =
 /** In the details of every failure of an activity that writes points (see MayWriteLate). */
 export interface FailureDetails {
   readonly lateWritesUntilMs: number;
+  readonly told: ToldTime;
   /** Of a failure of the type AskedToWait. */
   readonly askedToWait?: AskedToWait;
 }

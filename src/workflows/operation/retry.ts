@@ -46,6 +46,7 @@ export async function persist<T>(
       if (!(error instanceof ActivityFailure)) throw error;
       const failure = describeFailure(error, timings);
       waits.expectLateWrites(failure.lateWritesUntilMs);
+      waits.noteClock(failure.told);
       if (isCancellation(error)) throw error;
       sinceMs ??= nowMs();
       state.progress.failedAttempts += 1;

@@ -7,6 +7,7 @@
  */
 import { ApplicationFailure, isCancellation } from '@temporalio/workflow';
 import type { Phase } from '../../domain/progress';
+import { noticeClocks } from './notices';
 import type { OperationRun } from './run';
 
 /** What every step of a script works on. */
@@ -88,6 +89,7 @@ async function runRows<Context extends StepContext>(
       run.state.notEmptied = error.message;
       run.endPhase(`given up: ${error.message}`);
     }
+    await noticeClocks(run);
   }
 }
 
