@@ -18,6 +18,7 @@ import { WitnessedMap } from './api/map/witnessed-map';
 import { ConfigError, type Config } from './config';
 import { ShardMarks } from './shards/http/shard-marks';
 import { routerMap } from './shards/http/router-client';
+import { steadyNowMs } from './shards/steady-clock';
 import { WatchRegistry } from './shards/http/watch-registry';
 import { connectClient, connectWorker, type ConnectOptions } from './temporal/connection';
 import { EmbeddedTemporal } from './temporal/dev-server/embedded';
@@ -151,7 +152,8 @@ async function startApi(
   const temporal = { connection, namespace, cluster, stopping: stopping.signal, logger };
   const file = config.publishedFile === null ? null : new WitnessFile(config.publishedFile, logger);
   const witness = new Witness({ ...temporal, file });
-  const askRouter: AskRouter = (url, deadlineMs) => routerMap(url, config.shardKey, { deadlineMs });
+  const askRouter: AskRouter = (url, untilMs) =>
+    routerMap(url, config.shardKey, { deadlineMs: steadyNowMs() + untilMs - Date.now() });
   const traces = new ClusterTraces({ ...temporal, witness, routerUrls, askRouter });
   const ensured = await ensureCluster({ ...temporal, firstState: () => firstState(config), traces });
   if (ensured === 'unconfigured') throw noFirstState(cluster);

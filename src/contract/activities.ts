@@ -65,7 +65,7 @@ export interface CoordinatorActivities extends WatchActivities {
 
   /**
    * Creates on every receiver the collections that the donors have and it lacks. Returns the collections of the donors.
-   * A repeat is harmless. With `settleMs`, what is missing is looked at twice, that long apart, because a client may be
+   * A repeat is harmless. With `settleMs`, what is missing or of another kind is looked at twice, that long apart, because a client may be
    * creating it: right once the receivers are in the map.
    */
   prepareCollections(input: {
@@ -76,8 +76,21 @@ export interface CoordinatorActivities extends WatchActivities {
      * there. Default true.
      */
     mayCreate?: boolean;
+    /**
+     * By receiver: the collections that it had before the operation. Any other one of another kind than the donors'
+     * is a copy of a collection that a client has created anew: it is replaced. Absent: none is.
+     */
+    had?: readonly (readonly string[])[];
     settleMs?: number;
-  }): Promise<{ collections: readonly CollectionInfo[]; created: number } & MayWriteLate>;
+  }): Promise<
+    {
+      collections: readonly CollectionInfo[];
+      /** Those that were replaced included. */
+      created: number;
+      /** Whoever gave points to these on a receiver must give them again. Absent: none. */
+      replaced?: number;
+    } & MayWriteLate
+  >;
 
   /** Every collection that any of these shards has, whether they agree on it or not. Changes nothing. */
   listCollections(input: { shards: readonly Shard[] }): Promise<{ collections: readonly CollectionInfo[] }>;

@@ -1,4 +1,5 @@
 /** Inputs and results of the activities of a move. Plain JSON and small: they stay in a history. */
+import type { ToldTime } from '../domain/late-writes';
 import type { PlacementSpec, Shard, ShardAddress } from '../domain/shard-map';
 
 /**
@@ -40,7 +41,22 @@ export interface Move {
  * *earlier* attempt, or one that lost its reply, may still reach a shard. 0 when none can.
  */
 export interface MayWriteLate {
+  /** By the clock of the worker. Use `told` where it is there. */
   readonly lateWritesUntilMs: number;
+  /** Absent in what release 0.3.0 and earlier told. */
+  readonly told?: ToldTime;
+}
+
+/**
+ * The type of a failure of a shard that asked for a long pause. Temporal does not retry it, so that the wait is told
+ * and bounded by the workflow (INV-9).
+ */
+export const ASKED_TO_WAIT = 'AskedToWait';
+
+/** In the details of such a failure. */
+export interface AskedToWait {
+  readonly shardUrl: string;
+  readonly forMs: number;
 }
 /** Shards that an operation will read, and how much of each. */
 export interface PlanScansInput extends Move {

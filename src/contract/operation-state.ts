@@ -37,11 +37,15 @@ export interface OperationState {
   lateWritesUntilMs: number;
   /** By shard id: where the caller wants its rows to be read from. */
   sources: Readonly<Record<string, string>> | null;
+  /** By worker: how far its clock is off, ahead above 0, and whether the cluster was told. */
+  clockSkews: Readonly<Record<string, { readonly skewMs: number; readonly isNoticed: boolean } | undefined>>;
   copy: CopyState | null;
   /** When the copy last wrote. A client's write may have been half-way then: the copy may have undone its first half. */
   copiedAtMs: number;
   /** By shard id: where the work on each donor stands. */
   donors: Record<string, DonorState | undefined>;
+  /** How often collections of the receivers were replaced, because clients had created them anew. */
+  replacements: number;
   watch: WatchState | null;
   /** By shard id: how far the steps of this phase that run have come. */
   steps: Readonly<Record<string, StepProgress>>;
@@ -198,9 +202,11 @@ export function newOperationState(kind: OperationKind, operationId: string, nowM
     routersAdoptedAtMs: 0,
     lateWritesUntilMs: 0,
     sources: null,
+    clockSkews: {},
     copy: null,
     copiedAtMs: 0,
     donors: {},
+    replacements: 0,
     watch: null,
     steps: {},
     isWatchBroken: false,

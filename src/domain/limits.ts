@@ -64,6 +64,10 @@ export const FINDING_SAMPLES_MAX = 100;
 export const FINDING_ROWS_MAX = 2_000;
 /** After this many passes over everything a repair ends with what is left, instead of chasing clients. */
 export const REPAIR_PASSES_MAX = 5;
+/** A shard that asks for a longer pause than this is not left to Temporal's own retries, which nobody sees (INV-9). */
+export const SILENT_PAUSE_MAX_MS = 1_000;
+/** Whatever pause a shard asks for, it is asked again after this one. */
+export const ASKED_PAUSE_MAX_MS = 60_000;
 /** Body of a request to this API. */
 export const REQUEST_BODY_BYTES_MAX = 64 * 1024;
 /** Body of a request that brings a whole map: SHARDS_MAX shards with a few addresses each. */
@@ -72,6 +76,11 @@ export const RESTORE_BODY_BYTES_MAX = 1024 * 1024;
 export const GRPC_PORT_OFFSET = 1;
 /** Shards in a map. Placement is computed per point and shard. */
 export const SHARDS_MAX = 1_024;
+
+/** A request of an attempt that lives by its heartbeats may go on for so long after its lease has ended. */
+export const LONG_REQUEST_MS = 30_000;
+/** The clocks of a worker and of Temporal may differ by so much: writes stop that long before an attempt is given up. */
+export const CLOCK_SKEW_MAX_MS = 2_000;
 
 /** How patient an operation is. All in milliseconds. */
 export interface Timings {

@@ -11,8 +11,16 @@ import type { ShardMap } from './shard-map';
 /**
  * - `RouterServesSeeds`: a router may have written by another map than the cluster's.
  * - `PointsKept`: an operation left points where they do not belong, rather than to lose them.
+ * - `ClockSkew`: the clock of a worker is off.
  */
-export type ClusterNoticeCode = 'RouterServesSeeds' | 'PointsKept';
+export type ClusterNoticeCode = 'RouterServesSeeds' | 'PointsKept' | 'ClockSkew';
+
+/** Total on purpose: points may lie where the map does not have them, and a clean check tells that they do not. */
+const IS_ABOUT_POINTS: Record<ClusterNoticeCode, boolean> = {
+  RouterServesSeeds: true,
+  PointsKept: true,
+  ClockSkew: false,
+};
 
 /** A notice as it is given. */
 export interface NewNotice {
@@ -49,9 +57,11 @@ const LEFTOVERS_MAX = 8;
 /** Newest first. Trouble that is known keeps its start. */
 export function recordNotices<S extends Noticing>(state: S, given: readonly NewNotice[], nowMs: number): S {
   const notices = given.slice(0, NOTICES_MAX).reduce((known, each) => withNotice(known, each, nowMs), state.notices);
-  // What an operator must notice is that points may lie where the map does not have them.
-  return given.length === 0 ? state : { ...state, notices, isInOrder: false };
+  if (given.length === 0) return state;
+  return { ...state, notices, isInOrder: state.isInOrder && !given.some(isAboutPoints) };
 }
+
+const isAboutPoints = ({ code }: NewNotice): boolean => IS_ABOUT_POINTS[code];
 
 function withNotice(notices: readonly ClusterNotice[], given: NewNotice, nowMs: number): readonly ClusterNotice[] {
   const key = given.key.slice(0, KEY_CHARS_MAX);
@@ -86,10 +96,12 @@ export function noticesAtEnd<S extends Noticing>(
   { startedAtMs, nowMs }: { startedAtMs: number; nowMs: number },
 ): S {
   if (foundClean === undefined) return recordNotices(state, notices, nowMs);
-  const isOver = ({ lastSeenMs, leftovers = [] }: ClusterNotice): boolean =>
-    lastSeenMs < startedAtMs && leftovers.every((url) => foundClean.leftovers.includes(url));
+  const isOver = (notice: ClusterNotice): boolean =>
+    isAboutPoints(notice) &&
+    notice.lastSeenMs < startedAtMs &&
+    (notice.leftovers ?? []).every((url) => foundClean.leftovers.includes(url));
   const left = state.notices.filter((each) => !isOver(each));
-  return recordNotices({ ...state, notices: left, isInOrder: left.length === 0 }, notices, nowMs);
+  return recordNotices({ ...state, notices: left, isInOrder: !left.some(isAboutPoints) }, notices, nowMs);
 }
 
 // ---- RouterServesSeeds ----
@@ -135,6 +147,17 @@ function isSamePlacement(seeds: ShardMap, map: ShardMap): boolean {
 
 export function keptNotice(operationId: string, text: string, leftovers: readonly string[]): NewNotice {
   return { key: `PointsKept.${operationId}`, code: 'PointsKept', message: text, operationId, leftovers };
+}
+
+// ---- ClockSkew ----
+
+/** `skewMs`: ahead above 0, behind below it; at least that. */
+export function skewNotice(worker: string, skewMs: number, operationId: string): NewNotice {
+  const seconds = Math.round(Math.abs(skewMs) / 1_000);
+  const message =
+    `expected the clock of worker ${boundedText(worker, 100)} to differ from Temporal's by 2 s at most, it is ${seconds} s or more ${skewMs > 0 ? 'ahead' : 'behind'}: ` +
+    'set the clock of that machine and restart the worker, then remove this notice';
+  return { key: `ClockSkew.${slug(worker)}`, code: 'ClockSkew', message, operationId };
 }
 
 const slug = (url: string): string => url.replace(/[^A-Za-z0-9.-]+/g, '_');

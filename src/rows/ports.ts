@@ -55,6 +55,19 @@ export class CollectionMissing extends Error {
   }
 }
 
+/** A client has created the collection anew, with vectors of another length than those that were read. */
+export class CollectionOfOtherKind extends Error {
+  readonly collection: string;
+  readonly shardId: number | string;
+
+  constructor(collection: string, shardId: number | string) {
+    super(`the collection ${collection} has vectors of another length on shard ${shardId}`);
+    this.name = 'CollectionOfOtherKind';
+    this.collection = collection;
+    this.shardId = shardId;
+  }
+}
+
 /** One shard, its primary unless said otherwise. Every call is bounded, and a write begins only while it may. */
 export interface RowShard {
   readonly id: number | string;
@@ -62,7 +75,7 @@ export interface RowShard {
   source(): Promise<RowSource>;
   /** In the order of `ids`; null for an absent one. @throws CollectionMissing */
   getRows(collection: string, ids: readonly Buffer[]): Promise<(Row | null)[]>;
-  /** @throws CollectionMissing */
+  /** @throws CollectionMissing, CollectionOfOtherKind */
   upsert(collection: string, rows: readonly Row[]): Promise<void>;
   /** At most DELETE_IDS_MAX ids. Returns how many were there. @throws CollectionMissing */
   delete(collection: string, ids: readonly Buffer[]): Promise<number>;

@@ -4,8 +4,10 @@ import { beginCheck, endCheck, release, reserve, type OperationResult } from '..
 import {
   clearNotice,
   keptNotice,
+  noticesAtEnd,
   recordNotices,
   routerNotice,
+  skewNotice,
   suspectOfShown,
   type NewNotice,
 } from '../../src/domain/notices';
@@ -45,6 +47,29 @@ describe('recordNotices', () => {
     const state = recordNotices(cluster(), [given('a', { leftovers: ['http://s9'] })], 10);
     expect(JSON.parse(JSON.stringify(state))).toEqual(state);
     expect(recordNotices(state, [], 20)).toBe(state);
+  });
+});
+
+describe('a notice about a clock', () => {
+  const skew = skewNotice('worker-1', 3_600_000, 'grow-a');
+
+  it('says nothing about where points lie, and no clean check ends it', () => {
+    const inOrder = { ...cluster(), isInOrder: true };
+    const noticed = recordNotices(inOrder, [skew], 10);
+    expect(noticed.isInOrder).toBe(true);
+    const checked = noticesAtEnd(
+      { ...noticed, isInOrder: false },
+      { foundClean: { leftovers: [] } },
+      { startedAtMs: 20, nowMs: 30 },
+    );
+    expect(keysOf(checked)).toEqual(['ClockSkew.worker-1']);
+    expect(checked.isInOrder).toBe(true);
+  });
+
+  it('names the worker and how far its clock is off', () => {
+    expect(skew.message).toContain('clock of worker worker-1');
+    expect(skew.message).toContain('3600 s or more ahead');
+    expect(skewNotice('w', -4_000, 'grow-a').message).toContain('4 s or more behind');
   });
 });
 

@@ -23,6 +23,7 @@ import {
 } from '@temporalio/worker';
 import pino from 'pino';
 import { createActivities } from '../../src/activities';
+import type { Clock } from '../../src/activities/frame/attempt';
 import { InlineEngine } from '../../src/rows/thread/engine';
 import { seedState, type ClusterState, type OperationKind } from '../../src/domain/cluster-state';
 import { DEFAULT_TIMINGS, type Timings } from '../../src/domain/limits';
@@ -105,6 +106,8 @@ export interface FixtureOptions {
   readonly shards?: number;
   /** Stands between a worker and its activities. */
   readonly wrap?: (activities: Activities) => Activities;
+  /** Of the worker. */
+  readonly clock?: Clock;
 }
 
 export class ClusterFixture {
@@ -118,8 +121,12 @@ export class ClusterFixture {
 
   private readonly wrap: (activities: Activities) => Activities;
 
-  constructor(temporal: TemporalForTests, label: string, wrap: FixtureOptions['wrap'] = (activities) => activities) {
+  private readonly clock: { readonly clock?: Clock };
+
+  constructor(temporal: TemporalForTests, label: string, options: Pick<FixtureOptions, 'wrap' | 'clock'> = {}) {
+    const { wrap = (activities) => activities, clock } = options;
     this.temporal = temporal;
+    this.clock = clock === undefined ? {} : { clock };
     // The server is shared, so a name must be nobody else's.
     this.name = `${label}-${randomUUID().slice(0, 8)}`;
     this.wrap = wrap;
@@ -127,8 +134,8 @@ export class ClusterFixture {
 
   /** Two donors (or more) holding points of the collection `docs` where they belong, an empty joiner, a worker. */
   static async start(temporal: TemporalForTests, label: string, options: FixtureOptions): Promise<ClusterFixture> {
-    const { points, shards = 2, wrap } = options;
-    const fixture = new ClusterFixture(temporal, label, wrap);
+    const { points, shards = 2 } = options;
+    const fixture = new ClusterFixture(temporal, label, options);
     for (let n = 0; n < shards; n++) fixture.donors.push(await startShard());
     fixture.joiner = await startShard();
     fixture.fill('docs', points);
@@ -147,7 +154,7 @@ export class ClusterFixture {
     this.engine = new InlineEngine({ key: SHARD_KEY, grpcPortOffset: 1, spoolFolder });
     const { engine } = this;
     const logger = pino({ level: 'silent' });
-    const activities = this.wrap(createActivities({ shardKey: SHARD_KEY, client, logger, engine }));
+    const activities = this.wrap(createActivities({ shardKey: SHARD_KEY, client, logger, engine, ...this.clock }));
     this.worker = await Worker.create({
       connection: native,
       taskQueue: taskQueue(this.name),

@@ -30,9 +30,12 @@ export const Status = {
 /** A status other than OK. */
 export class GrpcRefusal extends Error {
   readonly code: number;
-  constructor(code: number, details: string) {
+  /** In seconds, as in the header of that name. */
+  readonly retryAfter: string | undefined;
+  constructor(code: number, details: string, retryAfter?: string) {
     super(details);
     this.code = code;
+    this.retryAfter = retryAfter;
   }
 }
 

@@ -111,7 +111,7 @@ export class ShardGrpcServer {
       const authorization = headers.authorization;
       await this.answer({ name, authorization, chunks, first, faults, reply }, attempt);
     } catch (error) {
-      if (error instanceof GrpcRefusal) reply.end(error.code, error.message);
+      if (error instanceof GrpcRefusal) reply.end(error.code, error.message, error.retryAfter);
       // The caller has gone, or a hook of the test failed: in both cases there is no one to answer.
       else reply.cut();
     }
@@ -130,7 +130,8 @@ export class ShardGrpcServer {
         call = { ...call, chunks: arrived };
       }
       if (fault.kind === 'before') await fault.run(attempt);
-      if (fault.kind === 'status') throw new GrpcRefusal(fault.status, 'a fault that the test asked for');
+      if (fault.kind !== 'status') continue;
+      throw new GrpcRefusal(fault.status, 'a fault that the test asked for', fault.retryAfter);
     }
     this.authorize(call);
     if (call.name === 'Replicate') return this.replicate(call);
@@ -269,10 +270,14 @@ class Reply {
     if (bytes.length > 0) await this.send(bytes);
   }
 
-  end(code: number, details = ''): void {
+  end(code: number, details = '', retryAfter?: string): void {
     this.onStatus(code);
     if (this.hasEnded) return;
-    const status = { 'grpc-status': String(code), 'grpc-message': encodeURIComponent(details) };
+    const status = {
+      'grpc-status': String(code),
+      'grpc-message': encodeURIComponent(details),
+      ...(retryAfter === undefined ? {} : { 'retry-after': retryAfter }),
+    };
     if (!this.stream.headersSent) return this.stream.respond({ ...HEAD, ...status }, { endStream: true });
     this.stream.once('wantTrailers', () => this.stream.sendTrailers(status));
     this.stream.end();

@@ -7,11 +7,15 @@
  *     it may still run somewhere, and may write until its own deadline.
  */
 import { setMaxListeners } from 'node:events';
+import { hostname } from 'node:os';
 import { setTimeout as delay } from 'node:timers/promises';
 import { ApplicationFailure, type Context, type Info } from '@temporalio/activity';
+import type { ToldTime } from '../../domain/late-writes';
+import { LONG_REQUEST_MS } from '../../domain/limits';
 import { ShardError } from '../../shards/errors';
 import type { CallContext } from '../../shards/http/shard-client';
 import { REQUEST_TIMEOUT_MS } from '../../shards/http/shard-http';
+import { steadyNowMs } from '../../shards/steady-clock';
 
 export interface Clock {
   nowMs(): number;
@@ -20,7 +24,7 @@ export interface Clock {
 }
 
 export const SYSTEM_CLOCK: Clock = {
-  nowMs: () => Date.now(),
+  nowMs: steadyNowMs,
   sleep: async (ms, signal) => {
     await delay(ms, undefined, { signal });
   },
@@ -33,8 +37,7 @@ export const SYSTEM_CLOCK: Clock = {
 const LONG_LIFE_MS = 10 * 60_000;
 /** Share of the heartbeat time-out for which an answered heartbeat allows writes. */
 const LEASE_SHARE = 0.7;
-/** A request of an attempt whose lease has ended may go on for so long. */
-export const LONG_REQUEST_MS = 30_000;
+export { LONG_REQUEST_MS } from '../../domain/limits';
 
 /** Tells the server that the attempt lives, and returns when it has said so. Throws when the attempt is over. */
 export type RenewLease = (taskToken: Uint8Array, details: unknown) => Promise<void>;
@@ -55,6 +58,9 @@ interface HeartbeatDetails {
   readonly ended: {
     readonly attempt: number;
     readonly lateWritesUntilMs: number;
+    /** For how long its own requests went on then, and until when those of earlier attempts do. Absent: as release 0.3.0 said it. */
+    readonly requestsForMs?: number;
+    readonly earlierUntilMs?: number;
     readonly hasUncountedWrites: boolean;
   } | null;
 }
@@ -71,7 +77,11 @@ export class Attempt {
   readonly #pauseAtMs: number;
   readonly #resumed: HeartbeatDetails | null;
   #progress: unknown;
-  #lateWritesUntilMs: number;
+  /** By the clock of this worker: its own requests, and those of an attempt that said for how long they go on. */
+  #requestsUntilMs = 0;
+  /** By the clock of the server, which alone knows when an attempt began that said nothing. */
+  #earlierUntilMs = 0;
+  readonly #behindMs: number;
   #hasUncountedWrites: boolean;
   #ticker: NodeJS.Timeout | undefined;
   #isRenewing = false;
@@ -91,7 +101,8 @@ export class Attempt {
     this.#mayWriteUntilMs = this.#renew === null ? this.deadlineMs : startMs + this.#leaseMs;
     this.#resumed = heartbeatDetails(this.#info);
     this.#progress = this.#resumed?.progress ?? null;
-    this.#lateWritesUntilMs = this.#lateWritesOfEarlierAttempts();
+    this.#behindMs = Math.max(0, this.#info.currentAttemptScheduledTimestampMs - startMs);
+    this.#expectEarlierAttempts(startMs);
     this.#hasUncountedWrites = this.#info.attempt > 1 && this.#endOfLastAttempt()?.hasUncountedWrites !== false;
   }
 
@@ -135,7 +146,7 @@ export class Attempt {
   /** Something was written on behalf of this attempt, and may reach a shard until then; 0 when it cannot any more. */
   noteWrites(lateWritesUntilMs: number): void {
     this.#hasUncountedWrites = true;
-    this.#lateWritesUntilMs = Math.max(this.#lateWritesUntilMs, lateWritesUntilMs);
+    this.#requestsUntilMs = Math.max(this.#requestsUntilMs, lateWritesUntilMs);
   }
 
   /** @throws when the attempt was cancelled or its time is over */
@@ -192,7 +203,19 @@ export class Attempt {
 
   /** See MayWriteLate. */
   get lateWritesUntilMs(): number {
-    return this.#lateWritesUntilMs;
+    return Math.max(this.#requestsUntilMs, this.#earlierUntilMs);
+  }
+
+  /** The same in words that hold whatever this worker's clock shows. */
+  get told(): ToldTime {
+    const atMs = this.nowMs();
+    return {
+      worker: hostname(),
+      atMs,
+      behindMs: this.#behindMs,
+      requestsForMs: Math.max(0, this.#requestsUntilMs - atMs),
+      earlierUntilMs: this.#earlierUntilMs,
+    };
   }
 
   /** Heartbeats by a timer, so that a long request does not silence them. */
@@ -215,9 +238,12 @@ export class Attempt {
   /** The last heartbeat of a failed attempt. Nothing of the attempt runs after it. */
   heartbeatEnd(): void {
     if (this.#info.heartbeatTimeoutMs === undefined) return;
+    const { requestsForMs, earlierUntilMs } = this.told;
     this.#heartbeat({
       attempt: this.#info.attempt,
-      lateWritesUntilMs: this.#lateWritesUntilMs,
+      lateWritesUntilMs: this.lateWritesUntilMs,
+      requestsForMs,
+      earlierUntilMs,
       hasUncountedWrites: this.#hasUncountedWrites,
     });
   }
@@ -247,14 +273,21 @@ export class Attempt {
     }
   }
 
-  #lateWritesOfEarlierAttempts(): number {
+  #expectEarlierAttempts(startMs: number): void {
     const { attempt, currentAttemptScheduledTimestampMs, startToCloseTimeoutMs } = this.#info;
-    if (attempt <= 1) return 0;
+    if (attempt <= 1) return;
     const ended = this.#endOfLastAttempt();
-    if (ended !== null) return ended.lateWritesUntilMs;
-    // Its lease had ended by the time at which the server gave it up.
-    if (startToCloseTimeoutMs > LONG_LIFE_MS) return currentAttemptScheduledTimestampMs + LONG_REQUEST_MS;
-    return currentAttemptScheduledTimestampMs + startToCloseTimeoutMs;
+    if (ended?.requestsForMs !== undefined) {
+      // It ran by a clock of its own, so only the length of the time that it named counts.
+      if (ended.requestsForMs > 0) this.#requestsUntilMs = startMs + ended.requestsForMs;
+      this.#earlierUntilMs = ended.earlierUntilMs ?? 0;
+    } else if (ended !== null) {
+      this.#earlierUntilMs = ended.lateWritesUntilMs;
+    } else {
+      // The lease of a long one had ended by the time at which the server gave it up.
+      const lifeMs = startToCloseTimeoutMs > LONG_LIFE_MS ? LONG_REQUEST_MS : startToCloseTimeoutMs;
+      this.#earlierUntilMs = currentAttemptScheduledTimestampMs + lifeMs;
+    }
   }
 
   /** What the previous attempt said at its end; null when it said nothing. */

@@ -5,23 +5,31 @@
  */
 import { ApplicationFailure, CancelledFailure } from '@temporalio/activity';
 import { boundedText } from '../../domain/bounded-text';
+import { ASKED_TO_WAIT, type AskedToWait } from '../../contract/move';
 import { DomainError } from '../../domain/errors';
+import type { ToldTime } from '../../domain/late-writes';
+import { ASKED_PAUSE_MAX_MS, SILENT_PAUSE_MAX_MS } from '../../domain/limits';
 import { ShardError, WAITING_HELPS, type ShardErrorCode } from '../../shards/errors';
 import { MalformedBodyError } from '../../shards/rows/point-stream';
 
 /**
  * Codes of the activities themselves.
- * - `CollectionInFlux`: shards disagree whether a collection exists, as they do while a client creates or drops it.
+ * - `AskedToWait`: a shard asked for a longer pause than a blip. The workflow tells it, and asks again.
+ * - `CollectionInFlux`: shards disagree on a collection, as they do while a client creates or drops it.
  * - `LockUnknown`: the cluster workflow did not answer.
  * - `SpoolFull`: the worker could not write down which rows it moves.
  * - `AttemptOutOfTime`: the deadline came before a write.
  * - `InternalError`: a defect of ours.
  */
-export type ActivityErrorCode = 'CollectionInFlux' | 'LockUnknown' | 'SpoolFull' | 'AttemptOutOfTime' | 'InternalError';
+export type ActivityErrorCode =
+  typeof ASKED_TO_WAIT | 'CollectionInFlux' | 'LockUnknown' | 'SpoolFull' | 'AttemptOutOfTime' | 'InternalError';
 
 /** In the details of every failure of an activity that writes points (see MayWriteLate). */
 export interface FailureDetails {
   readonly lateWritesUntilMs: number;
+  readonly told: ToldTime;
+  /** Of a failure of the type AskedToWait. */
+  readonly askedToWait?: AskedToWait;
 }
 
 export function activityFailure(error: unknown, details: FailureDetails): Error {
@@ -54,12 +62,22 @@ export function activityFailure(error: unknown, details: FailureDetails): Error 
 }
 
 function shardFailure(error: ShardError, details: FailureDetails): ApplicationFailure {
+  const { code, retryAfterMs, shardUrl } = error;
+  const message = boundedText(error.message);
+  if (!WAITING_HELPS[code] || retryAfterMs === null) {
+    return ApplicationFailure.create({ type: code, message, nonRetryable: !WAITING_HELPS[code], details: [details] });
+  }
+  // The bound counts where a workflow of an earlier release scheduled the activity: its retries do not know the type.
+  const nextRetryDelay = Math.min(retryAfterMs, ASKED_PAUSE_MAX_MS);
+  if (retryAfterMs <= SILENT_PAUSE_MAX_MS) {
+    return ApplicationFailure.create({ type: code, message, details: [details], nextRetryDelay });
+  }
+  const askedToWait: AskedToWait = { shardUrl, forMs: retryAfterMs };
   return ApplicationFailure.create({
-    type: error.code,
-    message: boundedText(error.message),
-    nonRetryable: !WAITING_HELPS[error.code],
-    details: [details],
-    ...(error.retryAfterMs === null ? {} : { nextRetryDelay: error.retryAfterMs }),
+    type: ASKED_TO_WAIT,
+    message,
+    details: [{ ...details, askedToWait } satisfies FailureDetails],
+    nextRetryDelay,
   });
 }
 
@@ -75,7 +93,7 @@ function withDetails(failure: ApplicationFailure, details: FailureDetails): Appl
 
 export function collectionInFlux(collection: string, seen: string): ApplicationFailure {
   return ApplicationFailure.retryable(
-    `expected collection ${collection} on all shards or on none, ${seen}: a client may be creating or dropping it, ` +
+    `expected collection ${collection} alike on all shards or on none, ${seen}: a client may be creating or dropping it, ` +
       'so the step is tried again; if this lasts, create or drop it on the shards where it differs',
     'CollectionInFlux' satisfies ActivityErrorCode,
   );

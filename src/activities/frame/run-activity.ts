@@ -46,10 +46,10 @@ export function activity<I, R>(
       const { tellStep } = runtime;
       const tell =
         tellStep === undefined || workflow === undefined ? null : (step: StepProgress) => tellStep(workflow, step);
-      return await body({ attempt, shards: runtime.shards, tellStep: tell }, input);
+      return withToldTime(await body({ attempt, shards: runtime.shards, tellStep: tell }, input), attempt);
     } catch (error) {
       attempt.heartbeatEnd();
-      const details: FailureDetails = { lateWritesUntilMs: attempt.lateWritesUntilMs };
+      const details: FailureDetails = { lateWritesUntilMs: attempt.lateWritesUntilMs, told: attempt.told };
       if (context.cancellationSignal.aborted) throw cancelledFailure(context.cancellationSignal, details);
       if (attempt.signal.aborted) throw cancelledFailure(attempt.signal, details);
       const failure = activityFailure(error, details);
@@ -60,6 +60,12 @@ export function activity<I, R>(
       attempt.stopHeartbeats();
     }
   };
+}
+
+/** See MayWriteLate: of an activity that writes to shards. */
+function withToldTime<R>(result: R, { told }: Attempt): R {
+  if (typeof result !== 'object' || result === null || !('lateWritesUntilMs' in result)) return result;
+  return { ...result, told };
 }
 
 /** A cancelled request throws anything. Temporal's own failure says why it was cancelled. */

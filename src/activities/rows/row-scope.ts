@@ -2,7 +2,7 @@
 import { ApplicationFailure } from '@temporalio/activity';
 import type { ShardAddress } from '../../domain/shard-map';
 import type { Move } from '../../contract/move';
-import { CollectionMissing } from '../../rows/ports';
+import { CollectionMissing, CollectionOfOtherKind } from '../../rows/ports';
 import { ShardLostRows } from '../../rows/jobs/compare';
 import type { Engine, EngineJob } from '../../rows/thread/engine';
 import type { JobDone, JobInput, JobName } from '../../rows/remote/run-job';
@@ -87,6 +87,9 @@ function addressOf({
 
 function asFailure(error: unknown): unknown {
   if (error instanceof CollectionMissing) return collectionInFlux(error.collection, `shard ${error.shardId} lacks it`);
+  if (error instanceof CollectionOfOtherKind) {
+    return collectionInFlux(error.collection, `shard ${error.shardId} has it with vectors of another length`);
+  }
   if (error instanceof SpoolError) {
     return ApplicationFailure.retryable(error.message, 'SpoolFull' satisfies ActivityErrorCode);
   }

@@ -1,8 +1,9 @@
 import { confirmIdentity } from '../../shards/http/shard-identity';
 import { ShardError } from '../../shards/errors';
+import { namesOtherDimension } from '../../shards/http/refusals';
 import type { CallContext, ShardClient } from '../../shards/http/shard-client';
 import type { ShardGrpc } from '../../shards/stream/shard-grpc';
-import { CollectionMissing, type Row, type RowShard, type RowSource } from '../ports';
+import { CollectionMissing, CollectionOfOtherKind, type Row, type RowShard, type RowSource } from '../ports';
 import { documentBatches } from './documents/batches';
 import { DocumentMirror } from './documents/document-mirror';
 import { DocumentSource } from './documents/document-source';
@@ -206,7 +207,9 @@ export class RemoteShard implements RowShard {
     try {
       return await ask();
     } catch (error) {
-      if (error instanceof ShardError && error.code === 'NotFound') throw new CollectionMissing(collection, this.id);
+      if (!(error instanceof ShardError)) throw error;
+      if (error.code === 'NotFound') throw new CollectionMissing(collection, this.id);
+      if (namesOtherDimension(error.message)) throw new CollectionOfOtherKind(collection, this.id);
       throw error;
     }
   }

@@ -2,6 +2,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { parentPort, workerData } from 'node:worker_threads';
 import { ShardError } from '../../shards/errors';
+import { steadyNowMs, takeSteadyBase } from '../../shards/steady-clock';
 import type { JobProgress } from '../ports';
 import { InlineEngine } from './engine';
 import type { RemoteJob } from '../remote/remote-job';
@@ -11,7 +12,9 @@ import type { FromThread, ThreadOptions, ToThread } from './protocol';
 const port = parentPort;
 if (port === null) throw new Error('this file is the entry of a thread');
 
-const engine = new InlineEngine(workerData as ThreadOptions);
+const options = workerData as ThreadOptions;
+takeSteadyBase(options.steadyBase);
+const engine = new InlineEngine(options);
 const aborts = new Map<number, AbortController>();
 /** A request of a job may go on for so long after its answer was lost. */
 const REQUEST_MS = 30_000;
@@ -56,27 +59,27 @@ function jobOf(
   let reportedAtMs = 0;
   return {
     signal,
-    nowMs: () => Date.now(),
+    nowMs: () => steadyNowMs(),
     sleep: async (ms) => {
       await delay(ms, undefined, { signal });
     },
     report: (progress: JobProgress) => {
       signal.throwIfAborted();
-      if (Date.now() - reportedAtMs < REPORT_EVERY_MS) return;
-      reportedAtMs = Date.now();
+      if (steadyNowMs() - reportedAtMs < REPORT_EVERY_MS) return;
+      reportedAtMs = steadyNowMs();
       tell({ kind: 'progress', id, progress });
     },
     reading: { deadlineMs, signal },
     write: async (send) => {
       signal.throwIfAborted();
-      if (Date.now() >= (lease[0] ?? 0)) throw new OutOfTime();
+      if (steadyNowMs() >= (lease[0] ?? 0)) throw new OutOfTime();
       if (!hasWritten) tell({ kind: 'writes', id, lateWritesUntilMs: 0 });
       hasWritten = true;
       try {
-        return await send({ deadlineMs: Date.now() + REQUEST_MS });
+        return await send({ deadlineMs: steadyNowMs() + REQUEST_MS });
       } catch (error) {
         const mayArrive = error instanceof ShardError && error.outcomeUnknown;
-        if (mayArrive) tell({ kind: 'writes', id, lateWritesUntilMs: Date.now() + REQUEST_MS });
+        if (mayArrive) tell({ kind: 'writes', id, lateWritesUntilMs: steadyNowMs() + REQUEST_MS });
         throw error;
       }
     },

@@ -2,13 +2,13 @@
 import { DomainError } from '../../domain/errors';
 import { ShardError, type ShardFailure } from '../../shards/errors';
 import { ShardLostRows } from '../jobs/compare';
-import { CollectionMissing } from '../ports';
+import { CollectionMissing, CollectionOfOtherKind } from '../ports';
 import { SpoolError } from '../spool/spool';
 
 export type ThreadFailure =
   | { readonly kind: 'shard'; readonly facts: ShardFacts }
   | { readonly kind: 'domain'; readonly code: string; readonly message: string }
-  | { readonly kind: 'missing'; readonly collection: string; readonly shardId: number | string }
+  | { readonly kind: 'missing' | 'otherKind'; readonly collection: string; readonly shardId: number | string }
   | {
       readonly kind: 'spool' | 'lost' | 'aborted' | 'other';
       readonly name: string;
@@ -31,6 +31,9 @@ export function toFailure(error: unknown, isAborted: boolean): ThreadFailure {
   if (error instanceof CollectionMissing) {
     return { kind: 'missing', collection: error.collection, shardId: error.shardId };
   }
+  if (error instanceof CollectionOfOtherKind) {
+    return { kind: 'otherKind', collection: error.collection, shardId: error.shardId };
+  }
   if (error instanceof SpoolError) return other('spool', error);
   return other(error instanceof ShardLostRows ? 'lost' : 'other', error);
 }
@@ -46,6 +49,8 @@ export function fromFailure(failure: ThreadFailure): Error {
       return new DomainError(failure.code as DomainError['code'], failure.message);
     case 'missing':
       return new CollectionMissing(failure.collection, failure.shardId);
+    case 'otherKind':
+      return new CollectionOfOtherKind(failure.collection, failure.shardId);
     case 'spool':
       return withMessage(new SpoolError('', null), failure.message);
     case 'lost':

@@ -4,7 +4,10 @@ import type { JobRequest } from '../remote/run-job';
 import type { ThreadFailure } from './errors';
 
 /** What the thread is started with. */
-export type ThreadOptions = EngineOptions;
+export interface ThreadOptions extends EngineOptions {
+  /** See steady-clock.ts: deadlines of the worker hold in its thread. */
+  readonly steadyBase: number;
+}
 
 export type ToThread =
   | {

@@ -4,7 +4,8 @@ import { Worker } from 'node:worker_threads';
 import type { Engine, EngineJob, EngineOptions } from './engine';
 import type { JobDone, JobName, JobRequest } from '../remote/run-job';
 import { fromFailure } from './errors';
-import type { FromThread, ToThread } from './protocol';
+import type { FromThread, ThreadOptions, ToThread } from './protocol';
+import { steadyBase } from '../../shards/steady-clock';
 
 const ENTRY = join(__dirname, 'entry.js');
 
@@ -81,7 +82,8 @@ export class ThreadEngine implements Engine {
   }
 
   #start(): Worker {
-    const thread = new Worker(ENTRY, { workerData: this.#options });
+    const options: ThreadOptions = { ...this.#options, steadyBase: steadyBase() };
+    const thread = new Worker(ENTRY, { workerData: options });
     thread.on('message', (message: FromThread) => {
       this.#receive(message);
     });

@@ -20,6 +20,7 @@ const SAFE_DETAILS: readonly RegExp[] = [
   /^unsupported configuration: collection is multi-vector$/,
   /^Failed to buffer the request body: length limit exceeded$/,
 ];
+const OTHER_DIMENSION = /(?:^|: )vector has \d+ dims, (?:collection|index) expects \d+/;
 const COUNT_LIMIT = /(?:^|: )(?:bulk )?batch of \d+ exceeds the maximum of \d+/;
 
 /** An answer's status, type and the first bytes of its body. */
@@ -73,6 +74,11 @@ export function isSafeDetail(detail: string): boolean {
 /** Whether the shard refused a batch for the number of its points alone, so that smaller batches help. */
 export function namesCountLimit(message: string): boolean {
   return COUNT_LIMIT.test(message);
+}
+
+/** Whether the shard refused points because its collection has vectors of another length. */
+export function namesOtherDimension(message: string): boolean {
+  return OTHER_DIMENSION.test(message);
 }
 
 /** Retry-After in seconds or as a date. Null when absent or unreadable. */

@@ -3,6 +3,7 @@ import { POINT_BYTES_MAX } from '../../domain/limits';
 import type { ShardAddress } from '../../domain/shard-map';
 import { CallTimer, type CallContext } from './call-timer';
 import { ShardError, type ShardFailure } from '../errors';
+import { steadyNowMs } from '../steady-clock';
 import type { ShardPath } from './paths';
 import { codeOfStatus, reasonOf, retryAfterMs, type Refusal } from './refusals';
 
@@ -66,7 +67,7 @@ export class ShardHttp {
     this.#key = key;
     this.#dispatcher = dispatcher;
     this.#requestTimeoutMs = requestTimeoutMs ?? REQUEST_TIMEOUT_MS;
-    this.#nowMs = nowMs ?? Date.now;
+    this.#nowMs = nowMs ?? steadyNowMs;
   }
 
   /** The address that was last found to take writes. */

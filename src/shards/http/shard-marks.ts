@@ -1,5 +1,6 @@
 /** The identities of shards, for the API: one bounded look or write at a time, and nothing thrown but what a caller can act on. */
 import type { Dispatcher } from 'undici';
+import { steadyNowMs } from '../steady-clock';
 import { DomainError } from '../../domain/errors';
 import { defaultGrpcUrl, type Shard, type ShardAddress } from '../../domain/shard-map';
 import type { SeenIdentity, ShardIdentity } from '../../domain/shard-identity';
@@ -87,7 +88,7 @@ export class ShardMarks {
 }
 
 function inTime(): CallContext {
-  return { deadlineMs: Date.now() + CALL_TIMEOUT_MS };
+  return { deadlineMs: steadyNowMs() + CALL_TIMEOUT_MS };
 }
 
 async function answering<T>(url: string, call: () => Promise<T>): Promise<T> {

@@ -1,4 +1,5 @@
 import type { CallContext } from '../http/call-timer';
+import { steadyNowMs } from '../steady-clock';
 import { Connection } from './connection';
 import { GrpcCall, type GrpcMethod } from './grpc-call';
 import { upsertDocumentsRequest } from './documents';
@@ -52,7 +53,7 @@ export class ShardGrpc {
     this.url = url;
     this.#key = key;
     this.#requestTimeoutMs = requestTimeoutMs ?? REQUEST_TIMEOUT_MS;
-    this.#nowMs = nowMs ?? Date.now;
+    this.#nowMs = nowMs ?? steadyNowMs;
     this.#connection = new Connection(url);
   }
 

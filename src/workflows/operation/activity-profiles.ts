@@ -7,6 +7,7 @@ import { proxyActivities, type ActivityOptions } from '@temporalio/workflow';
 import type { AutoscaleActivities } from '../../contract/evaluation-activities';
 import type { CoordinatorActivities } from '../../contract/activities';
 import type { LockGuard } from '../../contract/cluster';
+import { ASKED_TO_WAIT } from '../../contract/move';
 import type { WatchActivities } from '../../contract/watch';
 import type { Timings } from '../../domain/limits';
 
@@ -15,6 +16,7 @@ const BLIP: NonNullable<ActivityOptions['retry']> = {
   backoffCoefficient: 3,
   maximumInterval: '1s',
   maximumAttempts: 3,
+  nonRetryableErrorTypes: [ASKED_TO_WAIT],
 };
 
 /** Reads and writes points: long-lived, heartbeating, and cancelled only at its next safe point. */

@@ -3,7 +3,7 @@ import { attentionForKept } from '../../domain/attention';
 import type { LockingKind, OperationEnd } from '../../domain/cluster-state';
 import { boundedText } from '../../domain/bounded-text';
 import { isClean } from '../../domain/findings';
-import { keptNotice, routerNotice, type NewNotice, type NoticesAtEnd } from '../../domain/notices';
+import { keptNotice, routerNotice, skewNotice, type NewNotice, type NoticesAtEnd } from '../../domain/notices';
 import type { OperationOutcome } from '../../domain/progress';
 import type { WatchJudgement } from '../../domain/router-watch';
 import { count } from '../wording';
@@ -22,6 +22,23 @@ export async function noticeRouters(run: OperationRun, judgement: WatchJudgement
   await applyTransition(run, 'notice routers that may serve their seeds', { type: 'notice', notices }, 'forever');
 }
 
+/** Records workers whose clocks are off: each once in an operation. */
+export async function noticeClocks(run: OperationRun): Promise<void> {
+  const notices = takeClockNotices(run);
+  if (notices.length === 0) return;
+  await applyTransition(run, 'notice a clock that is off', { type: 'notice', notices }, 'forever');
+}
+
+function takeClockNotices({ state }: OperationRun): NewNotice[] {
+  const { operationId } = state.progress;
+  const fresh = Object.entries(state.clockSkews).filter(([, skew]) => skew?.isNoticed === false);
+  if (fresh.length === 0) return [];
+  for (const [worker, skew] of fresh) {
+    if (skew !== undefined) state.clockSkews = { ...state.clockSkews, [worker]: { ...skew, isNoticed: true } };
+  }
+  return fresh.map(([worker, skew]) => skewNotice(worker, skew?.skewMs ?? 0, operationId));
+}
+
 /** The outcome of an operation that kept points says so, unless it says something more exact already. */
 export function withAttention({ state }: OperationRun, end: OperationEnd, outcome: OperationOutcome): OperationOutcome {
   const kind = kindOf(state);
@@ -37,14 +54,18 @@ export function withAttention({ state }: OperationRun, end: OperationEnd, outcom
 }
 
 /** What the cluster is told when the operation ends. It is part of the release, so no crash comes between the two. */
-export function noticesOf({ state }: OperationRun, end: OperationEnd, outcome: OperationOutcome): NoticesAtEnd {
-  if (end !== 'succeeded') return {};
+export function noticesOf(run: OperationRun, end: OperationEnd, outcome: OperationOutcome): NoticesAtEnd {
+  const { state } = run;
+  const clocks = takeClockNotices(run);
+  if (end !== 'succeeded') return clocks.length === 0 ? {} : { notices: clocks };
   const { operationId } = state.progress;
   const { attention = [] } = outcome;
   const foundClean = cleanReading(state);
   const text = attention.map(({ what, points, mendedBy }) => `${count(points)} ${what}: ${mendedBy}`).join('; ');
+  const kept = text === '' ? [] : [keptNotice(operationId, `${operationId}: ${text}`, outsideMap(state))];
+  const notices = [...kept, ...clocks];
   return {
-    ...(text === '' ? {} : { notices: [keptNotice(operationId, `${operationId}: ${text}`, outsideMap(state))] }),
+    ...(notices.length === 0 ? {} : { notices }),
     ...(foundClean === null ? {} : { foundClean }),
   };
 }

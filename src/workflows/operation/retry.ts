@@ -1,7 +1,8 @@
 /** How an operation repeats a step that fails. Temporal has retried a blip before; what comes here lasts, and has a reason. */
 import { ActivityFailure, ApplicationFailure, isCancellation, sleep } from '@temporalio/workflow';
 import type { OperationState } from '../../contract/operation-state';
-import type { Timings } from '../../domain/limits';
+import type { AskedToWait } from '../../contract/move';
+import { ASKED_PAUSE_MAX_MS, type Timings } from '../../domain/limits';
 import { nowMs } from '../clock';
 import { describeFailure, type StepFailure } from './step-failure';
 import type { Waits } from './waits';
@@ -45,6 +46,7 @@ export async function persist<T>(
       if (!(error instanceof ActivityFailure)) throw error;
       const failure = describeFailure(error, timings);
       waits.expectLateWrites(failure.lateWritesUntilMs);
+      waits.noteClock(failure.told);
       if (isCancellation(error)) throw error;
       sinceMs ??= nowMs();
       state.progress.failedAttempts += 1;
@@ -53,19 +55,29 @@ export async function persist<T>(
         waits.end(what);
         throw end;
       }
+      const { askedToWait } = failure;
+      const untilNextMs = Math.max(pauseMs, Math.min(askedToWait?.forMs ?? 0, ASKED_PAUSE_MAX_MS));
       waits.beginFailing(what, {
-        reason: `${what}: ${failure.message}`,
-        endsWhen: failure.waitingHelps
-          ? 'the next try succeeds'
-          : 'a person has repaired what the message names; the step is then tried again',
+        reason: `${what}: ${failure.message}${askedToWait === null ? '' : askedFor(askedToWait)}`,
+        endsWhen: endsWhen(failure, nowMs() + untilNextMs),
         sinceMs,
       });
-      await sleep(pauseMs);
+      await sleep(untilNextMs);
       pauseMs = Math.min(pauseMs * 2, timings.retryMaxMs);
       // After the flip nothing else is under way, and a wait may last for days.
       if (state.progress.pointOfNoReturnPassed) await retrying.checkpoint();
     }
   }
+}
+
+function askedFor({ shardUrl, forMs }: AskedToWait): string {
+  return `; the shard at ${shardUrl} asked for a pause of ${Math.ceil(forMs / 1000)} s`;
+}
+
+function endsWhen({ waitingHelps, askedToWait }: StepFailure, nextTryAtMs: number): string {
+  if (!waitingHelps) return 'a person has repaired what the message names; the step is then tried again';
+  if (askedToWait === null) return 'the next try succeeds';
+  return `${new Date(nextTryAtMs).toISOString()} has passed and the shard takes the next try`;
 }
 
 interface Failed {

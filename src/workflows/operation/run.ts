@@ -81,7 +81,7 @@ export class OperationRun implements Retrying {
     this.historyEventsMax = options.historyEventsMax ?? HISTORY_EVENTS_MAX;
     this.checkpointNow = options.continueAsNew;
     this.activities = activityProfiles(options.timings, () => this.lockGuard());
-    this.waits = new Waits(options.state, () => this.show());
+    this.waits = new Waits(options.state, options.timings, () => this.show());
     this.waits.showLongest();
   }
 

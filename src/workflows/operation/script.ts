@@ -8,6 +8,7 @@
 import { ApplicationFailure, isCancellation } from '@temporalio/workflow';
 import { boundedText } from '../../domain/bounded-text';
 import type { Phase } from '../../domain/progress';
+import { noticeClocks } from './notices';
 import type { OperationRun } from './run';
 
 /** What every step of a script works on. */
@@ -89,6 +90,7 @@ async function runRows<Context extends StepContext>(
       run.state.notEmptied = boundedText(error.message);
       run.endPhase(`given up: ${error.message}`);
     }
+    await noticeClocks(run);
   }
 }
 

@@ -7,6 +7,8 @@ import type { MayWriteLate } from '../../contract/move';
 import type { OperationState } from '../../contract/operation-state';
 import { boundedText } from '../../domain/bounded-text';
 import type { Waiting } from '../../domain/progress';
+import { clockSkewMs, lateWritesUntil, notBeyondAttempts, type ToldTime } from '../../domain/late-writes';
+import type { Timings } from '../../domain/limits';
 import { nowMs } from '../clock';
 
 interface Wait {
@@ -16,12 +18,14 @@ interface Wait {
 
 export class Waits {
   private readonly state: OperationState;
+  private readonly timings: Timings;
   private readonly show: () => void;
   /** What waits now, by what it waits for. A wait of an earlier run begins again with its step. */
   private readonly waits = new Map<string, Wait>();
 
-  constructor(state: OperationState, show: () => void) {
+  constructor(state: OperationState, timings: Timings, show: () => void) {
     this.state = state;
+    this.timings = timings;
     this.show = show;
   }
 
@@ -67,11 +71,21 @@ export class Waits {
 
   /** The same, told by the result of an activity that writes to shards. */
   noted<T extends MayWriteLate>(result: T): T {
-    this.expectLateWrites(result.lateWritesUntilMs);
+    this.expectLateWrites(lateWritesUntil(result, this.timings, nowMs()));
+    this.noteClock(result.told);
     return result;
   }
 
+  /** A clock that is off is an operator's to set (notices.ts). */
+  noteClock(told: ToldTime | undefined): void {
+    const skewMs = told === undefined ? null : clockSkewMs(told, nowMs());
+    if (told === undefined || skewMs === null || this.state.clockSkews[told.worker] !== undefined) return;
+    this.state.clockSkews = { ...this.state.clockSkews, [told.worker]: { skewMs, isNoticed: false } };
+  }
+
   async forLateWrites(): Promise<void> {
+    // What an earlier release carried over may come from a wrong clock.
+    this.state.lateWritesUntilMs = notBeyondAttempts(this.state.lateWritesUntilMs, this.timings, nowMs());
     await this.until(this.state.lateWritesUntilMs, 'an earlier attempt of a step may still be writing to a shard');
   }
 

@@ -95,6 +95,73 @@ describe('prepareCollections', () => {
   });
 });
 
+describe('prepareCollections after a client has created a collection anew with another dimension', () => {
+  const NEW = { ...SCHEMA, dim: 9 };
+  const OLD_POINT = { id: 'POINTDATA-old', vector: [1, 2] };
+  const input = (had: readonly string[]) => ({ ...sides(), had: [had], settleMs: 500 });
+  beforeEach(async () => {
+    cluster = await MovingCluster.start({ schema: null });
+    for (const donor of cluster.shards.slice(0, 2)) donor.create(NEW);
+    cluster.joiner.create(SCHEMA);
+    cluster.joiner.put(COLLECTION, OLD_POINT);
+  });
+
+  it('replaces the copy of the old one on the joiner, after a second look, and nothing when repeated', async () => {
+    const { result } = await cluster.run('prepareCollections', input([]));
+    expect(result).toMatchObject({ created: 1, replaced: 1 });
+    expect(cluster.clock.sleptMs).toEqual([500]);
+    expect(cluster.joiner.ids(COLLECTION)).toEqual([]);
+    expect(await schemaOn(cluster.joiner)).toEqual(await schemaOn(cluster.shards[0]!));
+    const again = await cluster.run('prepareCollections', input([]));
+    expect(again.result).toMatchObject({ created: 0 });
+    expect(again.result.replaced).toBeUndefined();
+  });
+
+  it('leaves it alone when the client reaches the joiner meanwhile', async () => {
+    cluster.clock.onSleep = () => {
+      cluster.joiner.drop(COLLECTION);
+      cluster.joiner.create(NEW);
+      cluster.joiner.put(COLLECTION, { id: 'POINTDATA-new', vector: [1, 2, 3, 4, 5, 6, 7, 8, 9] });
+    };
+    const { result } = await cluster.run('prepareCollections', input([]));
+    expect(result.created).toBe(0);
+    expect(cluster.joiner.ids(COLLECTION)).toEqual(['POINTDATA-new']);
+  });
+
+  it('needs a person when the joiner had it before the operation', async () => {
+    const failure = await cluster.failure('prepareCollections', input([COLLECTION]));
+    expect(failure).toMatchObject({ type: 'SchemaConflict', nonRetryable: true });
+    expect(cluster.joiner.ids(COLLECTION)).toEqual(['POINTDATA-old']);
+  });
+
+  it('says that it may have replaced what an attempt before it may have dropped', async () => {
+    cluster.joiner.drop(COLLECTION);
+    const { result } = await cluster.run('prepareCollections', input([]), RETRY);
+    expect(result).toMatchObject({ created: 1, replaced: 1 });
+  });
+
+  it('makes a copy wait that meets it, instead of failing for good', async () => {
+    for (const donor of cluster.shards.slice(0, 2)) {
+      for (const id of cluster.movingIds(3)) {
+        if (cluster.donorOf(id) === donor) donor.put(COLLECTION, { id, vector: [1, 2, 3, 4, 5, 6, 7, 8, 9] });
+      }
+    }
+    const failures = [];
+    for (const { id } of cluster.donors) {
+      const copy = { ...cluster.donorInput(id), isRepeat: false };
+      failures.push(
+        await cluster.run('copyDonor', copy).then(
+          () => null,
+          (error: unknown) => error,
+        ),
+      );
+    }
+    const met = failures.filter((failure) => failure !== null);
+    expect(met.length).toBeGreaterThan(0);
+    for (const failure of met) expect(failure).toMatchObject({ type: 'CollectionInFlux', nonRetryable: false });
+  });
+});
+
 describe('prepareCollections where a collection is quantized to binary, which only gRPC tells', () => {
   const BINARY = { ...SCHEMA, index: 'disk_vamana', binary: true };
   const binaryOn = async ({ grpcUrl }: InProcessShard): Promise<boolean | undefined> => {

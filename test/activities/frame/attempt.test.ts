@@ -1,5 +1,6 @@
 import { CancelledFailure } from '@temporalio/activity';
 import { LONG_REQUEST_MS } from '../../../src/activities/frame/attempt';
+import type { ToldTime } from '../../../src/domain/late-writes';
 import { MovingCluster } from '../../support/moving-cluster';
 
 let cluster: MovingCluster;
@@ -47,6 +48,32 @@ describe('an attempt', () => {
     });
     expect(result.lateWritesUntilMs).toBe(scheduledMs + 60_000);
     expect(result.mayHaveWritten).toBe(true);
+  });
+
+  it('tells by how much its clock is behind that of the server, which dated the attempt', async () => {
+    cluster = await MovingCluster.start();
+    cluster.shards[0]!.faults.add({ match: { path: /Replicate/, nth: 1 }, fault: { kind: 'status', status: 14 } });
+    const serverMs = cluster.clock.nowMs() + 3_600_000;
+    const { failure } = await cluster.interrupted('compareDonor', pass(), {
+      currentAttemptScheduledTimestampMs: serverMs,
+    });
+    const [{ told }] = failure.details as [{ told: ToldTime }];
+    expect(told.behindMs).toBeGreaterThan(3_590_000);
+    expect(told.behindMs).toBeLessThanOrEqual(3_600_000);
+  });
+
+  it("counts late requests of an earlier attempt by their length, and not by that worker's clock", async () => {
+    cluster = await MovingCluster.start();
+    const hourAheadMs = cluster.clock.nowMs() + 3_600_000;
+    const ended = {
+      ...{ attempt: 1, hasUncountedWrites: true, lateWritesUntilMs: hourAheadMs + 20_000 },
+      ...{ requestsForMs: 20_000, earlierUntilMs: 0 },
+    };
+    const { result } = await cluster.run('compareDonor', pass(), {
+      info: { attempt: 2, heartbeatDetails: { progress: null, ended } },
+    });
+    expect(result.lateWritesUntilMs).toBeGreaterThan(cluster.clock.nowMs());
+    expect(result.lateWritesUntilMs).toBeLessThanOrEqual(cluster.clock.nowMs() + 20_000);
   });
 
   it('tells a workflow that cancels it until when writes may arrive late', async () => {

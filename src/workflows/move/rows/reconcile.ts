@@ -83,6 +83,7 @@ async function compareDonor(
 ): Promise<void> {
   const known = donorState(run, donor);
   const failedBefore = run.state.progress.failedAttempts;
+  const { replacements } = run.state;
   let tries = 0;
   const compare = (): Promise<CompareDonorResult> =>
     run.persist(`comparing shard ${donor.id}`, async () => {
@@ -105,8 +106,9 @@ async function compareDonor(
     result = await compare();
   }
   for (const scan of result.scans) noteScan(run, donor, scan);
-  known.needsCut = false;
-  known.mustScanReceivers = false;
+  // Another donor's lane may have replaced a collection meanwhile: then this one must be read again.
+  known.needsCut = run.state.replacements > replacements;
+  known.mustScanReceivers = known.needsCut;
   known.isTailKept = result.isTailKept;
   known.pointsCompared = result.pointsCompared;
   known.bytesCompared = result.bytesCompared;

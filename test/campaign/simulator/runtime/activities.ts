@@ -168,6 +168,7 @@ class Activity {
       isCancel ||
       this.isCancelRequested ||
       (failure instanceof ApplicationFailure && failure.nonRetryable === true) ||
+      (failure instanceof ApplicationFailure && retry.nonRetryableErrorTypes?.includes(failure.type ?? '') === true) ||
       this.number >= (retry.maximumAttempts ?? Infinity);
     if (isFinal) return this.#fail(failure);
     const growing = millis(retry.initialInterval ?? 1_000) * (retry.backoffCoefficient ?? 2) ** (this.number - 1);
