@@ -17,6 +17,8 @@ is in the working directory, or where \`QUIVER_CONFIG\` points.
 - A blank variable of the environment counts as not set.
 - A bad setting ends the program with exit code 2 and one line that names it.
 - An unknown name that begins with \`COORDINATOR_\`, or is in \`[autoscale]\`, is a bad setting.
+- Variables that Kubernetes makes of services, such as \`COORDINATOR_API_SERVICE_HOST\` or
+  \`COORDINATOR_TEMPORAL_PORT=tcp://…\`, are no settings. One line of the log names them.
 `;
 
 interface Section {

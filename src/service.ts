@@ -53,6 +53,12 @@ const REQUESTS_PATIENCE_MS = 2_000;
 /** @throws ConfigError, TemporalUnreachableError, ToolMissingError, DevServerError */
 export async function startService(role: ServiceRole, config: Config, logger: Logger): Promise<Service> {
   const parts = new Parts(logger);
+  if (config.ignoredNames.length > 0) {
+    logger.warn(
+      { names: config.ignoredNames },
+      'these variables name services of Kubernetes and are no settings, so they are ignored (enableServiceLinks: false omits them)',
+    );
+  }
   try {
     return await assemble(role, config, { logger, parts });
   } catch (error) {

@@ -44,6 +44,8 @@ export interface Config {
   readonly publishedFile: string | null;
   /** How far the gRPC port of a shard is above its REST port. */
   readonly grpcPortOffset: number;
+  /** Variables that Kubernetes made of services, for one line in the log: they are not settings. */
+  readonly ignoredNames: readonly string[];
 }
 
 export type LogLevel = (typeof LOG_LEVELS)[number];
@@ -77,6 +79,7 @@ export function loadConfig(environment: Readonly<Record<string, string | undefin
     webUiUrl: readWebUiUrl(reader),
     publishedFile: readPublishedFile(reader),
     grpcPortOffset: reader.integer('COORDINATOR_SHARD_GRPC_PORT_OFFSET'),
+    ignoredNames: sources.serviceLinks,
   };
 }
 

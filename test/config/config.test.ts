@@ -61,6 +61,7 @@ describe('loadConfig', () => {
       webUiUrl: null,
       publishedFile: '.data/published-default.json',
       grpcPortOffset: 1,
+      ignoredNames: [],
     });
   });
 
@@ -366,13 +367,40 @@ describe('a bad setting', () => {
     expect(message).toContain('COORDINATOR_GRACE_MS');
   });
 
-  it('is not one of the variables that Kubernetes sets for a service called coordinator', () => {
-    const links = {
-      COORDINATOR_SERVICE_HOST: '10.0.0.1',
-      COORDINATOR_PORT: 'tcp://',
-      COORDINATOR_PORT_6333_TCP_ADDR: 'x',
-    };
-    expect(load(links).cluster).toBe('default');
+  it.each([
+    ['COORDINATOR_SERVICE_HOST', '10.0.0.1'],
+    ['COORDINATOR_SERVICE_PORT', '6333'],
+    ['COORDINATOR_SERVICE_PORT_HTTP', '6333'],
+    ['COORDINATOR_PORT', 'tcp://10.0.0.1:6333'],
+    ['COORDINATOR_PORT_6333_TCP', 'tcp://10.0.0.1:6333'],
+    ['COORDINATOR_PORT_6333_TCP_ADDR', '10.0.0.1'],
+    ['COORDINATOR_PORT_6333_UDP_PROTO', 'udp'],
+    ['COORDINATOR_API_SERVICE_HOST', '10.0.0.1'],
+    ['COORDINATOR_API_SERVICE_PORT', '6333'],
+    ['COORDINATOR_API_SERVICE_PORT_HTTP_ALT', '6333'],
+    ['COORDINATOR_API_PORT', 'tcp://10.0.0.1:6333'],
+    ['COORDINATOR_API_V2_PORT_6333_TCP_PORT', '6333'],
+    ['COORDINATOR_TEMPORAL_SERVICE_PORT', '7233'],
+    ['COORDINATOR_TEMPORAL_PORT', 'tcp://10.0.0.1:7233'],
+    ['COORDINATOR_TEMPORAL_UI_PORT', 'tcp://10.0.0.1:8233'],
+  ])('is not %s=%s, which Kubernetes makes of a service', (name, value) => {
+    const config = load({ [name]: value });
+    expect(config.ignoredNames).toEqual([name]);
+    expect(config.embedded).toMatchObject({ port: 7233, uiPort: 8233 });
+  });
+
+  it.each([
+    ['COORDINATOR_API_PORT', '6333'],
+    ['COORDINATOR_SERVICE', 'x'],
+    ['COORDINATOR_API_SERVICE_HOSTS', 'x'],
+    ['COORDINATOR_API_KEY', 'tcp://10.0.0.1:6333'],
+  ])('is %s=%s, which only looks like a variable of a service', (name, value) => {
+    expect(complaint({ [name]: value })).toContain(`${name}: expected a known setting`);
+  });
+
+  it('is an address in the place of a number, where no service can have made it', () => {
+    expect(complaint({ COORDINATOR_GRACE_MS: 'tcp://10.0.0.1:1' })).toMatch(/^COORDINATOR_GRACE_MS: /);
+    expect(complaint({ COORDINATOR_TEMPORAL_PORT: '10.0.0.1:7233' })).toMatch(/^COORDINATOR_TEMPORAL_PORT: /);
   });
 
   it('is a Temporal configuration that cannot be read, told without quoting it', () => {
