@@ -17,6 +17,7 @@ import { MapReader } from './api/map/reader';
 import { WitnessedMap } from './api/map/witnessed-map';
 import { ConfigError, type Config } from './config';
 import { ShardMarks } from './shards/http/shard-marks';
+import { Reach, type OwnPort } from './shards/reach/reach';
 import { routerMap } from './shards/http/router-client';
 import { WatchRegistry } from './shards/http/watch-registry';
 import { connectClient, connectWorker, type ConnectOptions } from './temporal/connection';
@@ -72,20 +73,23 @@ async function assemble(
   config: Config,
   { logger, parts }: { logger: Logger; parts: Parts },
 ): Promise<Service> {
-  const temporal = await findTemporal(role, config, { logger, parts });
+  const { own: ofTemporal, ...temporal } = await findTemporal(role, config, { logger, parts });
+  const own = [...ofTemporal, ...(role === 'worker' ? [] : [config.restAddress])];
+  const reach = new Reach({ allowed: config.allowedHosts, own });
+  parts.add('connections to shards', () => reach.close());
   const connect: ConnectOptions = { ...config.temporal, address: temporal.address, logger };
   const connection = await connectClient(connect);
   parts.add('connection', () => connection.close());
 
   let ended: Promise<void> = parts.stopped;
   if (role !== 'api') {
-    const { running } = await startWorker(config, { connection, connect, logger, parts });
+    const { running } = await startWorker(config, { connection, connect, reach, logger, parts });
     ended = Promise.race([parts.stopped, running]);
     logger.info({ taskQueue: taskQueue(config.cluster), temporal: temporal.address }, 'working');
   }
   if (role === 'worker') return { url: null, temporal, ended, stop: () => parts.stop() };
 
-  const url = await startApi(config, { connection, webUiUrl: temporal.webUiUrl, logger, parts });
+  const url = await startApi(config, { connection, webUiUrl: temporal.webUiUrl, reach, logger, parts });
   logger.info({ url, webUi: temporal.webUiUrl, cluster: config.cluster }, 'listening');
   return { url, temporal, ended, stop: () => parts.stop() };
 }
@@ -94,9 +98,9 @@ async function findTemporal(
   role: ServiceRole,
   config: Config,
   { logger, parts }: { logger: Logger; parts: Parts },
-): Promise<Service['temporal']> {
+): Promise<Service['temporal'] & { readonly own: readonly OwnPort[] }> {
   const { address, namespace } = config.temporal;
-  if (address !== null) return { address, webUiUrl: config.webUiUrl };
+  if (address !== null) return { address, webUiUrl: config.webUiUrl, own: [] };
   if (role !== 'serve') {
     throw new ConfigError(
       `TEMPORAL_ADDRESS: expected <host>:<port> of a Temporal server, got nothing: set it, or use serve, which starts one of its own (${role} does not)`,
@@ -109,26 +113,42 @@ async function findTemporal(
     { address: embedded.address, webUi: embedded.uiUrl, dataDir: config.embedded.dataDir },
     'Temporal started',
   );
-  return { address: embedded.address, webUiUrl: config.webUiUrl ?? embedded.uiUrl };
+  const own = [`http://${embedded.address}`, embedded.uiUrl].flatMap((url) => (url === null ? [] : [ownPortOf(url)]));
+  return { address: embedded.address, webUiUrl: config.webUiUrl ?? embedded.uiUrl, own };
+}
+
+/** Where a part of this program listens, which is no shard. */
+function ownPortOf(url: string): OwnPort {
+  const { hostname, port } = new URL(url);
+  return { host: hostname, port: Number(port === '' ? 80 : port) };
 }
 
 /** Returns when the worker works. `running` rejects when the worker fails. */
 async function startWorker(
   config: Config,
-  context: { connection: Connection; connect: ConnectOptions; logger: Logger; parts: Parts },
+  context: { connection: Connection; connect: ConnectOptions; reach: Reach; logger: Logger; parts: Parts },
 ): Promise<{ running: Promise<void> }> {
-  const { connection, connect, logger, parts } = context;
+  const { connection, connect, reach, logger, parts } = context;
   const { cluster, shardKey, grpcPortOffset } = config;
   const { namespace } = config.temporal;
   const native: NativeConnection = await connectWorker(connect);
   parts.add('worker connection', () => native.close());
   const client = new Client({ connection, namespace });
-  const watches = new WatchRegistry();
+  const watches = new WatchRegistry({ reach });
   parts.add('watches over routers', () => watches.closeAll());
-  const engine = engineOf(config);
+  const engine = engineOf(config, reach);
   parts.add('the engine', () => engine.close());
   const ownTaskQueue = workerTaskQueue(cluster, randomUUID());
-  const activities = createActivities({ shardKey, grpcPortOffset, client, logger, watches, engine, ownTaskQueue });
+  const activities = createActivities({
+    shardKey,
+    grpcPortOffset,
+    reach,
+    client,
+    logger,
+    watches,
+    engine,
+    ownTaskQueue,
+  });
   const workerParts = { connection: native, namespace, cluster, activities };
   const workers: Worker[] = [await createWorker(workerParts), await createOwnWorker(workerParts, ownTaskQueue)];
   const running = Promise.all(workers.map((worker) => worker.run())).then(() => undefined);
@@ -140,16 +160,16 @@ async function startWorker(
 }
 
 /** Rows are read and written in a thread of their own, so that they hold up neither the map nor a heartbeat. */
-function engineOf({ shardKey: key, grpcPortOffset, spoolFolder }: Config): Engine {
-  const options: EngineOptions = { key, grpcPortOffset, spoolFolder };
+function engineOf({ shardKey: key, grpcPortOffset, spoolFolder }: Config, reach: Reach): Engine {
+  const options: EngineOptions = { key, grpcPortOffset, spoolFolder, reach: reach.options };
   return ThreadEngine.isBuilt ? new ThreadEngine(options) : new InlineEngine(options);
 }
 
 async function startApi(
   config: Config,
-  context: { connection: Connection; webUiUrl: string | null; logger: Logger; parts: Parts },
+  context: { connection: Connection; webUiUrl: string | null; reach: Reach; logger: Logger; parts: Parts },
 ): Promise<string> {
-  const { connection, webUiUrl, logger, parts } = context;
+  const { connection, webUiUrl, reach, logger, parts } = context;
   const { cluster, routerUrls, routersFailClosed, scanStopMaxMs, timings } = config;
   const { namespace } = config.temporal;
   const searchAttributes = await ensureSearchAttributes({ connection, namespace, logger });
@@ -157,7 +177,7 @@ async function startApi(
   const temporal = { connection, namespace, cluster, stopping: stopping.signal, logger };
   const file = config.publishedFile === null ? null : new WitnessFile(config.publishedFile, logger);
   const witness = new Witness({ ...temporal, file });
-  const askRouter: AskRouter = (url, deadlineMs) => routerMap(url, config.shardKey, { deadlineMs });
+  const askRouter: AskRouter = (url, deadlineMs) => routerMap(url, config.shardKey, { deadlineMs }, reach.dispatcher);
   const traces = new ClusterTraces({ ...temporal, witness, routerUrls, askRouter });
   const ensured = await ensureCluster({ ...temporal, firstState: () => firstState(config), traces });
   if (ensured === 'unconfigured') throw noFirstState(cluster);
@@ -179,8 +199,13 @@ async function startApi(
     autoscale,
     mapReader: new MapReader({ queryMap: () => witnessedMap.readMap() }),
     authenticator: new Authenticator(config.apiKeys),
-    probeShard: createProbe(),
-    marks: new ShardMarks({ key: config.shardKey, grpcPortOffset: config.grpcPortOffset }),
+    probeShard: createProbe({ dispatcher: reach.dispatcher }),
+    marks: new ShardMarks({
+      key: config.shardKey,
+      grpcPortOffset: config.grpcPortOffset,
+      dispatcher: reach.dispatcher,
+    }),
+    requireAllowed: (urls) => reach.requireAllowed(urls),
     settings,
     lockWatch,
     restoreCluster: (given) => restore.restore(given),
@@ -188,6 +213,7 @@ async function startApi(
     logger,
   });
   const listener = await Listener.listen(config.restAddress, api);
+  reach.addOwn(ownPortOf(listener.url));
   parts.add('listener', () => listener.close(REQUESTS_PATIENCE_MS, () => stopping.abort()));
   const starting = new AbortController();
   parts.add('start of the autoscale policy', () => Promise.resolve(starting.abort()));

@@ -5,6 +5,7 @@ import { readApiKeys, type ApiKey } from './api-keys';
 import { ConfigError, SettingReader } from './reader';
 import { LOG_LEVELS, SETTINGS, type MatchedName, type Setting, type SettingName } from './settings';
 import { readSources, refuseUnknownNames } from './sources';
+import { readAllowedHosts } from '../domain/allowed-hosts';
 import type { AutoscalePolicy } from '../domain/autoscale-policy';
 import { DomainError } from '../domain/errors';
 import { DEFAULT_TIMINGS, type Timings } from '../domain/limits';
@@ -44,6 +45,8 @@ export interface Config {
   readonly publishedFile: string | null;
   /** How far the gRPC port of a shard is above its REST port. */
   readonly grpcPortOffset: number;
+  /** Host patterns and CIDRs of shards and routers; empty: all that are not always refused. */
+  readonly allowedHosts: readonly string[];
   /** Variables that Kubernetes made of services, for one line in the log: they are not settings. */
   readonly ignoredNames: readonly string[];
 }
@@ -79,6 +82,7 @@ export function loadConfig(environment: Readonly<Record<string, string | undefin
     webUiUrl: readWebUiUrl(reader),
     publishedFile: readPublishedFile(reader),
     grpcPortOffset: reader.integer('COORDINATOR_SHARD_GRPC_PORT_OFFSET'),
+    allowedHosts: readAllowedHostItems(reader),
     ignoredNames: sources.serviceLinks,
   };
 }
@@ -106,6 +110,13 @@ function readRequiredApiKeys(reader: SettingReader): readonly ApiKey[] {
     throw reader.error('QUIVER_API_KEYS', undefined, 'none');
   }
   return keys;
+}
+
+function readAllowedHostItems(reader: SettingReader): readonly string[] {
+  const items = reader.textList('COORDINATOR_ALLOWED_HOSTS');
+  const bad = items.find((item) => readAllowedHosts([item]) === null);
+  if (bad !== undefined) throw reader.error('COORDINATOR_ALLOWED_HOSTS', bad);
+  return items;
 }
 
 /** Blank counts as not set, so no file at all has a word of its own. */

@@ -153,6 +153,14 @@ export const SETTINGS = {
     expected: 'a whole number from 0 to 10000',
     advice: `leave it out for ${GRPC_PORT_OFFSET}`,
   },
+  COORDINATOR_ALLOWED_HOSTS: {
+    group: 'cluster',
+    meaning: 'The hosts of shards and routers that this program may call, by name or by address.',
+    expected: 'a list of host names, patterns like *.quiver.svc, addresses and CIDRs',
+    advice: 'give for instance *.quiver.svc,10.0.0.0/8, or leave it out for all hosts',
+    default: '[]',
+    defaultInWords: 'all hosts',
+  },
   COORDINATOR_ROUTER_URLS: {
     group: 'routers',
     meaning: 'The routers that an operation asks which map they hold, instead of waiting for the grace.',

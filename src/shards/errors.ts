@@ -6,6 +6,8 @@ export type ShardErrorCode =
   // Nobody answered.
   | 'Unreachable'
   | 'TimedOut'
+  // Nobody was asked.
+  | 'AddressNotAllowed'
   // The shard answered that it cannot now.
   | 'Overloaded'
   | 'ServerError'
@@ -29,6 +31,7 @@ export type ShardErrorCode =
 export const WAITING_HELPS: Record<ShardErrorCode, boolean> = {
   Unreachable: true,
   TimedOut: true,
+  AddressNotAllowed: false,
   Overloaded: true,
   ServerError: true,
   NotLeader: true,
@@ -46,6 +49,7 @@ export const WAITING_HELPS: Record<ShardErrorCode, boolean> = {
 const NEXT_STEP: Record<ShardErrorCode, string> = {
   Unreachable: 'check that the process runs and that this address can be reached from the worker',
   TimedOut: 'check its load; the call is tried again',
+  AddressNotAllowed: 'give the shard another address, or add its host or CIDR to COORDINATOR_ALLOWED_HOSTS',
   Overloaded: 'it is tried again later; if this lasts, raise the rate limits of the shard',
   ServerError: 'look into the log of the shard; the call is tried again',
   NotLeader: 'wait until the shard has elected a leader, and check that the map lists all addresses of the shard',

@@ -61,6 +61,7 @@ describe('loadConfig', () => {
       webUiUrl: null,
       publishedFile: '.data/published-default.json',
       grpcPortOffset: 1,
+      allowedHosts: [],
       ignoredNames: [],
     });
   });
@@ -396,6 +397,38 @@ describe('a bad setting', () => {
     ['COORDINATOR_API_KEY', 'tcp://10.0.0.1:6333'],
   ])('is %s=%s, which only looks like a variable of a service', (name, value) => {
     expect(complaint({ [name]: value })).toContain(`${name}: expected a known setting`);
+  });
+
+  it.each([
+    'http://s0',
+    '10.0.0.0/33',
+    '10.0.0.256',
+    '10.0.0',
+    'fd00::/129',
+    'fd00::1::2',
+    's*.svc',
+    '*.*.svc',
+    's0:6333',
+    'a b',
+    '-s0',
+    '10.0.0.0/8/8',
+  ])('is %s in COORDINATOR_ALLOWED_HOSTS', (item) => {
+    expect(complaint({ COORDINATOR_ALLOWED_HOSTS: `s0,${item}` })).toMatch(/^COORDINATOR_ALLOWED_HOSTS: expected /);
+  });
+
+  it('is not any form of a host that COORDINATOR_ALLOWED_HOSTS takes', () => {
+    const items = [
+      '*',
+      '*.quiver.svc',
+      'S0',
+      's0.svc.',
+      '10.0.0.0/8',
+      '10.0.0.1',
+      'fd00::/8',
+      '::ffff:10.0.0.1',
+      '_a.b',
+    ];
+    expect(load({ COORDINATOR_ALLOWED_HOSTS: items.join(', ') }).allowedHosts).toEqual(items);
   });
 
   it('is an address in the place of a number, where no service can have made it', () => {

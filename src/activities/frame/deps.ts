@@ -2,6 +2,7 @@ import type { Client } from '@temporalio/client';
 import type { Logger } from 'pino';
 import type { Dispatcher } from 'undici';
 import type { WatchRegistry } from '../../shards/http/watch-registry';
+import type { Reach } from '../../shards/reach/reach';
 import type { Engine } from '../../rows/thread/engine';
 import type { Clock } from './attempt';
 
@@ -13,7 +14,9 @@ export interface ActivityDeps {
   readonly grpcPortOffset?: number | undefined;
   readonly client: Client;
   readonly logger: Logger;
-  /** How shards and routers are reached; one per process. Without it a default one is made. */
+  /** Which shards and routers may be called. Without it, those of OPEN_REACH. */
+  readonly reach?: Reach;
+  /** How they are reached, when not by the connections of `reach`. */
   readonly dispatcher?: Dispatcher;
   /** Absent: the clock of the machine. */
   readonly clock?: Clock;

@@ -1,9 +1,10 @@
-import { Agent, type Dispatcher } from 'undici';
+import type { Dispatcher } from 'undici';
 import { DomainError } from '../../domain/errors';
 import { GRPC_PORT_OFFSET, SHARDS_MAX } from '../../domain/limits';
 import { defaultGrpcUrl, type ShardAddress } from '../../domain/shard-map';
 import { ShardClient } from '../../shards/http/shard-client';
 import { ShardHttp } from '../../shards/http/shard-http';
+import { OPEN_REACH, type Reach } from '../../shards/reach/reach';
 import type { Move } from '../../contract/move';
 
 /**
@@ -13,16 +14,19 @@ import type { Move } from '../../contract/move';
 export class ShardDirectory {
   readonly key: string | null;
   readonly dispatcher: Dispatcher;
+  readonly reach: Reach;
   readonly #grpcPortOffset: number;
   readonly #clients = new Map<string, ShardClient>();
 
   constructor(options: {
     key: string | null;
     dispatcher?: Dispatcher | undefined;
+    reach?: Reach | undefined;
     grpcPortOffset?: number | undefined;
   }) {
     this.key = options.key;
-    this.dispatcher = options.dispatcher ?? new Agent();
+    this.reach = options.reach ?? OPEN_REACH;
+    this.dispatcher = options.dispatcher ?? this.reach.dispatcher;
     this.#grpcPortOffset = options.grpcPortOffset ?? GRPC_PORT_OFFSET;
   }
 

@@ -40,6 +40,7 @@ const RETRY_AFTER_SECONDS = 2;
 export const PROBLEM_STATUS: Record<ProblemCode, number> = {
   InvalidRequest: 400,
   InvalidShardUrl: 400,
+  AddressNotAllowed: 422,
   UnknownShard: 400,
   NotJoining: 400,
   LastShard: 400,

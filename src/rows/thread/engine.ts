@@ -1,3 +1,4 @@
+import type { ReachOptions } from '../../shards/reach/reach';
 import { Sessions } from '../sessions';
 import { RemoteClients } from '../remote/clients';
 import type { RemoteJob } from '../remote/remote-job';
@@ -7,6 +8,8 @@ export interface EngineOptions {
   readonly key: string | null;
   readonly grpcPortOffset: number;
   readonly spoolFolder: string;
+  /** Which addresses may be called; without it, those of OPEN_REACH. */
+  readonly reach?: ReachOptions | undefined;
 }
 
 /** A job, and what the engine must know and tell of the attempt that it runs for. */

@@ -6,6 +6,7 @@
 import { randomBytes } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Client } from 'undici';
+import { OPEN_REACH, type Reach } from '../reach/reach';
 import type { ServedSeeds, WatchBreak, WatchedRouterState, WatchSnapshot } from '../../domain/router-watch';
 import type { CallContext } from './call-timer';
 import { holdsMark, markRouter, routerMap, type HeldMap } from './router-client';
@@ -41,6 +42,7 @@ export interface WatchOptions {
   readonly key: string | null;
   readonly clock?: WatchClock | undefined;
   readonly answerTimeoutMs?: number;
+  readonly reach?: Reach | undefined;
 }
 
 export class RouterWatch {
@@ -126,7 +128,7 @@ class WatchedRouter {
   #breaks: WatchBreak[] = [];
   #seeds: ServedSeeds[] = [];
 
-  constructor(url: string, { key, clock, answerTimeoutMs }: WatchOptions & { clock: WatchClock }) {
+  constructor(url: string, { key, clock, answerTimeoutMs, reach = OPEN_REACH }: WatchOptions & { clock: WatchClock }) {
     this.#url = url;
     this.#key = key;
     this.#clock = clock;
@@ -138,7 +140,7 @@ class WatchedRouter {
       pipelining: 1,
       keepAliveTimeout: KEEP_ALIVE_MS,
       keepAliveMaxTimeout: KEEP_ALIVE_MS,
-      connect: { timeout: this.#answerTimeoutMs },
+      connect: reach.connector({ timeout: this.#answerTimeoutMs }),
     });
     this.#connection.on('connect', () => this.#connects());
     this.#connection.on('disconnect', (_origin, _targets, error) => this.#noteBreak(error.message));

@@ -1,6 +1,7 @@
-import { errors, getGlobalDispatcher, type Dispatcher } from 'undici';
+import { errors, type Dispatcher } from 'undici';
 import { POINT_BYTES_MAX } from '../../domain/limits';
 import type { ShardAddress } from '../../domain/shard-map';
+import { AddressNotAllowedError, OPEN_REACH } from '../reach/reach';
 import { CallTimer, type CallContext } from './call-timer';
 import { ShardError, type ShardFailure } from '../errors';
 import type { ShardPath } from './paths';
@@ -28,6 +29,7 @@ export interface HttpOptions {
   readonly address: ShardAddress;
   /** Presented as bearer key. */
   readonly key: string | null;
+  /** Makes the connections; without one, those of OPEN_REACH. No redirect is followed. */
   readonly dispatcher?: Dispatcher | undefined;
   readonly requestTimeoutMs?: number | undefined;
   readonly nowMs?: (() => number) | undefined;
@@ -54,7 +56,7 @@ export interface ShardRequest {
 export class ShardHttp {
   readonly #addresses: readonly string[];
   readonly #key: string | null;
-  readonly #dispatcher: Dispatcher | undefined;
+  readonly #dispatcher: Dispatcher;
   readonly #requestTimeoutMs: number;
   readonly #nowMs: () => number;
   #leader = 0;
@@ -64,7 +66,7 @@ export class ShardHttp {
   constructor({ address, key, dispatcher, requestTimeoutMs, nowMs }: HttpOptions) {
     this.#addresses = [...new Set([address.primary_url, ...address.replica_urls])];
     this.#key = key;
-    this.#dispatcher = dispatcher;
+    this.#dispatcher = dispatcher ?? OPEN_REACH.dispatcher;
     this.#requestTimeoutMs = requestTimeoutMs ?? REQUEST_TIMEOUT_MS;
     this.#nowMs = nowMs ?? Date.now;
   }
@@ -222,12 +224,12 @@ class Call {
   /** Sends it and waits for the head of the answer. @throws ShardError for anything but 2xx */
   async send(
     options: Dispatcher.RequestOptions,
-    dispatcher: Dispatcher | undefined,
+    dispatcher: Dispatcher,
     nowMs: () => number,
   ): Promise<Dispatcher.ResponseData> {
     let reply: Dispatcher.ResponseData;
     try {
-      reply = await (dispatcher ?? getGlobalDispatcher()).request({ ...options, signal: this.#timer.signal });
+      reply = await dispatcher.request({ ...options, signal: this.#timer.signal });
     } catch (error) {
       throw this.#broken(error, null);
     }
@@ -296,6 +298,10 @@ class Call {
       // Without its cause, which quotes the answer.
       const reason = 'the answer is not HTTP';
       return failure(this.#request, this.#shardUrl, { code: 'MalformedReply', status, reason, outcomeUnknown: true });
+    }
+    if (error instanceof AddressNotAllowedError) {
+      const seen: Seen = { code: 'AddressNotAllowed', status: null, reason: `not sent, ${error.message}` };
+      return failure(this.#request, this.#shardUrl, seen);
     }
     const errorCode = codeOfError(error);
     // Not an error of the connection but a defect of ours, which waiting would hide.

@@ -95,6 +95,7 @@ async function answering<T>(url: string, call: () => Promise<T>): Promise<T> {
     return await call();
   } catch (error) {
     if (!(error instanceof ShardError)) throw error;
+    if (error.code === 'AddressNotAllowed') throw new DomainError('AddressNotAllowed', error.message);
     throw new DomainError(
       'DonorUnreachable',
       `expected ${url} to show whose shard it is, it did not (${error.message}): start it before it is given, ` +

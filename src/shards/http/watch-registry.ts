@@ -1,3 +1,4 @@
+import type { Reach } from '../reach/reach';
 import { MONOTONIC_CLOCK, RouterWatch, type WatchClock } from './router-watch';
 
 const WATCHES_MAX = 64;
@@ -12,13 +13,15 @@ interface Entry {
 /** The watches of one process, by id. They are lost with it, and then unknown: an unknown watch counts as broken. */
 export class WatchRegistry {
   readonly clock: WatchClock;
+  readonly #reach: Reach | undefined;
   readonly #unreadMaxMs: number;
   /** The one that was asked for last stands last. */
   readonly #entries = new Map<string, Entry>();
   #isClosed = false;
 
-  constructor(options: { clock?: WatchClock; unreadMaxMs?: number } = {}) {
+  constructor(options: { clock?: WatchClock; unreadMaxMs?: number; reach?: Reach } = {}) {
     this.clock = options.clock ?? MONOTONIC_CLOCK;
+    this.#reach = options.reach;
     this.#unreadMaxMs = options.unreadMaxMs ?? UNREAD_MAX_MS;
   }
 
@@ -37,7 +40,7 @@ export class WatchRegistry {
     if (this.#isClosed) throw new Error('this worker is stopping: the next attempt runs on another one');
     const [oldest] = this.#entries.keys();
     if (oldest !== undefined && this.#entries.size >= WATCHES_MAX) void this.close(oldest);
-    const watch = new RouterWatch({ routerUrls, key, clock: this.clock });
+    const watch = new RouterWatch({ routerUrls, key, clock: this.clock, reach: this.#reach });
     const timer = setTimeout(() => void this.close(watchId), this.#unreadMaxMs);
     this.#entries.set(watchId, { watch, timer: timer.unref() });
     return watch;

@@ -1,4 +1,5 @@
 import type { CallContext } from '../http/call-timer';
+import { OPEN_REACH, type Reach } from '../reach/reach';
 import { Connection } from './connection';
 import { GrpcCall, type GrpcMethod } from './grpc-call';
 import { upsertDocumentsRequest } from './documents';
@@ -32,6 +33,7 @@ export interface GrpcOptions {
   readonly url: string;
   /** Presented as bearer key. */
   readonly key: string | null;
+  readonly reach?: Reach | undefined;
   readonly requestTimeoutMs?: number | undefined;
   readonly nowMs?: (() => number) | undefined;
 }
@@ -43,17 +45,19 @@ export interface GrpcOptions {
 export class ShardGrpc {
   readonly url: string;
   readonly #key: string | null;
+  readonly #reach: Reach;
   readonly #requestTimeoutMs: number;
   readonly #nowMs: () => number;
   readonly #connection: Connection;
   readonly #writes = new Set<Connection>();
 
-  constructor({ url, key, requestTimeoutMs, nowMs }: GrpcOptions) {
+  constructor({ url, key, reach, requestTimeoutMs, nowMs }: GrpcOptions) {
     this.url = url;
     this.#key = key;
+    this.#reach = reach ?? OPEN_REACH;
     this.#requestTimeoutMs = requestTimeoutMs ?? REQUEST_TIMEOUT_MS;
     this.#nowMs = nowMs ?? Date.now;
-    this.#connection = new Connection(url);
+    this.#connection = new Connection(url, this.#reach);
   }
 
   /**
@@ -81,7 +85,7 @@ export class ShardGrpc {
   /** Sends nothing before the first full message. `ctx` bounds the whole stream. */
   upsertStream(collection: string, ctx: CallContext): UpsertStream {
     return new UpsertStream(collection, () => {
-      const connection = new Connection(this.url, () => this.#writes.delete(connection));
+      const connection = new Connection(this.url, this.#reach, () => this.#writes.delete(connection));
       const call = this.#call(UPSERT_STREAM, connection, ctx);
       this.#writes.add(connection);
       return call;

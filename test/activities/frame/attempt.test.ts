@@ -78,6 +78,16 @@ describe('an attempt', () => {
     expect(heartbeats.length).toBeGreaterThanOrEqual(3);
   });
 
+  it('is not retried when a shard is at an address that may not be called', async () => {
+    cluster = await MovingCluster.start();
+    const address = { primary_url: 'http://169.254.169.254:6333', replica_urls: [] };
+    const input = pass();
+    const shards = input.shards.map((shard) => (shard.id === 0 ? { ...shard, ...address } : shard));
+    const failure = await cluster.failure('compareDonor', { ...input, shards });
+    expect(failure).toMatchObject({ type: 'AddressNotAllowed', nonRetryable: true });
+    expect(failure.message).toContain('COORDINATOR_ALLOWED_HOSTS');
+  });
+
   it('is not retried after a refusal that only a person can end, and the message says what to do', async () => {
     cluster = await MovingCluster.start({ shard: { keys: ['another-key'] } });
     const failure = await cluster.failure('compareDonor', pass());
