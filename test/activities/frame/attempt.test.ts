@@ -88,10 +88,11 @@ describe('an attempt', () => {
     expect(failure.message).toContain('COORDINATOR_ALLOWED_HOSTS');
   });
 
-  it('is not retried after a refusal that only a person can end, and the message says what to do', async () => {
+  it('is retried when a shard refuses the key, and the message names the shard and says what to do', async () => {
     cluster = await MovingCluster.start({ shard: { keys: ['another-key'] } });
     const failure = await cluster.failure('compareDonor', pass());
-    expect(failure).toMatchObject({ type: 'Unauthorized', nonRetryable: true });
+    expect(failure).toMatchObject({ type: 'Unauthorized', nonRetryable: false });
+    expect(cluster.shards.some(({ url }) => failure.message.includes(url))).toBe(true);
     expect(failure.message).toContain('QUIVER_CLUSTER_SHARD_KEY');
     expect(failure.message).not.toContain('shard-key');
   });
