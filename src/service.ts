@@ -18,6 +18,8 @@ import { WitnessedMap } from './api/map/witnessed-map';
 import { ConfigError, type Config } from './config';
 import { ShardMarks } from './shards/http/shard-marks';
 import { Reach, type OwnPort } from './shards/reach/reach';
+import { KeyFile } from './shards/reach/key-file';
+import { ShardKeys } from './shards/reach/shard-keys';
 import { routerMap } from './shards/http/router-client';
 import { WatchRegistry } from './shards/http/watch-registry';
 import { connectClient, connectWorker, type ConnectOptions } from './temporal/connection';
@@ -31,7 +33,8 @@ import { ensureSearchAttributes } from './temporal/search-attributes';
 import { locateTemporalCli } from './temporal/dev-server/temporal-cli';
 import { createOwnWorker, createWorker } from './temporal/worker';
 import { taskQueue, workerTaskQueue } from './contract/ids';
-import { InlineEngine, type Engine, type EngineOptions } from './rows/thread/engine';
+import { InlineEngine, type Engine } from './rows/thread/engine';
+import type { ThreadOptions } from './rows/thread/protocol';
 import { ThreadEngine } from './rows/thread/thread-engine';
 
 export const SERVICE_ROLES = ['serve', 'api', 'worker'] as const;
@@ -76,6 +79,7 @@ async function assemble(
   const { own: ofTemporal, ...temporal } = await findTemporal(role, config, { logger, parts });
   const own = [...ofTemporal, ...(role === 'worker' ? [] : [config.restAddress])];
   const reach = new Reach({ allowed: config.allowedHosts, own });
+  const keys = new ShardKeys(config.shardKeys, { onProblem: warnOfKeys(logger) });
   parts.add('connections to shards', () => reach.close());
   const connect: ConnectOptions = { ...config.temporal, address: temporal.address, logger };
   const connection = await connectClient(connect);
@@ -83,13 +87,13 @@ async function assemble(
 
   let ended: Promise<void> = parts.stopped;
   if (role !== 'api') {
-    const { running } = await startWorker(config, { connection, connect, reach, logger, parts });
+    const { running } = await startWorker(config, { connection, connect, reach, keys, logger, parts });
     ended = Promise.race([parts.stopped, running]);
     logger.info({ taskQueue: taskQueue(config.cluster), temporal: temporal.address }, 'working');
   }
   if (role === 'worker') return { url: null, temporal, ended, stop: () => parts.stop() };
 
-  const url = await startApi(config, { connection, webUiUrl: temporal.webUiUrl, reach, logger, parts });
+  const url = await startApi(config, { connection, webUiUrl: temporal.webUiUrl, reach, keys, logger, parts });
   logger.info({ url, webUi: temporal.webUiUrl, cluster: config.cluster }, 'listening');
   return { url, temporal, ended, stop: () => parts.stop() };
 }
@@ -117,6 +121,13 @@ async function findTemporal(
   return { address: embedded.address, webUiUrl: config.webUiUrl ?? embedded.uiUrl, own };
 }
 
+const warnOfKeys = (logger: Logger) => (reason: string) =>
+  logger.warn({ reason }, 'a file of keys cannot be read, so the keys that it held before go on: repair it');
+
+function apiKeyFileOf({ apiKeysFile }: Config, logger: Logger): KeyFile | null {
+  return apiKeysFile === null ? null : new KeyFile(apiKeysFile, { onProblem: warnOfKeys(logger) });
+}
+
 /** Where a part of this program listens, which is no shard. */
 function ownPortOf(url: string): OwnPort {
   const { hostname, port } = new URL(url);
@@ -126,10 +137,17 @@ function ownPortOf(url: string): OwnPort {
 /** Returns when the worker works. `running` rejects when the worker fails. */
 async function startWorker(
   config: Config,
-  context: { connection: Connection; connect: ConnectOptions; reach: Reach; logger: Logger; parts: Parts },
+  context: {
+    connection: Connection;
+    connect: ConnectOptions;
+    reach: Reach;
+    keys: ShardKeys;
+    logger: Logger;
+    parts: Parts;
+  },
 ): Promise<{ running: Promise<void> }> {
-  const { connection, connect, reach, logger, parts } = context;
-  const { cluster, shardKey, grpcPortOffset } = config;
+  const { connection, connect, reach, keys, logger, parts } = context;
+  const { cluster, grpcPortOffset } = config;
   const { namespace } = config.temporal;
   const native: NativeConnection = await connectWorker(connect);
   parts.add('worker connection', () => native.close());
@@ -140,7 +158,7 @@ async function startWorker(
   parts.add('the engine', () => engine.close());
   const ownTaskQueue = workerTaskQueue(cluster, randomUUID());
   const activities = createActivities({
-    shardKey,
+    shardKey: keys,
     grpcPortOffset,
     reach,
     client,
@@ -160,16 +178,23 @@ async function startWorker(
 }
 
 /** Rows are read and written in a thread of their own, so that they hold up neither the map nor a heartbeat. */
-function engineOf({ shardKey: key, grpcPortOffset, spoolFolder }: Config, reach: Reach): Engine {
-  const options: EngineOptions = { key, grpcPortOffset, spoolFolder, reach: reach.options };
+function engineOf({ shardKeys: key, grpcPortOffset, spoolFolder }: Config, reach: Reach): Engine {
+  const options: ThreadOptions = { key, grpcPortOffset, spoolFolder, reach: reach.options };
   return ThreadEngine.isBuilt ? new ThreadEngine(options) : new InlineEngine(options);
 }
 
 async function startApi(
   config: Config,
-  context: { connection: Connection; webUiUrl: string | null; reach: Reach; logger: Logger; parts: Parts },
+  context: {
+    connection: Connection;
+    webUiUrl: string | null;
+    reach: Reach;
+    keys: ShardKeys;
+    logger: Logger;
+    parts: Parts;
+  },
 ): Promise<string> {
-  const { connection, webUiUrl, reach, logger, parts } = context;
+  const { connection, webUiUrl, reach, keys, logger, parts } = context;
   const { cluster, routerUrls, routersFailClosed, scanStopMaxMs, timings } = config;
   const { namespace } = config.temporal;
   const searchAttributes = await ensureSearchAttributes({ connection, namespace, logger });
@@ -177,11 +202,11 @@ async function startApi(
   const temporal = { connection, namespace, cluster, stopping: stopping.signal, logger };
   const file = config.publishedFile === null ? null : new WitnessFile(config.publishedFile, logger);
   const witness = new Witness({ ...temporal, file });
-  const askRouter: AskRouter = (url, deadlineMs) => routerMap(url, config.shardKey, { deadlineMs }, reach.dispatcher);
+  const askRouter: AskRouter = (url, deadlineMs) => routerMap(url, keys, { deadlineMs }, reach.dispatcher);
   const traces = new ClusterTraces({ ...temporal, witness, routerUrls, askRouter });
   const ensured = await ensureCluster({ ...temporal, firstState: () => firstState(config), traces });
   if (ensured === 'unconfigured') throw noFirstState(cluster);
-  if (config.apiKeys.length === 0) {
+  if (config.apiKeys.length === 0 && config.apiKeysFile === null) {
     logger.warn('running without keys (QUIVER_INSECURE): every caller may do everything');
   }
   const settings = { routerUrls, routersFailClosed, scanStopMaxMs, timings, searchAttributes };
@@ -198,10 +223,10 @@ async function startApi(
     client,
     autoscale,
     mapReader: new MapReader({ queryMap: () => witnessedMap.readMap() }),
-    authenticator: new Authenticator(config.apiKeys),
+    authenticator: new Authenticator(config.apiKeys, apiKeyFileOf(config, logger)),
     probeShard: createProbe({ dispatcher: reach.dispatcher }),
     marks: new ShardMarks({
-      key: config.shardKey,
+      key: keys,
       grpcPortOffset: config.grpcPortOffset,
       dispatcher: reach.dispatcher,
     }),

@@ -9,10 +9,12 @@ import { readAllowedHosts } from '../domain/allowed-hosts';
 import type { AutoscalePolicy } from '../domain/autoscale-policy';
 import { DomainError } from '../domain/errors';
 import { DEFAULT_TIMINGS, type Timings } from '../domain/limits';
+import { KeyFile, KeyFileError } from '../shards/reach/key-file';
 import { normalizeShardUrl, type ShardAddress } from '../domain/shard-map';
 
 export { keyDigest, type ApiKey, type Role } from './api-keys';
 export { ConfigError } from './reader';
+export type { KeyFile } from '../shards/reach/key-file';
 
 export interface Config {
   readonly restAddress: { readonly host: string; readonly port: number };
@@ -21,9 +23,12 @@ export interface Config {
   readonly seedShards: readonly ShardAddress[];
   /** State file of Quiver's own coordinator to take over, or null. */
   readonly stateFile: string | null;
-  readonly shardKey: string | null;
+  /** Towards shards and routers, tried in this order; those of the file come last. */
+  readonly shardKeys: { readonly given: readonly string[]; readonly file: string | null };
   /** Empty only when running without keys was asked for. */
   readonly apiKeys: readonly ApiKey[];
+  /** Further admin keys, or null. */
+  readonly apiKeysFile: string | null;
   readonly routerUrls: readonly string[];
   readonly routersFailClosed: boolean;
   /** How long a primary may stand still for one scan. */
@@ -64,7 +69,8 @@ export function loadConfig(environment: Readonly<Record<string, string | undefin
     cluster: requireText(reader, 'COORDINATOR_CLUSTER'),
     seedShards,
     stateFile: reader.text('QUIVER_COORDINATOR_STATE'),
-    shardKey: reader.matching('QUIVER_CLUSTER_SHARD_KEY'),
+    shardKeys: { given: readShardKeys(reader), file: readKeyFile(reader, 'COORDINATOR_SHARD_KEY_FILE') },
+    apiKeysFile: readKeyFile(reader, 'COORDINATOR_API_KEYS_FILE'),
     apiKeys: readRequiredApiKeys(reader),
     routerUrls: readUrls(reader, 'COORDINATOR_ROUTER_URLS'),
     scanStopMaxMs: reader.integer('COORDINATOR_SCAN_STOP_MAX_MS'),
@@ -106,7 +112,8 @@ function readRestAddress(reader: SettingReader): { host: string; port: number } 
 
 function readRequiredApiKeys(reader: SettingReader): readonly ApiKey[] {
   const keys = readApiKeys(reader);
-  if (keys.length === 0 && !reader.boolean('QUIVER_INSECURE')) {
+  const hasFile = reader.text('COORDINATOR_API_KEYS_FILE') !== null;
+  if (keys.length === 0 && !hasFile && !reader.boolean('QUIVER_INSECURE')) {
     throw reader.error('QUIVER_API_KEYS', undefined, 'none');
   }
   return keys;
@@ -117,6 +124,31 @@ function readAllowedHostItems(reader: SettingReader): readonly string[] {
   const bad = items.find((item) => readAllowedHosts([item]) === null);
   if (bad !== undefined) throw reader.error('COORDINATOR_ALLOWED_HOSTS', bad);
   return items;
+}
+
+/** A comma is between two keys: Quiver reads its own list of keys in the same way. */
+function readShardKeys(reader: SettingReader): readonly string[] {
+  const name = 'QUIVER_CLUSTER_SHARD_KEY';
+  const keys = Array.isArray(reader.raw(name)) ? reader.textList(name) : (reader.text(name)?.split(',') ?? []);
+  const trimmed = keys.map((key) => key.trim());
+  if (!trimmed.every((key) => SETTINGS[name].pattern.test(key))) throw reader.error(name, null);
+  return [...new Set(trimmed)];
+}
+
+/** Read once here, so that a file without a usable key ends the start. */
+function readKeyFile(
+  reader: SettingReader,
+  name: 'COORDINATOR_SHARD_KEY_FILE' | 'COORDINATOR_API_KEYS_FILE',
+): string | null {
+  const path = reader.text(name);
+  if (path === null) return null;
+  try {
+    new KeyFile(path);
+    return path;
+  } catch (error) {
+    if (error instanceof KeyFileError) throw reader.error(name, path, error.message);
+    throw error;
+  }
 }
 
 /** Blank counts as not set, so no file at all has a word of its own. */

@@ -107,12 +107,19 @@ export const SETTINGS = {
   },
   QUIVER_CLUSTER_SHARD_KEY: {
     group: 'cluster',
-    meaning: 'The key that this program presents to shards and routers.',
-    expected: 'one line of visible characters',
+    meaning: 'The key, or keys, that this program presents to shards and routers, the next one after a 401.',
+    expected: 'a list of keys, each of visible characters without a comma',
     advice: 'give a key that the shards know',
     default: null,
     pattern: VISIBLE_CHARACTERS,
     isSecret: true,
+  },
+  COORDINATOR_SHARD_KEY_FILE: {
+    group: 'cluster',
+    meaning: 'A file with further keys for shards and routers, read again when it changes and after a 401.',
+    expected: 'the path of a readable file with one key a line',
+    advice: 'correct the path or the file, or leave it out',
+    default: null,
   },
   QUIVER_API_KEYS: {
     group: 'api',
@@ -122,6 +129,13 @@ export const SETTINGS = {
     default: '[]',
     pattern: VISIBLE_CHARACTERS,
     isSecret: true,
+  },
+  COORDINATOR_API_KEYS_FILE: {
+    group: 'api',
+    meaning: 'A file with further admin keys of this API, read again when it changes.',
+    expected: 'the path of a readable file with one key a line',
+    advice: 'correct the path or the file, or leave it out',
+    default: null,
   },
   QUIVER_INSECURE: {
     group: 'api',

@@ -47,7 +47,8 @@ describe('loadConfig', () => {
       cluster: 'default',
       seedShards: [],
       stateFile: null,
-      shardKey: null,
+      shardKeys: { given: [], file: null },
+      apiKeysFile: null,
       apiKeys: [],
       routerUrls: [],
       routersFailClosed: false,
@@ -111,7 +112,7 @@ describe('loadConfig', () => {
         { primary_url: 'http://s0:6333', replica_urls: [] },
         { primary_url: 'http://s1', replica_urls: ['http://s1b:6333', 'http://s1c:6333'] },
       ],
-      shardKey: SECRET,
+      shardKeys: { given: [SECRET], file: null },
       stateFile: 'state.json',
       cluster: 'prod.eu-1',
       routerUrls: ['http://r0', 'http://r1'],
@@ -198,7 +199,7 @@ describe('quiver.toml', () => {
     expect(config).toMatchObject({
       restAddress: { host: '0.0.0.0', port: 1 },
       seedShards: [{ primary_url: 'http://a', replica_urls: ['http://c'] }, { primary_url: 'http://b' }],
-      shardKey: SECRET,
+      shardKeys: { given: [SECRET], file: null },
       stateFile: 'old.json',
       timings: { graceMs: 7 },
       autoscale: {
@@ -429,6 +430,36 @@ describe('a bad setting', () => {
       '_a.b',
     ];
     expect(load({ COORDINATOR_ALLOWED_HOSTS: items.join(', ') }).allowedHosts).toEqual(items);
+  });
+
+  it.each(['a,,b', 'a b', 'a,', 'schlüssel'])('is %j in QUIVER_CLUSTER_SHARD_KEY, told without showing it', (keys) => {
+    expect(complaint({ QUIVER_CLUSTER_SHARD_KEY: `${SECRET},${keys}` })).toMatch(
+      /^QUIVER_CLUSTER_SHARD_KEY: expected /,
+    );
+  });
+
+  it('is not a list of keys, in text or in quiver.toml', () => {
+    expect(load({ QUIVER_CLUSTER_SHARD_KEY: 'old, new,old' }).shardKeys.given).toEqual(['old', 'new']);
+    expect(load(toml('cluster_shard_key = ["old", "new"]')).shardKeys.given).toEqual(['old', 'new']);
+  });
+
+  describe.each(['COORDINATOR_SHARD_KEY_FILE', 'COORDINATOR_API_KEYS_FILE'])('in %s', (name) => {
+    it('is a file that is absent, empty or holds something else than keys', () => {
+      expect(complaint({ [name]: join(dir, 'absent') })).toMatch(/ENOENT/);
+      const path = join(dir, 'keys');
+      for (const content of ['', ' \n\n', `${SECRET}\nwith a blank`, `${SECRET} x`]) {
+        writeFileSync(path, content);
+        expect(complaint({ [name]: path })).toContain(`${name}: expected the path of a readable file`);
+      }
+    });
+  });
+
+  it('is not to have API keys in a file alone', () => {
+    const path = join(dir, 'keys');
+    writeFileSync(path, `${SECRET}\n`);
+    const config = load({ QUIVER_INSECURE: '', COORDINATOR_API_KEYS_FILE: path, COORDINATOR_SHARD_KEY_FILE: path });
+    expect(config).toMatchObject({ apiKeys: [], apiKeysFile: path, shardKeys: { given: [], file: path } });
+    expect(JSON.stringify(config)).not.toContain(SECRET);
   });
 
   it('is an address in the place of a number, where no service can have made it', () => {

@@ -1,7 +1,7 @@
 import { timingSafeEqual } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import type { RequestHandler } from 'express';
-import { keyDigest, type ApiKey, type Role } from '../../config';
+import { keyDigest, type ApiKey, type KeyFile, type Role } from '../../config';
 import { ApiError } from './problem';
 
 /** A role may do everything that a role with a lower rank may. */
@@ -13,6 +13,7 @@ export interface Caller {
   readonly role: Role;
 }
 
+const NO_KEYS = { secrets: [], keys: [] } as const;
 const ANONYMOUS: Caller = { id: 'anonymous', role: 'admin' };
 const CHALLENGE = { 'WWW-Authenticate': 'Bearer realm="coordinator"' };
 /** No key is longer; a longer header is refused before it is hashed. */
@@ -20,14 +21,18 @@ const AUTHORIZATION_CHARACTERS_MAX = 1_024;
 
 export class Authenticator {
   private readonly keys: readonly ApiKey[];
+  private readonly file: KeyFile | null;
+  private fromFile: { readonly secrets: readonly string[]; readonly keys: readonly ApiKey[] } = NO_KEYS;
 
-  constructor(keys: readonly ApiKey[]) {
+  constructor(keys: readonly ApiKey[], file: KeyFile | null = null) {
     this.keys = keys;
+    this.file = file;
   }
 
   /** @throws ApiError Unauthenticated, Forbidden */
   authenticate(request: IncomingMessage, role: Role): Caller {
-    const caller = this.keys.length === 0 ? ANONYMOUS : this.identify(request.headers.authorization);
+    const isOpen = this.keys.length === 0 && this.file === null;
+    const caller = isOpen ? ANONYMOUS : this.identify(request.headers.authorization);
     if (RANK[caller.role] < RANK[role]) {
       throw new ApiError('Forbidden', `this needs a key with the role ${role}, this key has the role ${caller.role}`);
     }
@@ -49,11 +54,7 @@ export class Authenticator {
     }
     const secret = /^Bearer +(\S+) *$/i.exec(authorization)?.[1] ?? '';
     const digest = keyDigest(secret);
-    // Every key is compared, also after a match, so that the time taken tells nothing about them.
-    let found: ApiKey | null = null;
-    for (const key of this.keys) {
-      if (timingSafeEqual(key.digest, digest)) found = key;
-    }
+    const found = this.find(digest, false) ?? (this.file === null ? null : this.find(digest, true));
     if (found === null) {
       throw new ApiError(
         'Unauthenticated',
@@ -64,5 +65,27 @@ export class Authenticator {
       );
     }
     return found;
+  }
+
+  /** Every key is compared, also after a match, so that the time taken tells nothing about them. */
+  private find(digest: Buffer, isRefused: boolean): ApiKey | null {
+    let found: ApiKey | null = null;
+    for (const key of [...this.keys, ...this.keysOfFile(isRefused)]) {
+      if (timingSafeEqual(key.digest, digest)) found = key;
+    }
+    return found;
+  }
+
+  private keysOfFile(isRefused: boolean): readonly ApiKey[] {
+    const secrets = this.file?.keys({ isRefused }) ?? [];
+    if (secrets !== this.fromFile.secrets) {
+      const keyOf = (secret: string, index: number): ApiKey => ({
+        id: `file-key-${index + 1}`,
+        role: 'admin',
+        digest: keyDigest(secret),
+      });
+      this.fromFile = { secrets, keys: secrets.map(keyOf) };
+    }
+    return this.fromFile.keys;
   }
 }

@@ -1,10 +1,11 @@
 import type { JobProgress } from '../ports';
+import type { KeySource } from '../../shards/reach/shard-keys';
 import type { EngineOptions } from './engine';
 import type { JobRequest } from '../remote/run-job';
 import type { ThreadFailure } from './errors';
 
-/** What the thread is started with. */
-export type ThreadOptions = EngineOptions;
+/** What the thread is started with: plain data. */
+export type ThreadOptions = EngineOptions & { readonly key: string | null | KeySource };
 
 export type ToThread =
   | {

@@ -1,10 +1,10 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
-import type { Engine, EngineJob, EngineOptions } from './engine';
+import type { Engine, EngineJob } from './engine';
 import type { JobDone, JobName, JobRequest } from '../remote/run-job';
 import { fromFailure } from './errors';
-import type { FromThread, ToThread } from './protocol';
+import type { FromThread, ThreadOptions, ToThread } from './protocol';
 
 const ENTRY = join(__dirname, 'entry.js');
 
@@ -23,13 +23,13 @@ const LEASE_EVERY_MS = 200;
  * dies takes with it what it kept, like a worker that dies: its jobs fail and are tried again in a new one.
  */
 export class ThreadEngine implements Engine {
-  readonly #options: EngineOptions;
+  readonly #options: ThreadOptions;
   readonly #pending = new Map<number, Pending>();
   #thread: Worker | null = null;
   #leases: NodeJS.Timeout | undefined;
   #nextId = 1;
 
-  constructor(options: EngineOptions) {
+  constructor(options: ThreadOptions) {
     this.#options = options;
   }
 

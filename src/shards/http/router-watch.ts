@@ -6,6 +6,7 @@
 import { randomBytes } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Client } from 'undici';
+import type { Key } from '../reach/shard-keys';
 import { OPEN_REACH, type Reach } from '../reach/reach';
 import type { ServedSeeds, WatchBreak, WatchedRouterState, WatchSnapshot } from '../../domain/router-watch';
 import type { CallContext } from './call-timer';
@@ -39,7 +40,7 @@ export const MONOTONIC_CLOCK: WatchClock = {
 export interface WatchOptions {
   readonly routerUrls: readonly string[];
   /** The shard key, which routers accept as admin key. */
-  readonly key: string | null;
+  readonly key: Key;
   readonly clock?: WatchClock | undefined;
   readonly answerTimeoutMs?: number;
   readonly reach?: Reach | undefined;
@@ -109,7 +110,7 @@ export class RouterWatch {
 class WatchedRouter {
   readonly answered: Promise<void>;
   readonly #url: string;
-  readonly #key: string | null;
+  readonly #key: Key;
   readonly #clock: WatchClock;
   readonly #answerTimeoutMs: number;
   readonly #connection: Client;

@@ -3,6 +3,7 @@ import type { Dispatcher } from 'undici';
 import { DomainError } from '../../domain/errors';
 import { defaultGrpcUrl, type Shard, type ShardAddress } from '../../domain/shard-map';
 import type { SeenIdentity, ShardIdentity } from '../../domain/shard-identity';
+import type { Key } from '../reach/shard-keys';
 import { ShardError } from '../errors';
 import type { CallContext } from './call-timer';
 import { checkReplica } from './replica-identity';
@@ -12,7 +13,7 @@ import { claim, dropIdentity, readIdentity } from './shard-identity';
 const CALL_TIMEOUT_MS = 3_000;
 
 export interface ShardMarksOptions {
-  readonly key: string | null;
+  readonly key: Key;
   readonly grpcPortOffset: number;
   readonly dispatcher?: Dispatcher | undefined;
 }

@@ -1,3 +1,4 @@
+import type { Key } from '../reach/shard-keys';
 import type { Reach } from '../reach/reach';
 import { MONOTONIC_CLOCK, RouterWatch, type WatchClock } from './router-watch';
 
@@ -33,7 +34,7 @@ export class WatchRegistry {
    * A repeat finds the watch that is open. Where there are too many, the one that was unread for longest goes. Waits
    * for nothing, so that two calls at once never make two watches.
    */
-  open(watchId: string, { routerUrls, key }: { routerUrls: readonly string[]; key: string | null }): RouterWatch {
+  open(watchId: string, { routerUrls, key }: { routerUrls: readonly string[]; key: Key }): RouterWatch {
     const known = this.find(watchId);
     if (known !== null && known.routerUrls.join() === [...new Set(routerUrls)].join()) return known;
     void this.close(watchId);

@@ -1,5 +1,6 @@
 import { constants, type ClientHttp2Stream, type IncomingHttpHeaders } from 'node:http2';
 import { ShardError, type ShardFailure } from '../errors';
+import type { ShardKeys } from '../reach/shard-keys';
 import { AddressNotAllowedError } from '../reach/reach';
 import { CallTimer, type CallContext } from '../http/call-timer';
 import { codeOfStatus as codeOfHttpStatus, retryAfterMs } from '../http/refusals';
@@ -19,7 +20,7 @@ export interface GrpcCallOptions {
   /** For this call alone when it is a write: the end of the call closes it. */
   readonly connection: Connection;
   readonly url: string;
-  readonly key: string | null;
+  readonly keys: ShardKeys;
   readonly method: GrpcMethod;
   readonly ctx: CallContext;
   /** How long the shard may take for one answer. */
@@ -41,6 +42,7 @@ type Seen = Omit<ShardFailure, 'method' | 'path' | 'shardUrl'>;
  */
 export class GrpcCall {
   readonly #options: GrpcCallOptions;
+  readonly #key: string | null;
   readonly #timer: CallTimer;
   readonly #opened: OpenedStream;
   readonly #stream: ClientHttp2Stream;
@@ -53,11 +55,13 @@ export class GrpcCall {
   /** @throws ShardError TimedOut when the deadline has passed, AddressNotAllowed; the reason of `ctx.signal` when that is aborted */
   constructor(options: GrpcCallOptions) {
     this.#options = options;
-    const { connection, key, method, ctx, requestTimeoutMs, nowMs } = options;
+    const { connection, keys, url, method, ctx, requestTimeoutMs, nowMs } = options;
     if (nowMs() >= ctx.deadlineMs) {
       throw this.failure({ code: 'TimedOut', status: null, reason: 'not sent, its deadline had passed' });
     }
     this.#timer = new CallTimer(ctx, requestTimeoutMs, nowMs);
+    const key = keys.keyFor(url);
+    this.#key = key;
     this.#opened = this.#open(connection, {
       ':method': 'POST',
       ':path': pathOf(method),
@@ -156,6 +160,8 @@ export class GrpcCall {
   }
 
   refusal(status: GrpcStatus): ShardError {
+    const { keys, url } = this.#options;
+    if (codeOfStatus(status) === 'Unauthorized') keys.refused(url, this.#key);
     return this.failure({
       code: codeOfStatus(status),
       status: status.code,
