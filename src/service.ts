@@ -6,6 +6,7 @@ import type { Logger } from 'pino';
 import { createActivities } from './activities';
 import { createApi } from './api/app';
 import { Authenticator } from './api/http/auth';
+import { FailedKeys } from './api/http/failed-keys';
 import { AutoscaleClient } from './client/autoscale-client';
 import { ClusterClient } from './client/cluster-client';
 import { ClusterRestore } from './client/restore-cluster';
@@ -223,7 +224,11 @@ async function startApi(
     client,
     autoscale,
     mapReader: new MapReader({ queryMap: () => witnessedMap.readMap() }),
-    authenticator: new Authenticator(config.apiKeys, apiKeyFileOf(config, logger)),
+    authenticator: new Authenticator(
+      config.apiKeys,
+      apiKeyFileOf(config, logger),
+      new FailedKeys(config.listenerLimits.failedKeysPerMin),
+    ),
     probeShard: createProbe({ dispatcher: reach.dispatcher }),
     marks: new ShardMarks({
       key: keys,
@@ -237,7 +242,7 @@ async function startApi(
     webUiUrl,
     logger,
   });
-  const listener = await Listener.listen(config.restAddress, api);
+  const listener = await Listener.listen(config.restAddress, api, config.listenerLimits);
   reach.addOwn(ownPortOf(listener.url));
   parts.add('listener', () => listener.close(REQUESTS_PATIENCE_MS, () => stopping.abort()));
   const starting = new AbortController();

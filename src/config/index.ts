@@ -18,6 +18,7 @@ export type { KeyFile } from '../shards/reach/key-file';
 
 export interface Config {
   readonly restAddress: { readonly host: string; readonly port: number };
+  readonly listenerLimits: { readonly connectionsMax: number; readonly failedKeysPerMin: number };
   readonly cluster: string;
   /** What a cluster without any state begins with; empty when nothing was given. */
   readonly seedShards: readonly ShardAddress[];
@@ -66,6 +67,10 @@ export function loadConfig(environment: Readonly<Record<string, string | undefin
   const seedShards = readSeedShards(reader);
   return {
     restAddress: readRestAddress(reader),
+    listenerLimits: {
+      connectionsMax: reader.integer('COORDINATOR_CONNECTIONS_MAX'),
+      failedKeysPerMin: reader.integer('COORDINATOR_FAILED_KEYS_PER_MIN'),
+    },
     cluster: requireText(reader, 'COORDINATOR_CLUSTER'),
     seedShards,
     stateFile: reader.text('QUIVER_COORDINATOR_STATE'),

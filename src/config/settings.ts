@@ -37,7 +37,7 @@ export interface Setting {
 }
 
 export type Group = 'cluster' | 'api' | 'routers' | 'autoscale' | 'temporal' | 'embedded' | 'logs';
-type Unit = 'ms' | 's' | 'points' | 'shards' | 'evaluations';
+type Unit = 'ms' | 's' | 'points' | 'shards' | 'evaluations' | 'connections' | 'keys';
 
 interface Bounds {
   readonly min: number;
@@ -144,6 +144,20 @@ export const SETTINGS = {
     advice: 'leave it out to require keys',
     default: 'false',
   },
+  COORDINATOR_CONNECTIONS_MAX: integer({
+    group: 'api',
+    meaning: 'How many connections the API keeps at a time, before it closes new ones.',
+    default: 2_000,
+    bounds: { min: 10, max: 100_000 },
+    unit: 'connections',
+  }),
+  COORDINATOR_FAILED_KEYS_PER_MIN: integer({
+    group: 'api',
+    meaning: 'How many wrong keys an address may send in a minute, where 0 means no limit.',
+    default: 60,
+    bounds: { min: 0, max: 100_000 },
+    unit: 'keys',
+  }),
   QUIVER_COORDINATOR_STATE: {
     group: 'cluster',
     meaning: "The state file of Quiver's own coordinator, which a cluster without state takes over.",

@@ -44,6 +44,7 @@ describe('loadConfig', () => {
   it('gives every setting its documented default when nothing but QUIVER_INSECURE is set', () => {
     expect(load({})).toEqual({
       restAddress: { host: '127.0.0.1', port: 6333 },
+      listenerLimits: { connectionsMax: 2_000, failedKeysPerMin: 60 },
       cluster: 'default',
       seedShards: [],
       stateFile: null,
@@ -65,6 +66,16 @@ describe('loadConfig', () => {
       allowedHosts: [],
       ignoredNames: [],
     });
+  });
+
+  it('lets an API listen beyond the machine without keys only when QUIVER_INSECURE says so', () => {
+    for (const host of ['0.0.0.0', '[::]', '10.0.0.1', 'coordinator.svc', '127.0.0.1']) {
+      const environment = { QUIVER_REST_ADDR: `${host}:6333` };
+      expect(complaint({ ...environment, QUIVER_INSECURE: '' })).toMatch(/QUIVER_INSECURE=true/);
+      expect(complaint({ ...environment, QUIVER_INSECURE: 'false' })).toMatch(/QUIVER_INSECURE=true/);
+      expect(load({ ...environment, QUIVER_INSECURE: '', QUIVER_API_KEYS: 'k' }).apiKeys).toHaveLength(1);
+      expect(load(environment).restAddress.port).toBe(6333);
+    }
   });
 
   it('keeps the last published map in the file that is named, and in none when that is asked for', () => {

@@ -2,6 +2,7 @@ import { timingSafeEqual } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import type { RequestHandler } from 'express';
 import { keyDigest, type ApiKey, type KeyFile, type Role } from '../../config';
+import { FailedKeys } from './failed-keys';
 import { ApiError } from './problem';
 
 /** A role may do everything that a role with a lower rank may. */
@@ -22,17 +23,21 @@ const AUTHORIZATION_CHARACTERS_MAX = 1_024;
 export class Authenticator {
   private readonly keys: readonly ApiKey[];
   private readonly file: KeyFile | null;
+  private readonly failed: FailedKeys;
   private fromFile: { readonly secrets: readonly string[]; readonly keys: readonly ApiKey[] } = NO_KEYS;
 
-  constructor(keys: readonly ApiKey[], file: KeyFile | null = null) {
+  constructor(keys: readonly ApiKey[], file: KeyFile | null = null, failed = new FailedKeys(0)) {
     this.keys = keys;
     this.file = file;
+    this.failed = failed;
   }
 
-  /** @throws ApiError Unauthenticated, Forbidden */
+  /** @throws ApiError Unauthenticated, Forbidden, TooManyFailedKeys */
   authenticate(request: IncomingMessage, role: Role): Caller {
     const isOpen = this.keys.length === 0 && this.file === null;
-    const caller = isOpen ? ANONYMOUS : this.identify(request.headers.authorization);
+    const caller = isOpen
+      ? ANONYMOUS
+      : this.identify(request.headers.authorization, request.socket.remoteAddress ?? '');
     if (RANK[caller.role] < RANK[role]) {
       throw new ApiError('Forbidden', `this needs a key with the role ${role}, this key has the role ${caller.role}`);
     }
@@ -46,7 +51,7 @@ export class Authenticator {
     };
   }
 
-  private identify(authorization: string | undefined): Caller {
+  private identify(authorization: string | undefined, address: string): Caller {
     if (authorization === undefined || authorization.length > AUTHORIZATION_CHARACTERS_MAX) {
       throw new ApiError('Unauthenticated', 'this needs a key: send Authorization: Bearer <key>', {
         headers: CHALLENGE,
@@ -55,7 +60,16 @@ export class Authenticator {
     const secret = /^Bearer +(\S+) *$/i.exec(authorization)?.[1] ?? '';
     const digest = keyDigest(secret);
     const found = this.find(digest, false) ?? (this.file === null ? null : this.find(digest, true));
+    const waitS = this.failed.retryAfterS(address);
+    if (waitS !== null && (found === null || !this.failed.isKnown(address, found.digest.toString('hex')))) {
+      throw new ApiError(
+        'TooManyFailedKeys',
+        `too many wrong keys came from your address, so no new key is taken from it: come back in ${waitS} s with the right one`,
+        { headers: { 'Retry-After': String(waitS) } },
+      );
+    }
     if (found === null) {
+      this.failed.noteWrong(address);
       throw new ApiError(
         'Unauthenticated',
         'the key is not one of this coordinator: send Authorization: Bearer <key>',
@@ -64,6 +78,7 @@ export class Authenticator {
         },
       );
     }
+    this.failed.noteRight(address, found.digest.toString('hex'));
     return found;
   }
 
