@@ -15,7 +15,10 @@ const HOUSE = {
   wire: { rooms: ['domain'], packages: ['zod'] },
   // Of the SDK only what defines messages and search attributes.
   contract: { rooms: ['domain'], packages: ['@temporalio/common', '@temporalio/workflow'] },
-  config: { rooms: ['domain', 'wire'], packages: ['@temporalio/envconfig', 'smol-toml', 'node:*'] },
+  config: {
+    rooms: ['domain', 'wire', 'shards/reach/key-file'],
+    packages: ['@temporalio/envconfig', 'smol-toml', 'node:*'],
+  },
   shards: { rooms: ['domain', 'wire'], packages: ['undici', 'node:*'] },
   client: {
     rooms: ['domain', 'wire', 'contract'],

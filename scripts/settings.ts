@@ -17,6 +17,8 @@ is in the working directory, or where \`QUIVER_CONFIG\` points.
 - A blank variable of the environment counts as not set.
 - A bad setting ends the program with exit code 2 and one line that names it.
 - An unknown name that begins with \`COORDINATOR_\`, or is in \`[autoscale]\`, is a bad setting.
+- Variables that Kubernetes makes of services, such as \`COORDINATOR_API_SERVICE_HOST\` or
+  \`COORDINATOR_TEMPORAL_PORT=tcp://…\`, are no settings. One line of the log names them.
 `;
 
 interface Section {
@@ -29,7 +31,11 @@ const SECTIONS: Readonly<Record<Group, Section>> = {
   cluster: {
     title: 'Cluster',
     text: `An API reads the shards and the state file when its cluster has no state yet. A cluster with state
-ignores them. Workers need \`QUIVER_CLUSTER_SHARD_KEY\`. APIs need it to ask routers at their start.`,
+ignores them. Workers need \`QUIVER_CLUSTER_SHARD_KEY\`. APIs need it to ask routers at their start.
+
+\`COORDINATOR_ALLOWED_HOSTS\` holds for the address that a name resolves to, each time a connection is
+made. [Guarantees](../guarantees.md#which-addresses-are-called) says which addresses are never called.
+A pattern \`*.quiver.svc\` allows all names below \`quiver.svc\`, whatever they resolve to.`,
   },
   api: {
     title: 'API',

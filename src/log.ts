@@ -2,11 +2,17 @@ import { pino, type DestinationStream, type Logger } from 'pino';
 import type { LogLevel } from './config';
 
 /** Every place where a key could get into a log line. No code logs one on purpose. */
-const SECRET_PATHS = ['authorization', 'shardKey', 'apiKey', 'apiKeys', 'secret', 'key'].flatMap((name) => [
-  name,
-  `*.${name}`,
-  `*.*.${name}`,
-]);
+const SECRET_PATHS = [
+  'authorization',
+  'shardKey',
+  'shardKeys',
+  'keys',
+  'given',
+  'apiKey',
+  'apiKeys',
+  'secret',
+  'key',
+].flatMap((name) => [name, `*.${name}`, `*.*.${name}`]);
 
 /** One JSON object per line, on the standard output unless another destination is given. */
 export function createLogger(level: LogLevel, destination?: DestinationStream): Logger {

@@ -6,6 +6,7 @@ import type { Logger } from 'pino';
 import { createActivities } from './activities';
 import { createApi } from './api/app';
 import { Authenticator } from './api/http/auth';
+import { FailedKeys } from './api/http/failed-keys';
 import { AutoscaleClient } from './client/autoscale-client';
 import { ClusterClient } from './client/cluster-client';
 import { ClusterRestore } from './client/restore-cluster';
@@ -17,6 +18,9 @@ import { MapReader } from './api/map/reader';
 import { WitnessedMap } from './api/map/witnessed-map';
 import { ConfigError, type Config } from './config';
 import { ShardMarks } from './shards/http/shard-marks';
+import { Reach, type OwnPort } from './shards/reach/reach';
+import { KeyFile } from './shards/reach/key-file';
+import { ShardKeys } from './shards/reach/shard-keys';
 import { routerMap } from './shards/http/router-client';
 import { steadyNowMs } from './shards/steady-clock';
 import { WatchRegistry } from './shards/http/watch-registry';
@@ -31,7 +35,8 @@ import { ensureSearchAttributes } from './temporal/search-attributes';
 import { locateTemporalCli } from './temporal/dev-server/temporal-cli';
 import { createOwnWorker, createWorker } from './temporal/worker';
 import { taskQueue, workerTaskQueue } from './contract/ids';
-import { InlineEngine, type Engine, type EngineOptions } from './rows/thread/engine';
+import { InlineEngine, type Engine } from './rows/thread/engine';
+import type { ThreadOptions } from './rows/thread/protocol';
 import { ThreadEngine } from './rows/thread/thread-engine';
 
 export const SERVICE_ROLES = ['serve', 'api', 'worker'] as const;
@@ -54,6 +59,12 @@ const REQUESTS_PATIENCE_MS = 2_000;
 /** @throws ConfigError, TemporalUnreachableError, ToolMissingError, DevServerError */
 export async function startService(role: ServiceRole, config: Config, logger: Logger): Promise<Service> {
   const parts = new Parts(logger);
+  if (config.ignoredNames.length > 0) {
+    logger.warn(
+      { names: config.ignoredNames },
+      'these variables name services of Kubernetes and are no settings, so they are ignored (enableServiceLinks: false omits them)',
+    );
+  }
   try {
     return await assemble(role, config, { logger, parts });
   } catch (error) {
@@ -67,20 +78,24 @@ async function assemble(
   config: Config,
   { logger, parts }: { logger: Logger; parts: Parts },
 ): Promise<Service> {
-  const temporal = await findTemporal(role, config, { logger, parts });
+  const { own: ofTemporal, ...temporal } = await findTemporal(role, config, { logger, parts });
+  const own = [...ofTemporal, ...(role === 'worker' ? [] : [config.restAddress])];
+  const reach = new Reach({ allowed: config.allowedHosts, own });
+  const keys = new ShardKeys(config.shardKeys, { onProblem: warnOfKeys(logger) });
+  parts.add('connections to shards', () => reach.close());
   const connect: ConnectOptions = { ...config.temporal, address: temporal.address, logger };
   const connection = await connectClient(connect);
   parts.add('connection', () => connection.close());
 
   let ended: Promise<void> = parts.stopped;
   if (role !== 'api') {
-    const { running } = await startWorker(config, { connection, connect, logger, parts });
+    const { running } = await startWorker(config, { connection, connect, reach, keys, logger, parts });
     ended = Promise.race([parts.stopped, running]);
     logger.info({ taskQueue: taskQueue(config.cluster), temporal: temporal.address }, 'working');
   }
   if (role === 'worker') return { url: null, temporal, ended, stop: () => parts.stop() };
 
-  const url = await startApi(config, { connection, webUiUrl: temporal.webUiUrl, logger, parts });
+  const url = await startApi(config, { connection, webUiUrl: temporal.webUiUrl, reach, keys, logger, parts });
   logger.info({ url, webUi: temporal.webUiUrl, cluster: config.cluster }, 'listening');
   return { url, temporal, ended, stop: () => parts.stop() };
 }
@@ -89,9 +104,9 @@ async function findTemporal(
   role: ServiceRole,
   config: Config,
   { logger, parts }: { logger: Logger; parts: Parts },
-): Promise<Service['temporal']> {
+): Promise<Service['temporal'] & { readonly own: readonly OwnPort[] }> {
   const { address, namespace } = config.temporal;
-  if (address !== null) return { address, webUiUrl: config.webUiUrl };
+  if (address !== null) return { address, webUiUrl: config.webUiUrl, own: [] };
   if (role !== 'serve') {
     throw new ConfigError(
       `TEMPORAL_ADDRESS: expected <host>:<port> of a Temporal server, got nothing: set it, or use serve, which starts one of its own (${role} does not)`,
@@ -104,26 +119,56 @@ async function findTemporal(
     { address: embedded.address, webUi: embedded.uiUrl, dataDir: config.embedded.dataDir },
     'Temporal started',
   );
-  return { address: embedded.address, webUiUrl: config.webUiUrl ?? embedded.uiUrl };
+  const own = [`http://${embedded.address}`, embedded.uiUrl].flatMap((url) => (url === null ? [] : [ownPortOf(url)]));
+  return { address: embedded.address, webUiUrl: config.webUiUrl ?? embedded.uiUrl, own };
+}
+
+const warnOfKeys = (logger: Logger) => (reason: string) =>
+  logger.warn({ reason }, 'a file of keys cannot be read, so the keys that it held before go on: repair it');
+
+function apiKeyFileOf({ apiKeysFile }: Config, logger: Logger): KeyFile | null {
+  return apiKeysFile === null ? null : new KeyFile(apiKeysFile, { onProblem: warnOfKeys(logger) });
+}
+
+/** Where a part of this program listens, which is no shard. */
+function ownPortOf(url: string): OwnPort {
+  const { hostname, port } = new URL(url);
+  return { host: hostname, port: Number(port === '' ? 80 : port) };
 }
 
 /** Returns when the worker works. `running` rejects when the worker fails. */
 async function startWorker(
   config: Config,
-  context: { connection: Connection; connect: ConnectOptions; logger: Logger; parts: Parts },
+  context: {
+    connection: Connection;
+    connect: ConnectOptions;
+    reach: Reach;
+    keys: ShardKeys;
+    logger: Logger;
+    parts: Parts;
+  },
 ): Promise<{ running: Promise<void> }> {
-  const { connection, connect, logger, parts } = context;
-  const { cluster, shardKey, grpcPortOffset } = config;
+  const { connection, connect, reach, keys, logger, parts } = context;
+  const { cluster, grpcPortOffset } = config;
   const { namespace } = config.temporal;
   const native: NativeConnection = await connectWorker(connect);
   parts.add('worker connection', () => native.close());
   const client = new Client({ connection, namespace });
-  const watches = new WatchRegistry();
+  const watches = new WatchRegistry({ reach });
   parts.add('watches over routers', () => watches.closeAll());
-  const engine = engineOf(config);
+  const engine = engineOf(config, reach);
   parts.add('the engine', () => engine.close());
   const ownTaskQueue = workerTaskQueue(cluster, randomUUID());
-  const activities = createActivities({ shardKey, grpcPortOffset, client, logger, watches, engine, ownTaskQueue });
+  const activities = createActivities({
+    shardKey: keys,
+    grpcPortOffset,
+    reach,
+    client,
+    logger,
+    watches,
+    engine,
+    ownTaskQueue,
+  });
   const workerParts = { connection: native, namespace, cluster, activities };
   const workers: Worker[] = [await createWorker(workerParts), await createOwnWorker(workerParts, ownTaskQueue)];
   const running = Promise.all(workers.map((worker) => worker.run())).then(() => undefined);
@@ -135,16 +180,23 @@ async function startWorker(
 }
 
 /** Rows are read and written in a thread of their own, so that they hold up neither the map nor a heartbeat. */
-function engineOf({ shardKey: key, grpcPortOffset, spoolFolder }: Config): Engine {
-  const options: EngineOptions = { key, grpcPortOffset, spoolFolder };
+function engineOf({ shardKeys: key, grpcPortOffset, spoolFolder }: Config, reach: Reach): Engine {
+  const options: ThreadOptions = { key, grpcPortOffset, spoolFolder, reach: reach.options };
   return ThreadEngine.isBuilt ? new ThreadEngine(options) : new InlineEngine(options);
 }
 
 async function startApi(
   config: Config,
-  context: { connection: Connection; webUiUrl: string | null; logger: Logger; parts: Parts },
+  context: {
+    connection: Connection;
+    webUiUrl: string | null;
+    reach: Reach;
+    keys: ShardKeys;
+    logger: Logger;
+    parts: Parts;
+  },
 ): Promise<string> {
-  const { connection, webUiUrl, logger, parts } = context;
+  const { connection, webUiUrl, reach, keys, logger, parts } = context;
   const { cluster, routerUrls, routersFailClosed, scanStopMaxMs, timings } = config;
   const { namespace } = config.temporal;
   const searchAttributes = await ensureSearchAttributes({ connection, namespace, logger });
@@ -153,11 +205,11 @@ async function startApi(
   const file = config.publishedFile === null ? null : new WitnessFile(config.publishedFile, logger);
   const witness = new Witness({ ...temporal, file });
   const askRouter: AskRouter = (url, untilMs) =>
-    routerMap(url, config.shardKey, { deadlineMs: steadyNowMs() + untilMs - Date.now() });
+    routerMap(url, keys, { deadlineMs: steadyNowMs() + untilMs - Date.now() }, reach.dispatcher);
   const traces = new ClusterTraces({ ...temporal, witness, routerUrls, askRouter });
   const ensured = await ensureCluster({ ...temporal, firstState: () => firstState(config), traces });
   if (ensured === 'unconfigured') throw noFirstState(cluster);
-  if (config.apiKeys.length === 0) {
+  if (config.apiKeys.length === 0 && config.apiKeysFile === null) {
     logger.warn('running without keys (QUIVER_INSECURE): every caller may do everything');
   }
   const settings = { routerUrls, routersFailClosed, scanStopMaxMs, timings, searchAttributes };
@@ -174,16 +226,26 @@ async function startApi(
     client,
     autoscale,
     mapReader: new MapReader({ queryMap: () => witnessedMap.readMap() }),
-    authenticator: new Authenticator(config.apiKeys),
-    probeShard: createProbe(),
-    marks: new ShardMarks({ key: config.shardKey, grpcPortOffset: config.grpcPortOffset }),
+    authenticator: new Authenticator(
+      config.apiKeys,
+      apiKeyFileOf(config, logger),
+      new FailedKeys(config.listenerLimits.failedKeysPerMin),
+    ),
+    probeShard: createProbe({ dispatcher: reach.dispatcher }),
+    marks: new ShardMarks({
+      key: keys,
+      grpcPortOffset: config.grpcPortOffset,
+      dispatcher: reach.dispatcher,
+    }),
+    requireAllowed: (urls) => reach.requireAllowed(urls),
     settings,
     lockWatch,
     restoreCluster: (given) => restore.restore(given),
     webUiUrl,
     logger,
   });
-  const listener = await Listener.listen(config.restAddress, api);
+  const listener = await Listener.listen(config.restAddress, api, config.listenerLimits);
+  reach.addOwn(ownPortOf(listener.url));
   parts.add('listener', () => listener.close(REQUESTS_PATIENCE_MS, () => stopping.abort()));
   const starting = new AbortController();
   parts.add('start of the autoscale policy', () => Promise.resolve(starting.abort()));

@@ -42,6 +42,7 @@ export function createActivities(deps: ActivityDeps): CoordinatorActivities & Au
     shards: new ShardDirectory({
       key: deps.shardKey,
       dispatcher: deps.dispatcher,
+      reach: deps.reach,
       grpcPortOffset: deps.grpcPortOffset,
     }),
     clock: deps.clock ?? SYSTEM_CLOCK,
@@ -84,7 +85,7 @@ export function createActivities(deps: ActivityDeps): CoordinatorActivities & Au
 }
 
 /** Where nobody gave one: in this thread, and nobody closes it. */
-function inlineEngine({ shardKey: key, grpcPortOffset = 1 }: ActivityDeps): Engine {
+function inlineEngine({ shardKey: key, grpcPortOffset = 1, reach }: ActivityDeps): Engine {
   const spoolFolder = join(tmpdir(), `quiver-coordinator-${process.getuid?.() ?? 0}`);
-  return new InlineEngine({ key, grpcPortOffset, spoolFolder });
+  return new InlineEngine({ key, grpcPortOffset, spoolFolder, reach: reach?.options });
 }

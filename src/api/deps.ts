@@ -44,6 +44,8 @@ export interface ApiDeps {
   readonly authenticator: Authenticator;
   readonly probeShard: ProbeShard;
   readonly marks: Marks;
+  /** Refuses URLs that the coordinator may not call. @throws DomainError AddressNotAllowed */
+  readonly requireAllowed: (urls: readonly string[]) => Promise<void>;
   /** For the operations that start here. */
   readonly settings: OperationSettings;
   /** Every request has it glance at the lock. */

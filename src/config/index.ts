@@ -5,24 +5,31 @@ import { readApiKeys, type ApiKey } from './api-keys';
 import { ConfigError, SettingReader } from './reader';
 import { LOG_LEVELS, SETTINGS, type MatchedName, type Setting, type SettingName } from './settings';
 import { readSources, refuseUnknownNames } from './sources';
+import { readAllowedHosts } from '../domain/allowed-hosts';
 import type { AutoscalePolicy } from '../domain/autoscale-policy';
 import { DomainError } from '../domain/errors';
 import { DEFAULT_TIMINGS, type Timings } from '../domain/limits';
+import { KeyFile, KeyFileError } from '../shards/reach/key-file';
 import { normalizeShardUrl, type ShardAddress } from '../domain/shard-map';
 
 export { keyDigest, type ApiKey, type Role } from './api-keys';
 export { ConfigError } from './reader';
+export type { KeyFile } from '../shards/reach/key-file';
 
 export interface Config {
   readonly restAddress: { readonly host: string; readonly port: number };
+  readonly listenerLimits: { readonly connectionsMax: number; readonly failedKeysPerMin: number };
   readonly cluster: string;
   /** What a cluster without any state begins with; empty when nothing was given. */
   readonly seedShards: readonly ShardAddress[];
   /** State file of Quiver's own coordinator to take over, or null. */
   readonly stateFile: string | null;
-  readonly shardKey: string | null;
+  /** Towards shards and routers, tried in this order; those of the file come last. */
+  readonly shardKeys: { readonly given: readonly string[]; readonly file: string | null };
   /** Empty only when running without keys was asked for. */
   readonly apiKeys: readonly ApiKey[];
+  /** Further admin keys, or null. */
+  readonly apiKeysFile: string | null;
   readonly routerUrls: readonly string[];
   readonly routersFailClosed: boolean;
   /** How long a primary may stand still for one scan. */
@@ -44,6 +51,10 @@ export interface Config {
   readonly publishedFile: string | null;
   /** How far the gRPC port of a shard is above its REST port. */
   readonly grpcPortOffset: number;
+  /** Host patterns and CIDRs of shards and routers; empty: all that are not always refused. */
+  readonly allowedHosts: readonly string[];
+  /** Variables that Kubernetes made of services, for one line in the log: they are not settings. */
+  readonly ignoredNames: readonly string[];
 }
 
 export type LogLevel = (typeof LOG_LEVELS)[number];
@@ -56,10 +67,15 @@ export function loadConfig(environment: Readonly<Record<string, string | undefin
   const seedShards = readSeedShards(reader);
   return {
     restAddress: readRestAddress(reader),
+    listenerLimits: {
+      connectionsMax: reader.integer('COORDINATOR_CONNECTIONS_MAX'),
+      failedKeysPerMin: reader.integer('COORDINATOR_FAILED_KEYS_PER_MIN'),
+    },
     cluster: requireText(reader, 'COORDINATOR_CLUSTER'),
     seedShards,
     stateFile: reader.text('QUIVER_COORDINATOR_STATE'),
-    shardKey: reader.matching('QUIVER_CLUSTER_SHARD_KEY'),
+    shardKeys: { given: readShardKeys(reader), file: readKeyFile(reader, 'COORDINATOR_SHARD_KEY_FILE') },
+    apiKeysFile: readKeyFile(reader, 'COORDINATOR_API_KEYS_FILE'),
     apiKeys: readRequiredApiKeys(reader),
     routerUrls: readUrls(reader, 'COORDINATOR_ROUTER_URLS'),
     scanStopMaxMs: reader.integer('COORDINATOR_SCAN_STOP_MAX_MS'),
@@ -77,6 +93,8 @@ export function loadConfig(environment: Readonly<Record<string, string | undefin
     webUiUrl: readWebUiUrl(reader),
     publishedFile: readPublishedFile(reader),
     grpcPortOffset: reader.integer('COORDINATOR_SHARD_GRPC_PORT_OFFSET'),
+    allowedHosts: readAllowedHostItems(reader),
+    ignoredNames: sources.serviceLinks,
   };
 }
 
@@ -99,10 +117,43 @@ function readRestAddress(reader: SettingReader): { host: string; port: number } 
 
 function readRequiredApiKeys(reader: SettingReader): readonly ApiKey[] {
   const keys = readApiKeys(reader);
-  if (keys.length === 0 && !reader.boolean('QUIVER_INSECURE')) {
+  const hasFile = reader.text('COORDINATOR_API_KEYS_FILE') !== null;
+  if (keys.length === 0 && !hasFile && !reader.boolean('QUIVER_INSECURE')) {
     throw reader.error('QUIVER_API_KEYS', undefined, 'none');
   }
   return keys;
+}
+
+function readAllowedHostItems(reader: SettingReader): readonly string[] {
+  const items = reader.textList('COORDINATOR_ALLOWED_HOSTS');
+  const bad = items.find((item) => readAllowedHosts([item]) === null);
+  if (bad !== undefined) throw reader.error('COORDINATOR_ALLOWED_HOSTS', bad);
+  return items;
+}
+
+/** A comma is between two keys: Quiver reads its own list of keys in the same way. */
+function readShardKeys(reader: SettingReader): readonly string[] {
+  const name = 'QUIVER_CLUSTER_SHARD_KEY';
+  const keys = Array.isArray(reader.raw(name)) ? reader.textList(name) : (reader.text(name)?.split(',') ?? []);
+  const trimmed = keys.map((key) => key.trim());
+  if (!trimmed.every((key) => SETTINGS[name].pattern.test(key))) throw reader.error(name, null);
+  return [...new Set(trimmed)];
+}
+
+/** Read once here, so that a file without a usable key ends the start. */
+function readKeyFile(
+  reader: SettingReader,
+  name: 'COORDINATOR_SHARD_KEY_FILE' | 'COORDINATOR_API_KEYS_FILE',
+): string | null {
+  const path = reader.text(name);
+  if (path === null) return null;
+  try {
+    new KeyFile(path);
+    return path;
+  } catch (error) {
+    if (error instanceof KeyFileError) throw reader.error(name, path, error.message);
+    throw error;
+  }
 }
 
 /** Blank counts as not set, so no file at all has a word of its own. */

@@ -14,6 +14,8 @@ export interface Sources {
   /** What `quiver.toml` holds, by its keys, dotted in a table of ours (see `tomlKey`); empty without a file. */
   readonly file: Readonly<Record<string, unknown>>;
   readonly filePath: string | null;
+  /** Variables that Kubernetes made of services, and that are ignored. */
+  readonly serviceLinks: readonly string[];
 }
 
 /** Reads single settings, whichever source they stand in, and words what is wrong with one. */

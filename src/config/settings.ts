@@ -37,7 +37,7 @@ export interface Setting {
 }
 
 export type Group = 'cluster' | 'api' | 'routers' | 'autoscale' | 'temporal' | 'embedded' | 'logs';
-type Unit = 'ms' | 's' | 'points' | 'shards' | 'evaluations';
+type Unit = 'ms' | 's' | 'points' | 'shards' | 'evaluations' | 'connections' | 'keys';
 
 interface Bounds {
   readonly min: number;
@@ -107,12 +107,19 @@ export const SETTINGS = {
   },
   QUIVER_CLUSTER_SHARD_KEY: {
     group: 'cluster',
-    meaning: 'The key that this program presents to shards and routers.',
-    expected: 'one line of visible characters',
+    meaning: 'The key, or keys, that this program presents to shards and routers, the next one after a 401.',
+    expected: 'a list of keys, each of visible characters without a comma',
     advice: 'give a key that the shards know',
     default: null,
     pattern: VISIBLE_CHARACTERS,
     isSecret: true,
+  },
+  COORDINATOR_SHARD_KEY_FILE: {
+    group: 'cluster',
+    meaning: 'A file with further keys for shards and routers, read again when it changes and after a 401.',
+    expected: 'the path of a readable file with one key a line',
+    advice: 'correct the path or the file, or leave it out',
+    default: null,
   },
   QUIVER_API_KEYS: {
     group: 'api',
@@ -123,6 +130,13 @@ export const SETTINGS = {
     pattern: VISIBLE_CHARACTERS,
     isSecret: true,
   },
+  COORDINATOR_API_KEYS_FILE: {
+    group: 'api',
+    meaning: 'A file with further admin keys of this API, read again when it changes.',
+    expected: 'the path of a readable file with one key a line',
+    advice: 'correct the path or the file, or leave it out',
+    default: null,
+  },
   QUIVER_INSECURE: {
     group: 'api',
     meaning: 'Whether the API runs without keys and lets everybody who reaches it do everything.',
@@ -130,6 +144,20 @@ export const SETTINGS = {
     advice: 'leave it out to require keys',
     default: 'false',
   },
+  COORDINATOR_CONNECTIONS_MAX: integer({
+    group: 'api',
+    meaning: 'How many connections the API keeps at a time, before it closes new ones.',
+    default: 2_000,
+    bounds: { min: 10, max: 100_000 },
+    unit: 'connections',
+  }),
+  COORDINATOR_FAILED_KEYS_PER_MIN: integer({
+    group: 'api',
+    meaning: 'How many wrong keys an address may send in a minute, where 0 means no limit.',
+    default: 60,
+    bounds: { min: 0, max: 100_000 },
+    unit: 'keys',
+  }),
   QUIVER_COORDINATOR_STATE: {
     group: 'cluster',
     meaning: "The state file of Quiver's own coordinator, which a cluster without state takes over.",
@@ -152,6 +180,14 @@ export const SETTINGS = {
     bounds: { min: 0, max: 10_000 },
     expected: 'a whole number from 0 to 10000',
     advice: `leave it out for ${GRPC_PORT_OFFSET}`,
+  },
+  COORDINATOR_ALLOWED_HOSTS: {
+    group: 'cluster',
+    meaning: 'The hosts of shards and routers that this program may call, by name or by address.',
+    expected: 'a list of host names, patterns like *.quiver.svc, addresses and CIDRs',
+    advice: 'give for instance *.quiver.svc,10.0.0.0/8, or leave it out for all hosts',
+    default: '[]',
+    defaultInWords: 'all hosts',
   },
   COORDINATOR_ROUTER_URLS: {
     group: 'routers',

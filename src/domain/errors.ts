@@ -7,6 +7,7 @@ export const DOMAIN_ERROR_CODES = [
   // The request itself.
   'InvalidRequest',
   'InvalidShardUrl',
+  'AddressNotAllowed',
   'UnknownShard',
   'NotJoining',
   'LastShard',

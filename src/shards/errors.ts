@@ -6,6 +6,8 @@ export type ShardErrorCode =
   // Nobody answered.
   | 'Unreachable'
   | 'TimedOut'
+  // Nobody was asked.
+  | 'AddressNotAllowed'
   // The shard answered that it cannot now.
   | 'Overloaded'
   | 'ServerError'
@@ -24,16 +26,18 @@ export type ShardErrorCode =
 /**
  * Total on purpose: a new code must say whether waiting can help. A reply that makes no sense mostly comes from a proxy
  * whose shard is restarting, or from a body that was cut, so another try is worth it. A refusal is a decision, not a
- * delay.
+ * delay. A refused key is both: keys are changed one process after the other.
  */
 export const WAITING_HELPS: Record<ShardErrorCode, boolean> = {
   Unreachable: true,
   TimedOut: true,
+  AddressNotAllowed: false,
   Overloaded: true,
   ServerError: true,
   NotLeader: true,
-  Unauthorized: false,
-  Forbidden: false,
+  // A worker that was not given the new key yet may take the step, and the next try another worker.
+  Unauthorized: true,
+  Forbidden: true,
   BadRequest: false,
   NotFound: false,
   Conflict: false,
@@ -46,11 +50,12 @@ export const WAITING_HELPS: Record<ShardErrorCode, boolean> = {
 const NEXT_STEP: Record<ShardErrorCode, string> = {
   Unreachable: 'check that the process runs and that this address can be reached from the worker',
   TimedOut: 'check its load; the call is tried again',
+  AddressNotAllowed: 'give the shard another address, or add its host or CIDR to COORDINATOR_ALLOWED_HOSTS',
   Overloaded: 'it is tried again later; if this lasts, raise the rate limits of the shard',
   ServerError: 'look into the log of the shard; the call is tried again',
   NotLeader: 'wait until the shard has elected a leader, and check that the map lists all addresses of the shard',
-  Unauthorized: 'set QUIVER_CLUSTER_SHARD_KEY to a key that this shard accepts',
-  Forbidden: 'give the key of QUIVER_CLUSTER_SHARD_KEY the admin role on this shard',
+  Unauthorized: 'give every worker a QUIVER_CLUSTER_SHARD_KEY that this shard accepts; the call is tried again',
+  Forbidden: 'give the key of QUIVER_CLUSTER_SHARD_KEY the admin role on this shard; the call is tried again',
   BadRequest: 'compare the settings and the version of this shard with those of the others',
   NotFound: 'check that the collection still exists and that the address is that of a Quiver shard',
   Conflict: 'compare what exists on this shard with what the others have',

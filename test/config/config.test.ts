@@ -44,10 +44,12 @@ describe('loadConfig', () => {
   it('gives every setting its documented default when nothing but QUIVER_INSECURE is set', () => {
     expect(load({})).toEqual({
       restAddress: { host: '127.0.0.1', port: 6333 },
+      listenerLimits: { connectionsMax: 2_000, failedKeysPerMin: 60 },
       cluster: 'default',
       seedShards: [],
       stateFile: null,
-      shardKey: null,
+      shardKeys: { given: [], file: null },
+      apiKeysFile: null,
       apiKeys: [],
       routerUrls: [],
       routersFailClosed: false,
@@ -61,7 +63,19 @@ describe('loadConfig', () => {
       webUiUrl: null,
       publishedFile: '.data/published-default.json',
       grpcPortOffset: 1,
+      allowedHosts: [],
+      ignoredNames: [],
     });
+  });
+
+  it('lets an API listen beyond the machine without keys only when QUIVER_INSECURE says so', () => {
+    for (const host of ['0.0.0.0', '[::]', '10.0.0.1', 'coordinator.svc', '127.0.0.1']) {
+      const environment = { QUIVER_REST_ADDR: `${host}:6333` };
+      expect(complaint({ ...environment, QUIVER_INSECURE: '' })).toMatch(/QUIVER_INSECURE=true/);
+      expect(complaint({ ...environment, QUIVER_INSECURE: 'false' })).toMatch(/QUIVER_INSECURE=true/);
+      expect(load({ ...environment, QUIVER_INSECURE: '', QUIVER_API_KEYS: 'k' }).apiKeys).toHaveLength(1);
+      expect(load(environment).restAddress.port).toBe(6333);
+    }
   });
 
   it('keeps the last published map in the file that is named, and in none when that is asked for', () => {
@@ -109,7 +123,7 @@ describe('loadConfig', () => {
         { primary_url: 'http://s0:6333', replica_urls: [] },
         { primary_url: 'http://s1', replica_urls: ['http://s1b:6333', 'http://s1c:6333'] },
       ],
-      shardKey: SECRET,
+      shardKeys: { given: [SECRET], file: null },
       stateFile: 'state.json',
       cluster: 'prod.eu-1',
       routerUrls: ['http://r0', 'http://r1'],
@@ -196,7 +210,7 @@ describe('quiver.toml', () => {
     expect(config).toMatchObject({
       restAddress: { host: '0.0.0.0', port: 1 },
       seedShards: [{ primary_url: 'http://a', replica_urls: ['http://c'] }, { primary_url: 'http://b' }],
-      shardKey: SECRET,
+      shardKeys: { given: [SECRET], file: null },
       stateFile: 'old.json',
       timings: { graceMs: 7 },
       autoscale: {
@@ -366,13 +380,102 @@ describe('a bad setting', () => {
     expect(message).toContain('COORDINATOR_GRACE_MS');
   });
 
-  it('is not one of the variables that Kubernetes sets for a service called coordinator', () => {
-    const links = {
-      COORDINATOR_SERVICE_HOST: '10.0.0.1',
-      COORDINATOR_PORT: 'tcp://',
-      COORDINATOR_PORT_6333_TCP_ADDR: 'x',
-    };
-    expect(load(links).cluster).toBe('default');
+  it.each([
+    ['COORDINATOR_SERVICE_HOST', '10.0.0.1'],
+    ['COORDINATOR_SERVICE_PORT', '6333'],
+    ['COORDINATOR_SERVICE_PORT_HTTP', '6333'],
+    ['COORDINATOR_PORT', 'tcp://10.0.0.1:6333'],
+    ['COORDINATOR_PORT_6333_TCP', 'tcp://10.0.0.1:6333'],
+    ['COORDINATOR_PORT_6333_TCP_ADDR', '10.0.0.1'],
+    ['COORDINATOR_PORT_6333_UDP_PROTO', 'udp'],
+    ['COORDINATOR_API_SERVICE_HOST', '10.0.0.1'],
+    ['COORDINATOR_API_SERVICE_PORT', '6333'],
+    ['COORDINATOR_API_SERVICE_PORT_HTTP_ALT', '6333'],
+    ['COORDINATOR_API_PORT', 'tcp://10.0.0.1:6333'],
+    ['COORDINATOR_API_V2_PORT_6333_TCP_PORT', '6333'],
+    ['COORDINATOR_TEMPORAL_SERVICE_PORT', '7233'],
+    ['COORDINATOR_TEMPORAL_PORT', 'tcp://10.0.0.1:7233'],
+    ['COORDINATOR_TEMPORAL_UI_PORT', 'tcp://10.0.0.1:8233'],
+  ])('is not %s=%s, which Kubernetes makes of a service', (name, value) => {
+    const config = load({ [name]: value });
+    expect(config.ignoredNames).toEqual([name]);
+    expect(config.embedded).toMatchObject({ port: 7233, uiPort: 8233 });
+  });
+
+  it.each([
+    ['COORDINATOR_API_PORT', '6333'],
+    ['COORDINATOR_SERVICE', 'x'],
+    ['COORDINATOR_API_SERVICE_HOSTS', 'x'],
+    ['COORDINATOR_API_KEY', 'tcp://10.0.0.1:6333'],
+  ])('is %s=%s, which only looks like a variable of a service', (name, value) => {
+    expect(complaint({ [name]: value })).toContain(`${name}: expected a known setting`);
+  });
+
+  it.each([
+    'http://s0',
+    '10.0.0.0/33',
+    '10.0.0.256',
+    '10.0.0',
+    'fd00::/129',
+    'fd00::1::2',
+    's*.svc',
+    '*.*.svc',
+    's0:6333',
+    'a b',
+    '-s0',
+    '10.0.0.0/8/8',
+  ])('is %s in COORDINATOR_ALLOWED_HOSTS', (item) => {
+    expect(complaint({ COORDINATOR_ALLOWED_HOSTS: `s0,${item}` })).toMatch(/^COORDINATOR_ALLOWED_HOSTS: expected /);
+  });
+
+  it('is not any form of a host that COORDINATOR_ALLOWED_HOSTS takes', () => {
+    const items = [
+      '*',
+      '*.quiver.svc',
+      'S0',
+      's0.svc.',
+      '10.0.0.0/8',
+      '10.0.0.1',
+      'fd00::/8',
+      '::ffff:10.0.0.1',
+      '_a.b',
+    ];
+    expect(load({ COORDINATOR_ALLOWED_HOSTS: items.join(', ') }).allowedHosts).toEqual(items);
+  });
+
+  it.each(['a,,b', 'a b', 'a,', 'schlüssel'])('is %j in QUIVER_CLUSTER_SHARD_KEY, told without showing it', (keys) => {
+    expect(complaint({ QUIVER_CLUSTER_SHARD_KEY: `${SECRET},${keys}` })).toMatch(
+      /^QUIVER_CLUSTER_SHARD_KEY: expected /,
+    );
+  });
+
+  it('is not a list of keys, in text or in quiver.toml', () => {
+    expect(load({ QUIVER_CLUSTER_SHARD_KEY: 'old, new,old' }).shardKeys.given).toEqual(['old', 'new']);
+    expect(load(toml('cluster_shard_key = ["old", "new"]')).shardKeys.given).toEqual(['old', 'new']);
+  });
+
+  describe.each(['COORDINATOR_SHARD_KEY_FILE', 'COORDINATOR_API_KEYS_FILE'])('in %s', (name) => {
+    it('is a file that is absent, empty or holds something else than keys', () => {
+      expect(complaint({ [name]: join(dir, 'absent') })).toMatch(/ENOENT/);
+      const path = join(dir, 'keys');
+      for (const content of ['', ' \n\n', `${SECRET}\nwith a blank`, `${SECRET} x`]) {
+        writeFileSync(path, content);
+        expect(complaint({ [name]: path })).toContain(`${name}: expected the path of a readable file`);
+      }
+    });
+  });
+
+  it('is not to have API keys in a file alone', () => {
+    const path = join(dir, 'keys');
+    writeFileSync(path, `${SECRET}\n`);
+    const config = load({ QUIVER_INSECURE: '', COORDINATOR_API_KEYS_FILE: path, COORDINATOR_SHARD_KEY_FILE: path });
+    expect(config).toMatchObject({ apiKeys: [], apiKeysFile: path, shardKeys: { given: [], file: path } });
+    expect(JSON.stringify(config)).not.toContain(SECRET);
+  });
+
+  it('is an address in the place of a number, where no service can have made it', () => {
+    expect(complaint({ COORDINATOR_GRACE_MS: 'tcp://10.0.0.1:1' })).toMatch(/^COORDINATOR_GRACE_MS: /);
+    expect(complaint({ COORDINATOR_TEMPORAL_PORT: '10.0.0.1:7233' })).toMatch(/^COORDINATOR_TEMPORAL_PORT: /);
   });
 
   it('is a Temporal configuration that cannot be read, told without quoting it', () => {

@@ -144,7 +144,7 @@ describe('docker-compose.yml', () => {
     expect(config.restAddress).toEqual({ host: '0.0.0.0', port: 6333 });
     expect(config.apiKeys).toHaveLength(1);
     expect(config.seedShards).toHaveLength(2);
-    expect(config.shardKey).toBeNull();
+    expect(config.shardKeys).toEqual({ given: [], file: null });
   });
 
   it('says what to do when the shards are not set, which an API without a cluster cannot start without', () => {
@@ -164,7 +164,11 @@ describe('docker-compose.yml', () => {
       { primary_url: 'http://shard0:6333', replica_urls: ['http://shard0b:6333'] },
       { primary_url: 'http://shard1:6333', replica_urls: [] },
     ]);
-    expect(config).toMatchObject({ shardKey: 'shard-key', routerUrls: ['http://router:6333'], cluster: 'blue' });
+    expect(config).toMatchObject({
+      shardKeys: { given: ['shard-key'] },
+      routerUrls: ['http://router:6333'],
+      cluster: 'blue',
+    });
     expect(config.apiKeys).toHaveLength(2);
   });
 

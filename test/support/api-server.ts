@@ -3,6 +3,7 @@ import type { Marks } from '../../src/api/deps';
 import { DomainError } from '../../src/domain/errors';
 import type { SeenIdentity } from '../../src/domain/shard-identity';
 import { defaultGrpcUrl } from '../../src/domain/shard-map';
+import { Reach } from '../../src/shards/reach/reach';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { pino } from 'pino';
@@ -138,6 +139,8 @@ export class ApiServer {
   readonly client = new FakeClusterClient();
   readonly marks = new FakeMarks();
   readonly autoscale = new FakeAutoscaleClient(this.client);
+  /** Names resolve to an address of a test network. */
+  reach = new Reach({ allowed: [], own: [] }, () => Promise.resolve([{ address: '10.1.2.3', family: 4 }]));
   readonly logged: string[] = [];
   /** How often the lock was looked at. */
   looks = 0;
@@ -164,6 +167,7 @@ export class ApiServer {
       ),
       probeShard: () => Promise.resolve(true),
       marks: this.marks,
+      requireAllowed: (urls) => this.reach.requireAllowed(urls),
       settings: { routerUrls: ['http://r0'], timings: DEFAULT_TIMINGS, searchAttributes: false },
       lockWatch: new LockWatch({ look: () => this.lookAtLock(), logger }),
       restoreCluster: (given) => this.restoreCluster(given),

@@ -8,6 +8,7 @@ import { MockActivityEnvironment } from '@temporalio/testing';
 import { DefaultLogger } from '@temporalio/worker';
 import pino from 'pino';
 import { Agent } from 'undici';
+import { OPEN_REACH } from '../../src/shards/reach/reach';
 import { createActivities } from '../../src/activities';
 import { SYSTEM_CLOCK, type Clock } from '../../src/activities/frame/attempt';
 import type { AutoscaleActivities } from '../../src/contract/evaluation-activities';
@@ -82,7 +83,7 @@ export class MovingCluster {
   #identity: Move['identity'] = null;
   /** Shards and routers beside the cluster. */
   readonly #others: { stop: () => Promise<void> }[] = [];
-  readonly #agent = new Agent();
+  readonly #agent = new Agent({ connect: OPEN_REACH.connector() });
   readonly #activities: Activities;
 
   private constructor(shards: readonly InProcessShard[], placement: PlacementSpec) {

@@ -221,6 +221,36 @@ describe('a grow that cannot go on before the flip', () => {
     expect((await cluster.state()).operations[0]).toMatchObject({ end: 'failed' });
   });
 
+  it.each([
+    ['401', 16],
+    ['403', 7],
+  ])('waits while the joiner answers its key with %s, and goes on when the key is known', async (_what, status) => {
+    const refused = cluster.joiner.faults.add({
+      match: { method: 'GRPC', path: /UpsertStream/ },
+      fault: { kind: 'status', status },
+    });
+    await cluster.announce('a');
+    const waiting = await waitFor('a reason that names the joiner', async () => {
+      const { waiting: seen } = await cluster.progress('a');
+      return seen?.reason.includes(cluster.joiner.grpcUrl) === true ? seen : null;
+    });
+    expect(waiting.reason).toContain('QUIVER_CLUSTER_SHARD_KEY');
+    expect(waiting.reason).not.toContain('shard-key');
+    refused.remove();
+    await cluster.operation('a').result();
+    expect(await cluster.misplaced('docs')).toEqual([]);
+  });
+
+  it('is undone when the joiner refuses the key for longer than its patience', async () => {
+    cluster.joiner.faults.add({
+      match: { method: 'GRPC', path: /UpsertStream/ },
+      fault: { kind: 'status', status: 16 },
+    });
+    await cluster.announce('a', { timings: { ...FAST, patienceMs: 1_500 } });
+    await expect(cluster.operation('a').result()).rejects.toThrow(WorkflowFailedError);
+    await expectUndone(2);
+  });
+
   it('says what it waits for while a donor is away (INV-9), and goes on when it is back', async () => {
     const down = cluster.donors[0]?.faults.add({
       match: { method: 'GRPC', path: /Replicate/ },

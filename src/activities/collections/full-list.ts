@@ -85,7 +85,7 @@ async function askOverGrpc(
   shard: ShardAddress,
   ctx: CallContext,
 ): Promise<GrpcCollection[]> {
-  const grpc = new ShardGrpc({ url: shards.grpcUrl(shard), key: shards.key });
+  const grpc = new ShardGrpc({ url: shards.grpcUrl(shard), key: shards.key, reach: shards.reach });
   try {
     const deadlineMs = Math.min(ctx.deadlineMs, attempt.nowMs() + GRPC_TIMEOUT_MS);
     return await grpc.listCollections({ ...ctx, deadlineMs });

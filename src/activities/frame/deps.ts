@@ -2,18 +2,22 @@ import type { Client } from '@temporalio/client';
 import type { Logger } from 'pino';
 import type { Dispatcher } from 'undici';
 import type { WatchRegistry } from '../../shards/http/watch-registry';
+import type { Key } from '../../shards/reach/shard-keys';
+import type { Reach } from '../../shards/reach/reach';
 import type { Engine } from '../../rows/thread/engine';
 import type { Clock } from './attempt';
 
 /** What activities need of the process that they run in. */
 export interface ActivityDeps {
   /** Presented to shards and routers as bearer key. Never part of an input, a result or a message. */
-  readonly shardKey: string | null;
+  readonly shardKey: Key;
   /** How far the gRPC port of a shard is from its REST port, unless the shard has an address for it. Default 1. */
   readonly grpcPortOffset?: number | undefined;
   readonly client: Client;
   readonly logger: Logger;
-  /** How shards and routers are reached; one per process. Without it a default one is made. */
+  /** Which shards and routers may be called. Without it, those of OPEN_REACH. */
+  readonly reach?: Reach;
+  /** How they are reached, when not by the connections of `reach`. */
   readonly dispatcher?: Dispatcher;
   /** Absent: the clock of the machine. */
   readonly clock?: Clock;

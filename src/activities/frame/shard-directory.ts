@@ -1,9 +1,11 @@
-import { Agent, type Dispatcher } from 'undici';
+import type { Dispatcher } from 'undici';
 import { DomainError } from '../../domain/errors';
 import { GRPC_PORT_OFFSET, SHARDS_MAX } from '../../domain/limits';
 import { defaultGrpcUrl, type ShardAddress } from '../../domain/shard-map';
 import { ShardClient } from '../../shards/http/shard-client';
 import { ShardHttp } from '../../shards/http/shard-http';
+import { ShardKeys, type Key } from '../../shards/reach/shard-keys';
+import { OPEN_REACH, type Reach } from '../../shards/reach/reach';
 import type { Move } from '../../contract/move';
 
 /**
@@ -11,18 +13,21 @@ import type { Move } from '../../contract/move';
  * keeps its connections. All share one pool.
  */
 export class ShardDirectory {
-  readonly key: string | null;
+  readonly key: ShardKeys;
   readonly dispatcher: Dispatcher;
+  readonly reach: Reach;
   readonly #grpcPortOffset: number;
   readonly #clients = new Map<string, ShardClient>();
 
   constructor(options: {
-    key: string | null;
+    key: Key;
     dispatcher?: Dispatcher | undefined;
+    reach?: Reach | undefined;
     grpcPortOffset?: number | undefined;
   }) {
-    this.key = options.key;
-    this.dispatcher = options.dispatcher ?? new Agent();
+    this.key = ShardKeys.of(options.key);
+    this.reach = options.reach ?? OPEN_REACH;
+    this.dispatcher = options.dispatcher ?? this.reach.dispatcher;
     this.#grpcPortOffset = options.grpcPortOffset ?? GRPC_PORT_OFFSET;
   }
 

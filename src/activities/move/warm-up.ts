@@ -51,8 +51,7 @@ export async function warmUp(scope: ActivityScope, input: WarmUpInput): Promise<
  */
 function isRefusal(error: unknown): error is Error {
   if (error instanceof MalformedBodyError) return true;
-  if (!(error instanceof ShardError) || WAITING_HELPS[error.code]) return false;
-  return error.code !== 'Unauthorized' && error.code !== 'Forbidden';
+  return error instanceof ShardError && !WAITING_HELPS[error.code];
 }
 
 interface Build {

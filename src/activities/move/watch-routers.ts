@@ -14,7 +14,7 @@ type Body<Input, Result> = (scope: ActivityScope, input: Input) => Promise<Resul
 
 /** They share the watches of the process, which whoever gave them closes. */
 export function watchActivities(runtime: ActivityRuntime, deps: ActivityDeps): WatchActivities {
-  const watches = deps.watches ?? new WatchRegistry();
+  const watches = deps.watches ?? new WatchRegistry({ reach: runtime.shards.reach });
   return {
     openWatch: activity(runtime, openWatch(watches, deps.ownTaskQueue ?? null)),
     readWatch: activity(runtime, readWatch(watches, deps.ownTaskQueue ?? null)),

@@ -99,6 +99,7 @@ export function refusalOf(error: unknown, role: Role, asked: { url: string; expe
   if (!(error instanceof ShardError)) return error;
   const { unreachable, refused, name, next } = REFUSALS[role];
   const { url, expected } = asked;
+  if (error.code === 'AddressNotAllowed') return new DomainError('AddressNotAllowed', error.message);
   if (error.code === 'Unauthorized' || error.code === 'Forbidden') {
     const wanted = `expected ${name} ${url} to accept the key of QUIVER_CLUSTER_SHARD_KEY`;
     return new DomainError(refused, `${wanted}, it did not (${error.message})`);
@@ -118,6 +119,7 @@ export function requireRouter({ result, url }: RouterProbe, mapVersion: number):
   }
   const error: unknown = result.reason;
   if (!(error instanceof ShardError)) throw error;
+  if (error.code === 'AddressNotAllowed') throw new DomainError('AddressNotAllowed', error.message);
   throw new DomainError(
     'RouterUnreachable',
     `expected the router ${url} to tell its map version within ${PROBE_TIMEOUT_MS} ms, it did not: start it, or take it out of COORDINATOR_ROUTER_URLS (${error.message})`,

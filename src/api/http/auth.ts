@@ -1,7 +1,8 @@
 import { timingSafeEqual } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import type { RequestHandler } from 'express';
-import { keyDigest, type ApiKey, type Role } from '../../config';
+import { keyDigest, type ApiKey, type KeyFile, type Role } from '../../config';
+import { FailedKeys } from './failed-keys';
 import { ApiError } from './problem';
 
 /** A role may do everything that a role with a lower rank may. */
@@ -13,6 +14,7 @@ export interface Caller {
   readonly role: Role;
 }
 
+const NO_KEYS = { secrets: [], keys: [] } as const;
 const ANONYMOUS: Caller = { id: 'anonymous', role: 'admin' };
 const CHALLENGE = { 'WWW-Authenticate': 'Bearer realm="coordinator"' };
 /** No key is longer; a longer header is refused before it is hashed. */
@@ -20,14 +22,22 @@ const AUTHORIZATION_CHARACTERS_MAX = 1_024;
 
 export class Authenticator {
   private readonly keys: readonly ApiKey[];
+  private readonly file: KeyFile | null;
+  private readonly failed: FailedKeys;
+  private fromFile: { readonly secrets: readonly string[]; readonly keys: readonly ApiKey[] } = NO_KEYS;
 
-  constructor(keys: readonly ApiKey[]) {
+  constructor(keys: readonly ApiKey[], file: KeyFile | null = null, failed = new FailedKeys(0)) {
     this.keys = keys;
+    this.file = file;
+    this.failed = failed;
   }
 
-  /** @throws ApiError Unauthenticated, Forbidden */
+  /** @throws ApiError Unauthenticated, Forbidden, TooManyFailedKeys */
   authenticate(request: IncomingMessage, role: Role): Caller {
-    const caller = this.keys.length === 0 ? ANONYMOUS : this.identify(request.headers.authorization);
+    const isOpen = this.keys.length === 0 && this.file === null;
+    const caller = isOpen
+      ? ANONYMOUS
+      : this.identify(request.headers.authorization, request.socket.remoteAddress ?? '');
     if (RANK[caller.role] < RANK[role]) {
       throw new ApiError('Forbidden', `this needs a key with the role ${role}, this key has the role ${caller.role}`);
     }
@@ -41,7 +51,7 @@ export class Authenticator {
     };
   }
 
-  private identify(authorization: string | undefined): Caller {
+  private identify(authorization: string | undefined, address: string): Caller {
     if (authorization === undefined || authorization.length > AUTHORIZATION_CHARACTERS_MAX) {
       throw new ApiError('Unauthenticated', 'this needs a key: send Authorization: Bearer <key>', {
         headers: CHALLENGE,
@@ -49,12 +59,17 @@ export class Authenticator {
     }
     const secret = /^Bearer +(\S+) *$/i.exec(authorization)?.[1] ?? '';
     const digest = keyDigest(secret);
-    // Every key is compared, also after a match, so that the time taken tells nothing about them.
-    let found: ApiKey | null = null;
-    for (const key of this.keys) {
-      if (timingSafeEqual(key.digest, digest)) found = key;
+    const found = this.find(digest, false) ?? (this.file === null ? null : this.find(digest, true));
+    const waitS = this.failed.retryAfterS(address);
+    if (waitS !== null && (found === null || !this.failed.isKnown(address, found.digest.toString('hex')))) {
+      throw new ApiError(
+        'TooManyFailedKeys',
+        `too many wrong keys came from your address, so no new key is taken from it: come back in ${waitS} s with the right one`,
+        { headers: { 'Retry-After': String(waitS) } },
+      );
     }
     if (found === null) {
+      this.failed.noteWrong(address);
       throw new ApiError(
         'Unauthenticated',
         'the key is not one of this coordinator: send Authorization: Bearer <key>',
@@ -63,6 +78,29 @@ export class Authenticator {
         },
       );
     }
+    this.failed.noteRight(address, found.digest.toString('hex'));
     return found;
+  }
+
+  /** Every key is compared, also after a match, so that the time taken tells nothing about them. */
+  private find(digest: Buffer, isRefused: boolean): ApiKey | null {
+    let found: ApiKey | null = null;
+    for (const key of [...this.keys, ...this.keysOfFile(isRefused)]) {
+      if (timingSafeEqual(key.digest, digest)) found = key;
+    }
+    return found;
+  }
+
+  private keysOfFile(isRefused: boolean): readonly ApiKey[] {
+    const secrets = this.file?.keys({ isRefused }) ?? [];
+    if (secrets !== this.fromFile.secrets) {
+      const keyOf = (secret: string, index: number): ApiKey => ({
+        id: `file-key-${index + 1}`,
+        role: 'admin',
+        digest: keyDigest(secret),
+      });
+      this.fromFile = { secrets, keys: secrets.map(keyOf) };
+    }
+    return this.fromFile.keys;
   }
 }

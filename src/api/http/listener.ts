@@ -8,17 +8,36 @@ const HEADERS_TIMEOUT_MS = 10_000;
 /** Longer than the pause between two polls of a router, so that it keeps its connection. */
 const KEEP_ALIVE_TIMEOUT_MS = 30_000;
 
+/** How often the times are looked at. Node's own default is half a minute. */
+const CHECK_INTERVAL_MS = 1_000;
+/** Longer headers are answered with 431. */
+const HEADERS_BYTES_MAX = 16 * 1024;
+
+export interface ListenerLimits {
+  /** Further connections are closed at once. */
+  readonly connectionsMax?: number;
+  readonly headersTimeoutMs?: number;
+  readonly requestTimeoutMs?: number;
+  readonly checkIntervalMs?: number;
+}
+
 /** The HTTP server in front of the API. */
 export class Listener {
   readonly url: string;
   private readonly server: Server;
 
   /** @throws ConfigError when the address cannot be listened on */
-  static async listen(address: Config['restAddress'], api: RequestListener): Promise<Listener> {
+  static async listen(
+    address: Config['restAddress'],
+    api: RequestListener,
+    limits: ListenerLimits = {},
+  ): Promise<Listener> {
     const server = createServer(
       {
-        requestTimeout: REQUEST_TIMEOUT_MS,
-        headersTimeout: HEADERS_TIMEOUT_MS,
+        requestTimeout: limits.requestTimeoutMs ?? REQUEST_TIMEOUT_MS,
+        headersTimeout: limits.headersTimeoutMs ?? HEADERS_TIMEOUT_MS,
+        connectionsCheckingInterval: limits.checkIntervalMs ?? CHECK_INTERVAL_MS,
+        maxHeaderSize: HEADERS_BYTES_MAX,
         keepAliveTimeout: KEEP_ALIVE_TIMEOUT_MS,
       },
       (request, response) => {
@@ -27,6 +46,7 @@ export class Listener {
         api(request, response);
       },
     );
+    if (limits.connectionsMax !== undefined) server.maxConnections = limits.connectionsMax;
     await new Promise<void>((resolve, reject) => {
       server.once('error', (error: NodeJS.ErrnoException) => {
         const at = `${address.host}:${address.port}`;

@@ -15,6 +15,7 @@ export type ApiErrorCode =
   | 'InvalidIdempotencyKey'
   | 'Unauthenticated'
   | 'Forbidden'
+  | 'TooManyFailedKeys'
   | 'UnknownRoute'
   | 'UnknownOperation'
   | 'MethodNotAllowed'
@@ -40,6 +41,7 @@ const RETRY_AFTER_SECONDS = 2;
 export const PROBLEM_STATUS: Record<ProblemCode, number> = {
   InvalidRequest: 400,
   InvalidShardUrl: 400,
+  AddressNotAllowed: 422,
   UnknownShard: 400,
   NotJoining: 400,
   LastShard: 400,
@@ -82,6 +84,7 @@ export const PROBLEM_STATUS: Record<ProblemCode, number> = {
   InvalidIdempotencyKey: 400,
   Unauthenticated: 401,
   Forbidden: 403,
+  TooManyFailedKeys: 429,
   UnknownRoute: 404,
   UnknownOperation: 404,
   MethodNotAllowed: 405,
@@ -107,6 +110,7 @@ const STATUS_TITLE: Record<number, string> = {
   413: 'Payload Too Large',
   415: 'Unsupported Media Type',
   422: 'Unprocessable Content',
+  429: 'Too Many Requests',
   500: 'Internal Server Error',
   503: 'Service Unavailable',
 };

@@ -1,6 +1,7 @@
 /**
  * Is an address that a person gives that of the shard that it is given for? Routers and operations believe it at once.
  *
+ * - An address must be one that the coordinator may call (COORDINATOR_ALLOWED_HOSTS).
  * - A further address of a shard (`replica_urls`) must show the identity of its primary.
  * - A new primary of a member must show the identity of that member, with its last epoch or a later one.
  * - A shard that is added by hand, or as a standby, must show none.
@@ -13,7 +14,28 @@ import type { ClusterState } from '../../domain/cluster-state';
 import { DomainError } from '../../domain/errors';
 import { ADOPTED, describeIdentity, identityRefusal, joinerRefusal, judgeIdentity } from '../../domain/shard-identity';
 import { findShard, type Shard, type ShardAddress, type ShardMap } from '../../domain/shard-map';
+import type { OperationRequest } from '../../contract/requests';
 import type { ApiDeps } from '../deps';
+
+/**
+ * Before anything is asked of an address that a person gives: may it be called at all? Also when identities are removed,
+ * and for a repeated call. @throws DomainError AddressNotAllowed
+ */
+export async function requireAllowed(deps: ApiDeps, addresses: readonly Partial<ShardAddress>[]): Promise<void> {
+  const urls = addresses.flatMap(({ primary_url, replica_urls = [], grpc_url }) => [
+    primary_url,
+    ...replica_urls,
+    grpc_url,
+  ]);
+  await deps.requireAllowed(urls.filter((url) => url !== undefined));
+}
+
+/** All addresses that the request of an operation names. @throws DomainError AddressNotAllowed */
+export async function requireAllowedRequest(deps: ApiDeps, request: OperationRequest): Promise<void> {
+  const shards = 'shards' in request ? request.shards : 'leftovers' in request ? request.leftovers : [];
+  const sources = 'sources' in request ? Object.values(request.sources ?? {}) : [];
+  await requireAllowed(deps, [...shards, { replica_urls: sources }]);
+}
 
 interface ByHand {
   readonly key: string | null;
@@ -23,6 +45,7 @@ interface ByHand {
 
 /** For `POST /cluster/shards` and `…/joining`. @throws DomainError */
 export async function addChecked(deps: ApiDeps, address: ShardAddress, { key, change }: ByHand): Promise<ShardMap> {
+  await requireAllowed(deps, [address]);
   const state = await deps.client.queryState();
   if (isUnchecked(state, key)) return change();
   const look = await requireFree(deps, state, address);
@@ -49,6 +72,7 @@ export async function requireSameShard(
   deps: ApiDeps,
   { id, address, key }: { id: number; address: Partial<ShardAddress>; key: string | null },
 ): Promise<void> {
+  await requireAllowed(deps, [address]);
   const state = await deps.client.queryState();
   const before = findShard(state.map, id);
   // An unknown shard is refused by the change itself.
@@ -73,6 +97,7 @@ export async function requireSameShard(
 
 /** For standbys. @throws DomainError ShardAlreadyInMap, ShardClaimed, ShardOfAnotherCluster */
 export async function requireFreeStandby(deps: ApiDeps, address: ShardAddress): Promise<void> {
+  await requireAllowed(deps, [address]);
   const state = await deps.client.queryState();
   if (!isUnchecked(state, null)) await requireFree(deps, state, address);
 }

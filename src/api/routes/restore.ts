@@ -1,6 +1,8 @@
 import { Router } from 'express';
 import { RESTORE_BODY_BYTES_MAX } from '../../domain/limits';
 import { restoreBodySchema } from '../../wire/restore';
+import { normalizeMap } from '../../domain/shard-map';
+import { requireAllowed } from './address-checks';
 import type { ApiDeps } from '../deps';
 import { jsonBodyUpTo, readBody, readIdempotencyKey } from '../http/requests';
 import { methodNotAllowed } from '../http/routing';
@@ -15,6 +17,7 @@ export function restoreRouter(deps: ApiDeps): Router {
     .post(admin, ...jsonBodyUpTo(RESTORE_BODY_BYTES_MAX), async (request, response) => {
       readIdempotencyKey(request);
       const body = readBody(restoreBodySchema, request);
+      if (body.state !== undefined) await requireAllowed(deps, normalizeMap(body.state.map).shards);
       const { state, source, note } = await deps.restoreCluster(body.state ?? null);
       // A state without a policy is seeded by the first reader of the policy.
       deps.autoscale.readState().catch((error: unknown) => {

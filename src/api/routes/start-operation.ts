@@ -4,6 +4,7 @@ import type { OperationKind } from '../../domain/cluster-state';
 import type { AnnouncedAnswer, OperationRequest } from '../../contract/requests';
 import { operationIdOf } from '../../contract/ids';
 import type { ApiDeps } from '../deps';
+import { requireAllowedRequest } from './address-checks';
 import { ApiError } from '../http/problem';
 
 /**
@@ -15,6 +16,7 @@ export async function startOperation(
   { kind, key, request }: { kind: OperationKind; key: string; request: OperationRequest },
   response: Response,
 ): Promise<AnnouncedAnswer & { operationId: string }> {
+  await requireAllowedRequest(deps, request);
   await requireReachableCluster(deps);
   const { cluster, settings } = deps;
   const answer = await deps.client.startOperation(kind, { ...settings, cluster, key, request });

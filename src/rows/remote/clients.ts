@@ -1,5 +1,7 @@
 import type { Dispatcher } from 'undici';
 import type { ShardAddress } from '../../domain/shard-map';
+import { ShardKeys, type Key, type KeySource } from '../../shards/reach/shard-keys';
+import { Reach, type ReachOptions } from '../../shards/reach/reach';
 import { ShardClient } from '../../shards/http/shard-client';
 import { grpcUrlOf, ShardGrpc } from '../../shards/stream/shard-grpc';
 
@@ -10,14 +12,21 @@ export class RemoteClients {
   readonly grpcPortOffset: number;
   /** By primary URL: µs a row of the slowest scan of that shard. */
   readonly slowestScans = new Map<string, number>();
-  readonly #key: string | null;
-  readonly #dispatcher: Dispatcher | undefined;
+  readonly #key: ShardKeys;
+  readonly #reach: Reach;
+  readonly #dispatcher: Dispatcher;
   readonly #rest = new Map<string, ShardClient>();
   readonly #grpc = new Map<string, ShardGrpc>();
 
-  constructor(options: { key: string | null; dispatcher?: Dispatcher | undefined; grpcPortOffset: number }) {
-    this.#key = options.key;
-    this.#dispatcher = options.dispatcher;
+  constructor(options: {
+    key: Key | KeySource;
+    dispatcher?: Dispatcher | undefined;
+    reach?: ReachOptions | undefined;
+    grpcPortOffset: number;
+  }) {
+    this.#key = ShardKeys.of(options.key);
+    this.#reach = new Reach(options.reach);
+    this.#dispatcher = options.dispatcher ?? this.#reach.dispatcher;
     this.grpcPortOffset = options.grpcPortOffset;
   }
 
@@ -29,7 +38,7 @@ export class RemoteClients {
   }
 
   grpc(url: string): ShardGrpc {
-    return remembered(this.#grpc, url, () => new ShardGrpc({ url, key: this.#key }));
+    return remembered(this.#grpc, url, () => new ShardGrpc({ url, key: this.#key, reach: this.#reach }));
   }
 
   /** By default so many ports above the REST address of the same host. */

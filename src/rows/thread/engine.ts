@@ -1,12 +1,16 @@
+import type { Key, KeySource } from '../../shards/reach/shard-keys';
+import type { ReachOptions } from '../../shards/reach/reach';
 import { Sessions } from '../sessions';
 import { RemoteClients } from '../remote/clients';
 import type { RemoteJob } from '../remote/remote-job';
 import { runJob, type JobDone, type JobName, type JobRequest } from '../remote/run-job';
 
 export interface EngineOptions {
-  readonly key: string | null;
+  readonly key: Key | KeySource;
   readonly grpcPortOffset: number;
   readonly spoolFolder: string;
+  /** Which addresses may be called; without it, those of OPEN_REACH. */
+  readonly reach?: ReachOptions | undefined;
 }
 
 /** A job, and what the engine must know and tell of the attempt that it runs for. */

@@ -7,12 +7,12 @@ import type { JobProgress } from '../ports';
 import { InlineEngine } from './engine';
 import type { RemoteJob } from '../remote/remote-job';
 import { toFailure } from './errors';
-import type { FromThread, ThreadOptions, ToThread } from './protocol';
+import type { FromThread, ThreadData, ToThread } from './protocol';
 
 const port = parentPort;
 if (port === null) throw new Error('this file is the entry of a thread');
 
-const options = workerData as ThreadOptions;
+const options = workerData as ThreadData;
 takeSteadyBase(options.steadyBase);
 const engine = new InlineEngine(options);
 const aborts = new Map<number, AbortController>();

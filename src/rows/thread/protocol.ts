@@ -1,13 +1,17 @@
 import type { JobProgress } from '../ports';
+import type { KeySource } from '../../shards/reach/shard-keys';
 import type { EngineOptions } from './engine';
 import type { JobRequest } from '../remote/run-job';
 import type { ThreadFailure } from './errors';
 
+/** Plain data, which can be given to a thread. */
+export type ThreadOptions = EngineOptions & { readonly key: string | null | KeySource };
+
 /** What the thread is started with. */
-export interface ThreadOptions extends EngineOptions {
+export type ThreadData = ThreadOptions & {
   /** See steady-clock.ts: deadlines of the worker hold in its thread. */
   readonly steadyBase: number;
-}
+};
 
 export type ToThread =
   | {

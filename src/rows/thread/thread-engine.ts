@@ -1,10 +1,10 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
-import type { Engine, EngineJob, EngineOptions } from './engine';
+import type { Engine, EngineJob } from './engine';
 import type { JobDone, JobName, JobRequest } from '../remote/run-job';
 import { fromFailure } from './errors';
-import type { FromThread, ThreadOptions, ToThread } from './protocol';
+import type { FromThread, ThreadData, ThreadOptions, ToThread } from './protocol';
 import { steadyBase } from '../../shards/steady-clock';
 
 const ENTRY = join(__dirname, 'entry.js');
@@ -24,13 +24,13 @@ const LEASE_EVERY_MS = 200;
  * dies takes with it what it kept, like a worker that dies: its jobs fail and are tried again in a new one.
  */
 export class ThreadEngine implements Engine {
-  readonly #options: EngineOptions;
+  readonly #options: ThreadOptions;
   readonly #pending = new Map<number, Pending>();
   #thread: Worker | null = null;
   #leases: NodeJS.Timeout | undefined;
   #nextId = 1;
 
-  constructor(options: EngineOptions) {
+  constructor(options: ThreadOptions) {
     this.#options = options;
   }
 
@@ -82,7 +82,7 @@ export class ThreadEngine implements Engine {
   }
 
   #start(): Worker {
-    const options: ThreadOptions = { ...this.#options, steadyBase: steadyBase() };
+    const options: ThreadData = { ...this.#options, steadyBase: steadyBase() };
     const thread = new Worker(ENTRY, { workerData: options });
     thread.on('message', (message: FromThread) => {
       this.#receive(message);

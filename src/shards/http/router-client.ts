@@ -3,6 +3,7 @@ import { DomainError } from '../../domain/errors';
 import { normalizeMap, type ShardMap } from '../../domain/shard-map';
 import { shardMapSchema } from '../../wire/cluster-map';
 import type { CallContext } from './call-timer';
+import type { Key } from '../reach/shard-keys';
 import { ShardError } from '../errors';
 import { paths } from './paths';
 import { ShardHttp, type ShardRequest } from './shard-http';
@@ -20,12 +21,7 @@ export interface HeldMap {
  * The map that the router at `url` holds now. `key` is the shard key, which routers accept as admin key.
  * @throws ShardError
  */
-export async function routerMap(
-  url: string,
-  key: string | null,
-  ctx: CallContext,
-  dispatcher?: Dispatcher,
-): Promise<HeldMap> {
+export async function routerMap(url: string, key: Key, ctx: CallContext, dispatcher?: Dispatcher): Promise<HeldMap> {
   const http = httpOf(url, key, dispatcher);
   const request: ShardRequest = { method: 'GET', path: paths.clusterMap };
   const held = heldIn((await http.readAnswer(request, ctx)).toString('utf8'));
@@ -49,7 +45,7 @@ export async function routerVersion(...call: Parameters<typeof routerMap>): Prom
 export async function markRouter(
   url: string,
   mark: string,
-  key: string | null,
+  key: Key,
   ctx: CallContext,
   dispatcher?: Dispatcher,
 ): Promise<void> {
@@ -67,7 +63,7 @@ export async function holdsMark(...[url, mark, key, ctx, dispatcher]: Parameters
   return counters.includes(`route="${paths.mark(mark).path}"`);
 }
 
-function httpOf(url: string, key: string | null, dispatcher: Dispatcher | undefined): ShardHttp {
+function httpOf(url: string, key: Key, dispatcher: Dispatcher | undefined): ShardHttp {
   return new ShardHttp({ address: { primary_url: url, replica_urls: [] }, key, dispatcher });
 }
 

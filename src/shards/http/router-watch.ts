@@ -7,6 +7,8 @@ import { randomBytes } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Client } from 'undici';
 import { boundedText } from '../../domain/bounded-text';
+import type { Key } from '../reach/shard-keys';
+import { OPEN_REACH, type Reach } from '../reach/reach';
 import type { ServedSeeds, WatchBreak, WatchedRouterState, WatchSnapshot } from '../../domain/router-watch';
 import type { CallContext } from './call-timer';
 import { holdsMark, markRouter, routerMap, type HeldMap } from './router-client';
@@ -39,9 +41,10 @@ export const MONOTONIC_CLOCK: WatchClock = {
 export interface WatchOptions {
   readonly routerUrls: readonly string[];
   /** The shard key, which routers accept as admin key. */
-  readonly key: string | null;
+  readonly key: Key;
   readonly clock?: WatchClock | undefined;
   readonly answerTimeoutMs?: number;
+  readonly reach?: Reach | undefined;
 }
 
 export class RouterWatch {
@@ -108,7 +111,7 @@ export class RouterWatch {
 class WatchedRouter {
   readonly answered: Promise<void>;
   readonly #url: string;
-  readonly #key: string | null;
+  readonly #key: Key;
   readonly #clock: WatchClock;
   readonly #answerTimeoutMs: number;
   readonly #connection: Client;
@@ -127,7 +130,7 @@ class WatchedRouter {
   #breaks: WatchBreak[] = [];
   #seeds: ServedSeeds[] = [];
 
-  constructor(url: string, { key, clock, answerTimeoutMs }: WatchOptions & { clock: WatchClock }) {
+  constructor(url: string, { key, clock, answerTimeoutMs, reach = OPEN_REACH }: WatchOptions & { clock: WatchClock }) {
     this.#url = url;
     this.#key = key;
     this.#clock = clock;
@@ -139,7 +142,7 @@ class WatchedRouter {
       pipelining: 1,
       keepAliveTimeout: KEEP_ALIVE_MS,
       keepAliveMaxTimeout: KEEP_ALIVE_MS,
-      connect: { timeout: this.#answerTimeoutMs },
+      connect: reach.connector({ timeout: this.#answerTimeoutMs }),
     });
     this.#connection.on('connect', () => this.#connects());
     this.#connection.on('disconnect', (_origin, _targets, error) => this.#noteBreak(error.message));

@@ -1,6 +1,8 @@
-import { errors, getGlobalDispatcher, type Dispatcher } from 'undici';
+import { errors, type Dispatcher } from 'undici';
 import { POINT_BYTES_MAX } from '../../domain/limits';
 import type { ShardAddress } from '../../domain/shard-map';
+import { AddressNotAllowedError, OPEN_REACH } from '../reach/reach';
+import { ShardKeys, withEachKey, type Key } from '../reach/shard-keys';
 import { CallTimer, type CallContext } from './call-timer';
 import { ShardError, type ShardFailure } from '../errors';
 import { steadyNowMs } from '../steady-clock';
@@ -27,8 +29,9 @@ const NOT_SENT = new Set([
 
 export interface HttpOptions {
   readonly address: ShardAddress;
-  /** Presented as bearer key. */
-  readonly key: string | null;
+  /** Presented as bearer key; the next one when an address answers 401. */
+  readonly key: Key;
+  /** Makes the connections; without one, those of OPEN_REACH. No redirect is followed. */
   readonly dispatcher?: Dispatcher | undefined;
   readonly requestTimeoutMs?: number | undefined;
   readonly nowMs?: (() => number) | undefined;
@@ -45,8 +48,8 @@ export interface ShardRequest {
 }
 
 /**
- * Requests to one shard, each sent once. Only a 421, which says that nothing was done, sends it on to the shard's other
- * addresses. The leader is remembered. Failures are ShardErrors. When the caller's signal ends a request, its reason is
+ * Requests to one shard, each sent once. A 421 and a 401 say that nothing was done. Only they send it again: on to the
+ * shard's other addresses, or with the next key. The leader is remembered. Failures are ShardErrors. When the caller's signal ends a request, its reason is
  * thrown.
  *
  * Only writes are answered 421. A follower answers reads from what it holds, which may be old. So reads stay with the
@@ -54,8 +57,8 @@ export interface ShardRequest {
  */
 export class ShardHttp {
   readonly #addresses: readonly string[];
-  readonly #key: string | null;
-  readonly #dispatcher: Dispatcher | undefined;
+  readonly #keys: ShardKeys;
+  readonly #dispatcher: Dispatcher;
   readonly #requestTimeoutMs: number;
   readonly #nowMs: () => number;
   #leader = 0;
@@ -64,8 +67,8 @@ export class ShardHttp {
 
   constructor({ address, key, dispatcher, requestTimeoutMs, nowMs }: HttpOptions) {
     this.#addresses = [...new Set([address.primary_url, ...address.replica_urls])];
-    this.#key = key;
-    this.#dispatcher = dispatcher;
+    this.#keys = ShardKeys.of(key);
+    this.#dispatcher = dispatcher ?? OPEN_REACH.dispatcher;
     this.#requestTimeoutMs = requestTimeoutMs ?? REQUEST_TIMEOUT_MS;
     this.#nowMs = nowMs ?? steadyNowMs;
   }
@@ -111,16 +114,18 @@ export class ShardHttp {
    * closed when the consumer stops early. @throws ShardError
    */
   async *stream(request: ShardRequest, ctx: CallContext): AsyncGenerator<Buffer> {
-    const { call, body } = await this.#askLeader(request, async (shardUrl) => {
-      const opened = new Call(request, shardUrl, this.#timer(request, shardUrl, ctx), ctx);
-      try {
-        const reply = await opened.send(this.#options(request, shardUrl), this.#dispatcher, this.#nowMs);
-        return { call: opened, body: reply.body };
-      } catch (error) {
-        opened.close();
-        throw error;
-      }
-    });
+    const { call, body } = await this.#askLeader(request, (shardUrl) =>
+      this.#withEachKey(shardUrl, async (key) => {
+        const opened = new Call(request, shardUrl, this.#timer(request, shardUrl, ctx), ctx);
+        try {
+          const reply = await opened.send(optionsOf(request, shardUrl, key), this.#dispatcher, this.#nowMs);
+          return { call: opened, body: reply.body };
+        } catch (error) {
+          opened.close();
+          throw error;
+        }
+      }),
+    );
     try {
       yield* call.chunks(body);
     } finally {
@@ -136,13 +141,19 @@ export class ShardHttp {
   }
 
   async #readFrom(shardUrl: string, request: ShardRequest, ctx: CallContext): Promise<Buffer> {
-    const call = new Call(request, shardUrl, this.#timer(request, shardUrl, ctx), ctx);
-    try {
-      const reply = await call.send(this.#options(request, shardUrl), this.#dispatcher, this.#nowMs);
-      return await call.readAll(reply.body);
-    } finally {
-      call.close();
-    }
+    return await this.#withEachKey(shardUrl, async (key) => {
+      const call = new Call(request, shardUrl, this.#timer(request, shardUrl, ctx), ctx);
+      try {
+        const reply = await call.send(optionsOf(request, shardUrl, key), this.#dispatcher, this.#nowMs);
+        return await call.readAll(reply.body);
+      } finally {
+        call.close();
+      }
+    });
+  }
+
+  #withEachKey<T>(shardUrl: string, call: (key: string | null) => Promise<T>): Promise<T> {
+    return withEachKey(this.#keys, shardUrl, { call, isUnauthorized });
   }
 
   #leads(index: number): void {
@@ -182,24 +193,32 @@ export class ShardHttp {
     }
     return new CallTimer(ctx, this.#requestTimeoutMs, this.#nowMs);
   }
+}
 
-  #options({ method, path, body }: ShardRequest, shardUrl: string): Dispatcher.RequestOptions {
-    const url = new URL(shardUrl);
-    return {
-      origin: url.origin,
-      path: url.pathname.replace(/\/+$/, '') + path.path,
-      method,
-      headers: {
-        accept: 'application/json',
-        ...(body === undefined ? {} : { 'content-type': 'application/json' }),
-        ...(this.#key === null ? {} : { authorization: `Bearer ${this.#key}` }),
-      },
-      body: body ?? null,
-      // CallTimer bounds the whole.
-      headersTimeout: 0,
-      bodyTimeout: 0,
-    };
-  }
+function optionsOf(
+  { method, path, body }: ShardRequest,
+  shardUrl: string,
+  key: string | null,
+): Dispatcher.RequestOptions {
+  const url = new URL(shardUrl);
+  return {
+    origin: url.origin,
+    path: url.pathname.replace(/\/+$/, '') + path.path,
+    method,
+    headers: {
+      accept: 'application/json',
+      ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+      ...(key === null ? {} : { authorization: `Bearer ${key}` }),
+    },
+    body: body ?? null,
+    // CallTimer bounds the whole.
+    headersTimeout: 0,
+    bodyTimeout: 0,
+  };
+}
+
+function isUnauthorized(error: unknown): boolean {
+  return error instanceof ShardError && error.code === 'Unauthorized';
 }
 
 /** One request to one address, with its clock. */
@@ -223,12 +242,12 @@ class Call {
   /** Sends it and waits for the head of the answer. @throws ShardError for anything but 2xx */
   async send(
     options: Dispatcher.RequestOptions,
-    dispatcher: Dispatcher | undefined,
+    dispatcher: Dispatcher,
     nowMs: () => number,
   ): Promise<Dispatcher.ResponseData> {
     let reply: Dispatcher.ResponseData;
     try {
-      reply = await (dispatcher ?? getGlobalDispatcher()).request({ ...options, signal: this.#timer.signal });
+      reply = await dispatcher.request({ ...options, signal: this.#timer.signal });
     } catch (error) {
       throw this.#broken(error, null);
     }
@@ -297,6 +316,10 @@ class Call {
       // Without its cause, which quotes the answer.
       const reason = 'the answer is not HTTP';
       return failure(this.#request, this.#shardUrl, { code: 'MalformedReply', status, reason, outcomeUnknown: true });
+    }
+    if (error instanceof AddressNotAllowedError) {
+      const seen: Seen = { code: 'AddressNotAllowed', status: null, reason: `not sent, ${error.message}` };
+      return failure(this.#request, this.#shardUrl, seen);
     }
     const errorCode = codeOfError(error);
     // Not an error of the connection but a defect of ours, which waiting would hide.

@@ -4,6 +4,7 @@ import { steadyNowMs } from '../steady-clock';
 import { DomainError } from '../../domain/errors';
 import { defaultGrpcUrl, type Shard, type ShardAddress } from '../../domain/shard-map';
 import type { SeenIdentity, ShardIdentity } from '../../domain/shard-identity';
+import type { Key } from '../reach/shard-keys';
 import { ShardError } from '../errors';
 import type { CallContext } from './call-timer';
 import { checkReplica } from './replica-identity';
@@ -13,7 +14,7 @@ import { claim, dropIdentity, readIdentity } from './shard-identity';
 const CALL_TIMEOUT_MS = 3_000;
 
 export interface ShardMarksOptions {
-  readonly key: string | null;
+  readonly key: Key;
   readonly grpcPortOffset: number;
   readonly dispatcher?: Dispatcher | undefined;
 }
@@ -96,6 +97,7 @@ async function answering<T>(url: string, call: () => Promise<T>): Promise<T> {
     return await call();
   } catch (error) {
     if (!(error instanceof ShardError)) throw error;
+    if (error.code === 'AddressNotAllowed') throw new DomainError('AddressNotAllowed', error.message);
     throw new DomainError(
       'DonorUnreachable',
       `expected ${url} to show whose shard it is, it did not (${error.message}): start it before it is given, ` +

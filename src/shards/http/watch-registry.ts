@@ -1,3 +1,5 @@
+import type { Key } from '../reach/shard-keys';
+import type { Reach } from '../reach/reach';
 import { MONOTONIC_CLOCK, RouterWatch, type WatchClock } from './router-watch';
 
 const WATCHES_MAX = 64;
@@ -12,13 +14,15 @@ interface Entry {
 /** The watches of one process, by id. They are lost with it, and then unknown: an unknown watch counts as broken. */
 export class WatchRegistry {
   readonly clock: WatchClock;
+  readonly #reach: Reach | undefined;
   readonly #unreadMaxMs: number;
   /** The one that was asked for last stands last. */
   readonly #entries = new Map<string, Entry>();
   #isClosed = false;
 
-  constructor(options: { clock?: WatchClock; unreadMaxMs?: number } = {}) {
+  constructor(options: { clock?: WatchClock; unreadMaxMs?: number; reach?: Reach } = {}) {
     this.clock = options.clock ?? MONOTONIC_CLOCK;
+    this.#reach = options.reach;
     this.#unreadMaxMs = options.unreadMaxMs ?? UNREAD_MAX_MS;
   }
 
@@ -30,14 +34,14 @@ export class WatchRegistry {
    * A repeat finds the watch that is open. Where there are too many, the one that was unread for longest goes. Waits
    * for nothing, so that two calls at once never make two watches.
    */
-  open(watchId: string, { routerUrls, key }: { routerUrls: readonly string[]; key: string | null }): RouterWatch {
+  open(watchId: string, { routerUrls, key }: { routerUrls: readonly string[]; key: Key }): RouterWatch {
     const known = this.find(watchId);
     if (known !== null && known.routerUrls.join() === [...new Set(routerUrls)].join()) return known;
     void this.close(watchId);
     if (this.#isClosed) throw new Error('this worker is stopping: the next attempt runs on another one');
     const [oldest] = this.#entries.keys();
     if (oldest !== undefined && this.#entries.size >= WATCHES_MAX) void this.close(oldest);
-    const watch = new RouterWatch({ routerUrls, key, clock: this.clock });
+    const watch = new RouterWatch({ routerUrls, key, clock: this.clock, reach: this.#reach });
     const timer = setTimeout(() => void this.close(watchId), this.#unreadMaxMs);
     this.#entries.set(watchId, { watch, timer: timer.unref() });
     return watch;

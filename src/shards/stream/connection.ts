@@ -1,4 +1,11 @@
-import { connect, type ClientHttp2Session, type ClientHttp2Stream } from 'node:http2';
+import {
+  connect as connectHttp2,
+  type ClientHttp2Session,
+  type ClientSessionOptions,
+  type ClientHttp2Stream,
+} from 'node:http2';
+import type { TcpNetConnectOpts } from 'node:net';
+import { AddressNotAllowedError, portOf, type Reach } from '../reach/reach';
 
 /**
  * What may be under way to us unread: a stream's and a connection's window. With HTTP/2's default of 64 KiB the shard
@@ -14,6 +21,8 @@ export interface OpenedStream {
   readonly stream: ClientHttp2Stream;
   /** False: the shard has seen nothing of the call. */
   readonly wasConnected: () => boolean;
+  /** Why no connection was made, when its address may not be called. */
+  readonly refusal: () => AddressNotAllowedError | null;
   /** No later call uses this connection: it did not answer in time, and may be dead. */
   readonly abandon: () => void;
 }
@@ -21,21 +30,25 @@ export interface OpenedStream {
 /** One HTTP/2 connection to one address, opened by the first call, and again by the first call after it broke. */
 export class Connection {
   readonly #url: URL;
+  readonly #reach: Reach;
   readonly #onClose: () => void;
   #current: Session | null = null;
   /** With those that were abandoned and still have calls. */
   readonly #sessions = new Set<Session>();
 
-  constructor(url: string, onClose: () => void = () => undefined) {
+  constructor(url: string, reach: Reach, onClose: () => void = () => undefined) {
     this.#url = new URL(url);
+    this.#reach = reach;
     this.#onClose = onClose;
   }
 
+  /** @throws AddressNotAllowedError, when the URL names an address that may not be called. A name fails its calls. */
   open(headers: Readonly<Record<string, string>>): OpenedStream {
     const session = (this.#current ??= this.#connect());
     return {
       stream: session.http2.request({ ...headers, ':scheme': this.#url.protocol.slice(0, -1) }),
       wasConnected: () => session.wasConnected,
+      refusal: () => session.refusal,
       abandon: () => {
         this.#forget(session);
         session.http2.close();
@@ -52,7 +65,8 @@ export class Connection {
   }
 
   #connect(): Session {
-    const session = new Session(this.#url, {
+    this.#reach.requireLiteral(this.#url);
+    const session = new Session(this.#url, this.#reach, {
       // It may still have calls, but takes no more.
       onEnding: () => this.#forget(session),
       onEnd: () => {
@@ -72,9 +86,18 @@ export class Connection {
 class Session {
   readonly http2: ClientHttp2Session;
   wasConnected = false;
+  refusal: AddressNotAllowedError | null = null;
 
-  constructor(url: URL, { onEnding, onEnd }: { readonly onEnding: () => void; readonly onEnd: () => void }) {
-    this.http2 = connect(url.origin, { settings: { initialWindowSize: WINDOW_BYTES, enablePush: false } });
+  constructor(
+    url: URL,
+    reach: Reach,
+    { onEnding, onEnd }: { readonly onEnding: () => void; readonly onEnd: () => void },
+  ) {
+    const options: ClientSessionOptions & Pick<TcpNetConnectOpts, 'lookup'> = {
+      lookup: reach.lookup(portOf(url)),
+      settings: { initialWindowSize: WINDOW_BYTES, enablePush: false },
+    };
+    this.http2 = connectHttp2(url.origin, options);
     let silentMs = 0;
     const pings = setInterval(() => {
       silentMs += PING_EVERY_MS;
@@ -87,7 +110,10 @@ class Session {
       this.http2.setLocalWindowSize(WINDOW_BYTES);
     });
     // Its calls fail, and say why.
-    this.http2.on('error', onEnding);
+    this.http2.on('error', (error) => {
+      if (error instanceof AddressNotAllowedError) this.refusal = error;
+      onEnding();
+    });
     this.http2.on('goaway', onEnding);
     this.http2.on('close', () => {
       clearInterval(pings);

@@ -1,5 +1,7 @@
 import { constants, type ClientHttp2Stream, type IncomingHttpHeaders } from 'node:http2';
 import { ShardError, type ShardFailure } from '../errors';
+import type { ShardKeys } from '../reach/shard-keys';
+import { AddressNotAllowedError } from '../reach/reach';
 import { CallTimer, type CallContext } from '../http/call-timer';
 import { codeOfStatus as codeOfHttpStatus, retryAfterMs } from '../http/refusals';
 import type { Connection, OpenedStream } from './connection';
@@ -18,7 +20,7 @@ export interface GrpcCallOptions {
   /** For this call alone when it is a write: the end of the call closes it. */
   readonly connection: Connection;
   readonly url: string;
-  readonly key: string | null;
+  readonly keys: ShardKeys;
   readonly method: GrpcMethod;
   readonly ctx: CallContext;
   /** How long the shard may take for one answer. */
@@ -40,6 +42,7 @@ type Seen = Omit<ShardFailure, 'method' | 'path' | 'shardUrl'>;
  */
 export class GrpcCall {
   readonly #options: GrpcCallOptions;
+  readonly #key: string | null;
   readonly #timer: CallTimer;
   readonly #opened: OpenedStream;
   readonly #stream: ClientHttp2Stream;
@@ -49,15 +52,17 @@ export class GrpcCall {
   #streamError: unknown = null;
   readonly #onAbort = (): void => this.#cancel();
 
-  /** @throws ShardError TimedOut when the deadline has passed; the reason of `ctx.signal` when that is aborted */
+  /** @throws ShardError TimedOut when the deadline has passed, AddressNotAllowed; the reason of `ctx.signal` when that is aborted */
   constructor(options: GrpcCallOptions) {
     this.#options = options;
-    const { connection, key, method, ctx, requestTimeoutMs, nowMs } = options;
+    const { connection, keys, url, method, ctx, requestTimeoutMs, nowMs } = options;
     if (nowMs() >= ctx.deadlineMs) {
       throw this.failure({ code: 'TimedOut', status: null, reason: 'not sent, its deadline had passed' });
     }
     this.#timer = new CallTimer(ctx, requestTimeoutMs, nowMs);
-    this.#opened = connection.open({
+    const key = keys.keyFor(url);
+    this.#key = key;
+    this.#opened = this.#open(connection, {
       ':method': 'POST',
       ':path': pathOf(method),
       'content-type': 'application/grpc',
@@ -69,6 +74,15 @@ export class GrpcCall {
     this.#stream.on('trailers', (headers: IncomingHttpHeaders) => this.#takeStatus(headers));
     this.#stream.on('error', (error: unknown) => void (this.#streamError ??= error));
     this.#timer.signal.addEventListener('abort', this.#onAbort, { once: true });
+  }
+
+  #open(connection: Connection, headers: Readonly<Record<string, string>>): OpenedStream {
+    try {
+      return connection.open(headers);
+    } catch (error) {
+      this.#timer.stop();
+      throw error instanceof AddressNotAllowedError ? this.#notAllowed(error) : error;
+    }
   }
 
   /** Sends a message that was written behind FRAME_HEAD_BYTES of room. Resolves when there is room for the next. */
@@ -146,6 +160,8 @@ export class GrpcCall {
   }
 
   refusal(status: GrpcStatus): ShardError {
+    const { keys, url } = this.#options;
+    if (codeOfStatus(status) === 'Unauthorized') keys.refused(url, this.#key);
     return this.failure({
       code: codeOfStatus(status),
       status: status.code,
@@ -204,6 +220,8 @@ export class GrpcCall {
       const reason = this.#httpStatus === null ? `no answer ${limit}` : `the answer did not come to its end ${limit}`;
       return this.failure({ code: 'TimedOut', status: null, reason, outcomeUnknown: true });
     }
+    const refusal = this.#opened.refusal();
+    if (refusal !== null) return this.#notAllowed(refusal);
     if (this.#status !== null && this.#status.code !== OK) return this.refusal(this.#status);
     if (this.#httpStatus !== null && !this.#isGrpc) return this.#notGrpc(this.#httpStatus);
     return this.failure({
@@ -214,6 +232,10 @@ export class GrpcCall {
       outcomeUnknown: this.#opened.wasConnected(),
       cause: this.#streamError ?? undefined,
     });
+  }
+
+  #notAllowed(error: AddressNotAllowedError): ShardError {
+    return this.failure({ code: 'AddressNotAllowed', status: null, reason: `not sent, ${error.message}` });
   }
 
   #notGrpc(status: number): ShardError {

@@ -1,5 +1,8 @@
 import type { CallContext } from '../http/call-timer';
 import { steadyNowMs } from '../steady-clock';
+import { OPEN_REACH, type Reach } from '../reach/reach';
+import { ShardKeys, withEachKey, type Key } from '../reach/shard-keys';
+import { ShardError } from '../errors';
 import { Connection } from './connection';
 import { GrpcCall, type GrpcMethod } from './grpc-call';
 import { upsertDocumentsRequest } from './documents';
@@ -31,8 +34,9 @@ const LIST_COLLECTIONS: GrpcMethod = { name: 'ListCollections', isWrite: false, 
 export interface GrpcOptions {
   /** Of the gRPC address: `http://host:port`, or `https://…` for TLS. */
   readonly url: string;
-  /** Presented as bearer key. */
-  readonly key: string | null;
+  /** Presented as bearer key; the next one after a refusal. A stream that was refused is the caller's to begin again. */
+  readonly key: Key;
+  readonly reach?: Reach | undefined;
   readonly requestTimeoutMs?: number | undefined;
   readonly nowMs?: (() => number) | undefined;
 }
@@ -43,18 +47,20 @@ export interface GrpcOptions {
  */
 export class ShardGrpc {
   readonly url: string;
-  readonly #key: string | null;
+  readonly #keys: ShardKeys;
+  readonly #reach: Reach;
   readonly #requestTimeoutMs: number;
   readonly #nowMs: () => number;
   readonly #connection: Connection;
   readonly #writes = new Set<Connection>();
 
-  constructor({ url, key, requestTimeoutMs, nowMs }: GrpcOptions) {
+  constructor({ url, key, reach, requestTimeoutMs, nowMs }: GrpcOptions) {
     this.url = url;
-    this.#key = key;
+    this.#keys = ShardKeys.of(key);
+    this.#reach = reach ?? OPEN_REACH;
     this.#requestTimeoutMs = requestTimeoutMs ?? REQUEST_TIMEOUT_MS;
     this.#nowMs = nowMs ?? steadyNowMs;
-    this.#connection = new Connection(url);
+    this.#connection = new Connection(url, this.#reach);
   }
 
   /**
@@ -82,7 +88,7 @@ export class ShardGrpc {
   /** Sends nothing before the first full message. `ctx` bounds the whole stream. */
   upsertStream(collection: string, ctx: CallContext): UpsertStream {
     return new UpsertStream(collection, () => {
-      const connection = new Connection(this.url, () => this.#writes.delete(connection));
+      const connection = new Connection(this.url, this.#reach, () => this.#writes.delete(connection));
       const call = this.#call(UPSERT_STREAM, connection, ctx);
       this.#writes.add(connection);
       return call;
@@ -105,23 +111,28 @@ export class ShardGrpc {
   }
 
   async #ask<T>(method: GrpcMethod, request: Buffer, read: (message: Buffer) => T, ctx: CallContext): Promise<T> {
-    const call = this.#call(method, this.#connection, ctx);
-    try {
-      await call.send(request);
-      call.halfClose();
-      return read(await call.answer());
-    } catch (error) {
-      throw error instanceof WireError ? call.malformed(error) : error;
-    } finally {
-      call.close();
-    }
+    return await withEachKey(this.#keys, this.url, {
+      isUnauthorized: (error) => error instanceof ShardError && error.code === 'Unauthorized',
+      call: async () => {
+        const call = this.#call(method, this.#connection, ctx);
+        try {
+          await call.send(request);
+          call.halfClose();
+          return read(await call.answer());
+        } catch (error) {
+          throw error instanceof WireError ? call.malformed(error) : error;
+        } finally {
+          call.close();
+        }
+      },
+    });
   }
 
   #call(method: GrpcMethod, connection: Connection, ctx: CallContext): GrpcCall {
     return new GrpcCall({
       connection,
       url: this.url,
-      key: this.#key,
+      keys: this.#keys,
       method,
       ctx,
       requestTimeoutMs: this.#requestTimeoutMs,

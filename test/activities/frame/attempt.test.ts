@@ -105,10 +105,21 @@ describe('an attempt', () => {
     expect(heartbeats.length).toBeGreaterThanOrEqual(3);
   });
 
-  it('is not retried after a refusal that only a person can end, and the message says what to do', async () => {
+  it('is not retried when a shard is at an address that may not be called', async () => {
+    cluster = await MovingCluster.start();
+    const address = { primary_url: 'http://169.254.169.254:6333', replica_urls: [] };
+    const input = pass();
+    const shards = input.shards.map((shard) => (shard.id === 0 ? { ...shard, ...address } : shard));
+    const failure = await cluster.failure('compareDonor', { ...input, shards });
+    expect(failure).toMatchObject({ type: 'AddressNotAllowed', nonRetryable: true });
+    expect(failure.message).toContain('COORDINATOR_ALLOWED_HOSTS');
+  });
+
+  it('is retried when a shard refuses the key, and the message names the shard and says what to do', async () => {
     cluster = await MovingCluster.start({ shard: { keys: ['another-key'] } });
     const failure = await cluster.failure('compareDonor', pass());
-    expect(failure).toMatchObject({ type: 'Unauthorized', nonRetryable: true });
+    expect(failure).toMatchObject({ type: 'Unauthorized', nonRetryable: false });
+    expect(cluster.shards.some(({ url }) => failure.message.includes(url))).toBe(true);
     expect(failure.message).toContain('QUIVER_CLUSTER_SHARD_KEY');
     expect(failure.message).not.toContain('shard-key');
   });

@@ -54,6 +54,15 @@ describe('preflightGrow', () => {
     expect(message).toContain(cluster.joiner.url);
   });
 
+  it('refuses a joiner whose address may not be called, without a try', async () => {
+    cluster = await MovingCluster.start();
+    const { type, message } = await refusal({
+      joiners: [{ primary_url: 'http://169.254.169.254', replica_urls: [] }],
+    });
+    expect(type).toBe('AddressNotAllowed');
+    expect(message).toContain('http://169.254.169.254');
+  });
+
   it('refuses a joiner that hangs, within 3 seconds and the time of one test', async () => {
     cluster = await MovingCluster.start();
     cluster.joiner.faults.add({ fault: { kind: 'hang' } });

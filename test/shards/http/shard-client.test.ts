@@ -32,8 +32,8 @@ const calls = [...reads, ...writes];
 describe('ShardClient: what refusals mean', () => {
   it.each([
     [400, 'BadRequest', false],
-    [401, 'Unauthorized', false],
-    [403, 'Forbidden', false],
+    [401, 'Unauthorized', true],
+    [403, 'Forbidden', true],
     [409, 'Conflict', false],
     [413, 'TooLarge', false],
     [418, 'BadRequest', false],
