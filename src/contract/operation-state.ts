@@ -4,6 +4,7 @@ import type { StepProgress } from '../domain/progress';
 import type { InspectedCollection } from './repair';
 import type { Move, PreflightReport } from './move';
 import type { LockingKind, LockStage, OperationKind } from '../domain/cluster-state';
+import type { DomainErrorCode } from '../domain/errors';
 import type { Holder, Mended, PassFindings } from '../domain/findings';
 import type { OperationProgress, Phase } from '../domain/progress';
 import type { Shard } from '../domain/shard-map';
@@ -61,8 +62,26 @@ export interface OperationState {
   repair: RepairState | null;
   /** Why a leaver was abandoned before it was empty. */
   notEmptied: string | null;
+  /** Not null since its undo has begun. A later run goes on with it. */
+  undoing: UndoState | null;
   /** Of a recovery: what it took over. */
   recovers: { readonly operationId: string; readonly kind: LockingKind; readonly stage: LockStage } | null;
+}
+
+/** Where an undo stands. Every part of it is harmless to repeat, but what it left to a person is said once. */
+export interface UndoState {
+  /** What is undone, and why. */
+  readonly isCancelled: boolean;
+  readonly type: DomainErrorCode;
+  readonly message: string;
+  /** The undos that were tried, by what they do; and the shards that the present one has cleaned. */
+  tried: string[];
+  cleaned: number[];
+  pointsKept: number;
+  /** What a person has to do. */
+  left: string[];
+  /** False: the lock must be kept. */
+  isUndone: boolean;
 }
 
 export interface OperationIdentity {
@@ -216,6 +235,7 @@ export function newOperationState(kind: OperationKind, operationId: string, nowM
     pointsKept: 0,
     repair: null,
     notEmptied: null,
+    undoing: null,
     recovers: null,
   };
 }

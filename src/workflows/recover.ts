@@ -84,7 +84,8 @@ async function takeOver(run: OperationRun, input: RecoverInput): Promise<string>
 function adopt(state: OperationState, recalled: OperationState): void {
   const { progress, announced, refusal, cancelReason } = state;
   const { pointsDone, pointsExpected, bytesDone, bytesExpected } = recalled.progress;
-  Object.assign(state, recalled, { announced, refusal, cancelReason });
+  // An undo that the dead operation had begun is begun again: each part of it looks for itself.
+  Object.assign(state, recalled, { announced, refusal, cancelReason, undoing: null });
   state.progress = Object.assign(progress, { pointsDone, pointsExpected, bytesDone, bytesExpected });
 }
 

@@ -66,7 +66,10 @@ export async function cleanJoiners({ run, kind }: MoveContext, left: string[]): 
     return;
   }
   for (const joiner of state.shards) {
+    if (state.undoing?.cleaned.includes(joiner.id)) continue;
     await run.part(left, `cleaning shard ${joiner.id}`, () => cleanJoiner(run, joiner, preflight));
+    state.undoing?.cleaned.push(joiner.id);
+    await run.checkpointOnceAnnounced();
   }
 }
 

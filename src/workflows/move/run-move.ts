@@ -11,7 +11,7 @@ import { count } from '../wording';
 import type { MoveContext, MoveScript } from './context';
 import { idsOf, type MoveKind } from './placement';
 import { forgetSessions } from './rows/donors';
-import { undo } from './undo';
+import { causeOf, undo } from './undo';
 
 /**
  * Runs `script` until its flip, with the undo for every failure and cancel before it; then only forward, whoever cancels.
@@ -26,6 +26,8 @@ export async function runMove<Request extends OperationRequest>(
   const { run, forward } = beginRun(kind, input, self);
   const { routerUrls, request } = input;
   const context: MoveContext = { run, kind, routerUrls, settings: input, request, forward };
+  const { undoing } = run.state;
+  if (undoing !== null) return CancellationScope.nonCancellable(() => undo(script, context, causeOf(undoing)));
   if (!hasFlipped(run, script)) {
     try {
       await forward.run(() => runUntilFlip(script, context));

@@ -1,9 +1,12 @@
 /**
  * What a failure or a cancel before the flip does: everything that a move has begun is taken back (INV-7).
  *
- * Crash: the undo is one phase, and each of its steps is harmless to repeat.
+ * Crash: the undo is one phase, and each of its steps is harmless to repeat. A long undo continues as new between its
+ * steps, and between the shards that one of them cleans.
  */
 import { allHandlersFinished, ApplicationFailure, condition, isCancellation } from '@temporalio/workflow';
+import type { UndoState } from '../../contract/operation-state';
+import { boundedText } from '../../domain/bounded-text';
 import type { OperationOutcome } from '../../domain/progress';
 import { answerRefused, end, endOf, failureType, messageOf, outcomeOf } from '../operation/ending';
 import { rowsUntilFlip } from '../operation/script';
@@ -15,7 +18,7 @@ import { forgetSessions } from './rows/donors';
 export async function undo(script: MoveScript, context: MoveContext, cause: unknown): Promise<never> {
   const { run } = context;
   const { state } = run;
-  const { isUndone, left } = await undoPhase(script, context);
+  const { isUndone, left } = await undoPhase(script, context, cause);
   const code = isCancellation(cause) ? 'OperationCancelled' : failureType(cause);
   const endAs = endOf(cause, state.wasAnnounced);
   const why = isCancellation(cause) ? (state.cancelReason ?? 'on request') : messageOf(cause);
@@ -32,7 +35,7 @@ export async function undo(script: MoveScript, context: MoveContext, cause: unkn
 /** The same for an operation that was ended from outside: what is undone is another one's work, and so this one succeeds. */
 export async function undoForAnother(script: MoveScript, context: MoveContext, of: string): Promise<OperationOutcome> {
   const { run } = context;
-  const { isUndone, left } = await undoPhase(script, context);
+  const { isUndone, left } = await undoPhase(script, context, null);
   const outcome = outcomeOf(run, `undid ${of}, which was ended from outside${toDoByHand(left)}`);
   if (!isUndone) throw ApplicationFailure.nonRetryable(outcome.message, 'NeedsOperator');
   await end(run, { end: 'succeeded', code: null, outcome });
@@ -44,17 +47,39 @@ export async function undoForAnother(script: MoveScript, context: MoveContext, o
  * What depends on shards and routers is tried within the operation's patience, what depends on the cluster workflow alone for as long as it
  * takes. What could not be undone is said in the outcome.
  */
-async function undoPhase(script: MoveScript, context: MoveContext): Promise<{ isUndone: boolean; left: string[] }> {
+async function undoPhase(script: MoveScript, context: MoveContext, cause: unknown): Promise<UndoState> {
   const { run } = context;
-  // Only a flip that was refused comes here from after the point of no return: nothing has flipped then.
-  run.state.progress.pointOfNoReturnPassed = false;
-  run.endPhase('ended by a failure or a cancel');
-  let undone: { isUndone: boolean; left: string[] } = { isUndone: true, left: [] };
+  const { state } = run;
+  if (state.undoing === null) {
+    // Only a flip that was refused comes here from after the point of no return: nothing has flipped then.
+    state.progress.pointOfNoReturnPassed = false;
+    run.endPhase('ended by a failure or a cancel');
+  }
+  const undoing = (state.undoing ??= beginningWith(cause));
   await run.phase('undo', 'give the lock back', async () => {
-    undone = await undoRows(script, context);
-    return undone.left.length === 0 ? 'everything is as it was' : undone.left.join('; ');
+    await undoRows(script, context, undoing);
+    return undoing.left.length === 0 ? 'everything is as it was' : undoing.left.join('; ');
   });
-  return undone;
+  return undoing;
+}
+
+/** `cause`: what ended the operation. Null in a recovery, which ends well. */
+function beginningWith(cause: unknown): UndoState {
+  return {
+    isCancelled: isCancellation(cause),
+    type: failureType(cause),
+    message: boundedText(messageOf(cause)),
+    tried: [],
+    cleaned: [],
+    pointsKept: 0,
+    left: [],
+    isUndone: true,
+  };
+}
+
+/** What a later run ends with is what the first one would have ended with. */
+export function causeOf({ isCancelled, type, message }: UndoState): unknown {
+  return isCancelled ? cancelled() : ApplicationFailure.nonRetryable(message, type);
 }
 
 function toDoByHand(left: readonly string[]): string {
@@ -66,19 +91,25 @@ function toDoByHand(left: readonly string[]): string {
  * undo looks at the state for itself. Every one is tried, even when another one fails, unless it was needed (`othersNeedIt`).
  * `isUndone: false`: the lock must be kept. `left` says what a person has to do.
  */
-async function undoRows(script: MoveScript, context: MoveContext): Promise<{ isUndone: boolean; left: string[] }> {
+async function undoRows(script: MoveScript, context: MoveContext, undoing: UndoState): Promise<void> {
   const { run } = context;
-  const left: string[] = [];
   for (const row of rowsUntilFlip(script).toReversed()) {
     for (const undo of row.undo ?? []) {
+      if (undoing.tried.includes(undo.does)) continue;
+      const { left } = undoing;
       const isDone = await run.part(left, undo.does, () => undo.run(context, left));
       // An undo that was cut off may itself write late.
       await run.waits.forLateWrites();
-      if (isDone || undo.othersNeedIt === undefined) continue;
-      left.push(undo.othersNeedIt);
-      return { isUndone: false, left };
+      undoing.tried.push(undo.does);
+      Object.assign(undoing, { cleaned: [], pointsKept: 0 });
+      undoing.left = left.map((each) => boundedText(each));
+      if (!isDone && undo.othersNeedIt !== undefined) {
+        undoing.left.push(undo.othersNeedIt);
+        undoing.isUndone = false;
+        return;
+      }
+      await run.checkpointOnceAnnounced();
     }
   }
   await forgetSessions(run);
-  return { isUndone: true, left };
 }

@@ -21,6 +21,7 @@ export interface Retrying {
   /** True in a row after the flip that may be abandoned with its leaver. */
   readonly canAbandonLeaver: boolean;
   checkpoint(): Promise<void>;
+  checkpointOnceAnnounced(): Promise<void>;
 }
 
 /**
@@ -64,8 +65,9 @@ export async function persist<T>(
       });
       await sleep(untilNextMs);
       pauseMs = Math.min(pauseMs * 2, timings.retryMaxMs);
-      // After the flip nothing else is under way, and a wait may last for days.
+      // After the flip and in an undo nothing else is under way, and a wait may last for days.
       if (state.progress.pointOfNoReturnPassed) await retrying.checkpoint();
+      else if (state.undoing !== null) await retrying.checkpointOnceAnnounced();
     }
   }
 }

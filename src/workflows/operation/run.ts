@@ -4,7 +4,9 @@ import {
   allHandlersFinished,
   CancellationScope,
   condition,
+  ContinueAsNew,
   continueAsNew,
+  patched,
   setCurrentDetails,
   upsertMemo,
   upsertSearchAttributes,
@@ -53,6 +55,9 @@ export function beginRun<Request>(
   });
   return { run, forward };
 }
+
+/** Since 0.3: an operation also continues as new between two phases, and in its undo. Before, it did so in its loops only. */
+const CHECKPOINTS_BETWEEN_PHASES = 'checkpoints-between-phases';
 
 export class OperationRun implements Retrying {
   readonly cluster: string;
@@ -123,6 +128,7 @@ export class OperationRun implements Retrying {
     }
     this.state.completed.push(phase);
     this.show();
+    await this.checkpointOnceAnnounced();
   }
 
   /** Closes the phase that runs, if one does. */
@@ -145,6 +151,7 @@ export class OperationRun implements Retrying {
       await work();
       return true;
     } catch (error) {
+      if (error instanceof ContinueAsNew) throw error;
       const inner = error instanceof ActivityFailure && error.cause !== undefined ? error.cause : error;
       left.push(`${what}: ${inner instanceof Error ? inner.message : 'unknown failure'}`);
       return false;
@@ -161,6 +168,13 @@ export class OperationRun implements Retrying {
   /** To be called where no activity is under way: continues as new when the history has become long. */
   async checkpoint(): Promise<void> {
     if (this.historyIsLong()) await this.checkpointNow();
+  }
+
+  /** A caller who waits for the announcement is answered first: its update belongs to this run. */
+  async checkpointOnceAnnounced(): Promise<void> {
+    if (this.state.announced === null || !this.historyIsLong()) return;
+    // A run that was longer than this when it began under earlier code goes on as it was.
+    if (patched(CHECKPOINTS_BETWEEN_PHASES)) await this.checkpointNow();
   }
 
   // ---- What is shown ----

@@ -189,8 +189,10 @@ export async function sweepReceivers(
   parties: MoveParties,
   { absentIsDeleted }: { absentIsDeleted: boolean },
 ): Promise<number> {
-  let kept = 0;
+  const { undoing } = run.state;
+  let kept = undoing?.pointsKept ?? 0;
   for (const receiver of parties.receivers) {
+    if (undoing?.cleaned.includes(receiver.id)) continue;
     const input = { ...moveOf(run), receiverId: receiver.id, absentIsDeleted, settleMs: run.timings.settleMs };
     const what = `removing the copies from shard ${receiver.id}`;
     const result = run.waits.noted(
@@ -199,6 +201,10 @@ export async function sweepReceivers(
       ),
     );
     kept += result.kept;
+    if (undoing === null) continue;
+    undoing.cleaned.push(receiver.id);
+    undoing.pointsKept = kept;
+    await run.checkpointOnceAnnounced();
   }
   return kept;
 }
