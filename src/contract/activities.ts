@@ -81,6 +81,11 @@ export interface CoordinatorActivities extends WatchActivities {
      * is a copy of a collection that a client has created anew: it is replaced. Absent: none is.
      */
     had?: readonly (readonly string[])[];
+    /**
+     * Donors that need not answer: another one's copy does not wait until they have a leader again. Their collections
+     * are not known then, so whoever needs all of them names none. Default none.
+     */
+    mayBeAway?: readonly number[];
     settleMs?: number;
   }): Promise<
     {

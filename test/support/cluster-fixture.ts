@@ -106,6 +106,8 @@ export interface FixtureOptions {
   readonly shards?: number;
   /** Stands between a worker and its activities. */
   readonly wrap?: (activities: Activities) => Activities;
+  /** Each shard that the cluster begins with has a Raft follower. */
+  readonly followers?: boolean;
   /** Of the worker. */
   readonly clock?: Clock;
 }
@@ -113,6 +115,7 @@ export interface FixtureOptions {
 export class ClusterFixture {
   readonly name: string;
   readonly donors: InProcessShard[] = [];
+  readonly followers = new Map<InProcessShard, InProcessShard>();
   joiner!: InProcessShard;
   private readonly temporal: TemporalForTests;
   private worker: Worker | null = null;
@@ -137,6 +140,9 @@ export class ClusterFixture {
     const { points, shards = 2 } = options;
     const fixture = new ClusterFixture(temporal, label, options);
     for (let n = 0; n < shards; n++) fixture.donors.push(await startShard());
+    if (options.followers === true) {
+      for (const leader of fixture.donors) fixture.followers.set(leader, await startShard({ leader }));
+    }
     fixture.joiner = await startShard();
     fixture.fill('docs', points);
     await temporal.client.workflow.start(CLUSTER_WORKFLOW, {
@@ -197,11 +203,12 @@ export class ClusterFixture {
 
   async stop(): Promise<void> {
     await this.stopWorker();
-    for (const shard of [...this.donors, this.joiner]) await shard.stop();
+    for (const shard of [...this.followers.values(), ...this.donors, this.joiner]) await shard.stop();
   }
 
   address(shard: InProcessShard): { primary_url: string; replica_urls: string[] } {
-    return { primary_url: shard.url, replica_urls: [] };
+    const follower = this.followers.get(shard);
+    return { primary_url: shard.url, replica_urls: follower === undefined ? [] : [follower.url] };
   }
 
   /** Creates a collection on the donors and puts points where they belong. */

@@ -5,6 +5,7 @@ import { refuseOtherSchema } from './schema-conflict';
 import { collectionInfos, schemaDifference } from './schemas';
 import type { CoordinatorActivities } from '../../contract/activities';
 import { collectionInFlux } from '../frame/failures';
+import { ShardError, WAITING_HELPS } from '../../shards/errors';
 import { findLeaders } from '../frame/leaders';
 import type { ActivityScope } from '../frame/run-activity';
 
@@ -21,9 +22,11 @@ type PrepareResult = Awaited<ReturnType<CoordinatorActivities['prepareCollection
  */
 export async function prepareCollections(scope: ActivityScope, input: PrepareInput): Promise<PrepareResult> {
   const { attempt, shards } = scope;
-  await findLeaders(scope, [...input.donors, ...input.receivers]);
-  const ofDonors = await Promise.all(input.donors.map((donor) => listFully(scope, donor)));
-  const difference = schemaDifference(input.donors, ofDonors);
+  await findLeaders(scope, input.receivers);
+  const answers = (await Promise.all(input.donors.map((donor) => askDonor(scope, donor, input)))).flat();
+  const donors = answers.map(({ donor }) => donor);
+  const ofDonors = answers.map(({ collections }) => collections);
+  const difference = schemaDifference(donors, ofDonors);
   if (difference !== null) throw ApplicationFailure.retryable(difference, 'CollectionInFlux');
   const wanted = byName(ofDonors);
   const settleMs = input.settleMs ?? 0;
@@ -53,6 +56,24 @@ export async function prepareCollections(scope: ActivityScope, input: PrepareInp
     ...(replaced === 0 ? {} : { replaced }),
     lateWritesUntilMs,
   };
+}
+
+interface DonorAnswer {
+  readonly donor: Shard;
+  readonly collections: readonly FullCollection[];
+}
+
+/** Nothing where it does not answer now, and need not. INV-8: that is not "has none", so nothing is concluded from it. */
+async function askDonor(scope: ActivityScope, donor: Shard, { mayBeAway = [] }: PrepareInput): Promise<DonorAnswer[]> {
+  try {
+    await findLeaders(scope, [donor]);
+    return [{ donor, collections: await listFully(scope, donor) }];
+  } catch (error) {
+    scope.attempt.signal.throwIfAborted();
+    const isAway = error instanceof ShardError && WAITING_HELPS[error.code];
+    if (isAway && mayBeAway.includes(donor.id)) return [];
+    throw error;
+  }
 }
 
 /** Every donor's word on each collection: one may tell what another cannot. */

@@ -13,7 +13,7 @@ import { donorState } from './rows/donors';
 export async function prepareCollections(
   run: OperationRun,
   parties: MoveParties,
-  settle: { settleMs?: number } = { settleMs: run.timings.settleMs },
+  settle: { settleMs?: number; mayBeAway?: readonly number[] } = { settleMs: run.timings.settleMs },
 ): Promise<{ collections: readonly CollectionInfo[]; created: number }> {
   const { donors, receivers, canCreateCollections: mayCreate } = parties;
   const { state } = run;
@@ -31,6 +31,15 @@ export async function prepareCollections(
   // A try that failed may have dropped what the next one found missing.
   if (replaced > 0 || (created > 0 && state.progress.failedAttempts > failedBefore)) expectNothingCopied(run, donors);
   return result;
+}
+
+/**
+ * Before one donor is tried again. Another one that elects its leader meanwhile must not hold it up: what that one has
+ * is looked at before its own next try, and before each pass.
+ */
+export function prepareForDonor(run: OperationRun, parties: MoveParties, donor: Shard): Promise<{ created: number }> {
+  const mayBeAway = parties.donors.filter(({ id }) => id !== donor.id).map(({ id }) => id);
+  return prepareCollections(run, parties, { settleMs: run.timings.settleMs, mayBeAway });
 }
 
 /** INV-4: points of a replaced collection went with it, also points that clients had written to both sides. */

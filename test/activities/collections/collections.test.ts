@@ -78,6 +78,17 @@ describe('prepareCollections', () => {
     expect(cluster.clock.sleptMs).toEqual([500]);
   });
 
+  it('does not wait for another donor that elects its leader, but for the one that it is about', async () => {
+    cluster = await MovingCluster.start();
+    cluster.joiner.drop(COLLECTION);
+    await cluster.failOver(0);
+    cluster.shards[0]!.faults.add({ match: { path: /\/points$/ }, fault: { kind: 'status', status: 421 } });
+    const { result } = await cluster.run('prepareCollections', { ...sides(), mayBeAway: [0] });
+    expect(result).toMatchObject({ created: 1, collections: [{ countByShard: { '1': 0 } }] });
+    const failure = await cluster.failure('prepareCollections', { ...sides(), mayBeAway: [1] });
+    expect(failure).toMatchObject({ type: 'NotLeader', nonRetryable: false });
+  });
+
   it('is to be tried again while the donors disagree, and creates nothing then', async () => {
     cluster = await MovingCluster.start({ schema: null });
     cluster.shards[0]!.create(SCHEMA);

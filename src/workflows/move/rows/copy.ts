@@ -13,7 +13,7 @@ import type { Shard } from '../../../domain/shard-map';
 import type { OperationRun } from '../../operation/run';
 import { nowMs } from '../../clock';
 import { count, counted } from '../../wording';
-import { prepareCollections } from '../collections';
+import { prepareCollections, prepareForDonor } from '../collections';
 import type { MoveContext } from '../context';
 import { partiesOf, type MoveParties } from '../placement';
 import { donorInput, donorState, onItsWorker, sideBySide } from './donors';
@@ -57,7 +57,7 @@ async function copyDonor(run: OperationRun, parties: MoveParties, donor: Shard):
     const isRepeat = known.tries > 0;
     known.tries += 1;
     // A client may have dropped and created collections meanwhile.
-    if (isRepeat) await prepareCollections(run, parties);
+    if (isRepeat) await prepareForDonor(run, parties, donor);
     return onItsWorker(run, known, (worker) =>
       run.activities
         .rows(`copy from shard ${donor.id}`, worker)

@@ -15,7 +15,7 @@ import { awaitRouters, routersHoldTheMap } from '../../operation/routers';
 import type { OperationRun } from '../../operation/run';
 import { applyTransition } from '../../operation/transition';
 import { count } from '../../wording';
-import { prepareCollections, removeOrphans } from '../collections';
+import { prepareCollections, prepareForDonor, removeOrphans } from '../collections';
 import type { MoveContext } from '../context';
 import { partiesOf, type MoveParties } from '../placement';
 import { donorInput, donorState, onItsWorker, sideBySide } from './donors';
@@ -87,7 +87,7 @@ async function compareDonor(
   let tries = 0;
   const compare = (): Promise<CompareDonorResult> =>
     run.persist(`comparing shard ${donor.id}`, async () => {
-      if (tries++ > 0) pass.written += (await prepareCollections(run, parties)).created;
+      if (tries++ > 0) pass.written += (await prepareForDonor(run, parties, donor)).created;
       return onItsWorker(run, known, (worker) =>
         run.activities.rows(`pass ${run.state.passes + 1}: compare shard ${donor.id}`, worker).compareDonor({
           ...donorInput(run, donor, known.pointsCopied),
