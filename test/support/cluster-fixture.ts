@@ -111,6 +111,8 @@ export class ClusterFixture {
   readonly name: string;
   readonly donors: InProcessShard[] = [];
   joiner!: InProcessShard;
+  /** What the activities of its workers log. */
+  readonly logged: string[] = [];
   private readonly temporal: TemporalForTests;
   private worker: Worker | null = null;
   private running: Promise<void> | null = null;
@@ -146,7 +148,7 @@ export class ClusterFixture {
     const spoolFolder = join(tmpdir(), 'coordinator-tests-spool');
     this.engine = new InlineEngine({ key: SHARD_KEY, grpcPortOffset: 1, spoolFolder });
     const { engine } = this;
-    const logger = pino({ level: 'silent' });
+    const logger = pino({ level: 'trace' }, { write: (line: string) => void this.logged.push(line) });
     const activities = this.wrap(createActivities({ shardKey: SHARD_KEY, client, logger, engine }));
     this.worker = await Worker.create({
       connection: native,
