@@ -117,6 +117,8 @@ export class ClusterFixture {
   readonly donors: InProcessShard[] = [];
   readonly followers = new Map<InProcessShard, InProcessShard>();
   joiner!: InProcessShard;
+  /** What the activities of its workers log. */
+  readonly logged: string[] = [];
   private readonly temporal: TemporalForTests;
   private worker: Worker | null = null;
   private running: Promise<void> | null = null;
@@ -159,7 +161,7 @@ export class ClusterFixture {
     const spoolFolder = join(tmpdir(), 'coordinator-tests-spool');
     this.engine = new InlineEngine({ key: SHARD_KEY, grpcPortOffset: 1, spoolFolder });
     const { engine } = this;
-    const logger = pino({ level: 'silent' });
+    const logger = pino({ level: 'trace' }, { write: (line: string) => void this.logged.push(line) });
     const activities = this.wrap(createActivities({ shardKey: SHARD_KEY, client, logger, engine, ...this.clock }));
     this.worker = await Worker.create({
       connection: native,

@@ -84,7 +84,7 @@ describe('a body', () => {
       headers: { authorization: `Bearer ${KEYS.admin}`, 'content-type': 'application/json' },
       body: new Blob([body]).stream(),
       duplex: 'half',
-    } as RequestInit);
+    });
     expect(chunked.status).toBe(413);
     expect(api.client.transitions).toEqual([]);
   });
