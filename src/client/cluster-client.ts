@@ -9,6 +9,7 @@ import type { OperationProgress } from '../domain/progress';
 import type { ShardMap } from '../domain/shard-map';
 import type { LockLook } from '../contract/evaluation-activities';
 import { recoverAbandonedLock, witnessedBy } from './abandoned-lock';
+import { answerOfRecord, beganNothing } from './repeated-key';
 import { operationStartOptions } from './start-operation';
 import {
   ANNOUNCED_UPDATE_ID,
@@ -131,11 +132,66 @@ export class ClusterClient {
 
   /** Starts an operation, or finds the operation of the same key, and returns the answer to the first call. */
   async startOperation(kind: OperationKind, input: OperationInput<OperationRequest>): Promise<AnnouncedAnswer> {
-    const operation = new WithStartWorkflowOperation(kind, operationStartOptions(kind, input));
+    const id = operationIdOf(kind, input.key);
+    const state = await this.stateIfAnswered();
+    const record = state?.operations.find((each) => each.operationId === id);
+    // A second workflow under its id would be refused, and hide what became of the first one.
+    if (state !== null && record !== undefined && record.end !== null && (await this.isGone(id))) {
+      return answerOfRecord(record, state.map, input.request);
+    }
+    const refusedRun = record === undefined && state !== null ? await this.runThatBeganNothing(id) : null;
+    return this.startWorkflow(kind, input, refusedRun);
+  }
+
+  /** The run of its workflow that was refused because something else was under way; null when there is none. */
+  private async runThatBeganNothing(operationId: string): Promise<string | null> {
+    const handle = this.operationHandle(operationId);
+    try {
+      const { status, runId } = await this.calls.askOperation(operationId, () => handle.describe());
+      if (status.name !== 'FAILED') return null;
+      const { refusal } = await this.askOperation(operationId, announcedQuery);
+      return beganNothing(refusal) ? runId : null;
+    } catch (error) {
+      if (error instanceof ClientError && error.code === 'UnknownOperation') return null;
+      throw error;
+    }
+  }
+
+  /** Null when the cluster does not answer: then the operation itself waits for it, and is refused by it. */
+  private async stateIfAnswered(): Promise<ClusterState | null> {
+    try {
+      return await this.queryState();
+    } catch (error) {
+      if (error instanceof ClientError) return null;
+      throw error;
+    }
+  }
+
+  /** Temporal keeps an ended workflow for its retention only. */
+  private async isGone(operationId: string): Promise<boolean> {
+    try {
+      await this.describeOperation(operationId);
+      return false;
+    } catch (error) {
+      if (error instanceof ClientError && error.code === 'UnknownOperation') return true;
+      throw error;
+    }
+  }
+
+  private async startWorkflow(
+    kind: OperationKind,
+    input: OperationInput<OperationRequest>,
+    refusedRun: string | null,
+  ): Promise<AnnouncedAnswer> {
+    const operation = new WithStartWorkflowOperation(
+      kind,
+      operationStartOptions(kind, input, { again: refusedRun !== null }),
+    );
     try {
       return await this.calls.withinMs(this.timeouts.startAnswerMs, () =>
         this.calls.workflows.executeUpdateWithStart(announcedUpdate, {
-          updateId: ANNOUNCED_UPDATE_ID,
+          // Temporal answers the id of an ended run's update with that run's refusal.
+          updateId: refusedRun === null ? ANNOUNCED_UPDATE_ID : `${ANNOUNCED_UPDATE_ID}-${refusedRun}`,
           startWorkflowOperation: operation,
         }),
       );

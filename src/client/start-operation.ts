@@ -14,9 +14,13 @@ interface Description {
 
 /**
  * A repeated start finds the operation that the key has started, and never starts one again that has ended. A recovery is the exception: it
- * starts again as long as the lock is abandoned.
+ * starts again as long as the lock is abandoned. `again`: the run before was refused before it began anything.
  */
-export function operationStartOptions(kind: OperationKind, input: OperationInput<OperationRequest>) {
+export function operationStartOptions(
+  kind: OperationKind,
+  input: OperationInput<OperationRequest>,
+  { again } = { again: false },
+) {
   const { cluster, key, searchAttributes } = input;
   const { summary, details } = describe(kind, cluster, input.request);
   return {
@@ -24,12 +28,17 @@ export function operationStartOptions(kind: OperationKind, input: OperationInput
     taskQueue: taskQueue(cluster),
     args: [input],
     workflowIdConflictPolicy: 'USE_EXISTING' as const,
-    workflowIdReusePolicy: kind === 'recover' ? ('ALLOW_DUPLICATE' as const) : ('REJECT_DUPLICATE' as const),
+    workflowIdReusePolicy: reusePolicy(kind, again),
     staticSummary: summary,
     staticDetails: details,
     memo: { operationId: operationIdOf(kind, key) },
     ...(searchAttributes ? { typedSearchAttributes: [{ key: CLUSTER_ATTRIBUTE, value: cluster }] } : {}),
   };
+}
+
+function reusePolicy(kind: OperationKind, again: boolean) {
+  if (kind === 'recover') return 'ALLOW_DUPLICATE' as const;
+  return again ? ('ALLOW_DUPLICATE_FAILED_ONLY' as const) : ('REJECT_DUPLICATE' as const);
 }
 
 function describe(kind: OperationKind, cluster: string, request: OperationRequest): Description {

@@ -13,8 +13,14 @@ import type { ShardAddress, ShardMap } from '../domain/shard-map';
  * notices.ts and witnessed.ts.
  */
 export type ClusterTransition =
-  /** `uid`: taken for the cluster's own when it has none yet. */
-  | { readonly type: 'reserve'; readonly operationId: string; readonly request: LockRequest; readonly uid?: string }
+  /** `uid`: taken for the cluster's own when it has none yet. `asked`: digest of the operation's request. */
+  | {
+      readonly type: 'reserve';
+      readonly operationId: string;
+      readonly request: LockRequest;
+      readonly uid?: string;
+      readonly asked?: string;
+    }
   | { readonly type: 'announce'; readonly operationId: string }
   | { readonly type: 'confirmHeld'; readonly operationId: string }
   | { readonly type: 'confirmAnnounced'; readonly operationId: string }
@@ -22,7 +28,7 @@ export type ClusterTransition =
   | { readonly type: 'withdraw'; readonly operationId: string }
   | ({ readonly type: 'release' } & OperationResult)
   | { readonly type: 'takeOver'; readonly operationId: string; readonly from: string }
-  | { readonly type: 'beginCheck'; readonly operationId: string; readonly uid?: string }
+  | { readonly type: 'beginCheck'; readonly operationId: string; readonly uid?: string; readonly asked?: string }
   | ({ readonly type: 'endCheck' } & OperationResult)
   | { readonly type: 'changeByHand'; readonly change: ManualChange; readonly key: string | null }
   | { readonly type: 'seedAutoscale'; readonly policy: AutoscalePolicy; readonly standbys: readonly ShardAddress[] }

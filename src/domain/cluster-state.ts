@@ -66,6 +66,10 @@ export interface OperationRecord {
   readonly pointsMoved: number;
   /** One sentence for an operator: what came of it and why. Holds no point data. */
   readonly message: string;
+  /** Digest of the request (request-digest.ts), for a repeated key. A record of an earlier release has none. */
+  readonly asked?: string;
+  /** Why it was refused or ended, when the coordinator did that. Absent while it runs, and in older records. */
+  readonly code?: string | null;
 }
 
 /** An answered `Idempotency-Key` of a manual change, so that a repeat changes nothing. */

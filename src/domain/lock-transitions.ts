@@ -57,7 +57,7 @@ export type LockRequest =
  */
 export function reserve(
   state: ClusterState,
-  { operationId, request, nowMs }: { operationId: string; request: LockRequest; nowMs: number },
+  { operationId, request, nowMs, asked }: { operationId: string; request: LockRequest; nowMs: number; asked?: string },
 ): ClusterState {
   if (state.lock?.operationId === operationId) return state;
   refuseRepeat(state, operationId);
@@ -80,7 +80,7 @@ export function reserve(
     epoch: state.epoch + 1,
   };
   const nextId = request.kind === 'grow' ? state.nextId + shards.length : state.nextId;
-  const record = newRecord({ operationId, kind: request.kind, shards, nowMs });
+  const record = newRecord({ operationId, kind: request.kind, shards, nowMs, asked });
   const members = membersWith(state.members, shards);
   const locked = withRecord({ ...state, nextId, lock, epoch: state.epoch + 1, members }, record);
   if (standby === null) return locked;
@@ -273,8 +273,11 @@ export function recoveryKey(lock: OperationLock): string {
 // ---- Checks: they only read, so they need no lock, but a map that does not change ----
 
 /** @throws DomainError OperationInProgress, JoinInProgress, LeaveInProgress, OperationEnded, IdentitiesRemoved */
-export function beginCheck(state: ClusterState, request: { operationId: string; nowMs: number }): ClusterState {
-  const { operationId, nowMs } = request;
+export function beginCheck(
+  state: ClusterState,
+  request: { operationId: string; nowMs: number; asked?: string },
+): ClusterState {
+  const { operationId, nowMs, asked } = request;
   const known = state.operations.find((each) => each.operationId === operationId);
   // A running check must not mark shards again that have just been given away.
   refuseWithoutIdentities(state);
@@ -282,7 +285,10 @@ export function beginCheck(state: ClusterState, request: { operationId: string; 
   refuseRepeat(state, operationId);
   refuseWhileLocked(state);
   refuseWhileMoving(state);
-  return withRecord({ ...state, epoch: state.epoch + 1 }, newRecord({ operationId, kind: 'check', shards: [], nowMs }));
+  return withRecord(
+    { ...state, epoch: state.epoch + 1 },
+    newRecord({ operationId, kind: 'check', shards: [], nowMs, asked }),
+  );
 }
 
 export function endCheck(state: ClusterState, result: OperationResult & { nowMs: number }): ClusterState {
@@ -319,6 +325,7 @@ function newRecord(of: {
   kind: OperationKind;
   shards: readonly Shard[];
   nowMs: number;
+  asked?: string | undefined;
 }): OperationRecord {
   return {
     operationId: of.operationId,
@@ -329,6 +336,7 @@ function newRecord(of: {
     end: null,
     pointsMoved: 0,
     message: 'running',
+    ...(of.asked === undefined ? {} : { asked: of.asked }),
   };
 }
 
@@ -344,11 +352,11 @@ function shortened(record: OperationRecord): OperationRecord {
 
 /** The record's end, with what that says about notices. Changes nothing when it has ended before. */
 function endRecord(state: ClusterState, result: OperationResult & { nowMs: number }): ClusterState {
-  const { operationId, end, pointsMoved, nowMs } = result;
+  const { operationId, end, code, pointsMoved, nowMs } = result;
   const message = boundedText(result.message);
   const running = state.operations.find((each) => each.operationId === operationId && each.end === null);
   if (running === undefined) return state;
-  const ended: OperationRecord = { ...running, end, pointsMoved, message, endedAtMs: nowMs };
+  const ended: OperationRecord = { ...running, end, code, pointsMoved, message, endedAtMs: nowMs };
   const operations = state.operations.map((each) => (each === running ? ended : each));
   return noticesAtEnd({ ...state, operations }, result, { startedAtMs: running.startedAtMs, nowMs });
 }

@@ -4,11 +4,11 @@
  */
 import type { ClusterState } from './cluster-state';
 import { DomainError, unknownToThisVersion } from './errors';
-import { IdHasher } from './hrw';
 import { ANSWERED_REQUESTS_MAX, ANSWERED_REQUEST_CHARS_MAX } from './limits';
 import { moveGrpc } from './identity-transitions';
 import { membersWith } from './members';
 import { refuseFullMap, refuseWhileLocked, refuseWhileMoving } from './preconditions';
+import { digestOf } from './request-digest';
 import { addJoining, addOwners, promote, remove, replaceAddress, requireShard, type ShardAddress } from './shard-map';
 
 /** A change that an operator makes by hand. */
@@ -46,11 +46,7 @@ export function changeByHand(state: ClusterState, change: ManualChange, key: str
 
 /** A body may have 64 KiB, and 64 of them would be too much for a state. */
 function remembered(request: string): string {
-  if (request.length <= ANSWERED_REQUEST_CHARS_MAX) return request;
-  const hasher = new IdHasher();
-  hasher.hash(new TextEncoder().encode(request));
-  const digest = [hasher.hashHigh, hasher.hashLow].map((half) => (half >>> 0).toString(16).padStart(8, '0')).join('');
-  return `${request.length} characters, ${digest}`;
+  return request.length <= ANSWERED_REQUEST_CHARS_MAX ? request : digestOf(request);
 }
 
 function applyByHand(state: ClusterState, change: ManualChange): ClusterState {

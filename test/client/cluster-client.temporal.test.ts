@@ -5,6 +5,8 @@ import { DefaultLogger, NativeConnection, Runtime, Worker } from '@temporalio/wo
 import { createChangeCluster } from '../../src/activities/cluster/change-cluster';
 import type { CoordinatorActivities } from '../../src/contract/activities';
 import { ClusterClient, type ClusterClientOptions } from '../../src/client/cluster-client';
+import { ClientError } from '../../src/client/errors';
+import { OperationReader } from '../../src/api/operation-reader';
 import { asApiError, toProblem, type ApiError, type ProblemCode } from '../../src/api/http/problem';
 import { seedState } from '../../src/domain/cluster-state';
 import { DEFAULT_TIMINGS } from '../../src/domain/limits';
@@ -219,6 +221,24 @@ const progressOf = (key: string, client: ClusterClient, phase: string): Promise<
     return progress.phase === phase && progress;
   });
 
+/** What Temporal does with an ended workflow after its retention. */
+async function forget(client: ClusterClient, cluster: string, key: string): Promise<void> {
+  const workflowId = operationWorkflowId(cluster, 'grow', key);
+  await temporal.workflow
+    .getHandle(workflowId)
+    .result()
+    .catch(() => undefined);
+  await connection.workflowService.deleteWorkflowExecution({ namespace: 'default', workflowExecution: { workflowId } });
+  await waitFor(
+    'its workflow is gone',
+    async () => {
+      const gone: unknown = await client.describeOperation(`grow-${key}`).catch((error: unknown) => error);
+      return gone instanceof ClientError && gone.code === 'UnknownOperation';
+    },
+    90_000,
+  );
+}
+
 describe('the map and changes by hand', () => {
   it('shows each change in the next map', async () => {
     const { client } = await newCluster();
@@ -392,6 +412,36 @@ describe('a grow', () => {
     gate.release();
     await untilEnded(client, 'first');
   });
+
+  it('that was refused while another one ran begins with the same key when that one has ended', async () => {
+    const gate = new Gate();
+    const { cluster, client } = await newCluster({ beforeAwaitRouters: gate });
+    await client.startOperation('grow', growInput(cluster, 'first'));
+    const again = () => client.startOperation('grow', growInput(cluster, 'second', 'http://s2'));
+    await expectCode(again(), 'OperationInProgress');
+    const refused = temporal.workflow.getHandle(operationWorkflowId(cluster, 'grow', 'second'));
+    await expect(refused.result()).rejects.toThrow();
+    await expectCode(again(), 'OperationInProgress');
+    gate.release();
+    await untilEnded(client, 'first');
+    expect((await again()).shardIds).toEqual([2]);
+    expect((await untilEnded(client, 'second')).status).toBe('succeeded');
+  });
+
+  it('whose workflow is gone is shown and answered from its record, and its key begins nothing', async () => {
+    const { cluster, client } = await newCluster();
+    await client.startOperation('grow', growInput(cluster, 'k'));
+    await forget(client, cluster, 'k');
+    const { shardIds, map, request } = await client.startOperation('grow', growInput(cluster, 'k'));
+    expect(shardIds).toEqual([1]);
+    expect(map).toEqual(await client.queryMap());
+    expect(request).toEqual(growInput(cluster, 'k').request);
+    await expectCode(client.startOperation('grow', growInput(cluster, 'k', 'http://s2')), 'IdempotencyKeyReused');
+    await expectCode(client.describeOperation('grow-k'), 'UnknownOperation');
+    const reader = new OperationReader({ client, cluster, namespace: 'default', webUiUrl: null });
+    expect(await reader.showOperation('grow-k')).toMatchObject({ status: 'succeeded', shard_ids: [1] });
+    expect((await client.queryState()).operations).toHaveLength(1);
+  }, 120_000);
 
   it('that does not answer in time may still run: the error says how to find it, and the same key does', async () => {
     const gate = new Gate();

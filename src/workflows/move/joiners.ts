@@ -1,6 +1,7 @@
 /** The steps that only a grow has: what it does with the shards that join. */
 import type { PreflightReport } from '../../contract/move';
 import type { GrowRequest } from '../../contract/requests';
+import { requestDigest } from '../../domain/request-digest';
 import type { Shard } from '../../domain/shard-map';
 import { broughtUid, identifyShards } from '../identity/identify';
 import type { OperationRun } from '../operation/run';
@@ -25,6 +26,7 @@ export async function preflightGrow(context: MoveContext): Promise<string> {
     type: 'reserve',
     operationId,
     request,
+    asked: requestDigest(context.request),
     ...broughtUid(),
   });
   const { map } = planMove(context, answer);

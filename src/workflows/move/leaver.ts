@@ -1,5 +1,6 @@
 /** The steps that only a drain has: what it does with the shard that leaves. */
 import type { DrainRequest } from '../../contract/requests';
+import { requestDigest } from '../../domain/request-digest';
 import { broughtUid, identifyShards } from '../identity/identify';
 import { applyTransition } from '../operation/transition';
 import { count, counted } from '../wording';
@@ -21,6 +22,7 @@ export async function preflightDrain(context: MoveContext): Promise<string> {
     type: 'reserve',
     operationId,
     request,
+    asked: requestDigest(context.request),
     ...broughtUid(),
   });
   const { map } = planMove(context, answer);

@@ -3,6 +3,7 @@ import { ApplicationFailure } from '@temporalio/workflow';
 import type { ClusterAnswer } from '../../contract/cluster';
 import type { RepairParties } from '../../contract/repair';
 import type { OperationSettings, RepairRequest } from '../../contract/requests';
+import { requestDigest } from '../../domain/request-digest';
 import { requireParties } from '../../domain/repair-request';
 import { asMember, placementSpec } from '../../domain/shard-map';
 import { broughtUid, identifyShards, mapForMove } from '../identity/identify';
@@ -36,16 +37,18 @@ export async function preflight(context: RepairContext): Promise<string> {
 }
 
 /** Takes the lock, or says that the check runs. A repeat only asks for the map. */
-function hold({ run, isRepair }: RepairContext): Promise<ClusterAnswer> {
+function hold({ run, isRepair, request }: RepairContext): Promise<ClusterAnswer> {
   const { operationId } = run.state.progress;
+  const asked = requestDigest(request);
   return isRepair
     ? applyTransition(run, 'take the lock', {
         type: 'reserve',
         operationId,
         request: { kind: 'repair' },
+        asked,
         ...broughtUid(),
       })
-    : applyTransition(run, 'may a check begin?', { type: 'beginCheck', operationId, ...broughtUid() });
+    : applyTransition(run, 'may a check begin?', { type: 'beginCheck', operationId, asked, ...broughtUid() });
 }
 
 /** INV-8: a shard that lost its data has nothing to compare, and one under two addresses would lose its only copies. */
