@@ -28,6 +28,7 @@ import type { AnnouncedAnswer, OperationRequest, OperationSettings } from '../co
 import { operationIdOf, operationWorkflowId, parseOperationId } from '../contract/ids';
 import { ClientError, RefusedError } from './errors';
 import { Semaphore } from './semaphore';
+import { RefusedBeforeStart, StartTurns } from './start-turns';
 import { TemporalCalls, unknownOperation, updateError, type TemporalCallsOptions } from './calls';
 
 /** An operation's workflow as Temporal itself sees it. */
@@ -64,6 +65,10 @@ export class ClusterClient {
   private readonly options: ClusterClientOptions;
   private readonly calls: TemporalCalls;
   private readonly updates = new Semaphore({ runningMax: UPDATES_IN_FLIGHT_MAX, waitingMax: UPDATES_WAITING_MAX });
+  private readonly starts = new StartTurns({
+    queryLock: () => this.queryLock(),
+    isKnown: (operationId) => this.isKnown(operationId),
+  });
   private readonly timeouts: { updateMs: number; startAnswerMs: number; lookMs: number; recallMs: number };
 
   constructor(options: ClusterClientOptions) {
@@ -131,6 +136,16 @@ export class ClusterClient {
 
   /** Starts an operation, or finds the operation of the same key, and returns the answer to the first call. */
   async startOperation(kind: OperationKind, input: OperationInput<OperationRequest>): Promise<AnnouncedAnswer> {
+    // The others take no lock, or take it over.
+    if (kind === 'check' || kind === 'recover') return this.startNow(kind, input);
+    try {
+      return await this.starts.run(operationIdOf(kind, input.key), () => this.startNow(kind, input));
+    } catch (error) {
+      throw error instanceof RefusedBeforeStart ? await this.orRecovering(error) : error;
+    }
+  }
+
+  private async startNow(kind: OperationKind, input: OperationInput<OperationRequest>): Promise<AnnouncedAnswer> {
     const operation = new WithStartWorkflowOperation(kind, operationStartOptions(kind, input));
     try {
       return await this.calls.withinMs(this.timeouts.startAnswerMs, () =>
@@ -143,6 +158,16 @@ export class ClusterClient {
       const id = operationIdOf(kind, input.key);
       if (error instanceof WorkflowExecutionAlreadyStartedError) return this.firstAnswer(id);
       throw await this.orRecovering(updateError(error, { code: 'StartUnanswered', about: id }));
+    }
+  }
+
+  private async isKnown(operationId: string): Promise<boolean> {
+    try {
+      await this.describeOperation(operationId);
+      return true;
+    } catch (error) {
+      if (error instanceof ClientError && error.code === 'UnknownOperation') return false;
+      throw error;
     }
   }
 
