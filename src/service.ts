@@ -249,7 +249,7 @@ async function startApi(
   parts.add('listener', () => listener.close(REQUESTS_PATIENCE_MS, () => stopping.abort()));
   const starting = new AbortController();
   parts.add('start of the autoscale policy', () => Promise.resolve(starting.abort()));
-  void autoscale.start(starting.signal);
+  void autoscale.start(starting.signal).then(() => autoscale.watch(starting.signal));
   return listener.url;
 }
 

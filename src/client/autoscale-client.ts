@@ -29,6 +29,10 @@ const SCHEDULE_TIMEOUT_MS = 5_000;
 const ROUNDS_MAX = 3;
 const START_PAUSE_FIRST_MS = 1_000;
 const START_PAUSE_MAX_MS = 30_000;
+/** Then the interval of the policy is known. */
+const WATCH_FIRST_MS = 1_000;
+/** So that a shorter interval is noticed, too. */
+const WATCH_MAX_MS = 60_000;
 
 export interface AutoscaleClientOptions extends TemporalCallsOptions {
   readonly client: Pick<ClusterClient, 'queryState' | 'applyTransition'>;
@@ -62,6 +66,25 @@ export class AutoscaleClient {
       if (problem === null || stopping.aborted) return;
       this.options.logger.warn({ reason: problem }, 'the autoscale policy is not evaluated yet: it is tried again');
       await delay(pauseMs, undefined, { signal: stopping, ref: false }).catch(() => undefined);
+    }
+  }
+
+  /**
+   * Looks after the Schedule by itself, once an interval of the policy: what was deleted, changed or paused from outside
+   * is put back. Returns when `stopping` fires; never throws.
+   */
+  async watch(stopping: AbortSignal): Promise<void> {
+    let intervalMs = WATCH_FIRST_MS;
+    for (;;) {
+      await delay(intervalMs, undefined, { signal: stopping, ref: false }).catch(() => undefined);
+      if (stopping.aborted) return;
+      try {
+        const { policy } = await this.readState();
+        intervalMs = Math.min(policy.intervalSecs * 1_000, WATCH_MAX_MS);
+        await this.syncSchedule(policy);
+      } catch (error) {
+        this.options.logger.debug({ err: error }, 'the Schedule of the autoscale policy could not be looked at');
+      }
     }
   }
 

@@ -29,6 +29,7 @@ import type { AnnouncedAnswer, OperationRequest, OperationSettings } from '../co
 import { operationIdOf, operationWorkflowId, parseOperationId } from '../contract/ids';
 import { ClientError, RefusedError } from './errors';
 import { Semaphore } from './semaphore';
+import { RefusedBeforeStart, StartTurns } from './start-turns';
 import { TemporalCalls, unknownOperation, updateError, type TemporalCallsOptions } from './calls';
 
 /** An operation's workflow as Temporal itself sees it. */
@@ -65,6 +66,11 @@ export class ClusterClient {
   private readonly options: ClusterClientOptions;
   private readonly calls: TemporalCalls;
   private readonly updates = new Semaphore({ runningMax: UPDATES_IN_FLIGHT_MAX, waitingMax: UPDATES_WAITING_MAX });
+  private readonly starts = new StartTurns({
+    queryLock: () => this.queryLock(),
+    isKnown: (operationId) => this.isKnown(operationId),
+  });
+  private sharedState: Promise<ClusterState> | null = null;
   private readonly timeouts: { updateMs: number; startAnswerMs: number; lookMs: number; recallMs: number };
 
   constructor(options: ClusterClientOptions) {
@@ -132,6 +138,16 @@ export class ClusterClient {
 
   /** Starts an operation, or finds the operation of the same key, and returns the answer to the first call. */
   async startOperation(kind: OperationKind, input: OperationInput<OperationRequest>): Promise<AnnouncedAnswer> {
+    // The others take no lock, or take it over.
+    if (kind === 'check' || kind === 'recover') return this.startOrAnswer(kind, input);
+    try {
+      return await this.starts.run(operationIdOf(kind, input.key), () => this.startOrAnswer(kind, input));
+    } catch (error) {
+      throw error instanceof RefusedBeforeStart ? await this.orRecovering(error) : error;
+    }
+  }
+
+  private async startOrAnswer(kind: OperationKind, input: OperationInput<OperationRequest>): Promise<AnnouncedAnswer> {
     const id = operationIdOf(kind, input.key);
     const state = await this.stateIfAnswered();
     const record = state?.operations.find((each) => each.operationId === id);
@@ -200,6 +216,13 @@ export class ClusterClient {
       if (error instanceof WorkflowExecutionAlreadyStartedError) return this.firstAnswer(id);
       throw await this.orRecovering(updateError(error, { code: 'StartUnanswered', about: id }));
     }
+  }
+
+  /** Its workflow may be gone: the cluster remembers it for longer. Many ask at once, so they share an answer. */
+  private async isKnown(operationId: string): Promise<boolean> {
+    if (!(await this.isGone(operationId))) return true;
+    const { operations } = await (this.sharedState ??= this.queryState().finally(() => (this.sharedState = null)));
+    return operations.some((each) => each.operationId === operationId);
   }
 
   /** @throws ClientError UnknownOperation */

@@ -130,6 +130,9 @@ function isInStep(existing: ScheduleDescription, target: Definition): boolean {
     taskQueue: action.taskQueue,
     args: action.args,
     paused: state.paused,
+    // One that was given an end starts nothing after it, and still looks like ours.
+    endAt: spec.endAt ?? null,
+    remainingActions: state.remainingActions ?? null,
   };
   const expected = {
     intervals: target.spec.intervals,
@@ -139,6 +142,8 @@ function isInStep(existing: ScheduleDescription, target: Definition): boolean {
     taskQueue: target.action.taskQueue,
     args: JSON.parse(JSON.stringify(target.action.args)) as unknown,
     paused: target.state.paused,
+    endAt: null,
+    remainingActions: null,
   };
   return isDeepStrictEqual(actual, expected);
 }

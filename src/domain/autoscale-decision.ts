@@ -83,7 +83,10 @@ export function decide(input: DecisionInput): Decision {
   const coolingMs = cooldownLeftMs(policy, input.lastScaleAtMs, input.nowMs);
   if (coolingMs > 0) {
     const left = `${Math.ceil(coolingMs / 1_000)} s left`;
-    return because('cooling_down', `the last grow began less than ${policy.cooldownSecs} s ago: ${left}`);
+    return because(
+      'cooling_down',
+      `the last grow began, or the last drain ended, less than ${policy.cooldownSecs} s ago: ${left}`,
+    );
   }
   const unknown = samplesOf(
     seen.unreadable.map((load) => `shard ${load.shardId} (${load.problem ?? 'it was not looked at'})`),

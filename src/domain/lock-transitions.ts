@@ -207,6 +207,8 @@ export interface OperationResult extends NoticesAtEnd {
   readonly code: string | null;
   readonly pointsMoved: number;
   readonly message: string;
+  /** Of a drain that took its shard out. Operations of earlier releases do not say it. */
+  readonly beginsCooldown?: boolean;
 }
 
 /**
@@ -216,9 +218,15 @@ export interface OperationResult extends NoticesAtEnd {
 export function release(state: ClusterState, result: OperationResult & { nowMs: number }): ClusterState {
   if (state.lock?.operationId !== result.operationId) return state;
   const { lock } = state;
-  const released = endRecord({ ...state, lock: null }, result);
+  const recorded = endRecord({ ...state, lock: null }, result);
+  const released = result.beginsCooldown === true ? beginCooldown(recorded, result.nowMs) : recorded;
   if (lock.standby === null || lock.stage === 'flipped') return released;
   return giveStandbyBack(released, lock.standby, result);
+}
+
+/** The other shards are fuller now because a person wanted it so: the policy must not bring back at once what was taken. */
+function beginCooldown(state: ClusterState, nowMs: number): ClusterState {
+  return { ...state, autoscale: { ...state.autoscale, lastScaleAtMs: nowMs } };
 }
 
 /** Findings of preflight about the shard that was to join, not about the cluster. */

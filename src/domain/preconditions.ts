@@ -13,7 +13,7 @@ export function requireLock(state: ClusterState, operationId: string): Operation
 }
 
 /** @throws DomainError OperationInProgress */
-export function refuseWhileLocked(state: ClusterState): void {
+export function refuseWhileLocked(state: Pick<ClusterState, 'lock'>): void {
   if (state.lock === null) return;
   const { operationId, shards } = state.lock;
   const ids = shards.length === 0 ? '' : ` (shard ${samplesOf(shards.map((shard) => shard.id))})`;

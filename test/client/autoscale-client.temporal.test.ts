@@ -113,6 +113,21 @@ describe('the Schedule', () => {
     expect((await schedule()).state.paused).toBe(false);
   });
 
+  it('is put back within two intervals when it was deleted or paused from outside, without any request', async () => {
+    const policy = { ...ENABLED, intervalSecs: 1 };
+    const api = autoscaleClient({ seed: { policy, standbys: [] } });
+    const stopping = new AbortController();
+    await api.start(stopping.signal);
+    const watching = api.watch(stopping.signal);
+    const handle = temporal.client.schedule.getHandle(autoscaleScheduleId(cluster.name));
+    await handle.delete();
+    await waitFor('it is there again', async () => !(await schedule()).state.paused);
+    await handle.pause('by a person');
+    await waitFor('it runs again', async () => !(await schedule()).state.paused);
+    stopping.abort();
+    await watching;
+  });
+
   it('is shown as a problem, without a failure, when it cannot be reached', async () => {
     const api = autoscaleClient({ namespace: 'no-such-namespace' });
     const { nextEvaluationAtMs, problem } = await api.syncSchedule(ENABLED);

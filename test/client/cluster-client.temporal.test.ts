@@ -443,6 +443,51 @@ describe('a grow', () => {
     expect((await client.queryState()).operations).toHaveLength(1);
   }, 120_000);
 
+  it.each([
+    ['while it runs', true],
+    ['when all come at once', false],
+  ])('refuses a hundred others within 3 s each, and starts none of them: %s', async (_title, isFirst) => {
+    const gate = new Gate();
+    const { cluster, client } = await newCluster({ beforeAwaitRouters: gate });
+    if (isFirst) await client.startOperation('grow', growInput(cluster, 'first'));
+    const tookMs: number[] = [];
+    const calls = Array.from({ length: 100 }, async (_, n) => {
+      const beganAtMs = performance.now();
+      try {
+        await client.startOperation('grow', growInput(cluster, `k${n}`, `http://k${n}`));
+        return 'started';
+      } catch (error) {
+        tookMs.push(performance.now() - beganAtMs);
+        return asApiError(error)?.code ?? String(error);
+      }
+    });
+    const answers = await Promise.all(calls);
+    const refused = answers.filter((answer) => answer === 'OperationInProgress');
+    expect(refused).toHaveLength(isFirst ? 100 : 99);
+    expect(answers.filter((answer) => answer === 'started')).toHaveLength(isFirst ? 0 : 1);
+    expect(Math.max(...tookMs)).toBeLessThan(3_000);
+    for (const [n, answer] of answers.entries()) {
+      if (answer === 'started' || n % 10 > 0) continue;
+      await expectCode(client.describeOperation(`grow-k${n}`), 'UnknownOperation');
+    }
+    gate.release();
+    await untilEnded(client, isFirst ? 'first' : `k${answers.indexOf('started')}`);
+  });
+
+  it('that has ended answers a repeat of its call also while another one runs', async () => {
+    const gate = new Gate();
+    const held: Held = {};
+    const { cluster, client } = await newCluster(held);
+    const first = await client.startOperation('grow', growInput(cluster, 'first'));
+    await untilEnded(client, 'first');
+    await waitFor('the lock is free', async () => (await client.queryLock()) === null);
+    held.beforeAwaitRouters = gate;
+    await client.startOperation('grow', growInput(cluster, 'second', 'http://s2'));
+    expect(await client.startOperation('grow', growInput(cluster, 'first'))).toEqual(first);
+    gate.release();
+    await untilEnded(client, 'second');
+  });
+
   it('that does not answer in time may still run: the error says how to find it, and the same key does', async () => {
     const gate = new Gate();
     const { cluster, client } = await newCluster({ beforePrepare: gate });

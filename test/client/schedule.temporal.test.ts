@@ -43,6 +43,19 @@ const ensure = (
   });
 
 describe('the Schedule of the autoscale policy', () => {
+  it('is put back when somebody gave it an end, and then left alone', async () => {
+    await ensure();
+    await handle().update(({ spec, state, ...rest }) => ({
+      ...rest,
+      spec: { ...spec, endAt: new Date(Date.now() + 1_000) },
+      state: { ...state, remainingActions: 1 },
+    }));
+    expect((await ensure()).did).toBe('updated');
+    const { spec, state } = await described();
+    expect([spec.endAt, state.remainingActions]).toEqual([undefined, undefined]);
+    expect((await ensure()).did).toBe('nothing');
+  });
+
   it('starts the evaluation of this cluster at the interval, skips overlaps, and makes up for one minute at most', async () => {
     const { did, nextEvaluationAtMs } = await ensure();
     const { spec, policies, action, state } = await described();

@@ -45,6 +45,28 @@ it('the refusal beside an operation of many shards names a few of them', () => {
   expect(() => drain(locked)).toThrow('operation grow-a (shard 3, 4, 5 and 61 more) is running');
 });
 
+describe('the cooldown after a drain', () => {
+  const flipped = () => flip(announce(drain(), 'drain-a'), 'drain-a');
+  const result = {
+    operationId: 'drain-a',
+    end: 'succeeded',
+    code: null,
+    pointsMoved: 0,
+    message: '',
+    nowMs: 9_000,
+  } as const;
+
+  it('begins at its end, and not again when the release is repeated', () => {
+    const released = release(flipped(), { ...result, beginsCooldown: true });
+    expect(released.autoscale.lastScaleAtMs).toBe(9_000);
+    expect(release(released, { ...result, beginsCooldown: true, nowMs: 20_000 })).toBe(released);
+  });
+
+  it('does not begin when the operation says nothing of it, as in a history of an earlier release', () => {
+    expect(release(flipped(), result).autoscale.lastScaleAtMs).toBeNull();
+  });
+});
+
 describe('a drain', () => {
   it('marks its shard as leaving, takes it out with the flip, and costs no id', () => {
     const reserved = drain();

@@ -38,6 +38,21 @@ describe('a drain', () => {
     expect((await cluster.state()).operations[0]).toMatchObject({ operationId: 'drain-a', end: 'succeeded' });
   });
 
+  it('begins the cooldown of the policy when it has ended, and not when it was undone', async () => {
+    const held = leaver.faults.add({ match: { method: 'GRPC', path: /Replicate/ }, fault: { kind: 'slow', ms: 500 } });
+    await cluster.announceDrain('undone', LEAVER);
+    await held.struck;
+    await cluster.operation('undone', 'drain').cancel();
+    await expect(cluster.operation('undone', 'drain').result()).rejects.toThrow();
+    expect((await cluster.state()).autoscale.lastScaleAtMs).toBeNull();
+    held.remove();
+    await cluster.announceDrain('a', LEAVER);
+    await cluster.operation('a', 'drain').result();
+    const { autoscale, operations } = await cluster.state();
+    expect(autoscale.lastScaleAtMs).not.toBeNull();
+    expect(autoscale.lastScaleAtMs).toBe(operations[0]?.endedAtMs);
+  });
+
   it('answers a repeated call with the first answer, also after it has ended', async () => {
     const first = await cluster.announceDrain('a', LEAVER);
     await cluster.operation('a', 'drain').result();

@@ -47,9 +47,17 @@ export async function end(
   const outcome = withAttention(run, result.end, result.outcome);
   const { pointsMoved, message } = outcome;
   const notices = noticesOf(run, result.end, outcome);
-  await giveBack(run, { end: result.end, code: result.code, pointsMoved, message, ...notices });
+  const cooldown = hasShrunk(run, result.end) ? { beginsCooldown: true } : {};
+  await giveBack(run, { end: result.end, code: result.code, pointsMoved, message, ...notices, ...cooldown });
   run.state.progress.outcome = outcome;
   run.end(result.end);
+}
+
+/** A drain that took its shard out, by itself or through its recovery. */
+function hasShrunk({ state }: OperationRun, end: OperationEnd): boolean {
+  const { progress, recovers } = state;
+  const kind = progress.kind === 'recover' ? recovers?.kind : progress.kind;
+  return kind === 'drain' && end === 'succeeded' && progress.pointOfNoReturnPassed;
 }
 
 /** A caller who still waits to hear that the change was announced hears why it was not. */
