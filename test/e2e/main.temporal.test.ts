@@ -1,6 +1,6 @@
 /** The built program itself, as a process: settings, start, stop, and an embedded Temporal that is killed under it. */
 import { spawn, type ChildProcess } from 'node:child_process';
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -143,6 +143,39 @@ describe('the program', () => {
     expect(await program.exit).toBe(0);
     expect(isAlive(secondPid)).toBe(false);
     expect(program.lines().map((line) => line['msg'])).toEqual(expect.arrayContaining(['stopping', 'stopped']));
+    expect(program.stdout + program.stderr).not.toMatch(/must-not-be-logged/);
+  });
+
+  it('calls neither itself nor a metadata address, takes keys from a file, and limits wrong ones', async () => {
+    const keys = join(dir, 'keys');
+    writeFileSync(keys, 'from-the-file-must-not-be-logged\n');
+    const program = new Program(['serve'], {
+      QUIVER_API_KEYS: '',
+      COORDINATOR_API_KEYS_FILE: keys,
+      COORDINATOR_SHARD_KEY_FILE: keys,
+      COORDINATOR_ALLOWED_HOSTS: '127.0.0.0/8',
+      COORDINATOR_FAILED_KEYS_PER_MIN: '2',
+    });
+    const url = await program.url();
+    const add = async (primary_url: string, key = 'from-the-file-must-not-be-logged') => {
+      const headers = { Authorization: `Bearer ${key}`, 'Content-Type': 'application/json' };
+      const answer = await fetch(`${url}/cluster/shards`, {
+        method: 'POST',
+        headers,
+        body: JSON.stringify({ primary_url }),
+      });
+      return { status: answer.status, code: ((await answer.json()) as { code?: string }).code };
+    };
+    const refused = { status: 422, code: 'AddressNotAllowed' };
+    expect(await add('http://169.254.169.254')).toEqual(refused);
+    expect(await add('http://10.0.0.1:6333')).toEqual(refused);
+    expect(await add(url)).toEqual(refused);
+    const { address } = (await program.logged('Temporal started')) as { address: string };
+    expect(await add(`http://${address}`)).toEqual(refused);
+    for (const status of [401, 401, 429]) expect((await add('http://127.0.0.1:3', 'wrong')).status).toBe(status);
+    expect((await add('http://127.0.0.1:3')).status).toBe(200);
+    program.signal('SIGTERM');
+    expect(await program.exit).toBe(0);
     expect(program.stdout + program.stderr).not.toMatch(/must-not-be-logged/);
   });
 
