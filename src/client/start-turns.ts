@@ -13,7 +13,7 @@ import { refuseWhileLocked } from '../domain/preconditions';
 import { DomainError } from '../domain/errors';
 import { RefusedError } from './errors';
 
-const TURN_MS = 2_000;
+const TURN_MS = 1_500;
 const LOOK_EVERY_MS = 50;
 
 /** Nothing was started. */

@@ -268,7 +268,7 @@ describe('the standby of a grow that came to nothing', () => {
     await addStandby(cluster.joiner);
     cluster.joiner.faults.add({
       match: { method: 'GRPC', path: /UpsertStream/ },
-      fault: { kind: 'status', status: 7 },
+      fault: { kind: 'status', status: 3 },
     });
     const { operationId } = await evaluate();
     await operation(operationId)

@@ -7,6 +7,7 @@
 import { allHandlersFinished, ApplicationFailure, condition, isCancellation } from '@temporalio/workflow';
 import type { UndoState } from '../../contract/operation-state';
 import { boundedText } from '../../domain/bounded-text';
+import { TEXT_CHARS_MAX } from '../../domain/limits';
 import type { OperationOutcome } from '../../domain/progress';
 import { answerRefused, end, endOf, failureType, messageOf, outcomeOf } from '../operation/ending';
 import { rowsUntilFlip } from '../operation/script';
@@ -22,7 +23,7 @@ export async function undo(script: MoveScript, context: MoveContext, cause: unkn
   const code = isCancellation(cause) ? 'OperationCancelled' : failureType(cause);
   const endAs = endOf(cause, state.wasAnnounced);
   const why = isCancellation(cause) ? (state.cancelReason ?? 'on request') : messageOf(cause);
-  const outcome = outcomeOf(run, `${endAs}: ${why}${toDoByHand(left)}`);
+  const outcome = outcomeOf(run, withToDo(`${endAs}: ${why}`, left));
   // Also when the lock was never answered: giving back what one does not hold changes nothing.
   if (isUndone) await run.part(left, 'giving the lock back', () => end(run, { end: endAs, code, outcome }));
   state.progress.outcome = outcome;
@@ -36,7 +37,7 @@ export async function undo(script: MoveScript, context: MoveContext, cause: unkn
 export async function undoForAnother(script: MoveScript, context: MoveContext, of: string): Promise<OperationOutcome> {
   const { run } = context;
   const { isUndone, left } = await undoPhase(script, context, null);
-  const outcome = outcomeOf(run, `undid ${of}, which was ended from outside${toDoByHand(left)}`);
+  const outcome = outcomeOf(run, withToDo(`undid ${of}, which was ended from outside`, left));
   if (!isUndone) throw ApplicationFailure.nonRetryable(outcome.message, 'NeedsOperator');
   await end(run, { end: 'succeeded', code: null, outcome });
   await condition(allHandlersFinished);
@@ -82,8 +83,11 @@ export function causeOf({ isCancelled, type, message }: UndoState): unknown {
   return isCancelled ? cancelled() : ApplicationFailure.nonRetryable(message, type);
 }
 
-function toDoByHand(left: readonly string[]): string {
-  return left.length === 0 ? '' : `. Left to do by hand: ${left.join('; ')}`;
+/** Neither may cost the other its beginning: why it ended, and what a person must do. */
+function withToDo(why: string, left: readonly string[]): string {
+  if (left.length === 0) return why;
+  const half = TEXT_CHARS_MAX / 2;
+  return boundedText(why, half) + boundedText(`. Left to do by hand: ${left.join('; ')}`, half);
 }
 
 /**
