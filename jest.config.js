@@ -45,5 +45,5 @@ module.exports = {
     { ...shared, displayName: 'campaign', testMatch: [`${CAMPAIGN}**/*.test.ts`] },
   ],
   // A whole grow against real processes takes its time; everything else is far below this.
-  testTimeout: 60_000,
+  testTimeout: 180_000,
 };

@@ -14,11 +14,11 @@ import { PrivateTemporal, sharedTemporal } from './temporal';
 import { waitFor } from './wait-for';
 
 const IN_TURN_TIMEOUT_MS = 600_000;
-const CANCEL_TIMEOUT_MS = 120_000;
-const TERMINATE_TIMEOUT_MS = 180_000;
-const RECOVERY_TIMEOUT_MS = 120_000;
+const CANCEL_TIMEOUT_MS = 240_000;
+const TERMINATE_TIMEOUT_MS = 360_000;
+const RECOVERY_TIMEOUT_MS = 240_000;
 /** Every kill is missed only after a heartbeat time-out, and what the killed worker may still be writing is waited for. */
-const KILL_TIMEOUT_MS = 240_000;
+const KILL_TIMEOUT_MS = 480_000;
 
 async function expectClean(cluster: ClusterUnderTest): Promise<void> {
   const report = await cluster.verify();

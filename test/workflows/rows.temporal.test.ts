@@ -41,6 +41,6 @@ describe.each(OPERATIONS)('$kind', (operation) => {
   it.each(cases.map((each, index) => ({ ...each, index })))(
     'ends as it has to when row $row $fault',
     ({ index }) => ahead.run(index),
-    180_000,
+    300_000,
   );
 });
