@@ -35,7 +35,7 @@ const TIMINGS = {
 /** Each poll is a query of the cluster workflow, which costs more than all else here. */
 const ROUTER_POLL_MS = 250;
 /** A row comes late on a busy machine: several clusters run side by side. */
-export const PATIENCE_MS = 60_000;
+export const PATIENCE_MS = 150_000;
 const KEY = 'a';
 /** What a cluster holds, shard by shard, and how it stands. */
 interface Snapshot {

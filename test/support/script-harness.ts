@@ -210,7 +210,7 @@ function failRow(scene: Scene, row: Row<never>): void {
 
 /** Of an undo: what comes after the change is out of the map and the routers know it. */
 function cleansShards(name: string): boolean {
-  return name === 'cleanJoiner' || name === 'dropSegment';
+  return name === 'cleanJoiner' || name === 'removeCopies';
 }
 
 function injected({ nonRetryable }: { nonRetryable: boolean }): ApplicationFailure {
