@@ -5,7 +5,7 @@ import { ShardError, type ShardErrorCode } from '../../../../src/shards/errors';
 import type { CallContext, ShardClient, ShardCollection } from '../../../../src/shards/http/shard-client';
 import type { RemoteClients } from '../../../../src/rows/remote/clients';
 import type { ShardGrpc } from '../../../../src/shards/stream/shard-grpc';
-import { rowOfElement } from '../../../../src/rows/remote/json-rows';
+import { elementOfRow, rowOfElement } from '../../../../src/rows/remote/json-rows';
 import { processes } from '../runtime/time';
 import { replicate } from './replicate';
 import { Refusal, SimShard, Unanswered, type Row } from './shard';
@@ -133,6 +133,17 @@ export class SimShardClient {
       return rowOfElement(Buffer.from(id), element);
     });
     await this.#ask('POST', `/v1/collections/${name}/points:bulk`, ctx, (shard) => shard.upsert(name, rows));
+  }
+
+  async getPoint(name: string, id: Buffer, ctx: CallContext): Promise<Buffer | null> {
+    const path = `/v1/collections/${name}/points/{id}`;
+    const row = await this.#ask(
+      'GET',
+      path,
+      ctx,
+      (shard) => shard.collection(name).rows.get(id.toString('latin1')) ?? null,
+    );
+    return row === null ? null : elementOfRow(row);
   }
 
   deletePoints(name: string, ids: readonly Buffer[], ctx: CallContext): Promise<number> {
