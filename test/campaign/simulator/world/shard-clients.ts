@@ -116,15 +116,17 @@ export class SimShardClient {
     return this.#ask('DELETE', `/v1/collections/${name}`, ctx, (shard) => shard.drop(name));
   }
 
-  /** Only the identity is read this way here. */
-  async *fetchPage(name: string, _page: unknown, ctx: CallContext): AsyncGenerator<{ id: Buffer; raw: Buffer }[]> {
+  /** In byte order of the ids, as a shard answers. */
+  async *fetchPage(
+    name: string,
+    { offset, limit }: { offset: number; limit: number },
+    ctx: CallContext,
+  ): AsyncGenerator<{ id: Buffer; raw: Buffer }[]> {
     const rows = await this.#ask('GET', `/v1/collections/${name}/fetch`, ctx, (shard) => [
       ...shard.collection(name).rows.values(),
     ]);
-    yield rows.map(({ id, payload }) => ({
-      id,
-      raw: Buffer.from(`{"id":"${id.toString()}","payload":${payload.toString()}}`),
-    }));
+    const page = rows.sort((a, b) => a.id.compare(b.id)).slice(offset, offset + limit);
+    yield page.map((row) => ({ id: row.id, raw: elementOfRow(row) }));
   }
 
   async upsert(name: string, elements: readonly Buffer[], ctx: CallContext): Promise<void> {
