@@ -69,7 +69,8 @@ export async function jest(tiers: readonly Tier[], options: readonly string[] = 
       '--selectProjects',
       ...tiers,
     ];
-    const { isOk } = await runCommand(args, true);
+    const { isOk, wasEnded } = await runCommand(args, { isLive: true, doneFile: outputFile });
+    if (wasEnded) console.log('Jest had to be ended: a test left a timer, a socket or a process open.');
     const text = await readFile(outputFile, 'utf8').catch(() => '');
     const result = countResult(text);
     times.push(...slowest(text, SLOWEST_SHOWN));

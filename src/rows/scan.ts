@@ -22,13 +22,17 @@ export async function scanCut(
   take: (collection: string, rows: readonly Row[]) => Promise<void> | void,
 ): Promise<Cut> {
   const ending = new AbortController();
-  const end = (): void => ending.abort();
+  const events = source.scan(ending.signal)[Symbol.asyncIterator]();
+  const end = (): void => {
+    ending.abort();
+    // Where nobody asks for more, only this lets the source close its call.
+    void events.return?.(undefined)?.catch(() => undefined);
+  };
   const abort = (): void => ending.abort(job.signal.reason);
   job.signal.addEventListener('abort', abort, { once: true });
   const atMs = job.nowMs();
   let stopMs = 0;
   let rowsRead = 0;
-  const events = source.scan(ending.signal)[Symbol.asyncIterator]();
   try {
     for (;;) {
       const next = await events.next();

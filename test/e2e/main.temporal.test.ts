@@ -10,6 +10,7 @@ import { MAIN, requireFreshBuild } from '../support/coordinator-process';
 import { waitFor } from '../support/wait-for';
 
 const START_TIMEOUT_MS = 60_000;
+const LAST_WORDS_CHARS = 4_000;
 // Whole processes start here, on whatever else the machine does.
 jest.setTimeout(240_000);
 const KEY = 'key-that-must-not-be-logged';
@@ -61,6 +62,13 @@ class Program {
 
   signal(name: NodeJS.Signals): void {
     this.child.kill(name);
+  }
+
+  /** With its last words, which say why when it ended otherwise. */
+  async endsWith(code: number): Promise<void> {
+    const ended = await this.exit;
+    const words = ended === code ? '' : this.stdout.slice(-LAST_WORDS_CHARS) + this.stderr.slice(-LAST_WORDS_CHARS);
+    expect({ ended, words }).toEqual({ ended: code, words: '' });
   }
 
   async kill(): Promise<void> {
@@ -140,7 +148,7 @@ describe('the program', () => {
     await waitFor('the map is served fresh again', () => isServedFresh(url), START_TIMEOUT_MS);
 
     program.signal('SIGTERM');
-    expect(await program.exit).toBe(0);
+    await program.endsWith(0);
     expect(isAlive(secondPid)).toBe(false);
     expect(program.lines().map((line) => line['msg'])).toEqual(expect.arrayContaining(['stopping', 'stopped']));
     expect(program.stdout + program.stderr).not.toMatch(/must-not-be-logged/);
@@ -175,7 +183,7 @@ describe('the program', () => {
     for (const status of [401, 401, 429]) expect((await add('http://127.0.0.1:3', 'wrong')).status).toBe(status);
     expect((await add('http://127.0.0.1:3')).status).toBe(200);
     program.signal('SIGTERM');
-    expect(await program.exit).toBe(0);
+    await program.endsWith(0);
     expect(program.stdout + program.stderr).not.toMatch(/must-not-be-logged/);
   });
 
@@ -208,7 +216,7 @@ describe('the program', () => {
     await post(`${firstUrl}/cluster/shards`, { primary_url: 'http://127.0.0.1:3' });
     const map = (await (await get(`${firstUrl}/cluster/map`)).json()) as object;
     first.signal('SIGTERM');
-    expect(await first.exit).toBe(0);
+    await first.endsWith(0);
     for (const file of readdirSync(join(dir, 'data'))) {
       if (file.startsWith('temporal.db')) rmSync(join(dir, 'data', file));
     }
@@ -236,7 +244,7 @@ describe('the program', () => {
     const program = new Program(['serve'], { QUIVER_REST_ADDR: `127.0.0.1:${port}` });
     await program.logged('Temporal started');
     const pid = embeddedPid();
-    expect(await program.exit).toBe(2);
+    await program.endsWith(2);
     expect(program.stderr).toMatch(/^QUIVER_REST_ADDR: .*EADDRINUSE/m);
     expect(isAlive(pid)).toBe(false);
     await new Promise((done) => holder.close(done));
@@ -265,10 +273,10 @@ describe('api and worker as processes of their own', () => {
     );
 
     workers[0]!.signal('SIGTERM');
-    expect(await workers[0]!.exit).toBe(0);
+    await workers[0]!.endsWith(0);
     await waitFor('the other worker answers', () => isServedFresh(url));
     other.signal('SIGINT');
-    expect(await other.exit).toBe(0);
+    await other.endsWith(0);
     expect(await isReady(url)).toBe(true);
   });
 
@@ -283,6 +291,6 @@ describe('api and worker as processes of their own', () => {
     await api.logged('stopping');
     await expect(get(`${url}/healthz`)).rejects.toThrow();
     expect((await underWay).status).toBe(503);
-    expect(await api.exit).toBe(0);
+    await api.endsWith(0);
   });
 });

@@ -17,8 +17,12 @@ export class CallTimer {
   readonly #ctx: CallContext;
   readonly #requestTimeoutMs: number;
   readonly #nowMs: () => number;
-  readonly #onAbort = (): void => this.#controller.abort();
+  readonly #onAbort = (): void => {
+    this.stop();
+    this.#controller.abort();
+  };
   #timer: NodeJS.Timeout | undefined;
+  #isStopped = false;
   #exceeded: string | null = null;
 
   /** Starts the clock. @throws the reason of `ctx.signal` when that is aborted already. */
@@ -50,13 +54,16 @@ export class CallTimer {
     this.#start(Number.POSITIVE_INFINITY);
   }
 
+  /** For good: a call that ends late starts no clock again. */
   stop(): void {
+    this.#isStopped = true;
     clearTimeout(this.#timer);
     this.#ctx.signal?.removeEventListener('abort', this.#onAbort);
   }
 
   #start(atMostMs: number): void {
     clearTimeout(this.#timer);
+    if (this.#isStopped) return;
     const leftMs = Math.max(0, this.#ctx.deadlineMs - this.#nowMs());
     const limit = atMostMs < leftMs ? `within ${atMostMs} ms` : 'before the deadline of its caller';
     this.#timer = setTimeout(
