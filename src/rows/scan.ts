@@ -26,7 +26,7 @@ export async function scanCut(
   const end = (): void => {
     ending.abort();
     // Where nobody asks for more, only this lets the source close its call.
-    void events.return?.(undefined)?.catch(() => undefined);
+    void events.return?.(undefined).catch(() => undefined);
   };
   const abort = (): void => ending.abort(job.signal.reason);
   job.signal.addEventListener('abort', abort, { once: true });
