@@ -20,7 +20,7 @@ const NOT_SAMPLED = ['soak', 'node-versions', 'package'];
 /** Of the sample that CI runs, in so many files: it has 25 minutes in all. */
 const CI_SHARE = '0.12';
 const CI_FILES = 2;
-const SAMPLED_FILES = ['cancelled', 'parts-killed', 'shard-faults', 'terminated', 'worker-killed'];
+const SAMPLED_FILES = ['cancelled', 'parts-killed', 'router-restarts', 'shard-faults', 'terminated', 'worker-killed'];
 
 /** All of it, or the part that `seed` chooses. Tools and build come before it. */
 export async function campaign(

@@ -133,6 +133,8 @@ export interface CompareDonorResult extends MayWriteLate, KeptByWorker {
 export interface FollowDonorInput extends DonorInput {
   readonly collections: readonly string[];
   readonly forMs: number;
+  /** How long ago the map flipped, while routers may still hold the one before; null when every one holds the flipped map. */
+  readonly sinceFlipMs: number | null;
   /** The donor has dropped its slice, so what is carried goes from it at once. */
   readonly isDropped: boolean;
 }

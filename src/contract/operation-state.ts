@@ -60,6 +60,8 @@ export interface OperationState {
   pointsKept: number;
   /** Of a check or a repair. */
   repair: RepairState | null;
+  /** What emptying the leaver came to. From then on it may have lost its mark, so it is not looked at again. */
+  emptied: string | null;
   /** Why a leaver was abandoned before it was empty. */
   notEmptied: string | null;
   /** Not null since its undo has begun. A later run goes on with it. */
@@ -234,6 +236,7 @@ export function newOperationState(kind: OperationKind, operationId: string, nowM
     droppedByDonor: {},
     pointsKept: 0,
     repair: null,
+    emptied: null,
     notEmptied: null,
     undoing: null,
     recovers: null,

@@ -28,8 +28,11 @@ export interface LeftRow {
   readonly isSame: boolean;
   /** Every router was watched from before the cut of the copy, so none can have written by an old map. */
   readonly isWatchUnbroken: boolean;
-  /** Seen to arrive when no router wrote to the donor any more: a write by an old map, for certain. */
-  readonly cameLate: boolean;
+  /**
+   * - `late`: seen to arrive when no router wrote to the donor any more, so it is a write by an old map, for certain.
+   * - `unsure`: it arrived around the flip, and was looked at too late to tell.
+   */
+  readonly came: 'late' | 'unsure' | null;
 }
 
 /**
@@ -41,13 +44,14 @@ export interface LeftRow {
 export type LeftDecision = 'drop' | 'drop-as-deleted' | 'carry' | 'keep';
 
 /** INV-5. Read from the top: the first line that holds decides. */
-export function judgeLeft({ proof, isOnOwner, isSame, isWatchUnbroken, cameLate }: LeftRow): LeftDecision {
+export function judgeLeft({ proof, isOnOwner, isSame, isWatchUnbroken, came }: LeftRow): LeftDecision {
   if (isOnOwner && isSame) return 'drop';
   // It has not changed since donor and owner agreed on it, so the change is the owner's.
   if (proof === 'as-donor') return isOnOwner ? 'drop' : 'drop-as-deleted';
   // It has changed on the donor alone, and the owner still holds what was proven.
   if (proof === 'as-owner' && isOnOwner) return 'carry';
-  if (cameLate) return proof === null && !isOnOwner ? 'carry' : 'keep';
+  if (came === 'late') return proof === null && !isOnOwner ? 'carry' : 'keep';
+  if (came === 'unsure' && proof === null && !isOnOwner) return 'keep';
   // Written to both sides, owner first, after the pass: the owner has changed or deleted it since.
   if (isWatchUnbroken) return isOnOwner ? 'drop' : 'drop-as-deleted';
   // Written to both sides and deleted on the owner since, or by an old map and never on the owner: nobody can tell.

@@ -15,6 +15,9 @@ export function rowBytes(row: Row): number {
 
 const LENGTH = Buffer.alloc(4);
 
+/** In place of a digest: no pass has seen the row. */
+export const NO_PROOF = Buffer.alloc(16);
+
 /** 128 bits over vector and payload. It tells whether a row has changed, and nobody chooses rows to deceive it. */
 export function rowDigest({ vector, payload }: Row): Buffer {
   LENGTH.writeUInt32LE(vector.length);

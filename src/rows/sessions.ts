@@ -31,9 +31,10 @@ export class DonorSession {
   readonly spools = new Map<string, Spool[]>();
   /** True when the runs are what a pass has seen on both sides, each id in one of them. */
   isProof = false;
-  /** Rows that came by an old map, seen as they came, by collection. The ids as latin1 text. */
-  readonly late = new Map<string, Set<string>>();
+  readonly #came = { late: new IdSet(), unsure: new IdSet() };
   tail: Tail | null = null;
+  /** When what arrives behind the flip was last looked at. */
+  followedAtMs: number | null = null;
   /** The operation itself has deleted rows of the proof from the donor: that they are gone says nothing any more. */
   hasDropped = false;
   usedAtMs = 0;
@@ -58,11 +59,14 @@ export class DonorSession {
     return read;
   }
 
-  noteLate(collection: string, id: Buffer): void {
-    const key = id.toString('latin1');
-    const known = this.late.get(collection);
-    if (known === undefined) this.late.set(collection, new Set([key]));
-    else known.add(key);
+  /** A row that came behind the flip; see LeftRow. */
+  noteCame(collection: string, id: Buffer, how: 'late' | 'unsure'): void {
+    this.#came[how].add(collection, id);
+  }
+
+  cameOf(collection: string, id: Buffer): 'late' | 'unsure' | null {
+    if (this.#came.late.has(collection, id)) return 'late';
+    return this.#came.unsure.has(collection, id) ? 'unsure' : null;
   }
 
   /** False: an attempt whose ids are spooled nowhere in this process may have written rows. */
@@ -119,6 +123,22 @@ export class DonorSession {
   #closeSpools(): void {
     for (const runs of this.spools.values()) for (const run of runs) run.close();
     this.spools.clear();
+  }
+}
+
+class IdSet {
+  /** By collection; the ids as latin1 text. */
+  readonly #ids = new Map<string, Set<string>>();
+
+  add(collection: string, id: Buffer): void {
+    const key = id.toString('latin1');
+    const known = this.#ids.get(collection);
+    if (known === undefined) this.#ids.set(collection, new Set([key]));
+    else known.add(key);
+  }
+
+  has(collection: string, id: Buffer): boolean {
+    return this.#ids.get(collection)?.has(id.toString('latin1')) === true;
   }
 }
 

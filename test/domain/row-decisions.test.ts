@@ -22,7 +22,7 @@ const leftRow: fc.Arbitrary<LeftRow> = fc
     isOnOwner: fc.boolean(),
     isSame: fc.boolean(),
     isWatchUnbroken: fc.boolean(),
-    cameLate: fc.boolean(),
+    came: fc.constantFrom('late', 'unsure', null),
   })
   // Only a row that the owner holds can be the same, or be as the proof says of the owner.
   .filter(({ isOnOwner, isSame, proof }) => isOnOwner || (!isSame && proof !== 'as-owner'));
@@ -34,9 +34,16 @@ describe('judgeLeft', () => {
         if (judgeLeft(row) !== 'drop-as-deleted') return;
         expect(row.isOnOwner).toBe(false);
         // The proof showed it there, or it was written to both sides after the proof, the owner first.
-        expect(row.proof === 'as-donor' || (row.isWatchUnbroken && !row.cameLate)).toBe(true);
+        expect(row.proof === 'as-donor' || (row.isWatchUnbroken && row.came !== 'late')).toBe(true);
       }),
     );
+  });
+
+  it('keeps what may have been deleted on its owner or never been there, where nobody looked in time', () => {
+    const unseen = { proof: null, isOnOwner: false, isSame: false, isWatchUnbroken: true } as const;
+    expect(judgeLeft({ ...unseen, came: 'unsure' })).toBe('keep');
+    expect(judgeLeft({ ...unseen, came: 'late' })).toBe('carry');
+    expect(judgeLeft({ ...unseen, came: null })).toBe('drop-as-deleted');
   });
 
   it('drops only what the owner holds, with its own value or a newer one', () => {

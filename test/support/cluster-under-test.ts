@@ -18,6 +18,8 @@ import { ShardProxy } from './shard-proxy';
 
 const KEY = 'e2e-key';
 const MAP_POLL_MS = 50;
+/** As the guides have it: a router that has not polled yet refuses everything. */
+const DEAD_SEED = 'http://127.0.0.1:9';
 const OPERATION_TIMEOUT_MS = 150_000;
 
 /** Two collections: one as everybody has them, one with what trips over URLs, escapes and byte order. */
@@ -33,6 +35,8 @@ export interface ClusterOptions {
   readonly shardDelayMs?: number;
   /** Shards that the cluster begins with. Default 2. */
   readonly shards?: number;
+  /** What the router serves before its first poll: the cluster's shards, or an address where nothing is. Default 'live'. */
+  readonly routerSeeds?: 'live' | 'dead';
   readonly env?: Readonly<Record<string, string>>;
 }
 
@@ -57,7 +61,7 @@ export class ClusterUnderTest {
   readonly api: CoordinatorProcess;
   /** The same process as `api` where the product runs as `serve`. */
   readonly worker: CoordinatorProcess;
-  private readonly router: RealQuiver;
+  readonly router: RealQuiver;
   private readonly dir: string;
 
   private constructor(parts: {
@@ -133,7 +137,11 @@ export class ClusterUnderTest {
       dataDir: join(dir, 'router'),
       keys: [KEY],
       port: routerPort,
-      env: routerEnvironment({ shards: shardUrls, coordinatorUrl: api.url, shardKey: KEY }),
+      env: routerEnvironment({
+        shards: options.routerSeeds === 'dead' ? [DEAD_SEED] : shardUrls,
+        coordinatorUrl: api.url,
+        shardKey: KEY,
+      }),
     });
     started.push(() => router.kill());
     return new ClusterUnderTest({ dir, members, router, api, worker });

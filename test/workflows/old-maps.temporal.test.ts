@@ -181,6 +181,58 @@ it('a bulk that a donor holds for longer than the in-flight time is readable aft
   expect(missing).toEqual([]);
 });
 
+describe('a write that a donor gets while the map has flipped and a router does not know it yet', () => {
+  /** The router holds the map of the copy until `meanwhile` is over. */
+  async function whileRouterLags(meanwhile: () => Promise<void>): Promise<void> {
+    await announce();
+    await waitFor('the router holds the joining shard', async () => {
+      await router.poll();
+      return router.map.joining.length > 0;
+    });
+    router.isPollingPaused = true;
+    await cluster.inPhase('a', 'await-routers-after');
+    await meanwhile();
+    router.isPollingPaused = false;
+    await cluster.operation('a').result();
+    await router.poll();
+  }
+
+  it('goes on to the owner when it came by the map before the move', async () => {
+    const ids = freshIds(0, 'held', 50);
+    let release = (): void => undefined;
+    const isReleased = new Promise<void>((resolve) => (release = resolve));
+    const held = cluster.donors[0]!.faults.add({
+      match: { method: 'POST', path: /docs\/points$/, nth: 1 },
+      fault: { kind: 'before', run: () => isReleased },
+    });
+    const bulk = write(ids.map((id, index) => point(id, index)));
+    await held.struck;
+    await whileRouterLags(async () => {
+      release();
+      expect(await bulk).toBe(200);
+    });
+    const missing: string[] = [];
+    for (const id of ids) if (!(await read(id)).startsWith('{')) missing.push(id);
+    expect(missing).toEqual([]);
+    expect(await cluster.misplaced('docs')).toEqual([]);
+  });
+
+  it('is not brought back when a client has deleted it meanwhile', async () => {
+    const ids = freshIds(0, 'dual', 50);
+    await whileRouterLags(async () => {
+      expect(await write(ids.map((id, index) => point(id, index)))).toBe(200);
+      await delay(50);
+      router.isPollingPaused = false;
+      await router.poll();
+      const body = JSON.stringify({ ids });
+      const url = `${router.url}/v1/collections/docs/points`;
+      expect((await fetch(url, { method: 'DELETE', headers: HEADERS, body })).status).toBe(200);
+    });
+    for (const id of ids) expect(await read(id)).toBe('404');
+    expect(await cluster.misplaced('docs')).toEqual([]);
+  });
+});
+
 describe('a leaver that comes back with old data in the middle of its drain', () => {
   it('is not believed: no copy of what it lacks is deleted', async () => {
     const leaver = cluster.donors[1]!;

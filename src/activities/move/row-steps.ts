@@ -58,8 +58,8 @@ export function rowSteps(runtime: ActivityRuntime, engine: Engine, worker: strin
   };
 
   const followDonor: Body<'followDonor'> = async (scope, input) => {
-    const { collections, forMs, isDropped } = input;
-    const job = { ...ofDonor(input), collections, forMs, isDropped };
+    const { collections, forMs, sinceFlipMs, isDropped } = input;
+    const job = { ...ofDonor(input), collections, forMs, sinceFlipMs, isDropped };
     const done = await runRowJob(scope, engine, { name: 'follow', input: job, move: input });
     return { ...done, worker, lateWritesUntilMs: scope.attempt.lateWritesUntilMs };
   };

@@ -16,7 +16,7 @@ import { hasLostData } from '../../domain/row-decisions';
 import { PacedDelete } from '../paced-delete';
 import { isSettled, lookAgain, lookAt, putRows, type Candidate, type PairScope, type SeenPair } from '../pairs';
 import { CollectionMissing, type Job } from '../ports';
-import { rowBytes, rowDigest } from '../row';
+import { NO_PROOF, rowBytes, rowDigest } from '../row';
 import { reportOf, scanCut } from '../scan';
 import type { DonorSession } from '../sessions';
 import { Slice } from '../slice';
@@ -151,11 +151,12 @@ class Pass {
     const { spoolFolder } = this.#parts;
     // What differed comes after what was equal, so it has a run of its own.
     const proof = { equal: new Spooling(spoolFolder), mended: new Spooling(spoolFolder) };
+    const deleted = new Spooling(spoolFolder);
     try {
       for (const collection of this.#input.collections) {
         await this.#compare(collection, changed.get(collection) ?? [], proof);
       }
-      await this.#delete(expected);
+      await this.#delete(expected, deleted);
       // One that came back with another volume meanwhile has proven nothing.
       await confirmParties(this.#input, this.#parts);
     } catch (error) {
@@ -163,9 +164,10 @@ class Pass {
       if (changed.size > 0) await this.#session.tail?.close();
       proof.equal.discard();
       proof.mended.discard();
+      deleted.discard();
       throw error;
     }
-    this.#session.replace([proof.equal.finish(), proof.mended.finish()]);
+    this.#session.replace([proof.equal.finish(), proof.mended.finish(), deleted.finish()]);
     return this.#counts;
   }
 
@@ -247,7 +249,11 @@ class Pass {
     return [...looked.settled, ...looked.differing].sort((a, b) => a.id.compare(b.id));
   }
 
-  async #delete(expected: number): Promise<void> {
+  /**
+   * What it deletes may have been the first half of a dual write, so the next pass looks at it again: `deleted` keeps the
+   * ids, behind no proof.
+   */
+  async #delete(expected: number, deleted: Spooling): Promise<void> {
     let missing = 0;
     for (const candidates of this.#toDelete.values()) missing += candidates.length;
     if (hasLostData(missing, expected)) {
@@ -265,6 +271,7 @@ class Pass {
         await deletes.delete(collection, ofOwner);
         this.#counts.deleted += ofOwner.length;
       }
+      for (const { id } of ids.sort((a, b) => a.id.compare(b.id))) deleted.add(collection, id, NO_PROOF);
     }
   }
 }

@@ -3,7 +3,7 @@ import { judgeLeft, type LeftDecision } from '../../domain/row-decisions';
 import type { PlacementSpec } from '../../domain/shard-map';
 import { rowsOnOwners } from '../pairs';
 import { CollectionMissing, type Row } from '../ports';
-import { isSameRow, rowDigest } from '../row';
+import { isSameRow, NO_PROOF, rowDigest } from '../row';
 import type { DonorSession } from '../sessions';
 import type { Slice } from '../slice';
 import type { MoveParts } from './move-parts';
@@ -22,9 +22,6 @@ export interface DropJob {
   readonly isTailLate: boolean;
   readonly expected: number;
 }
-
-/** In place of a digest: no pass has seen the row. */
-export const NO_PROOF = Buffer.alloc(16);
 
 export interface Question {
   readonly id: Buffer;
@@ -76,7 +73,7 @@ export class DropLook {
       isOnOwner: owner !== null,
       isSame: owner !== null && isSameRow(donor, owner),
       isWatchUnbroken: this.#input.isWatchUnbroken,
-      cameLate: this.#session.late.get(collection)?.has(id.toString('latin1')) === true,
+      came: this.#session.cameOf(collection, id),
     });
     const canBeDeleted = this.#input.provenCollections.includes(collection);
     return decision === 'drop-as-deleted' && !canBeDeleted ? 'keep' : decision;

@@ -11,7 +11,7 @@
  */
 import type { ScanReport } from '../../contract/move';
 import type { Job, Row } from '../ports';
-import { rowDigest } from '../row';
+import { NO_PROOF, rowDigest } from '../row';
 import { reportOf, scanCut } from '../scan';
 import type { DonorSession, SortedRows } from '../sessions';
 import { Slice } from '../slice';
@@ -20,7 +20,8 @@ import type { SpooledRow } from '../spool/spool';
 import { Spooling } from '../spool/spooling';
 import { Tail } from '../tail';
 import type { MoveParts } from './move-parts';
-import { NO_PROOF, type DropJob } from './drop-look';
+import { receiversOf } from './receivers';
+import type { DropJob } from './drop-look';
 import { DropPlan, type DropCounts } from './drop-plan';
 
 export interface ReadDone {
@@ -68,7 +69,7 @@ const NOTHING_DONE: DropCounts = { dropped: 0, droppedAsDeleted: 0, carried: 0, 
 
 function noteLate(session: DonorSession): void {
   for (const [collection, ids] of session.tail?.take() ?? []) {
-    for (const id of ids) session.noteLate(collection, id);
+    for (const id of ids) session.noteCame(collection, id, 'late');
   }
 }
 
@@ -76,7 +77,8 @@ function noteLate(session: DonorSession): void {
 export async function dropFromDonor(job: Job, input: DropJob, parts: MoveParts): Promise<DropDone> {
   const { operationId, donorId, placement } = input;
   const session = parts.sessions.open(operationId, donorId);
-  await parts.shards(donorId).confirmIdentity();
+  // Before what was read is used up: a party that is away must not make the donor be read again.
+  for (const id of [donorId, ...receiversOf(placement)]) await parts.shards(id).confirmIdentity();
   if (session.readForDrop === null) return { ...NOTHING_DONE, needsRead: true, isTailKept: session.hasKeptTail };
   const slice = new Slice(placement, donorId);
   const counts = await new DropPlan(job, input, { parts, session, slice, ...session.takeForDrop() }).carryOut();

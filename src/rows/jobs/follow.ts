@@ -1,16 +1,20 @@
 /**
  * Right after the flip, for one donor: what still arrives there is looked at as it comes.
  *
- * Every router sends new writes to the owners alone by now. A dual write that is under way has reached the owner before
- * it reaches the donor. So a row that arrives on the donor, and that its owner lacks or has not changed, came by an old
- * map: from a router that hung, or that holds its seeds, or with a write that took long. It goes on to its owner.
+ * Until every router holds the flipped map, dual writes arrive too. They have reached the owner before they reach the
+ * donor. So a row that the owner lacks when it has just arrived came by an old map: from a router that hung, or that
+ * holds its seeds, or with a write that took long. It goes on to its owner. A look that comes late says less: by then a
+ * client may have deleted the row on its owner alone.
+ *
+ * When every router holds the flipped map, new writes go to the owners alone. Then a row that arrives, and that its owner
+ * lacks or has not changed, came by an old map, however late the look.
  *
  * It rests on the tail of the last scan. Where that is lost, the scan of the drop decides with less knowledge.
  */
 import type { PlacementSpec } from '../../domain/shard-map';
 import { judgeLeft } from '../../domain/row-decisions';
 import { rowsOnOwners, type Candidate } from '../pairs';
-import { CollectionMissing, type Job, type Row } from '../ports';
+import { CollectionMissing, type Job, type Row, type Shards } from '../ports';
 import { isSameRow, rowDigest } from '../row';
 import type { DonorSession } from '../sessions';
 import { Slice } from '../slice';
@@ -24,6 +28,8 @@ export interface FollowJob {
   readonly placement: PlacementSpec;
   readonly collections: readonly string[];
   readonly forMs: number;
+  /** How long ago the map flipped, while routers may still hold the one before; null when every one holds the flipped map. */
+  readonly sinceFlipMs: number | null;
   /** The donor has dropped its slice, so what is carried goes from it at once. */
   readonly isDropped: boolean;
 }
@@ -35,27 +41,59 @@ export interface FollowDone {
 
 /** Before a client that saw its write answered can have deleted the row on its owner again, and made it look late. */
 const LOOK_EVERY_MS = 10;
+/** A delete that goes to both sides has reached the donor so long after its owner. */
+const SETTLED_MS = 100;
+/**
+ * Until then after the flip, hardly a client can have deleted on the owner alone what arrived before: routers ask for their
+ * map every 2 s. Also the longest pause between two looks that come in time.
+ */
+const IN_TIME_MS = 300;
 
 export async function followDonor(job: Job, input: FollowJob, parts: MoveParts): Promise<FollowDone> {
   const session = parts.sessions.find(input.operationId, input.donorId);
-  const endsAtMs = job.nowMs() + input.forMs;
+  const startedAtMs = job.nowMs();
+  const endsAtMs = startedAtMs + input.forMs;
   let carried = 0;
-  // What arrived before every router held the flipped map may be of both sides, and changed or gone on the owner since.
-  let isLate = input.isDropped;
   for (;;) {
     const isLast = job.nowMs() >= endsAtMs;
-    if (session?.hasKeptTail === true) carried += await followOnce(input, { parts, session, isLate });
-    // A row that a follower tells of may have been on both sides a while ago, too.
-    isLate ||= session?.tail?.isFresh === true;
+    if (session?.hasKeptTail === true) {
+      const knowledge = knowledgeOf(session, input, { nowMs: job.nowMs(), startedAtMs });
+      session.followedAtMs = job.nowMs();
+      carried += await followOnce(job, input, { parts, session, knowledge });
+    }
     // Without a tail there is nothing to wait for.
     if (isLast || session?.hasKeptTail !== true) return { isTailKept: session?.hasKeptTail === true, carried };
     await job.sleep(Math.min(LOOK_EVERY_MS, Math.max(endsAtMs - job.nowMs(), 1)));
   }
 }
 
+/**
+ * What is known of rows that a look finds.
+ *
+ * - `late`: they arrived when every router held the flipped map.
+ * - `just-arrived`: they may be dual writes, but nobody can have deleted them on their owner since.
+ * - `unsure`: they arrived some time before, so one that its owner lacks may have been deleted there since.
+ * - `nothing`: a follower tells of them at any time, and the scan of the drop decides.
+ */
+type Knowledge = 'late' | 'just-arrived' | 'unsure' | 'nothing';
+
+function knowledgeOf(
+  session: DonorSession,
+  { sinceFlipMs, isDropped }: FollowJob,
+  { nowMs, startedAtMs }: { nowMs: number; startedAtMs: number },
+): Knowledge {
+  if (isDropped) return 'late';
+  if (session.tail?.isFresh !== true) return 'nothing';
+  if (sinceFlipMs === null && session.followedAtMs !== null && session.followedAtMs >= startedAtMs) return 'late';
+  const isSoon = sinceFlipMs !== null && sinceFlipMs + nowMs - startedAtMs <= IN_TIME_MS;
+  const isNext = session.followedAtMs !== null && nowMs - session.followedAtMs <= IN_TIME_MS;
+  return isSoon || isNext ? 'just-arrived' : 'unsure';
+}
+
 async function followOnce(
+  job: Job,
   input: FollowJob,
-  { parts, session, isLate }: { parts: MoveParts; session: DonorSession; isLate: boolean },
+  { parts, session, knowledge }: { parts: MoveParts; session: DonorSession; knowledge: Knowledge },
 ): Promise<number> {
   const slice = new Slice(input.placement, input.donorId);
   const arrived = session.tail?.take() ?? new Map<string, Buffer[]>();
@@ -64,7 +102,7 @@ async function followOnce(
     for (const [collection, ids] of arrived) {
       if (!input.collections.includes(collection)) continue;
       const candidates = ids.map((id) => ({ id, ownerId: slice.finalOwnerOf(id) }));
-      carried += await carryLate(collection, candidates, { input, parts, session, isLate });
+      carried += await carryLate(job, collection, candidates, { input, parts, session, knowledge });
     }
   } catch (error) {
     if (error instanceof CollectionMissing) return carried;
@@ -76,9 +114,15 @@ async function followOnce(
 }
 
 async function carryLate(
+  job: Job,
   collection: string,
   candidates: readonly Candidate[],
-  { input, parts, session, isLate }: { input: FollowJob; parts: MoveParts; session: DonorSession; isLate: boolean },
+  {
+    input,
+    parts,
+    session,
+    knowledge,
+  }: { input: FollowJob; parts: MoveParts; session: DonorSession; knowledge: Knowledge },
 ): Promise<number> {
   const { shards } = parts;
   const { donorId } = input;
@@ -89,7 +133,7 @@ async function carryLate(
   const owners = await rowsOnOwners(candidates, { shards, collection });
   const seen = candidates
     .map((candidate, index) => ({ candidate, row: rows[index] ?? null, owner: owners.get(candidate) ?? null }))
-    .filter(({ row }) => row !== null);
+    .filter((each): each is Seen => each.row !== null);
   const late = seen.filter(({ row, owner }) => !isSameRow(row, owner));
   const gone = candidates.filter((candidate, index) => rows[index] == null && owners.get(candidate) != null);
   if (input.isDropped) {
@@ -109,24 +153,26 @@ async function carryLate(
     const proof = proofs.get(candidate.id.toString('latin1'));
     const owner = owners.get(candidate) ?? null;
     // A drop of our own deletes too, so only what is deleted before it came from a router with an old map.
-    if (input.isDropped || !isLate || owner === null || proof?.digest.equals(rowDigest(owner)) !== true) continue;
+    if (input.isDropped || knowledge !== 'late' || owner === null || proof?.digest.equals(rowDigest(owner)) !== true)
+      continue;
     await shards(candidate.ownerId).delete(collection, [candidate.id]);
     carried += 1;
   }
-  for (const { candidate, row, owner } of late) {
+  for (const { candidate, row, owner } of await settled(job, late, { collection, donorId, shards })) {
     const proof = proofs.get(candidate.id.toString('latin1'));
     const kind = proof === undefined ? null : proofKind(proof.digest, row, owner);
+    const came = cameOf(knowledge, kind === null && owner === null);
+    if (came !== null) session.noteCame(collection, candidate.id, came);
     // The scan of the drop decides about it, unless it came by an old map for certain.
-    if (!isLate && kind !== 'as-owner') continue;
+    if (came !== 'late' && kind !== 'as-owner') continue;
     const decision = judgeLeft({
       proof: kind,
       isOnOwner: owner !== null,
-      isSame: false,
+      isSame: isSameRow(row, owner),
       isWatchUnbroken: false,
-      cameLate: true,
+      came: 'late',
     });
-    if (isLate) session.noteLate(collection, candidate.id);
-    if (decision === 'carry' && row !== null) {
+    if (decision === 'carry') {
       // What it showed may be an old volume.
       await shards(donorId).confirmIdentity();
       await shards(candidate.ownerId).upsert(collection, [row]);
@@ -136,6 +182,45 @@ async function carryLate(
     if (input.isDropped && decision !== 'keep') await shards(donorId).delete(collection, [candidate.id]);
   }
   return carried;
+}
+
+function cameOf(knowledge: Knowledge, isNowhereElse: boolean): 'late' | 'unsure' | null {
+  if (knowledge === 'late') return 'late';
+  if (!isNowhereElse) return null;
+  if (knowledge === 'just-arrived') return 'late';
+  return knowledge === 'unsure' ? 'unsure' : null;
+}
+
+interface Seen {
+  readonly candidate: Candidate;
+  readonly row: Row;
+  readonly owner: Row | null;
+}
+
+/** As it is a moment later. Without those that only looked as if their owner lacked them, because a delete was on its way from there to the donor. */
+async function settled(
+  job: Job,
+  late: readonly Seen[],
+  { collection, donorId, shards }: { collection: string; donorId: number; shards: Shards },
+): Promise<readonly Seen[]> {
+  const lacking = late.filter(({ owner }) => owner === null);
+  if (lacking.length === 0) return late;
+  await job.sleep(SETTLED_MS);
+  const ids = lacking.map(({ candidate }) => candidate.id);
+  const rows = await shards(donorId).getRows(collection, ids);
+  const owners = await rowsOnOwners(
+    lacking.map(({ candidate }) => candidate),
+    { shards, collection },
+  );
+  const again = new Map(
+    lacking.map((each, index) => [each, { row: rows[index] ?? null, owner: owners.get(each.candidate) ?? null }]),
+  );
+  return late.flatMap((each) => {
+    const now = again.get(each);
+    if (now === undefined) return [each];
+    // What has changed once more is told once more.
+    return isSameRow(each.row, now.row) ? [{ ...each, owner: now.owner }] : [];
+  });
 }
 
 function proofKind(proof: Buffer, donor: Row | null, owner: Row | null): 'as-donor' | 'as-owner' | 'other' {

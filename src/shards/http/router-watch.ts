@@ -259,6 +259,8 @@ class WatchedRouter {
   #holds({ version, map }: HeldMap): void {
     const atMs = this.#clock.nowMs();
     this.#problem = null;
+    // A request that was given up while it waited for another one has closed no connection, so no new one is told.
+    this.#connectedSinceMs ??= atMs;
     this.#version = version;
     this.#lastAnswerAtMs = atMs;
     if (version === 0 || version < this.#versionMax) {

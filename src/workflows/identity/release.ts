@@ -19,7 +19,7 @@ export async function releaseJoiners({ run }: MoveContext): Promise<void> {
 /** A leaver that keeps points goes on to say of which cluster they are; an abandoned one never comes here. */
 export async function emptyAndReleaseLeaver(context: MoveContext): Promise<string> {
   const { run } = context;
-  const note = await emptyLeaver(context);
+  const note = (run.state.emptied ??= await emptyLeaver(context));
   const { identity, shards, pointsKept } = run.state;
   if (identity === null || pointsKept > 0) return note;
   await run.persist('taking the mark off the leaver', () => release(run, shards, null));

@@ -32,6 +32,8 @@ export interface Ended {
   /** What each joiner had before: collections. */
   readonly joinerHad: readonly string[];
   readonly inFlightMs: number;
+  /** Otherwise nobody can know that one of them restarted. */
+  readonly routersAsked: boolean;
   readonly flips: readonly number[];
   /** When a donor was first read for its drop. */
   readonly dropsFromMs: readonly number[];
@@ -198,11 +200,12 @@ function keptBy(operation: Workflow): number {
   return outcome?.pointsKept ?? 0;
 }
 
-function excuseOf({ writes }: Register, { flips, inFlightMs, world }: Ended): string | null {
+function excuseOf({ writes }: Register, { flips, inFlightMs, world, routersAsked }: Ended): string | null {
   const { slowMessage, slowMessageMs } = world.chances;
   const lookMs = LOOK_MS + (slowMessage > 0 ? 2 * slowMessageMs : 0);
   for (const { trace } of writes) {
     if (trace.shards.includes('foreign volume')) return 'written to a wrong volume';
+    if (trace.byLiveSeeds && !routersAsked) return 'written by live seeds where no router is asked';
     if (trace.byLiveSeeds && flips.some((atMs) => trace.lastAtMs >= atMs)) return 'written by live seeds after a flip';
     if (isDeletedAtOnce(writes, flips, lookMs)) return 'deleted at once after a dual write around the flip';
     if (trace.lastAtMs - trace.beganAtMs > inFlightMs) return 'written for longer than the in-flight time';
@@ -216,7 +219,8 @@ function versionOn({ volume }: SimShard, { collection, id }: Register): number |
 }
 
 /** INV-5: what a router with live seeds wrote after a flip, before the drop began, may lie anywhere, but it is somewhere. */
-function vanishedOf(register: Register, { shards, flips, dropsFromMs, world }: Ended): string | null {
+function vanishedOf(register: Register, { shards, flips, dropsFromMs, world, routersAsked }: Ended): string | null {
+  if (!routersAsked) return null;
   const { states, writes, collection, id } = register;
   const last = writes.at(-1);
   if (last?.isAcknowledged !== true || last.state === null || !last.trace.byLiveSeeds || states.length !== 1)

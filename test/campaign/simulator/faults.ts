@@ -103,6 +103,8 @@ export class Faults {
     const shard = this.#shards[index];
     if (shard?.isUp !== true || this.#world.hasForeignVolume(shard)) return;
     const own = shard.volume;
+    // Nobody can tell the volume of a shard that has not joined: a joiner would be claimed on it, and lost with it.
+    if (!own.has(IDENTITY_COLLECTION)) return;
     shard.stop();
     this.#world.ownVolumes.set(shard, own);
     this.#world.hadWrongVolume.add(shard);

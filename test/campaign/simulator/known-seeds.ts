@@ -15,4 +15,7 @@ export const KNOWN_SEEDS: readonly { readonly seed: number; readonly what: strin
   { seed: 232, what: 'a flip with a wrong volume on the joiner' },
   { seed: 272, what: 'the copy undid the first half of a delete' },
   { seed: 413, what: 'rows of an old volume were carried' },
+  { seed: 910_089, what: 'a pass forgot what it had deleted, and its donor got the second half of the write' },
+  { seed: 910_127, what: 'a leaver that had lost its mark was looked at again in a later run' },
+  { seed: 920_108, what: 'a watch took no connection for alive after a request that was given up behind another' },
 ];

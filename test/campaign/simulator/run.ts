@@ -229,7 +229,7 @@ class Run {
 
   #result(): RunResult {
     const world = this.#world;
-    const { seed, timings, joinerHasCollections } = this.#scenario;
+    const { seed, timings, routersAsked, joinerHasCollections } = this.#scenario;
     const flips = world.maps.flatMap((map, index) => {
       const before = world.maps[index - 1];
       const isFlip =
@@ -245,6 +245,7 @@ class Run {
       joiners: this.#joiners,
       joinerHad: joinerHasCollections ? COLLECTIONS : [],
       inFlightMs: timings.inFlightMs,
+      routersAsked,
       flips,
       dropsFromMs: this.#operations.flatMap((operation) => {
         const { phases } = operation.query('progress') as OperationProgress;

@@ -107,14 +107,17 @@ async function compareDonor(
   }
   for (const scan of result.scans) noteScan(run, donor, scan);
   // Another donor's lane may have replaced a collection meanwhile: then this one must be read again.
-  known.needsCut = run.state.replacements > replacements;
-  known.mustScanReceivers = known.needsCut;
+  const isReplaced = run.state.replacements > replacements;
+  // An attempt that failed may have written something before it did: unknown is not nothing.
+  const mayHaveWritten = result.mayHaveWritten || run.state.progress.failedAttempts > failedBefore;
+  // What it deleted may come to the donor yet, as the second half of a client's write. Then only a tail or a cut tells it.
+  known.needsCut = isReplaced || (mayHaveWritten && !result.isTailKept);
+  known.mustScanReceivers = isReplaced;
   known.isTailKept = result.isTailKept;
   known.pointsCompared = result.pointsCompared;
   known.bytesCompared = result.bytesCompared;
   pass.written += result.upserted + result.deleted;
-  // An attempt that failed may have written something before it did: unknown is not nothing.
-  if (result.mayHaveWritten || run.state.progress.failedAttempts > failedBefore) pass.written += 1;
+  if (mayHaveWritten) pass.written += 1;
   const { pointsExpected } = run.state.progress;
   const compared = sumOf(run, parties, 'pointsCompared');
   run.pace(compared, pointsExpected, compared);

@@ -4,9 +4,10 @@
  *
  * Crash: every step is an activity that may run again: what is gone is not found again.
  */
-import type { DropDonorInput, DropDonorResult } from '../../../contract/move';
+import type { DropDonorInput, DropDonorResult, FollowDonorInput } from '../../../contract/move';
 import type { WatchReading } from '../../../contract/watch';
 import type { Shard } from '../../../domain/shard-map';
+import { nowMs } from '../../clock';
 import { awaitRoutersForever } from '../../operation/routers';
 import type { OperationRun } from '../../operation/run';
 import { count, counted } from '../../wording';
@@ -22,22 +23,53 @@ import { isWatchUnbroken, readWatch } from './watch';
  */
 export async function awaitRoutersAndFollow(context: MoveContext): Promise<string> {
   const { run, kind } = context;
-  const note = await awaitRoutersForever(context);
   const { donors } = partiesOf(kind, run.state);
-  const carried = await follow(run, donors, { forMs: run.timings.inFlightMs, isDropped: false });
+  let isAwaiting = true;
+  const awaiting = awaitRoutersForever(context).finally(() => (isAwaiting = false));
+  const [note, before] = await bothEnd(
+    awaiting,
+    followWhile(run, donors, () => isAwaiting),
+  );
+  const forMs = run.timings.inFlightMs;
+  const { carried } = await follow(run, donors, { forMs, sinceFlipMs: null, isDropped: false });
   await run.waits.until(
     run.state.routersAdoptedAtMs + run.timings.inFlightMs,
     'a write that a router began before the flip may still be under way',
   );
-  return carried === 0 ? note : `${note}; ${count(carried)} points that came by an old map went on to their owners`;
+  const sum = before + carried;
+  return sum === 0 ? note : `${note}; ${count(sum)} points that came by an old map went on to their owners`;
+}
+
+/** A router that takes longer has mostly not hung, but is gone. Behind this, the scan of the drop decides what came. */
+const FOLLOWED_MAX_MS = 60_000;
+const FOLLOWED_ROUND_MIN_MS = 500;
+
+/** Until all routers hold the flipped map, in rounds: a round that has begun ends. */
+async function followWhile(run: OperationRun, donors: readonly Shard[], isAwaiting: () => boolean): Promise<number> {
+  const flippedAtMs = run.state.progress.phases.findLast(({ endedAtMs }) => endedAtMs !== null)?.endedAtMs ?? nowMs();
+  const forMs = Math.max(run.timings.inFlightMs, FOLLOWED_ROUND_MIN_MS);
+  let carried = 0;
+  while (isAwaiting() && nowMs() - flippedAtMs < FOLLOWED_MAX_MS) {
+    const round = await follow(run, donors, { forMs, sinceFlipMs: nowMs() - flippedAtMs, isDropped: false });
+    carried += round.carried;
+    if (!round.isAnyTailKept) break;
+  }
+  return carried;
+}
+
+/** Both, also where one of them fails: nothing that was begun goes on behind the step. */
+async function bothEnd<A, B>(first: Promise<A>, second: Promise<B>): Promise<[A, B]> {
+  await Promise.allSettled([first, second]);
+  return [await first, await second];
 }
 
 async function follow(
   run: OperationRun,
   donors: readonly Shard[],
-  { forMs, isDropped }: { forMs: number; isDropped: boolean },
-): Promise<number> {
+  of: Pick<FollowDonorInput, 'forMs' | 'sinceFlipMs' | 'isDropped'>,
+): Promise<{ carried: number; isAnyTailKept: boolean }> {
   let carried = 0;
+  let isAnyTailKept = false;
   await sideBySide(donors, async (donor) => {
     const known = donorState(run, donor);
     const collections = run.state.provenCollections;
@@ -45,14 +77,15 @@ async function follow(
       onItsWorker(run, known, (worker) =>
         run.activities
           .rows(`look at what still arrives on shard ${donor.id}`, worker)
-          .followDonor({ ...donorInput(run, donor, 0), collections, forMs, isDropped }),
+          .followDonor({ ...donorInput(run, donor, 0), collections, ...of }),
       ),
     );
     known.isFollowed = result.isTailKept;
     known.isTailKept = result.isTailKept;
     carried += result.carried;
+    isAnyTailKept ||= result.isTailKept;
   });
-  return carried;
+  return { carried, isAnyTailKept };
 }
 
 /** Rounds of reading and dropping. Behind them, what still arrives is reported instead of chased. */
@@ -84,8 +117,12 @@ export async function dropRound(context: MoveContext): Promise<Dropped> {
   const { run, kind } = context;
   const isLeaver = kind === 'drain';
   const sum: Dropped = { dropped: 0, carried: 0, collectionsDropped: 0 };
-  let left = partiesOf(kind, run.state).donors;
-  while (left.length > 0) {
+  const { donors } = partiesOf(kind, run.state);
+  let left = donors;
+  for (let round = 1; left.length > 0; round++) {
+    // Each round stops the donors that it reads.
+    if (round > 1)
+      await run.waits.until(nowMs() + pauseMs(run, round), 'what was read for the drop is lost: it is read again');
     await sideBySide(left, (donor) => readForDrop(run, donor, isLeaver));
     const isUnbroken = await isWatchUnbroken(context);
     const unread: Shard[] = [];
@@ -101,6 +138,10 @@ export async function dropRound(context: MoveContext): Promise<Dropped> {
     left = unread;
   }
   return sum;
+}
+
+function pauseMs({ timings }: OperationRun, round: number): number {
+  return Math.min(timings.retryFirstMs * 2 ** (round - 2), timings.retryMaxMs);
 }
 
 async function readForDrop(run: OperationRun, donor: Shard, isLeaver: boolean): Promise<void> {
@@ -160,7 +201,8 @@ export async function confirmDrop(context: MoveContext): Promise<string> {
   let carried = 0;
   let reading: WatchReading | null = null;
   for (let round = 1; ; round++) {
-    carried += await follow(run, parties.donors, { forMs: run.timings.inFlightMs, isDropped: true });
+    const of = { forMs: run.timings.inFlightMs, sinceFlipMs: null, isDropped: true };
+    carried += (await follow(run, parties.donors, of)).carried;
     reading = await readWatch(context);
     if (reading?.unbroken === false) run.state.isWatchBroken = true;
     // A router may have written to a donor alone, and nobody saw it.
