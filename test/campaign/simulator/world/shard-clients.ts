@@ -13,6 +13,7 @@ import type { World } from './world';
 
 /** As the real clients: a request that is not answered by then may still be carried out. */
 export const REQUEST_TIMEOUT_MS = 20_000;
+const LATE_MAX_MS = 18_000;
 
 interface Call {
   readonly method: string;
@@ -40,10 +41,10 @@ export async function call<T>(
   if (leftMs <= 0) throw fail('TimedOut', 'its time was over before it began', null, false);
   const owner = processes.getStore() ?? null;
   const shard = world.shardAt(url);
+  // The product takes a write that was given up for over after the time of a request (Attempt.write).
+  const lateMs = isWrite ? Math.min(world.lateWriteMs(), leftMs + LATE_MAX_MS) : 0;
   const answer: Promise<T> =
-    shard === null
-      ? refuse(world)
-      : shard.request(() => serve(shard), { owner, costMicros, lateMs: isWrite ? world.lateWriteMs() : 0 });
+    shard === null ? refuse(world) : shard.request(() => serve(shard), { owner, costMicros, lateMs });
   const limit = new AbortController();
   try {
     return await Promise.race([
