@@ -1,6 +1,6 @@
 /**
  * A router that comes back before its coordinator acknowledges writes by its seeds. No coordinator can mend all of that, so
- * the guides start routers with a dead seed. Here is what that is worth.
+ * the guides start routers with a dead seed, and tell the coordinator. Here is what that is worth.
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import { ClusterUnderTest, type OperationCall } from '../support/cluster-under-test';
@@ -27,7 +27,8 @@ describeWithQuiver('routers with a dead seed, killed and back while the API is a
   });
   afterAll(() => temporal.dispose());
   beforeEach(async () => {
-    cluster = await ClusterUnderTest.start({ temporal, shardDelayMs: 100, shards: 3, routerSeeds: 'dead' });
+    const env = { COORDINATOR_ROUTERS_FAIL_CLOSED: 'true' };
+    cluster = await ClusterUnderTest.start({ temporal, shardDelayMs: 100, shards: 3, routerSeeds: 'dead', env });
   });
   afterEach(() => cluster.dispose());
 

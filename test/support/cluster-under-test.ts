@@ -144,6 +144,7 @@ export class ClusterUnderTest {
       }),
     });
     started.push(() => router.kill());
+    await waitFor('the router holds the map', async () => (await heldVersion(router.url)) > 0);
     return new ClusterUnderTest({ dir, members, router, api, worker });
   }
 
@@ -185,6 +186,14 @@ export class ClusterUnderTest {
     if (reply.status >= 500) return null;
     // Waiting would not change it: a map that no test expects ends the wait.
     throw new Error(`POST ${path} was refused: ${reply.status} ${await reply.text()}`);
+  }
+
+  /** An operation that answers with its id: a check or a repair. Returns how it ended. */
+  async operate(path: string, body: object = {}): Promise<OperationView> {
+    const headers = { 'idempotency-key': randomUUID() };
+    const reply = await this.call('POST', path, { headers, body: JSON.stringify(body) });
+    if (!reply.ok) throw new Error(`POST ${path} was refused: ${reply.status} ${await reply.text()}`);
+    return this.ends(((await reply.json()) as { operation: string }).operation);
   }
 
   async cancel(operationId: string): Promise<Response> {
@@ -281,6 +290,11 @@ export class ClusterUnderTest {
     if (!reply.ok) throw new Error(`GET /cluster/operations: ${reply.status}`);
     return ((await reply.json()) as { operations: OperationView[] }).operations;
   }
+}
+
+async function heldVersion(routerUrl: string): Promise<number> {
+  const reply = await fetch(`${routerUrl}/cluster/map`, { headers: { authorization: `Bearer ${KEY}` } });
+  return ((await reply.json()) as ShardMap).version;
 }
 
 /** No shard has this id, so that every point on such a shard is misplaced. */
