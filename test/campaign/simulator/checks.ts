@@ -165,7 +165,7 @@ function checkRegisters(ended: Ended, { faults, excused }: Verdict): void {
         if (vanished !== null) faults.push(vanished);
         if (register.states.includes(null)) continue;
         const isElsewhere = shards.some((other) => register.states.includes(versionOn(other, register)));
-        if (isElsewhere && kept > 0) keptUnread += 1;
+        if (isElsewhere && kept > 0 && excuseOf(register, ended) === null) keptUnread += 1;
         // Nobody could tell a donor that was hollow when it was first read from one whose clients had deleted everything.
         else if (isElsewhere && world.hadHollowVolume) excused.push(`left on a donor that was hollow: ${register.id}`);
         else say('lost');
