@@ -79,14 +79,16 @@ function checkLock({ world }: Ended, { faults }: Verdict): void {
   if (lock !== null) faults.push(`the lock is held by ${lock.operationId} (${lock.stage})`);
 }
 
-function checkIdentities({ world, shards }: Ended, { faults }: Verdict): void {
+function checkIdentities({ world, shards, operations }: Ended, { faults }: Verdict): void {
   const { map, identity } = world.state();
+  // A leaver that kept points goes on to say whose they are, also when a late call has dropped them.
+  const hasKept = operations.some((operation) => keptBy(operation) > 0);
   for (const shard of shards) {
     const member = map.shards.find(({ primary_url }) => primary_url === shard.url);
     const schema = shard.volume.get(IDENTITY_COLLECTION)?.schema ?? null;
     if (member === undefined) {
       const hasRows = [...shard.volume].some(([name, { rows }]) => name !== IDENTITY_COLLECTION && rows.size > 0);
-      if (schema !== null && !hasRows && !isAbandoned(world) && !world.hadWrongVolume.has(shard))
+      if (schema !== null && !hasRows && !hasKept && !isAbandoned(world) && !world.hadWrongVolume.has(shard))
         faults.push(`${shard.name} still bears an identity`);
     } else if (identity.uid !== null && schema !== null) {
       if (!schema.includes(`uid=${identity.uid}`) || !schema.includes(`shard=${member.id};`)) {
