@@ -11,6 +11,7 @@ import { ClientError } from '../client/errors';
 import { Semaphore } from '../client/semaphore';
 import type { ApiDeps } from './deps';
 import { endedFromOutside, viewOfProgress, viewOfRecord } from './views/operation';
+import { isoOf } from './views/times';
 
 /** Of the ended operations, the newest so many are asked. Older ones are shown from the cluster's records. */
 const ENDED_ASKED_MAX = 20;
@@ -62,7 +63,7 @@ export class OperationReader {
       // Its workflow is gone (retention) or does not answer (no worker). The cluster may remember it all the same.
       const record = await this.recordOf(operationId);
       if (record === undefined) throw error;
-      return viewOfRecord(record, this.linkTo(operationId));
+      return record.end === null ? this.viewOfSilent(record) : this.viewOfItsRecord(record);
     }
   }
 
@@ -87,7 +88,21 @@ export class OperationReader {
       return await this.viewOfWorkflow(record.operationId);
     } catch (error) {
       if (!(error instanceof ClientError)) throw error;
-      return this.viewOfItsRecord(record);
+      return this.viewOfSilent(record);
+    }
+  }
+
+  /** It runs, as far as the cluster knows, and does not answer: Temporal may know why. */
+  private async viewOfSilent(record: OperationRecord): Promise<OperationView> {
+    const view = this.viewOfItsRecord(record);
+    try {
+      const { failingTask } = await this.deps.client.describeOperation(record.operationId, ANSWER_TIMEOUT_MS);
+      if (failingTask === null) return view;
+      const { reason, endsWhen, sinceMs } = failingTask;
+      return { ...view, waiting: { reason, ends_when: endsWhen, since: isoOf(sinceMs) } };
+    } catch (error) {
+      if (!(error instanceof ClientError)) throw error;
+      return view;
     }
   }
 

@@ -28,6 +28,7 @@ import type { OperationState } from '../contract/operation-state';
 import type { AnnouncedAnswer, OperationRequest, OperationSettings } from '../contract/requests';
 import { operationIdOf, operationWorkflowId, parseOperationId } from '../contract/ids';
 import { ClientError, RefusedError } from './errors';
+import { failingTaskOf, type FailingTask } from './failing-task';
 import { Semaphore } from './semaphore';
 import { RefusedBeforeStart, StartTurns } from './start-turns';
 import { TemporalCalls, unknownOperation, updateError, type TemporalCallsOptions } from './calls';
@@ -37,6 +38,7 @@ export interface OperationExecution {
   readonly isRunning: boolean;
   /** Temporal's own word: RUNNING, COMPLETED, FAILED, TERMINATED, … */
   readonly temporalStatus: string;
+  readonly failingTask: FailingTask | null;
 }
 
 const UPDATE_TIMEOUT_MS = 10_000;
@@ -238,8 +240,14 @@ export class ClusterClient {
   /** @throws ClientError UnknownOperation */
   async describeOperation(operationId: string, timeoutMs?: number): Promise<OperationExecution> {
     const handle = this.operationHandle(operationId);
-    const { status } = await this.calls.askOperation(operationId, () => handle.describe(), timeoutMs);
-    return { isRunning: status.name === 'RUNNING', temporalStatus: status.name };
+    const described = await this.calls.askOperation(operationId, () => handle.describe(), timeoutMs);
+    const { name } = described.status;
+    return { isRunning: name === 'RUNNING', temporalStatus: name, failingTask: failingTaskOf(described) };
+  }
+
+  /** Of the workflow that keeps the map. @throws ClientError */
+  async clusterFailingTask(): Promise<FailingTask | null> {
+    return failingTaskOf(await this.calls.askCluster(() => this.calls.clusterHandle().describe()));
   }
 
   /** @throws ClientError UnknownOperation, or refused as PointOfNoReturnPassed or OperationEnded */

@@ -91,6 +91,21 @@ describe('the probes', () => {
     expect((await api.call('/readyz')).status).toBe(200);
   });
 
+  it('/readyz is 503 and says what to do when the task of the workflow that keeps the map fails, also when a map was known', async () => {
+    await api.call('/readyz');
+    api.client.trouble = new ClientError('TemporalUnreachable', 'no answer');
+    api.client.clusterFailingTask = () =>
+      Promise.resolve({
+        workflowId: 'cluster/test',
+        failures: 4,
+        sinceMs: 0,
+        reason: 'it has failed',
+        endsWhen: 'a build can go on',
+      });
+    const { json } = await expectProblem('/readyz', {}, { status: 503, code: 'WorkflowTaskFails' });
+    expect(json['detail']).toBe('it has failed; it ends when a build can go on');
+  });
+
   it('/readyz is 503 and says why when the workflow that keeps the map is closed, also when a map was known', async () => {
     await api.call('/readyz');
     api.client.trouble = new ClientError('ClusterClosed', 'workflow cluster/test is closed');

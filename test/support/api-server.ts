@@ -58,6 +58,7 @@ export class FakeClusterClient implements ApiClient {
   };
   queryProgress: ApiClient['queryProgress'] = noOperation;
   describeOperation: ApiClient['describeOperation'] = noOperation;
+  clusterFailingTask: ApiClient['clusterFailingTask'] = () => Promise.resolve(null);
   cancelOperation: ApiClient['cancelOperation'] = noOperation;
 }
 

@@ -20,6 +20,7 @@ export type ApiErrorCode =
   | 'UnknownOperation'
   | 'MethodNotAllowed'
   | 'TemporalUnreachable'
+  | 'WorkflowTaskFails'
   | 'OutcomeUnknown'
   | 'ClusterMissing'
   | 'ClusterClosed'
@@ -89,6 +90,7 @@ export const PROBLEM_STATUS: Record<ProblemCode, number> = {
   UnknownOperation: 404,
   MethodNotAllowed: 405,
   TemporalUnreachable: 503,
+  WorkflowTaskFails: 503,
   OutcomeUnknown: 503,
   ClusterMissing: 503,
   ClusterClosed: 503,

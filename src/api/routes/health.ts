@@ -1,5 +1,6 @@
 import { Router } from 'express';
 import type { ApiDeps } from '../deps';
+import { ApiError } from '../http/problem';
 import { methodNotAllowed } from '../http/routing';
 import { clusterHealth } from '../http/shard-probe';
 import type { MapReading } from '../map/reader';
@@ -19,7 +20,9 @@ export function healthRouter(deps: ApiDeps): Router {
   router
     .route('/readyz')
     .get(async (_request, response) => {
-      requireServable(await deps.mapReader.readMap());
+      const reading = await deps.mapReader.readMap();
+      if (reading.kind !== 'fresh') await requireNoFailingTask(deps);
+      requireServable(reading);
       const notices = countNotices();
       if (notices !== null) response.set('Coordinator-Notices', String(notices));
       response.type('text/plain').send('ok');
@@ -54,6 +57,18 @@ function noticeCounter({ client }: Pick<ApiDeps, 'client'>): () => number | null
     }
     return count;
   };
+}
+
+/**
+ * A map that could not be read anew may be one whose workflow makes no step any more. That is no matter of waiting, so the
+ * process is not ready, and a rolling upgrade stops.
+ */
+async function requireNoFailingTask({ client, logger }: Pick<ApiDeps, 'client' | 'logger'>): Promise<void> {
+  const failing = await client.clusterFailingTask().catch(() => null);
+  if (failing === null) return;
+  const { workflowId, failures, reason, endsWhen } = failing;
+  logger.error({ workflowId, failures }, reason);
+  throw new ApiError('WorkflowTaskFails', `${reason}; it ends when ${endsWhen}`);
 }
 
 /** An old map may be served while Temporal is away. A cluster whose workflow is lost or closed must not pass for a working one. */

@@ -67,7 +67,8 @@ beforeEach(async () => {
   api = await ApiServer.start();
   api.client.state = { ...STATE, operations: [RECORD, ENDED] };
   api.client.queryProgress = () => Promise.resolve(PROGRESS);
-  api.client.describeOperation = () => Promise.resolve({ isRunning: true, temporalStatus: 'RUNNING' });
+  api.client.describeOperation = () =>
+    Promise.resolve({ isRunning: true, temporalStatus: 'RUNNING', failingTask: null });
 });
 afterEach(() => api.close());
 
@@ -143,7 +144,8 @@ describe('GET /cluster/operations/{id}', () => {
   });
 
   it('shows one that was ended from outside as failed, although its workflow still says that it runs', async () => {
-    api.client.describeOperation = () => Promise.resolve({ isRunning: false, temporalStatus: 'TERMINATED' });
+    api.client.describeOperation = () =>
+      Promise.resolve({ isRunning: false, temporalStatus: 'TERMINATED', failingTask: null });
     const view = await show();
     expect(view).toMatchObject({ status: 'failed', waiting: null, eta_s: null });
     expect(view.outcome?.message).toMatch(/TERMINATED.*copy/);
@@ -151,7 +153,8 @@ describe('GET /cluster/operations/{id}', () => {
 
   it('shows how long one that was ended from outside took, and what it moved, once the record has its end', async () => {
     api.client.state = { ...STATE, operations: [{ ...ENDED, pointsMoved: 7 }] };
-    api.client.describeOperation = () => Promise.resolve({ isRunning: false, temporalStatus: 'TERMINATED' });
+    api.client.describeOperation = () =>
+      Promise.resolve({ isRunning: false, temporalStatus: 'TERMINATED', failingTask: null });
     expect(await show('/cluster/operations/grow-old')).toMatchObject({
       status: 'failed',
       ended_at: '2026-01-02T03:04:09.000Z',
@@ -195,9 +198,37 @@ describe('GET /cluster/operations', () => {
     });
   });
 
+  it('tells of a running one why it does not answer, when Temporal knows', async () => {
+    api.client.queryProgress = () => Promise.reject(new ClientError('TemporalUnreachable', 'no answer'));
+    api.client.describeOperation = () =>
+      Promise.resolve({
+        isRunning: true,
+        temporalStatus: 'RUNNING',
+        failingTask: {
+          workflowId: 'grow/test/k',
+          failures: 7,
+          sinceMs: Date.UTC(2026, 0, 2),
+          reason: 'it has failed',
+          endsWhen: 'a build can go on',
+        },
+      });
+    const [running] = await list();
+    expect(running).toMatchObject({
+      id: 'grow-k',
+      status: 'running',
+      waiting: { since: '2026-01-02T00:00:00.000Z', reason: 'it has failed', ends_when: 'a build can go on' },
+    });
+    const { json } = await api.call('/cluster/operations/grow-k');
+    expect(json['waiting']).toEqual(running!['waiting']);
+  });
+
   it('shows an ended one that was terminated as failed, with the phases that it had', async () => {
     api.client.describeOperation = (id) =>
-      Promise.resolve({ isRunning: id === 'grow-k', temporalStatus: id === 'grow-k' ? 'RUNNING' : 'TERMINATED' });
+      Promise.resolve({
+        isRunning: id === 'grow-k',
+        temporalStatus: id === 'grow-k' ? 'RUNNING' : 'TERMINATED',
+        failingTask: null,
+      });
     expect((await list())[1]).toMatchObject({
       status: 'failed',
       phase: 'copy',

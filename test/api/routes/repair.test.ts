@@ -94,7 +94,8 @@ describe('GET /cluster/operations/{id} of a repair', () => {
     const findings: Findings = { found, mended: { collectionsCreated: 1, moved: 1, removed: 2 }, left: NOTHING_FOUND };
     const { progress } = newOperationState('repair', 'repair-k', Date.UTC(2026, 0, 2));
     api.client.queryProgress = () => Promise.resolve({ ...progress, findings });
-    api.client.describeOperation = () => Promise.resolve({ isRunning: true, temporalStatus: 'RUNNING' });
+    api.client.describeOperation = () =>
+      Promise.resolve({ isRunning: true, temporalStatus: 'RUNNING', failingTask: null });
     const view = operationViewSchema.parse((await api.call('/cluster/operations/repair-k')).json);
     const shown = { points: 3, agreeing: 0, differing: 1, only_here: 1, conflicting: 1 };
     expect(view.findings).toMatchObject({
