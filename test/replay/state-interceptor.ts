@@ -1,0 +1,37 @@
+/** Runs inside of a replayed workflow: hands out what its queries answer at the end of each activation. */
+import { proxySinks, type Sinks, type WorkflowInterceptorsFactory } from '@temporalio/workflow';
+
+export interface StateSinks extends Sinks {
+  readonly states: {
+    take(state: Readonly<Record<string, unknown>>): void;
+  };
+}
+
+/** What the SDK keeps of a workflow. It has no public way to ask a workflow from within. */
+interface Activator {
+  readonly queryHandlers: ReadonlyMap<string, { readonly handler: () => unknown }>;
+}
+
+const { states } = proxySinks<StateSinks>();
+
+export const interceptors: WorkflowInterceptorsFactory = () => ({
+  internals: [
+    {
+      concludeActivation(input, next) {
+        const { __TEMPORAL_ACTIVATOR__: activator } = globalThis as unknown as { __TEMPORAL_ACTIVATOR__: Activator };
+        const own = [...activator.queryHandlers].filter(([name]) => !name.startsWith('__'));
+        states.take(Object.fromEntries(own.map(([name, { handler }]) => [name, answerOf(handler)])));
+        return next(input);
+      },
+    },
+  ],
+});
+
+/** A query may refuse, as long as there is nothing to tell. */
+function answerOf(handler: () => unknown): unknown {
+  try {
+    return handler();
+  } catch (error) {
+    return { refused: String(error) };
+  }
+}
