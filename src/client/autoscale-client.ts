@@ -7,6 +7,7 @@ import { ApplicationFailure } from '@temporalio/common';
 import type { Logger } from 'pino';
 import type { AutoscaleState } from '../domain/autoscale-state';
 import type { AutoscalePolicy } from '../domain/autoscale-policy';
+import { NO_EVALUATION_KEY, noEvaluationNotice } from '../domain/notices';
 import type { ShardAddress } from '../domain/shard-map';
 import { ensureAutoscaleSchedule, evaluationTexts } from './schedule';
 import type { AutoscaleInput, EvaluationResult } from '../contract/messages';
@@ -71,10 +72,11 @@ export class AutoscaleClient {
 
   /**
    * Looks after the Schedule by itself, once an interval of the policy: what was deleted, changed or paused from outside
-   * is put back. Returns when `stopping` fires; never throws.
+   * is put back, and that evaluations are missing is a notice. Returns when `stopping` fires; never throws.
    */
   async watch(stopping: AbortSignal): Promise<void> {
     let intervalMs = WATCH_FIRST_MS;
+    let enabledSinceMs: number | null = null;
     for (;;) {
       await delay(intervalMs, undefined, { signal: stopping, ref: false }).catch(() => undefined);
       if (stopping.aborted) return;
@@ -82,10 +84,24 @@ export class AutoscaleClient {
         const { policy } = await this.readState();
         intervalMs = Math.min(policy.intervalSecs * 1_000, WATCH_MAX_MS);
         await this.syncSchedule(policy);
+        enabledSinceMs = policy.enabled ? (enabledSinceMs ?? Date.now()) : null;
+        await this.noticeEvaluations(enabledSinceMs ?? Date.now());
       } catch (error) {
         this.options.logger.debug({ err: error }, 'the Schedule of the autoscale policy could not be looked at');
       }
     }
+  }
+
+  /** Says that evaluations are missing, and takes it back when they are there again. */
+  private async noticeEvaluations(watchedSinceMs: number): Promise<void> {
+    const { client } = this.options;
+    const { autoscale, notices } = await client.queryState();
+    const notice = noEvaluationNotice(autoscale, { watchedSinceMs, nowMs: Date.now() });
+    const known = notices.find(({ key }) => key === NO_EVALUATION_KEY);
+    if (notice !== null && known === undefined) await client.applyTransition({ type: 'notice', notices: [notice] });
+    // An API that has just started misses none yet, and knows nothing better.
+    const isOver = !autoscale.policy.enabled || (autoscale.evaluations[0]?.atMs ?? 0) > (known?.sinceMs ?? Infinity);
+    if (known !== undefined && isOver) await client.applyTransition({ type: 'clearNotice', key: NO_EVALUATION_KEY });
   }
 
   /** Seeds the policy from the settings of this process when the cluster has none yet. */

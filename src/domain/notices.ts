@@ -2,6 +2,7 @@
  * What an operator must notice, as part of the cluster's state: it outlives the operation that saw it, and goes when it
  * is known to be mended. Plain JSON and bounded.
  */
+import type { AutoscaleState } from './autoscale-state';
 import { boundedText } from './bounded-text';
 import { DomainError } from './errors';
 import { NOTICES_MAX, TEXT_CHARS_MAX } from './limits';
@@ -12,14 +13,16 @@ import type { ShardMap } from './shard-map';
  * - `RouterServesSeeds`: a router may have written by another map than the cluster's.
  * - `PointsKept`: an operation left points where they do not belong, rather than to lose them.
  * - `ClockSkew`: the clock of a worker is off.
+ * - `NoEvaluation`: the autoscale policy is enabled, and nothing evaluates it.
  */
-export type ClusterNoticeCode = 'RouterServesSeeds' | 'PointsKept' | 'ClockSkew';
+export type ClusterNoticeCode = 'RouterServesSeeds' | 'PointsKept' | 'ClockSkew' | 'NoEvaluation';
 
 /** Total on purpose: points may lie where the map does not have them, and a clean check tells that they do not. */
 const IS_ABOUT_POINTS: Record<ClusterNoticeCode, boolean> = {
   RouterServesSeeds: true,
   PointsKept: true,
   ClockSkew: false,
+  NoEvaluation: false,
 };
 
 /** A notice as it is given. */
@@ -158,6 +161,26 @@ export function skewNotice(worker: string, skewMs: number, operationId: string):
     `expected the clock of worker ${boundedText(worker, 100)} to differ from Temporal's by 2 s at most, it is ${seconds} s or more ${skewMs > 0 ? 'ahead' : 'behind'}: ` +
     'set the clock of that machine and restart the worker, then remove this notice';
   return { key: `ClockSkew.${slug(worker)}`, code: 'ClockSkew', message, operationId };
+}
+
+// ---- NoEvaluation ----
+
+export const NO_EVALUATION_KEY = 'NoEvaluation';
+const INTERVALS_MISSED_MAX = 3;
+
+/** Null when nothing is missing. `watchedSinceMs`: since when the policy is known to be enabled. */
+export function noEvaluationNotice(
+  { policy, evaluations }: Pick<AutoscaleState, 'policy' | 'evaluations'>,
+  { watchedSinceMs, nowMs }: { readonly watchedSinceMs: number; readonly nowMs: number },
+): NewNotice | null {
+  if (!policy.enabled) return null;
+  const lastMs = evaluations[0]?.atMs ?? null;
+  const sinceMs = Math.max(lastMs ?? 0, watchedSinceMs);
+  if (nowMs - sinceMs <= INTERVALS_MISSED_MAX * policy.intervalSecs * 1_000) return null;
+  const message =
+    `expected an evaluation of the autoscale policy every ${policy.intervalSecs} s, the last one was ${lastMs === null ? 'never' : `at ${iso(lastMs)}`}: ` +
+    'look at the Schedule and its workflows in the Web UI, and whether a worker of this cluster runs. The notice goes with the next evaluation';
+  return { key: NO_EVALUATION_KEY, code: 'NoEvaluation', message, operationId: null };
 }
 
 const slug = (url: string): string => url.replace(/[^A-Za-z0-9.-]+/g, '_');

@@ -3,6 +3,8 @@ import { pino } from 'pino';
 import { AutoscaleClient, type AutoscaleClientOptions } from '../../src/client/autoscale-client';
 import { ClientError } from '../../src/client/errors';
 import { type AutoscalePolicy, DEFAULT_POLICY } from '../../src/domain/autoscale-policy';
+import { clearNotice, recordNotices } from '../../src/domain/notices';
+import type { ClusterAnswer, ClusterTransition } from '../../src/contract/cluster';
 import { stateQuery, transitionUpdate } from '../../src/contract/messages';
 import { autoscaleScheduleId, evaluationWorkflowId } from '../../src/contract/ids';
 import { waitFor } from '../support/wait-for';
@@ -124,6 +126,31 @@ describe('the Schedule', () => {
     await waitFor('it is there again', async () => !(await schedule()).state.paused);
     await handle.pause('by a person');
     await waitFor('it runs again', async () => !(await schedule()).state.paused);
+    stopping.abort();
+    await watching;
+  });
+
+  it('is a notice while nothing is evaluated, until something is', async () => {
+    const policy = { ...ENABLED, intervalSecs: 1 };
+    let state = await cluster.state();
+    state = { ...state, autoscale: { ...state.autoscale, seeded: true, policy } };
+    const client = {
+      queryState: () => Promise.resolve(state),
+      applyTransition: (transition: ClusterTransition) => {
+        const { notices } = state;
+        if (transition.type === 'notice') state = recordNotices(state, transition.notices, Date.now());
+        if (transition.type === 'clearNotice') state = clearNotice(state, transition.key);
+        expect(state.notices).not.toBe(notices);
+        return Promise.resolve({} as ClusterAnswer);
+      },
+    };
+    const stopping = new AbortController();
+    const watching = autoscaleClient({ client }).watch(stopping.signal);
+    await waitFor('it is noticed', () => state.notices.some(({ code }) => code === 'NoEvaluation'));
+    const evaluation = { reason: 'below_mark', message: '', pointsMax: 0, unreadable: [], operationId: null } as const;
+    const done = { ...evaluation, atMs: Date.now(), refusal: null };
+    state = { ...state, autoscale: { ...state.autoscale, evaluations: [done] } };
+    await waitFor('the notice is gone', () => state.notices.length === 0);
     stopping.abort();
     await watching;
   });

@@ -1,12 +1,14 @@
 import { attentionForKept } from '../../src/domain/attention';
 import { seedState, type ClusterState } from '../../src/domain/cluster-state';
 import { beginCheck, endCheck, release, reserve, type OperationResult } from '../../src/domain/lock-transitions';
+import { DEFAULT_POLICY, type Evaluation } from '../../src/domain/autoscale-policy';
 import {
   clearNotice,
   keptNotice,
   noticesAtEnd,
   recordNotices,
   routerNotice,
+  noEvaluationNotice,
   skewNotice,
   suspectOfShown,
   type NewNotice,
@@ -211,5 +213,35 @@ describe('attentionForKept', () => {
     ]);
     expect(attentionForKept('grow', { points: 3, leavers: [] })).toMatchObject([{ mendedBy: 'POST /cluster/repair' }]);
     expect(attentionForKept('repair', { points: 3, leavers: [] })[0]?.mendedBy).toContain('prefer');
+  });
+});
+
+describe('noEvaluationNotice', () => {
+  const policy = { ...DEFAULT_POLICY, enabled: true, intervalSecs: 30 };
+  const at = (atMs: number): Evaluation => ({
+    atMs,
+    reason: 'below_mark',
+    message: '',
+    pointsMax: 0,
+    unreadable: [],
+    operationId: null,
+    refusal: null,
+  });
+
+  it.each([
+    ['none was missed', [at(1_000_000)], 0, 1_090_000, false],
+    ['more than three were missed', [at(1_000_000)], 0, 1_090_001, true],
+    ['there never was one, and the policy has just been enabled', [], 1_000_000, 1_090_000, false],
+    ['there never was one', [], 1_000_000, 1_090_001, true],
+    ['nobody watched when the last one was', [at(1_000_000)], 1_050_000, 1_100_000, false],
+  ])('where %s: %j', (_what, evaluations, watchedSinceMs, nowMs, isMissing) => {
+    const notice = noEvaluationNotice({ policy, evaluations }, { watchedSinceMs, nowMs });
+    expect(notice === null).toBe(!isMissing);
+    if (notice !== null) expect(notice.message).toMatch(/every 30 s, the last one was (never|at 1970-)/);
+  });
+
+  it('is none while the policy is disabled', () => {
+    const state = { policy: { ...policy, enabled: false }, evaluations: [] };
+    expect(noEvaluationNotice(state, { watchedSinceMs: 0, nowMs: 1e12 })).toBeNull();
   });
 });
