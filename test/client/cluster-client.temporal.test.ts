@@ -506,7 +506,11 @@ describe('a grow', () => {
     const { cluster, client } = await newCluster({ beforeAwaitRouters: gate });
     await client.startOperation('grow', growInput(cluster, 'k'));
     await temporal.workflow.getHandle(operationWorkflowId(cluster, 'grow', 'k')).terminate('by a test');
-    expect(await client.describeOperation('grow-k')).toEqual({ isRunning: false, temporalStatus: 'TERMINATED' });
+    expect(await client.describeOperation('grow-k')).toEqual({
+      isRunning: false,
+      temporalStatus: 'TERMINATED',
+      failingTask: null,
+    });
     expect((await client.queryProgress('grow-k')).status).toBe('running');
     gate.release();
   });

@@ -8,8 +8,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'routers are looked at before and after, not watched',
     file: 'domain/router-watch',
-    from: 'return connectedSinceMs !== null && connectedSinceMs <= sinceMs;',
-    to: 'return connectedSinceMs !== null || sinceMs > 0;',
+    from: 'const reasons = snapshot.routers.flatMap((router) => reasonsAgainst(router, judged));',
+    to: "const reasons = snapshot.routers.filter(({ version }) => version !== question.version).map(() => 'it lags');",
   },
   {
     name: 'a router that was marked once is taken for the same process for ever',
