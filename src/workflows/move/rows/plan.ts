@@ -29,5 +29,21 @@ export async function planScans(
   const longest = Math.max(0, ...stops);
   const stop =
     longest === 0 ? 'nobody stands still' : `a scan stops a shard for about ${(longest / 1000).toFixed(1)} s`;
-  return `${counted(plans.length, 'shard')} to read, ${followers} of them from followers; ${stop}`;
+  const bytes = plans.map(({ shardId, estimate }) => {
+    const share = readers.find((reader) => reader.shardId === shardId)?.share ?? 0;
+    return (estimate?.bytes ?? 0) * share;
+  });
+  const reading = `${counted(plans.length, 'shard')} to read, ${followers} of them from followers; ${stop}`;
+  return [reading, ...loadAdvice(bytes.reduce((sum, each) => sum + each, 0))].join('; ');
+}
+
+const GIB = 1024 ** 3;
+
+/** Loading S bytes makes a shard rewrite its files again and again, by default about S²/3.5 GiB inside its write lock. */
+export function loadAdvice(bytes: number): string[] {
+  if (bytes < GIB) return [];
+  const size = (bytes / GIB).toFixed(1);
+  return [
+    `about ${size} GiB are loaded, so start the shards that take them with QUIVER_CHECKPOINT_BYTES of 2 to 4 GiB`,
+  ];
 }
