@@ -13,6 +13,8 @@ import { waitFor } from '../support/wait-for';
 jest.setTimeout(110_000);
 
 const HEADERS = { authorization: `Bearer ${SHARD_KEY}`, 'content-type': 'application/json' };
+/** Of gRPC. */
+const UNAVAILABLE = 14;
 const TIMINGS = { ...FAST, warmUpMs: 0, inFlightMs: 300, routerPatienceMs: 20_000 };
 
 let cluster: ClusterFixture;
@@ -161,6 +163,30 @@ describe('a router with live seeds that restarts', () => {
     expect(await cluster.misplaced('docs')).toEqual([]);
     expect((await cluster.state()).notices).toMatchObject([{ code: 'RouterServesSeeds' }]);
   });
+});
+
+it('a write by the map before that ends within the in-flight time is copied, also where no tail tells of it', async () => {
+  const ids = freshIds(0, 'short', 20);
+  for (const shard of [...cluster.donors, cluster.joiner]) {
+    shard.faults.add({ match: { method: 'GRPC', path: /./ }, fault: { kind: 'status', status: UNAVAILABLE } });
+  }
+  let release = (): void => undefined;
+  const isReleased = new Promise<void>((resolve) => (release = resolve));
+  const held = cluster.donors[0]!.faults.add({
+    match: { method: 'POST', path: /docs\/points$/, nth: 1 },
+    fault: { kind: 'before', run: () => isReleased },
+  });
+  const write20 = write(ids.map((id, index) => point(id, index)));
+  await held.struck;
+  await announce(5_000);
+  await cluster.inPhase('a', 'copy');
+  await delay(3_000);
+  release();
+  expect(await write20).toBe(200);
+  await cluster.operation('a').result();
+  await router.poll();
+  for (const id of ids) expect(await read(id)).toMatch(/^\{/);
+  expect(await cluster.misplaced('docs')).toEqual([]);
 });
 
 it('a bulk that a donor holds for longer than the in-flight time is readable afterwards', async () => {
