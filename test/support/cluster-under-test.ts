@@ -238,7 +238,8 @@ export class ClusterUnderTest {
         OPERATION_TIMEOUT_MS,
       );
     } catch (error) {
-      throw new Error(`waited in vain until ${what}; it was last seen as ${JSON.stringify(last)}`, { cause: error });
+      const seen = `it was last seen as ${JSON.stringify(last)}; the worker warned: ${this.worker.warnings()}`;
+      throw new Error(`waited in vain until ${what}; ${seen}`, { cause: error });
     }
   }
 

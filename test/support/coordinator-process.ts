@@ -152,6 +152,13 @@ export class CoordinatorProcess {
     await this.start();
   }
 
+  /** The last lines that are no mere information. */
+  warnings(): string {
+    const isWarning = ({ level }: LogLine): boolean => ['warn', 'error', 'fatal'].includes(String(level));
+    const lines = this.log.filter(isWarning).slice(-8);
+    return lines.map((line) => JSON.stringify(line).slice(0, 1_500)).join('\n');
+  }
+
   logTail(): string {
     const lines = this.log.slice(-20).map((line) => JSON.stringify(line));
     return lines.join('\n');

@@ -12,28 +12,10 @@ export const MUTANTS: readonly Mutant[] = [
     to: "const reasons = snapshot.routers.filter(({ version }) => version !== question.version).map(() => 'it lags');",
   },
   {
-    name: 'a router that was marked once is taken for the same process for ever',
-    file: 'activities/move/watch-routers',
-    from: 'const same = await watch.marked(marked.mark, ASK_PATIENCE_MS);',
-    to: 'const same = new Set(marked.routerUrls);',
-  },
-  {
     name: 'a broken watch is ignored',
     file: 'domain/router-watch',
     from: 'if (reasons.length === 0) return { unbroken: true };',
     to: 'if (reasons.length >= 0) return { unbroken: true };',
-  },
-  {
-    name: 'the cut is taken before the in-flight time is over',
-    file: 'workflows/move/rows/copy',
-    from: 'state.routersAdoptedAtMs + run.timings.inFlightMs,',
-    to: 'state.routersAdoptedAtMs,',
-  },
-  {
-    name: 'a donor drops whatever its owner has an id of',
-    file: 'domain/row-decisions',
-    from: "if (isOnOwner && isSame) return 'drop';",
-    to: "if (isOnOwner) return 'drop';",
   },
   {
     name: 'no barrier for a follower',
