@@ -53,8 +53,13 @@ export async function readForDrop(job: Job, input: DropJob, parts: MoveParts): P
     const cut = await scanCut(source, job, (collection, rows) => {
       sorting.take(collection, rows);
     });
-    // INV-8: what it showed may be of another volume, that came while it was read.
-    await donor.confirmIdentity();
+    try {
+      // INV-8: what it showed may be of another volume, that came while it was read.
+      await donor.confirmIdentity();
+    } catch (error) {
+      cut.end();
+      throw error;
+    }
     sorting.endCollection();
     if (input.isTailLate && session.tail?.isFresh === true) noteLate(session);
     await session.tail?.close();

@@ -205,6 +205,19 @@ describe('what compareDonor looks at', () => {
     await waitFor('the tail is lost', async () => !(await run({ recut: false, scanReceivers: false })).isTailKept);
   });
 
+  it('is what the pass before has deleted on its owner, also where no stream tells that the donor got it', async () => {
+    cluster = await MovingCluster.start();
+    const id = copied(100)[2]!;
+    await copy();
+    await cluster.shards[0]!.restart();
+    await waitFor('the tail is lost', async () => !(await run({ recut: false, scanReceivers: false })).isTailKept);
+    cluster.shards[0]!.delete(COLLECTION, id);
+    expect(await run({ recut: false, scanReceivers: true })).toMatchObject({ deleted: 1, isTailKept: false });
+    cluster.shards[0]!.put(COLLECTION, point(id, 6));
+    expect(await run({ recut: false, scanReceivers: false })).toMatchObject({ upserted: 1, isTailKept: false });
+    expect(cluster.joiner.get(COLLECTION, id)).toContain('6');
+  });
+
   it('is not what lies on the joiner of another slice', async () => {
     cluster = await MovingCluster.start();
     copied(50);
