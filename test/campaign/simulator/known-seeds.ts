@@ -18,4 +18,5 @@ export const KNOWN_SEEDS: readonly { readonly seed: number; readonly what: strin
   { seed: 910_089, what: 'a pass forgot what it had deleted, and its donor got the second half of the write' },
   { seed: 910_127, what: 'a leaver that had lost its mark was looked at again in a later run' },
   { seed: 920_108, what: 'a watch took no connection for alive after a request that was given up behind another' },
+  { seed: 960_480, what: 'a drop believed a scan of an empty volume' },
 ];
