@@ -89,7 +89,7 @@ const HOUSE = {
 
   temporal: {
     rooms: ['contract', 'config'],
-    packages: ['@temporalio/client', '@temporalio/worker', 'pino', 'node:*'],
+    packages: ['@grpc/grpc-js', '@temporalio/client', '@temporalio/worker', 'pino', 'node:*'],
   },
   'temporal/dev-server': { rooms: [], packages: ['@temporalio/client', 'pino', 'node:*'] },
 };

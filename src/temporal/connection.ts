@@ -1,4 +1,5 @@
-import { Connection } from '@temporalio/client';
+import { InterceptingCall, status, type Interceptor } from '@grpc/grpc-js';
+import { Connection, defaultGrpcRetryOptions, makeGrpcRetryInterceptor } from '@temporalio/client';
 import { NativeConnection } from '@temporalio/worker';
 import type { Logger } from 'pino';
 import type { Config } from '../config';
@@ -35,6 +36,7 @@ export function connectClient(options: ConnectOptions): Promise<Connection> {
     const connection = await Connection.connect({
       address: options.address,
       connectTimeout: ATTEMPT_TIMEOUT_MS,
+      interceptors: [makeGrpcRetryInterceptor(defaultGrpcRetryOptions()), endCallOnceClosed],
       ...(tls === undefined ? {} : { tls }),
       ...(apiKey === undefined ? {} : { apiKey }),
       ...(metadata === undefined ? {} : { metadata }),
@@ -50,6 +52,31 @@ export function connectClient(options: ConnectOptions): Promise<Connection> {
     return connection;
   });
 }
+
+/**
+ * Ends a call that is repeated after its connection was closed.
+ * The SDK repeats it from a timer, where the closed channel's error would be nobody's and end the process.
+ */
+const endCallOnceClosed: Interceptor = (options, nextCall) => {
+  try {
+    return new InterceptingCall(nextCall(options));
+  } catch {
+    return new InterceptingCall(ENDED_CALL);
+  }
+};
+
+const ignore = (): void => undefined;
+const ENDED_CALL: ConstructorParameters<typeof InterceptingCall>[0] = {
+  start: (metadata, listener) =>
+    listener?.onReceiveStatus?.({ code: status.CANCELLED, details: 'the connection to Temporal was closed', metadata }),
+  sendMessage: ignore,
+  sendMessageWithContext: ignore,
+  startRead: ignore,
+  halfClose: ignore,
+  cancelWithStatus: ignore,
+  getPeer: () => '',
+  getAuthContext: () => null,
+};
 
 /** Connects a worker. @throws TemporalUnreachableError */
 export function connectWorker(options: ConnectOptions): Promise<NativeConnection> {

@@ -1,7 +1,7 @@
 /** What a shard can do to an operation, fault by fault, on in-process shards. */
 import type { ClusterFixture } from '../support/cluster-fixture';
 import { sample } from '../support/sample';
-import type { Fault, FaultMatch } from '../support/shard-faults';
+import { LOOKING, READING, WRITING, type Fault, type FaultMatch } from '../support/shard-faults';
 import { useCluster } from '../support/use-cluster';
 
 const POINTS = 3_000;
@@ -9,35 +9,43 @@ const POINTS = 3_000;
 const LEAVER = 1;
 const TEST_TIMEOUT_MS = 120_000;
 
-const fetching: FaultMatch = { method: 'POST', path: /fetch/ };
-const upserting: FaultMatch = { method: 'POST', path: /points/ };
-const deleting: FaultMatch = { method: 'DELETE', path: /points/ };
+const deleting: FaultMatch = { method: 'DELETE', path: /docs\/points/ };
+const droppingCollection: FaultMatch = { method: 'DELETE', path: /collections\/docs$/ };
+const creatingCollection: FaultMatch = { method: 'POST', path: /collections$/ };
+/** More than one attempt of a call, and fewer than an operation takes for good. */
+const A_WHILE = { nth: 1, times: 4 };
 
 type Case = readonly [string, FaultMatch, Fault];
 const status = (code: number, retryAfter?: string): Fault =>
   retryAfter === undefined ? { kind: 'status', status: code } : { kind: 'status', status: code, retryAfter };
+/** As gRPC numbers them. */
+const [RESOURCE_EXHAUSTED, INTERNAL, UNAVAILABLE] = [8, 13, 14];
+const CUT_STREAM: Fault = { kind: 'cutStream', rows: 500 };
 
 const OF_A_DONOR: readonly Case[] = [
-  ['refuses connections for a while', { ...fetching, nth: 1, times: 6 }, { kind: 'refuse' }],
-  ['hangs once', { ...fetching, nth: 1 }, { kind: 'hang' }],
-  ['is slow', fetching, { kind: 'slow', ms: 200 }],
-  ['is overloaded and says for how long', { ...fetching, nth: 2, times: 2 }, status(429, '1')],
-  ['is overloaded and says nothing', { ...fetching, nth: 2, times: 4 }, status(429)],
-  ['fails with a 500', { ...fetching, nth: 2, times: 4 }, status(500)],
-  ['cuts pages in the middle', { ...fetching, nth: 1, times: 4 }, { kind: 'cutBody' }],
+  ['refuses connections for a while', { ...READING, ...A_WHILE }, { kind: 'refuse' }],
+  ['hangs once when it deletes', { ...deleting, nth: 1 }, { kind: 'hang' }],
+  ['is slow', READING, { kind: 'slow', ms: 200 }],
+  ['is overloaded', { ...READING, nth: 2, times: 2 }, status(RESOURCE_EXHAUSTED)],
+  ['is overloaded when it deletes, and says for how long', { ...deleting, nth: 1, times: 2 }, status(429, '1')],
+  ['is overloaded when it deletes, and says nothing', { ...deleting, ...A_WHILE }, status(429)],
+  ['fails', { ...READING, nth: 2, times: 4 }, status(INTERNAL)],
+  ['cuts its stream in the middle', { ...READING, ...A_WHILE }, CUT_STREAM],
+  ['ends its stream in the middle', { ...READING, ...A_WHILE }, { ...CUT_STREAM, status: UNAVAILABLE }],
   ['loses the reply to a delete', { ...deleting, nth: 1, times: 2 }, { kind: 'replyLost' }],
 ];
 const OF_THE_JOINER: readonly Case[] = [
-  ['refuses connections for a while', { ...upserting, nth: 1, times: 6 }, { kind: 'refuse' }],
-  ['is unavailable for a while', { ...upserting, nth: 1, times: 4 }, status(503)],
-  ['loses the reply to an upsert', { ...upserting, nth: 1, times: 2 }, { kind: 'replyLost' }],
-  ['cuts pages in the middle', { ...fetching, nth: 1, times: 4 }, { kind: 'cutBody' }],
+  ['refuses connections for a while', { ...WRITING, ...A_WHILE }, { kind: 'refuse' }],
+  ['is unavailable for a while', { ...WRITING, ...A_WHILE }, status(UNAVAILABLE)],
+  ['loses the reply to an upsert', { ...WRITING, nth: 1, times: 2 }, { kind: 'replyLost' }],
+  ['loses the reply to the creation of a collection', { ...creatingCollection, nth: 2 }, { kind: 'replyLost' }],
+  ['cannot be compared for a while', { ...LOOKING, ...A_WHILE }, { kind: 'refuse' }],
 ];
 const OF_THE_LEAVER: readonly Case[] = [
-  ['refuses connections for a while', { nth: 12, times: 6 }, { kind: 'refuse' }],
-  ['fails with a 500', { method: 'POST', nth: 4, times: 4 }, status(500)],
-  ['cuts pages in the middle', { path: /fetch/, nth: 3, times: 2 }, { kind: 'cutBody' }],
-  ['loses the reply to a delete', { ...deleting, nth: 2 }, { kind: 'replyLost' }],
+  ['refuses connections for a while', { ...READING, nth: 2, times: 4 }, { kind: 'refuse' }],
+  ['fails', { ...READING, ...A_WHILE }, status(INTERNAL)],
+  ['cuts its stream in the middle', { ...READING, ...A_WHILE }, CUT_STREAM],
+  ['loses the reply to the drop of a collection', { ...droppingCollection, nth: 1 }, { kind: 'replyLost' }],
 ];
 
 const titled = (table: string, rows: readonly Case[]) =>

@@ -1,6 +1,7 @@
 /** The client on a real Temporal, with the real workflows and with activities that a test can hold up. */
-import { Client, Connection } from '@temporalio/client';
+import { Client, type Connection } from '@temporalio/client';
 import { ApplicationFailure } from '@temporalio/common';
+import { connectTo } from '../support/temporal';
 import { DefaultLogger, NativeConnection, Runtime, Worker } from '@temporalio/worker';
 import { createChangeCluster } from '../../src/activities/cluster/change-cluster';
 import type { CoordinatorActivities } from '../../src/contract/activities';
@@ -34,7 +35,7 @@ beforeAll(async () => {
   Runtime.install({ logger: new DefaultLogger('ERROR'), shutdownSignals: [] });
   const cli = await locateTemporalCli({ report: (line) => process.stderr.write(`${line}\n`) });
   server = await startDevServer({ cli, dbFile: null, port: 0, uiPort: null, namespace: 'default' });
-  connection = await Connection.connect({ address: server.address });
+  connection = await connectTo(server.address);
   native = await NativeConnection.connect({ address: server.address });
   temporal = new Client({ connection });
 });

@@ -2,8 +2,9 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Client, Connection } from '@temporalio/client';
+import { Client, type Connection } from '@temporalio/client';
 import { temporal as proto } from '@temporalio/proto';
+import { connectTo } from '../support/temporal';
 import { DefaultLogger, NativeConnection, Runtime, type Worker } from '@temporalio/worker';
 import { pino } from 'pino';
 import { createActivities } from '../../src/activities';
@@ -45,7 +46,7 @@ interface Temporal {
 async function startTemporal(): Promise<Temporal> {
   const cli = await locateTemporalCli({ report: (line) => process.stderr.write(`${line}\n`) });
   const server = await startDevServer({ cli, dbFile: null, port: 0, uiPort: null, namespace: 'default' });
-  const connection = await Connection.connect({ address: server.address });
+  const connection = await connectTo(server.address);
   const native = await NativeConnection.connect({ address: server.address });
   const stop = async (): Promise<void> => {
     await connection.close();

@@ -1,10 +1,10 @@
-import { Connection, ScheduleClient, type ScheduleDescription } from '@temporalio/client';
+import { type Connection, ScheduleClient, type ScheduleDescription } from '@temporalio/client';
 import { type AutoscalePolicy, DEFAULT_POLICY } from '../../src/domain/autoscale-policy';
 import { DEFAULT_TIMINGS } from '../../src/domain/limits';
 import { ensureAutoscaleSchedule, type EnsuredSchedule } from '../../src/client/schedule';
 import type { OperationSettings } from '../../src/contract/requests';
 import { autoscaleScheduleId, taskQueue } from '../../src/contract/ids';
-import { sharedTemporal } from '../support/temporal';
+import { connectTo, sharedTemporal } from '../support/temporal';
 
 let connection: Connection;
 let schedules: ScheduleClient;
@@ -13,7 +13,7 @@ let number = 0;
 
 beforeAll(async () => {
   const { address, namespace } = await sharedTemporal();
-  connection = await Connection.connect({ address });
+  connection = await connectTo(address);
   schedules = new ScheduleClient({ connection, namespace });
 });
 afterAll(async () => {

@@ -2,7 +2,7 @@
 import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Client, Connection } from '@temporalio/client';
+import { Client, type Connection } from '@temporalio/client';
 import { DefaultLogger, NativeConnection, Runtime, Worker, type WorkflowBundleOption } from '@temporalio/worker';
 import { pino } from 'pino';
 import { seedState } from '../../src/domain/cluster-state';
@@ -13,7 +13,7 @@ import { Witness } from '../../src/client/witness';
 import { WitnessFile } from '../../src/client/witness-file';
 import type { WitnessInput } from '../../src/contract/messages';
 import { WITNESS_WORKFLOW, witnessWorkflowId, taskQueue } from '../../src/contract/ids';
-import { sharedTemporal, sharedWorkflowBundle } from '../support/temporal';
+import { connectTo, sharedTemporal, sharedWorkflowBundle } from '../support/temporal';
 import { waitFor } from '../support/wait-for';
 
 const at = (name: string) => ({ primary_url: `http://${name}:6333`, replica_urls: [] });
@@ -103,7 +103,7 @@ describe('the record', () => {
   beforeAll(async () => {
     Runtime.install({ logger: new DefaultLogger('ERROR'), shutdownSignals: [] });
     const { address } = await sharedTemporal();
-    connection = await Connection.connect({ address });
+    connection = await connectTo(address);
     native = await NativeConnection.connect({ address });
     client = new Client({ connection });
     workflowBundle = await sharedWorkflowBundle();

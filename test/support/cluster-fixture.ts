@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { ApplicationFailure, IllegalStateError } from '@temporalio/common';
 import {
   Client,
-  Connection,
+  type Connection,
   WithStartWorkflowOperation,
   WorkflowUpdateFailedError,
   type WorkflowHandle,
@@ -46,7 +46,7 @@ import {
 import type { AnnouncedAnswer, OperationRequest } from '../../src/contract/requests';
 import { CLUSTER_WORKFLOW, clusterWorkflowId, operationWorkflowId, taskQueue } from '../../src/contract/ids';
 import { SHARD_KEY, startShard, type InProcessShard } from './in-process-shard';
-import { sharedTemporal, sharedWorkflowBundle, type TemporalTarget } from './temporal';
+import { connectTo, sharedTemporal, sharedWorkflowBundle, type TemporalTarget } from './temporal';
 import { waitFor } from './wait-for';
 
 /** Everything short, so that a test waits for facts and not for patience. */
@@ -75,7 +75,7 @@ export interface TemporalForTests {
 export async function startTemporal(target: TemporalTarget | null = null): Promise<TemporalForTests> {
   Runtime.install({ logger: new DefaultLogger('ERROR') });
   const { address } = target ?? (await sharedTemporal());
-  const connection = await Connection.connect({ address });
+  const connection = await connectTo(address);
   const native = await NativeConnection.connect({ address });
   const bundle = target === null ? await sharedWorkflowBundle() : await ownBundle();
   return {

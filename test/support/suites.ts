@@ -3,14 +3,14 @@
  * campaign for every phase.
  */
 import { randomUUID } from 'node:crypto';
-import { Client, Connection } from '@temporalio/client';
+import { Client, type Connection } from '@temporalio/client';
 import { operationWorkflowId, parseOperationId } from '../../src/contract/ids';
 import type { Phase } from '../../src/domain/progress';
 import { ClusterUnderTest } from './cluster-under-test';
 import { expectDrained, expectNothingRefused, expectNothingWrong } from './expectations';
 import { DRAIN_UNDER_TEST, GROW_UNDER_TEST, type OperationUnderTest } from './operations-under-test';
 import { describeWithQuiver } from './real-quiver';
-import { PrivateTemporal, sharedTemporal } from './temporal';
+import { connectTo, PrivateTemporal, sharedTemporal } from './temporal';
 import { waitFor } from './wait-for';
 
 const IN_TURN_TIMEOUT_MS = 600_000;
@@ -172,7 +172,7 @@ export function describeTerminated({ grow, drain }: TerminatedPhases): void {
 
     beforeAll(async () => {
       const temporal = await sharedTemporal();
-      connection = await Connection.connect({ address: temporal.address });
+      connection = await connectTo(temporal.address);
       client = new Client({ connection, namespace: temporal.namespace });
       // A recovery waits for as long as an attempt of the dead operation may live.
       const env = { COORDINATOR_CLUSTER: name, COORDINATOR_ATTEMPT_MS: '5000', COORDINATOR_IN_FLIGHT_MS: '2000' };

@@ -1,6 +1,9 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { Connection } from '@temporalio/client';
+import { createLogger } from '../../src/log';
+import { connectClient } from '../../src/temporal/connection';
 import { startDevServer, type DevServer } from '../../src/temporal/dev-server/dev-server';
 import { locateTemporalCli } from '../../src/temporal/dev-server/temporal-cli';
 
@@ -12,6 +15,11 @@ export interface TemporalTarget {
 /** The one server that all test files of a run share. Take workflow ids and task queues of your own; never stop it. */
 export async function sharedTemporal(): Promise<TemporalTarget> {
   return { address: await ask('/server'), namespace: 'default' };
+}
+
+/** Connects as the product does. It never ends the process, whatever calls it had when it was closed. */
+export function connectTo(address: string): Promise<Connection> {
+  return connectClient({ address, connection: {}, namespace: 'default', logger: createLogger('silent') });
 }
 
 /** The workflows of src, bundled once per run. For a worker's `workflowBundle`. */
