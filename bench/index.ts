@@ -14,12 +14,14 @@ import { measureMap } from './map';
 import { measureMemory } from './memory';
 import { readOptions, USAGE, type BenchOptions, type PartName } from './options';
 import { measureOwn } from './own';
+import { measureReads } from './reads';
 
 const MEASUREMENTS: Readonly<Record<PartName, (bed: Bed, options: BenchOptions) => Promise<readonly Figure[]>>> = {
   copy: measureCopy,
   own: measureOwn,
   clients: measureClients,
   map: measureMap,
+  reads: measureReads,
   memory: measureMemory,
 };
 

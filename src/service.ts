@@ -225,7 +225,7 @@ async function startApi(
     namespace,
     client,
     autoscale,
-    mapReader: new MapReader({ queryMap: () => witnessedMap.readMap() }),
+    mapReader: new MapReader({ queryMap: () => witnessedMap.readMap(), maxAgeMs: config.mapMaxAgeMs }),
     authenticator: new Authenticator(
       config.apiKeys,
       apiKeyFileOf(config, logger),

@@ -19,6 +19,7 @@ export type { KeyFile } from '../shards/reach/key-file';
 export interface Config {
   readonly restAddress: { readonly host: string; readonly port: number };
   readonly listenerLimits: { readonly connectionsMax: number; readonly failedKeysPerMin: number };
+  readonly mapMaxAgeMs: number;
   readonly cluster: string;
   /** What a cluster without any state begins with; empty when nothing was given. */
   readonly seedShards: readonly ShardAddress[];
@@ -71,6 +72,7 @@ export function loadConfig(environment: Readonly<Record<string, string | undefin
       connectionsMax: reader.integer('COORDINATOR_CONNECTIONS_MAX'),
       failedKeysPerMin: reader.integer('COORDINATOR_FAILED_KEYS_PER_MIN'),
     },
+    mapMaxAgeMs: reader.integer('COORDINATOR_MAP_MAX_AGE_MS'),
     cluster: requireText(reader, 'COORDINATOR_CLUSTER'),
     seedShards,
     stateFile: reader.text('QUIVER_COORDINATOR_STATE'),

@@ -158,6 +158,13 @@ export const SETTINGS = {
     bounds: { min: 0, max: 100_000 },
     unit: 'keys',
   }),
+  COORDINATOR_MAP_MAX_AGE_MS: integer({
+    group: 'api',
+    meaning: 'How old the map may be that a poll gets, where 0 means as fresh as its request.',
+    default: 100,
+    bounds: { min: 0, max: 1_000 },
+    unit: 'ms',
+  }),
   QUIVER_COORDINATOR_STATE: {
     group: 'cluster',
     meaning: "The state file of Quiver's own coordinator, which a cluster without state takes over.",

@@ -45,6 +45,7 @@ describe('loadConfig', () => {
     expect(load({})).toEqual({
       restAddress: { host: '127.0.0.1', port: 6333 },
       listenerLimits: { connectionsMax: 2_000, failedKeysPerMin: 60 },
+      mapMaxAgeMs: 100,
       cluster: 'default',
       seedShards: [],
       stateFile: null,

@@ -22,6 +22,8 @@ export class FailedKeys {
   readonly #nowMs: () => number;
   /** The address that was seen last stands last. */
   readonly #accounts = new Map<string, Account>();
+  /** Each request asks, and an address is parsed once. */
+  readonly #networks = new Map<string, string>();
 
   /** `perMinute` 0: no limit. */
   constructor(perMinute: number, nowMs: () => number = Date.now) {
@@ -51,7 +53,7 @@ export class FailedKeys {
   }
 
   #accountOf(address: string): Account {
-    const network = networkOf(address);
+    const network = this.#networkOf(address);
     const nowMs = this.#nowMs();
     const account = this.#accounts.get(network) ?? { left: this.#perMinute, atMs: nowMs, known: new Set<string>() };
     const grown = (Math.max(0, nowMs - account.atMs) * this.#perMinute) / MINUTE_MS;
@@ -62,6 +64,15 @@ export class FailedKeys {
     if (this.#accounts.size >= ADDRESSES_MAX && oldest !== undefined) this.#accounts.delete(oldest);
     this.#accounts.set(network, account);
     return account;
+  }
+
+  #networkOf(address: string): string {
+    const known = this.#networks.get(address);
+    if (known !== undefined) return known;
+    if (this.#networks.size >= ADDRESSES_MAX) this.#networks.clear();
+    const network = networkOf(address);
+    this.#networks.set(address, network);
+    return network;
   }
 }
 

@@ -41,7 +41,7 @@ async function answerMap(deps: MapDeps, request: IncomingMessage, response: Serv
     writeProblem(response, error);
     return;
   }
-  writeMap(request, response, await deps.mapReader.readMap());
+  writeMap(request, response, await deps.mapReader.readRecentMap());
 }
 
 function writeMap(request: IncomingMessage, response: ServerResponse, reading: MapReading): void {
@@ -49,7 +49,7 @@ function writeMap(request: IncomingMessage, response: ServerResponse, reading: M
     writeProblem(response, reading.reason);
     return;
   }
-  const { body, etag } = reading.served;
+  const { body, bytes, etag } = reading.served;
   // `no-cache`: a router may keep it, and must ask before each use.
   response.setHeader('Cache-Control', 'no-cache');
   response.setHeader('ETag', etag);
@@ -61,7 +61,7 @@ function writeMap(request: IncomingMessage, response: ServerResponse, reading: M
     response.writeHead(304).end();
     return;
   }
-  response.writeHead(200, { 'Content-Type': 'application/json', 'Content-Length': body.length });
+  response.writeHead(200, { 'Content-Type': 'application/json', 'Content-Length': bytes });
   // Node leaves out the body of an answer to HEAD.
   response.end(body);
 }

@@ -16,7 +16,7 @@ interface Query {
 }
 
 /** A map reader whose queries a test answers by hand, one by one. */
-function underTest() {
+function underTest({ maxAgeMs = 0 } = {}) {
   const queries: Query[] = [];
   let nowMs = 1_000_000;
   const reader = new MapReader({
@@ -25,6 +25,7 @@ function underTest() {
         queries.push({ answer: resolve, fail: reject });
       }),
     nowMs: () => nowMs,
+    maxAgeMs,
     gatherMs: 2,
     slowQueryMs: 250,
   });
@@ -152,5 +153,79 @@ describe('MapReader', () => {
     const other = await served({ ...mapOf(1), joining: [0] });
     expect(other.etag).not.toBe(first.etag);
     expect(first.etag).toMatch(/^"1-[0-9a-f]{8}"$/);
+  });
+});
+
+describe('a poll', () => {
+  const MAX_AGE_MS = 100;
+  const answered = (reading: MapReading | Promise<MapReading>): number => versionOf(reading as MapReading);
+
+  async function knowingVersion1() {
+    const test = underTest({ maxAgeMs: MAX_AGE_MS });
+    const first = test.reader.readRecentMap();
+    await jest.advanceTimersByTimeAsync(2);
+    // The map is as old as the beginning of its query, however long the answer took.
+    test.advanceMs(20);
+    test.queries[0]!.answer(mapOf(1));
+    expect(versionOf(await first)).toBe(1);
+    return test;
+  }
+
+  it('is answered from a query that is younger than the highest age, and waits for another one after that', async () => {
+    const { reader, queries, advanceMs } = await knowingVersion1();
+    advanceMs(79);
+    expect(answered(reader.readRecentMap())).toBe(1);
+    advanceMs(1);
+    const late = reader.readRecentMap();
+    await jest.advanceTimersByTimeAsync(2);
+    queries.at(-1)!.answer(mapOf(2));
+    expect(versionOf(await late)).toBe(2);
+  });
+
+  it('begins the next query ahead of that, once, and no poll waits for it', async () => {
+    const { reader, queries, advanceMs } = await knowingVersion1();
+    advanceMs(40);
+    expect([reader.readRecentMap(), reader.readRecentMap()].map(answered)).toEqual([1, 1]);
+    await jest.advanceTimersByTimeAsync(2);
+    expect(answered(reader.readRecentMap())).toBe(1);
+    expect(queries).toHaveLength(2);
+    queries[1]!.answer(mapOf(2));
+    await jest.advanceTimersByTimeAsync(0);
+    expect(answered(reader.readRecentMap())).toBe(2);
+  });
+
+  it('is read anew while a change is under way, and after it', async () => {
+    const { reader, queries, advanceMs } = await knowingVersion1();
+    const changed = reader.changeBegins();
+    const during = reader.readRecentMap();
+    await jest.advanceTimersByTimeAsync(2);
+    queries[1]!.answer(mapOf(1));
+    await during;
+    changed();
+    advanceMs(1);
+    const after = reader.readRecentMap();
+    await jest.advanceTimersByTimeAsync(2);
+    queries[2]!.answer(mapOf(2));
+    expect(versionOf(await after)).toBe(2);
+    advanceMs(1);
+    expect(answered(reader.readRecentMap())).toBe(2);
+  });
+
+  it('is told that the map is stale when the next query fails', async () => {
+    const { reader, queries, advanceMs } = await knowingVersion1();
+    advanceMs(MAX_AGE_MS);
+    const late = reader.readRecentMap();
+    await jest.advanceTimersByTimeAsync(2);
+    queries[1]!.fail(outOfReach);
+    expect(await late).toMatchObject({ kind: 'stale', ageMs: MAX_AGE_MS });
+  });
+
+  it('is as fresh as its request without a highest age', async () => {
+    const { reader, queries } = underTest();
+    const first = reader.readRecentMap();
+    await jest.advanceTimersByTimeAsync(2);
+    queries[0]!.answer(mapOf(1));
+    await first;
+    expect(reader.readRecentMap()).toBeInstanceOf(Promise);
   });
 });
