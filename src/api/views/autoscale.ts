@@ -1,6 +1,7 @@
 import { cooldownLeftMs } from '../../domain/autoscale-decision';
 import type { Evaluation } from '../../domain/autoscale-policy';
 import type { AutoscaleState } from '../../domain/autoscale-state';
+import { forecast, type Forecast } from '../../domain/forecast';
 import type { ScheduleLook } from '../../client/autoscale-client';
 import type { EvaluationResult } from '../../contract/messages';
 import type { AutoscaleView, EvaluateAnswer } from '../../wire/autoscale';
@@ -35,6 +36,7 @@ export function viewOfAutoscale(state: AutoscaleState, schedule: ScheduleLook, n
     last_scale_at: isoOrNull(lastScaleAtMs),
     cooldown_left_secs: Math.ceil(cooldownLeftMs(policy, lastScaleAtMs, nowMs) / 1_000),
     next_evaluation_at: isoOrNull(schedule.nextEvaluationAtMs),
+    forecast: viewOfForecast(forecast(policy, evaluations, lastScaleAtMs)),
     evaluations: evaluations.map(viewOfEvaluation),
     notices: [
       ...notices.map(({ code, message, sinceMs }) => ({ code, message, since: isoOf(sinceMs) })),
@@ -42,6 +44,14 @@ export function viewOfAutoscale(state: AutoscaleState, schedule: ScheduleLook, n
     ],
   };
 }
+
+function viewOfForecast(known: Forecast | null): AutoscaleView['forecast'] {
+  if (known === null) return null;
+  const { pointsPerDay, daysUntilMark } = known;
+  return { points_per_day: pointsPerDay, days_until_mark: daysUntilMark === null ? null : round(daysUntilMark) };
+}
+
+const round = (days: number): number => Math.round(days * 100) / 100;
 
 function viewOfEvaluation(evaluation: Evaluation): AutoscaleView['evaluations'][number] {
   const { atMs, reason, message, pointsMax, unreadable, operationId, refusal } = evaluation;

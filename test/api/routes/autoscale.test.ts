@@ -66,6 +66,7 @@ describe('GET /cluster/autoscale', () => {
         },
       ],
       next_evaluation_at: isoOf(SINCE),
+      forecast: null,
       evaluations: [
         {
           at: isoOf(SINCE),
@@ -81,6 +82,21 @@ describe('GET /cluster/autoscale', () => {
     const left = json['cooldown_left_secs'] as number;
     expect(left).toBeGreaterThan(190);
     expect(left).toBeLessThanOrEqual(200);
+  });
+
+  it('tells how fast the fullest shard grows, and when it reaches the mark', async () => {
+    const evaluations = [2, 1, 0].map((minute) => ({
+      atMs: SINCE + minute * 60_000,
+      reason: 'below_mark' as const,
+      message: '',
+      pointsMax: 1_000 + minute,
+      unreadable: [],
+      operationId: null,
+      refusal: null,
+    }));
+    hasState({ policy: { ...DEFAULT_POLICY, enabled: true, highWaterPoints: 2_442 }, evaluations });
+    const { json } = await api.call('/cluster/autoscale');
+    expect(json).toMatchObject({ forecast: { points_per_day: 1_440, days_until_mark: 1 } });
   });
 
   it('answers also when the Schedule is out of reach, and says so', async () => {
