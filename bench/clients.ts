@@ -1,6 +1,7 @@
 /** What clients of a router feel of a grow: read from followers, and read from the primaries themselves. */
 import { setTimeout as delay } from 'node:timers/promises';
-import { freePort } from '../test/support/real-quiver';
+import { freePort } from '../test/support/free-port';
+import {} from '../test/support/real-quiver';
 import { bareStopMs } from './bare-mover';
 import type { Bed, Shard } from './bed';
 import { ms, ratioText, rowsText, type Figure } from './figures';

@@ -33,6 +33,7 @@ import { Witness } from './client/witness';
 import { WitnessFile } from './client/witness-file';
 import { ensureSearchAttributes } from './temporal/search-attributes';
 import { locateTemporalCli } from './temporal/dev-server/temporal-cli';
+import { joinDeployment } from './temporal/deployment';
 import { createOwnWorker, createWorker } from './temporal/worker';
 import { taskQueue, workerTaskQueue } from './contract/ids';
 import { InlineEngine, type Engine } from './rows/thread/engine';
@@ -149,7 +150,7 @@ async function startWorker(
   },
 ): Promise<{ running: Promise<void> }> {
   const { connection, connect, reach, keys, logger, parts } = context;
-  const { cluster, grpcPortOffset } = config;
+  const { cluster, grpcPortOffset, buildId } = config;
   const { namespace } = config.temporal;
   const native: NativeConnection = await connectWorker(connect);
   parts.add('worker connection', () => native.close());
@@ -169,13 +170,18 @@ async function startWorker(
     engine,
     ownTaskQueue,
   });
-  const workerParts = { connection: native, namespace, cluster, activities };
+  const workerParts = { connection: native, namespace, cluster, activities, buildId };
   const workers: Worker[] = [await createWorker(workerParts), await createOwnWorker(workerParts, ownTaskQueue)];
   const running = Promise.all(workers.map((worker) => worker.run())).then(() => undefined);
   parts.add('worker', async () => {
     for (const worker of workers) if (worker.getState() === 'RUNNING') worker.shutdown();
     await running;
   });
+  if (buildId !== null) {
+    const stopping = new AbortController();
+    parts.add('look at the current build', () => Promise.resolve(stopping.abort()));
+    void joinDeployment({ connection, namespace, cluster, buildId, logger, signal: stopping.signal });
+  }
   return { running };
 }
 

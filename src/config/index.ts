@@ -20,6 +20,8 @@ export interface Config {
   readonly restAddress: { readonly host: string; readonly port: number };
   readonly listenerLimits: { readonly connectionsMax: number; readonly failedKeysPerMin: number };
   readonly mapMaxAgeMs: number;
+  /** Of a worker; null: without Worker Versioning. */
+  readonly buildId: string | null;
   readonly cluster: string;
   /** What a cluster without any state begins with; empty when nothing was given. */
   readonly seedShards: readonly ShardAddress[];
@@ -73,6 +75,7 @@ export function loadConfig(environment: Readonly<Record<string, string | undefin
       failedKeysPerMin: reader.integer('COORDINATOR_FAILED_KEYS_PER_MIN'),
     },
     mapMaxAgeMs: reader.integer('COORDINATOR_MAP_MAX_AGE_MS'),
+    buildId: reader.matching('COORDINATOR_BUILD_ID'),
     cluster: requireText(reader, 'COORDINATOR_CLUSTER'),
     seedShards,
     stateFile: reader.text('QUIVER_COORDINATOR_STATE'),

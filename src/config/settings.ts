@@ -218,6 +218,14 @@ export const SETTINGS = {
     default: './.data',
     pattern: /./,
   },
+  COORDINATOR_BUILD_ID: {
+    group: 'temporal',
+    meaning: 'The build of a worker, which turns on Worker Versioning: operations end on the build that they began on.',
+    expected: '1 to 128 of the characters A-Z a-z 0-9 . _ -',
+    advice: 'leave it out for no Worker Versioning',
+    default: null,
+    pattern: /^[A-Za-z0-9._-]{1,128}$/,
+  },
   COORDINATOR_PUBLISHED_FILE: {
     group: 'temporal',
     meaning: 'The file where an API keeps the last published map, so that it notices a wiped namespace.',

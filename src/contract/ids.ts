@@ -11,6 +11,8 @@ export const operationIdOf = (kind: OperationKind, key: string): string => `${ki
 
 /** One task queue per cluster: a worker holds the shard key of one cluster only. */
 export const taskQueue = (cluster: string): string => `coordinator/${cluster}`;
+/** Under which the builds of a cluster's workers are versions of one deployment. */
+export const deploymentName = (cluster: string): string => `coordinator-${cluster}`;
 /** Of one worker alone. `id` is a new one in each process. */
 export const workerTaskQueue = (cluster: string, id: string): string => `${taskQueue(cluster)}/worker-${id}`;
 

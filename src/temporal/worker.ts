@@ -8,7 +8,7 @@ import {
   type WorkflowBundleOption,
 } from '@temporalio/worker';
 import type { CoordinatorActivities } from '../contract/activities';
-import { taskQueue } from '../contract/ids';
+import { deploymentName, taskQueue } from '../contract/ids';
 
 /** Made by `npm run build`, so that a worker starts without compiling the workflows first. */
 export const WORKFLOW_BUNDLE = 'workflow-bundle.js';
@@ -32,9 +32,23 @@ export interface WorkerParts {
   readonly namespace: string;
   readonly cluster: string;
   readonly activities: CoordinatorActivities;
+  /** Null: without Worker Versioning. */
+  readonly buildId?: string | null;
+}
+
+/** What makes a worker one version of the cluster's deployment. Operations stay on their build (workflows/index.ts). */
+export function versionedAs(cluster: string, buildId: string) {
+  return {
+    workerDeploymentOptions: {
+      useWorkerVersioning: true,
+      version: { deploymentName: deploymentName(cluster), buildId },
+      defaultVersioningBehavior: 'AUTO_UPGRADE',
+    },
+  } as const;
 }
 
 export async function createWorker(parts: WorkerParts): Promise<Worker> {
+  const { buildId = null } = parts;
   return Worker.create({
     connection: parts.connection,
     namespace: parts.namespace,
@@ -48,6 +62,7 @@ export async function createWorker(parts: WorkerParts): Promise<Worker> {
     stickyQueueScheduleToStartTimeout: '1s',
     shutdownGraceTime: SHUTDOWN_GRACE_MS,
     shutdownForceTime: SHUTDOWN_FORCE_MS,
+    ...(buildId === null ? {} : versionedAs(parts.cluster, buildId)),
   });
 }
 

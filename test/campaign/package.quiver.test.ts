@@ -5,7 +5,8 @@ import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promis
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { locateTemporalCli } from '../../src/temporal/dev-server/temporal-cli';
-import { describeWithQuiver, freePort, quiverBinary, startQuiver, type RealQuiver } from '../support/real-quiver';
+import { freePort } from '../support/free-port';
+import { describeWithQuiver, quiverBinary, startQuiver, type RealQuiver } from '../support/real-quiver';
 import { waitFor } from '../support/wait-for';
 
 const ROOT = join(__dirname, '../..');

@@ -13,7 +13,8 @@ import type { DonorInput, Move } from '../../src/contract/move';
 import { PlacementPlan } from '../../src/domain/placement-plan';
 import type { Shard } from '../../src/domain/shard-map';
 import { ShardGrpc } from '../../src/shards/stream/shard-grpc';
-import { describeWithQuiver, freePort, quiverBinary, startQuiver, type RealQuiver } from '../support/real-quiver';
+import { freePort } from '../support/free-port';
+import { describeWithQuiver, quiverBinary, startQuiver, type RealQuiver } from '../support/real-quiver';
 import { inTime } from '../support/shard-fixture';
 
 const KEY = 'shard-key';

@@ -47,6 +47,7 @@ import type { AnnouncedAnswer, OperationRequest } from '../../src/contract/reque
 import { CLUSTER_WORKFLOW, clusterWorkflowId, operationWorkflowId, taskQueue } from '../../src/contract/ids';
 import { SHARD_KEY, startShard, type InProcessShard } from './in-process-shard';
 import { connectTo, sharedTemporal, sharedWorkflowBundle, type TemporalTarget } from './temporal';
+import { versionedAs } from '../../src/temporal/worker';
 import { waitFor } from './wait-for';
 
 /** Everything short, so that a test waits for facts and not for patience. */
@@ -157,21 +158,38 @@ export class ClusterFixture {
   }
 
   async startWorker(): Promise<void> {
+    const { worker, running, engine } = await this.runWorker(null);
+    this.worker = worker;
+    this.running = running;
+    this.engine = engine;
+  }
+
+  /** One more worker, as a version of the cluster's deployment. Returns what stops it. */
+  async startBuild(buildId: string): Promise<() => Promise<void>> {
+    const { worker, running, engine } = await this.runWorker(buildId);
+    return async () => {
+      worker.shutdown();
+      await running;
+      await engine.close();
+    };
+  }
+
+  private async runWorker(buildId: string | null) {
     const { native, client, bundle } = this.temporal;
     const spoolFolder = join(tmpdir(), 'coordinator-tests-spool');
-    this.engine = new InlineEngine({ key: SHARD_KEY, grpcPortOffset: 1, spoolFolder });
-    const { engine } = this;
+    const engine = new InlineEngine({ key: SHARD_KEY, grpcPortOffset: 1, spoolFolder });
     const logger = pino({ level: 'trace' }, { write: (line: string) => void this.logged.push(line) });
     const activities = this.wrap(createActivities({ shardKey: SHARD_KEY, client, logger, engine, ...this.clock }));
-    this.worker = await Worker.create({
+    const worker = await Worker.create({
       connection: native,
       taskQueue: taskQueue(this.name),
       workflowBundle: bundle,
       activities,
       stickyQueueScheduleToStartTimeout: '1s',
       shutdownForceTime: '2s',
+      ...(buildId === null ? {} : versionedAs(this.name, buildId)),
     });
-    this.running = this.worker.run();
+    return { worker, running: worker.run(), engine };
   }
 
   async stopWorker(): Promise<void> {

@@ -5,6 +5,7 @@
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { setTimeout as delay } from 'node:timers/promises';
+import { freePort } from './free-port';
 import { LocalServer } from './local-server';
 import {
   DEFAULT_LIMITS,
@@ -98,7 +99,7 @@ export class InProcessShard {
   async listen(): Promise<void> {
     const isFirst = this.server.port === 0;
     for (let attempt = 1; ; attempt++) {
-      await this.server.listen();
+      await this.server.listen(isFirst ? await freePort() : 0);
       try {
         return await this.grpc.listen(this.server.port + 1);
       } catch (error) {

@@ -1,8 +1,6 @@
 /** Real Quiver processes, for tests, demo and measurements. The product itself never starts one. */
 import { spawn, type ChildProcess } from 'node:child_process';
-import { randomInt } from 'node:crypto';
 import { mkdir, open, readFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { join } from 'node:path';
 import {
   locate,
@@ -12,6 +10,7 @@ import {
   type Report,
   type Tool,
 } from '../../src/temporal/dev-server/tool-cache';
+import { freePort } from './free-port';
 import { waitFor } from './wait-for';
 
 const QUIVER_VERSION = '1.1.0';
@@ -169,29 +168,4 @@ export class RealQuiver {
     const log = await readFile(join(this.options.dataDir, 'quiver.log'), 'utf8').catch(() => '');
     return log.slice(-2_000);
   }
-}
-
-/** Below the range from which the system takes ports for connections: one of those is in use at any moment. */
-const PORTS = { first: 12_000, count: 20_000 };
-const handedOut = new Set<number>();
-
-/**
- * A port that was free a moment ago, and so was the next one, where a shard has its gRPC. No port is handed out twice by
- * this process.
- */
-export async function freePort(): Promise<number> {
-  for (;;) {
-    const port = PORTS.first + 2 * randomInt(PORTS.count / 2);
-    if (handedOut.has(port)) continue;
-    handedOut.add(port);
-    if ((await isFree(port)) && (await isFree(port + 1))) return port;
-  }
-}
-
-function isFree(port: number): Promise<boolean> {
-  const probe = createServer();
-  return new Promise((resolve) => {
-    probe.once('error', () => resolve(false));
-    probe.listen(port, HOST, () => probe.close(() => resolve(true)));
-  });
 }

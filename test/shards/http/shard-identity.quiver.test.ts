@@ -5,7 +5,8 @@ import { join } from 'node:path';
 import { Agent } from 'undici';
 import { ShardClient } from '../../../src/shards/http/shard-client';
 import { claim, dropIdentity, readIdentity, writeEpoch } from '../../../src/shards/http/shard-identity';
-import { describeWithQuiver, freePort, quiverBinary, startQuiver, type RealQuiver } from '../../support/real-quiver';
+import { freePort } from '../../support/free-port';
+import { describeWithQuiver, quiverBinary, startQuiver, type RealQuiver } from '../../support/real-quiver';
 import { inTime } from '../../support/shard-fixture';
 import { waitFor } from '../../support/wait-for';
 
