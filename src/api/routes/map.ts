@@ -27,21 +27,28 @@ export function isMapPoll({ method, url }: IncomingMessage): boolean {
 }
 
 export function serveMap(deps: MapDeps, request: IncomingMessage, response: ServerResponse): void {
-  answerMap(deps, request, response).catch((error: unknown) => {
-    deps.logger.error({ err: error }, 'the map route failed for an unforeseen reason');
-    response.destroy();
-  });
-}
-
-async function answerMap(deps: MapDeps, request: IncomingMessage, response: ServerResponse): Promise<void> {
   try {
     deps.authenticator.authenticate(request, 'read');
   } catch (error) {
-    if (!(error instanceof ApiError)) throw error;
-    writeProblem(response, error);
+    if (error instanceof ApiError) writeProblem(response, error);
+    else fail(deps, response, error);
     return;
   }
-  writeMap(request, response, await deps.mapReader.readRecentMap());
+  const reading = deps.mapReader.readRecentMap();
+  // A known map is answered in this very turn: a promise costs as much as the answer.
+  if (!(reading instanceof Promise)) {
+    writeMap(request, response, reading);
+    return;
+  }
+  reading.then(
+    (read) => writeMap(request, response, read),
+    (error: unknown) => fail(deps, response, error),
+  );
+}
+
+function fail({ logger }: MapDeps, response: ServerResponse, error: unknown): void {
+  logger.error({ err: error }, 'the map route failed for an unforeseen reason');
+  response.destroy();
 }
 
 function writeMap(request: IncomingMessage, response: ServerResponse, reading: MapReading): void {
@@ -51,19 +58,18 @@ function writeMap(request: IncomingMessage, response: ServerResponse, reading: M
   }
   const { body, bytes, etag } = reading.served;
   // `no-cache`: a router may keep it, and must ask before each use.
-  response.setHeader('Cache-Control', 'no-cache');
-  response.setHeader('ETag', etag);
+  const headers = ['Cache-Control', 'no-cache', 'ETag', etag];
   if (reading.kind === 'stale') {
-    response.setHeader(STALE_HEADER, `${Math.floor(reading.ageMs / 1_000)}; reason=${reading.reason.code}`);
-    response.setHeader('Warning', '110 - "Response is Stale"');
+    headers.push(STALE_HEADER, `${Math.floor(reading.ageMs / 1_000)}; reason=${reading.reason.code}`);
+    headers.push('Warning', '110 - "Response is Stale"');
   }
   if (isUnchanged(request.headers['if-none-match'], etag)) {
-    response.writeHead(304).end();
+    response.writeHead(304, headers).end();
     return;
   }
-  response.writeHead(200, { 'Content-Type': 'application/json', 'Content-Length': bytes });
+  headers.push('Content-Type', 'application/json', 'Content-Length', String(bytes));
   // Node leaves out the body of an answer to HEAD.
-  response.end(body);
+  response.writeHead(200, headers).end(body);
 }
 
 function isUnchanged(ifNoneMatch: string | undefined, etag: string): boolean {
