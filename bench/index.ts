@@ -15,6 +15,7 @@ import { measureMemory } from './memory';
 import { readOptions, USAGE, type BenchOptions, type PartName } from './options';
 import { measureOwn } from './own';
 import { measureReads } from './reads';
+import { measureSize } from './size';
 
 const MEASUREMENTS: Readonly<Record<PartName, (bed: Bed, options: BenchOptions) => Promise<readonly Figure[]>>> = {
   copy: measureCopy,
@@ -23,6 +24,7 @@ const MEASUREMENTS: Readonly<Record<PartName, (bed: Bed, options: BenchOptions) 
   map: measureMap,
   reads: measureReads,
   memory: measureMemory,
+  size: measureSize,
 };
 
 async function main(): Promise<number> {

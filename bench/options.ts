@@ -1,7 +1,7 @@
 /** What is measured, at which sizes, and where the results go. */
 import { parseArgs } from 'node:util';
 
-export const PARTS = ['copy', 'own', 'clients', 'map', 'reads', 'memory'] as const;
+export const PARTS = ['copy', 'own', 'clients', 'map', 'reads', 'memory', 'size'] as const;
 export type PartName = (typeof PARTS)[number];
 
 export interface BenchOptions {
@@ -14,6 +14,9 @@ export interface BenchOptions {
   readonly clientRows: number;
   /** Of the measurement of memory with rows from a generator; 0 leaves it out. */
   readonly generatedRows: number;
+  /** Of the measurement of Temporal's part; 0 leaves it out. */
+  readonly sizeShards: number;
+  readonly sizeCollections: number;
   readonly quietMs: number;
   readonly out: string | null;
   readonly json: string | null;
@@ -24,6 +27,8 @@ const FULL = {
   ownRows: 100_000,
   clientRows: 250_000,
   generatedRows: 4_000_000,
+  sizeShards: 1_000,
+  sizeCollections: 200,
   quietMs: 30_000,
 };
 const QUICK: typeof FULL = {
@@ -31,6 +36,8 @@ const QUICK: typeof FULL = {
   ownRows: 20_000,
   clientRows: 50_000,
   generatedRows: 200_000,
+  sizeShards: 50,
+  sizeCollections: 20,
   quietMs: 10_000,
 };
 
@@ -40,6 +47,8 @@ export const USAGE = `npm run bench -- [${PARTS.join('] [')}] [options]
   --own-rows N            rows of own
   --client-rows N         rows of clients and map
   --generated-rows N      rows of memory from a generator; 0 leaves it out
+  --size-shards N         shards of size; 0 leaves it out
+  --size-collections N    collections of size
   --out FILE.md           puts the table between the marks of that document
   --json FILE.json        all values`;
 
@@ -54,6 +63,8 @@ export function readOptions(args: readonly string[]): BenchOptions | null {
       'own-rows': { type: 'string' },
       'client-rows': { type: 'string' },
       'generated-rows': { type: 'string' },
+      'size-shards': { type: 'string' },
+      'size-collections': { type: 'string' },
       out: { type: 'string' },
       json: { type: 'string' },
     },
@@ -68,12 +79,14 @@ export function readOptions(args: readonly string[]): BenchOptions | null {
     ownRows: rows(values['own-rows'], base.ownRows),
     clientRows: rows(values['client-rows'], base.clientRows),
     generatedRows: rows(values['generated-rows'], base.generatedRows),
+    sizeShards: rows(values['size-shards'], base.sizeShards),
+    sizeCollections: rows(values['size-collections'], base.sizeCollections),
     quietMs: base.quietMs,
     out: values.out ?? null,
     json: values.json ?? null,
   };
-  const { sizes, ownRows, clientRows, generatedRows } = options;
-  const areRows = [...sizes, ownRows, clientRows, generatedRows].every(
+  const { sizes, ownRows, clientRows, generatedRows, sizeShards, sizeCollections } = options;
+  const areRows = [...sizes, ownRows, clientRows, generatedRows, sizeShards, sizeCollections].every(
     (each) => Number.isSafeInteger(each) && each >= 0,
   );
   return positionals.every(isKnown) && areRows ? options : null;

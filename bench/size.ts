@@ -1,0 +1,103 @@
+/** A cluster of many shards and collections on in-process shards: what its operations cost Temporal, and how long they take. */
+import type { WorkflowHandle } from '@temporalio/client';
+import { DEFAULT_TIMINGS } from '../src/domain/limits';
+import { PrivateTemporal } from '../test/support/temporal';
+import { ClusterFixture, startTemporal } from '../test/support/cluster-fixture';
+import type { Bed } from './bed';
+import { ms, rowsText, type Figure } from './figures';
+import type { BenchOptions } from './options';
+
+const POINTS_PER_SHARD = 2;
+const PAYLOAD_BYTES_MAX = 128 * 1024;
+const NO_WAITS = { ...DEFAULT_TIMINGS, graceMs: 0, inFlightMs: 0, warmUpMs: 0 };
+
+interface Cost {
+  readonly tookMs: number;
+  readonly runs: number;
+  readonly events: number;
+  readonly bytes: number;
+  /** Of all arguments, results and carried states in all histories. */
+  readonly largestPayload: { readonly bytes: number; readonly of: string };
+}
+
+export async function measureSize(bed: Bed, { sizeShards, sizeCollections }: BenchOptions): Promise<Figure[]> {
+  if (sizeShards === 0) return [];
+  const what = `${rowsText(sizeShards)} shards × ${rowsText(sizeCollections)} collections`;
+  bed.say(`size: ${what}, ${POINTS_PER_SHARD} points of each on each shard`);
+  const server = await PrivateTemporal.start();
+  const temporal = await startTemporal(server);
+  const cluster = await ClusterFixture.start(temporal, 'size', { points: 0, shards: sizeShards });
+  for (let n = 1; n < sizeCollections; n++) cluster.fill(`collection-${n}`, sizeShards * POINTS_PER_SHARD);
+  bed.say('  filled');
+  const figures: Figure[] = [];
+  const run = async (kind: 'check' | 'grow' | 'drain', begin: () => Promise<unknown>): Promise<void> => {
+    const beganAtMs = performance.now();
+    await begin();
+    const announcedMs = performance.now() - beganAtMs;
+    await cluster.operation('a', kind).result();
+    const cost = await costOf(cluster.operation('a', kind), performance.now() - beganAtMs);
+    const figure = figureOf(`${kind} of ${what}`, cost, announcedMs);
+    bed.say(`  ${figure.measured}`);
+    figures.push(figure);
+  };
+  try {
+    await run('check', () => cluster.begin('check', { ...cluster.input('a'), request: EVERYTHING, timings: NO_WAITS }));
+    await run('grow', () => cluster.announce('a', { timings: NO_WAITS }));
+    await run('drain', () => cluster.announceDrain('a', sizeShards, { timings: NO_WAITS }));
+    const cost = await costOf(cluster.cluster, 0);
+    figures.push(figureOf(`the workflow of the cluster with ${what}`, cost, null));
+  } finally {
+    await cluster.stop();
+    await temporal.stop();
+    await server.dispose();
+  }
+  return figures;
+}
+
+const EVERYTHING = { collections: null, leftovers: [], prefer: [] };
+
+/** Over all runs of the workflow. */
+async function costOf(workflow: WorkflowHandle, tookMs: number): Promise<Cost> {
+  const { client, workflowId } = workflow;
+  let [runs, events, bytes] = [0, 0, 0];
+  let largestPayload = { bytes: 0, of: 'nothing' };
+  for await (const { runId } of client.list({ query: `WorkflowId = '${workflowId}'` })) {
+    const handle = client.getHandle(workflowId, runId);
+    const { historyLength, historySize = 0 } = await handle.describe();
+    runs += 1;
+    events += historyLength;
+    bytes += historySize;
+    const history = await handle.fetchHistory();
+    for (const event of history.events ?? []) {
+      for (const [of, size] of payloadsOf(event)) if (size > largestPayload.bytes) largestPayload = { bytes: size, of };
+    }
+  }
+  return { tookMs, runs, events, bytes, largestPayload };
+}
+
+/** Every `data` below an event, with the name of the event's attributes. */
+function payloadsOf(event: object): [string, number][] {
+  const found: [string, number][] = [];
+  const visit = (name: string, value: unknown): void => {
+    if (value instanceof Uint8Array) found.push([name, value.length]);
+    else if (typeof value === 'object' && value !== null) for (const each of Object.values(value)) visit(name, each);
+  };
+  for (const [name, attributes] of Object.entries(event)) {
+    if (name.endsWith('EventAttributes')) visit(name.replace('EventAttributes', ''), attributes);
+  }
+  return found;
+}
+
+function figureOf(what: string, cost: Cost, announcedMs: number | null): Figure {
+  const { tookMs, runs, events, bytes, largestPayload } = cost;
+  const kib = (size: number): string => `${rowsText(Math.round(size / 1024))} KiB`;
+  const took = announcedMs === null ? '' : `${ms(tookMs)}, announced after ${ms(announcedMs)}; `;
+  return {
+    what,
+    measured: `${took}${rowsText(events)} events and ${kib(bytes)} of history in ${runs} runs; largest payload ${kib(largestPayload.bytes)} (${largestPayload.of})`,
+    goal: `a payload ≤ ${kib(PAYLOAD_BYTES_MAX)}`,
+    isMet: largestPayload.bytes <= PAYLOAD_BYTES_MAX,
+    how: `In-process shards and the worker share one process. The waits for routers are 0, no index is built.`,
+    values: { tookMs, runs, events, bytes, largestPayloadBytes: largestPayload.bytes },
+  };
+}
