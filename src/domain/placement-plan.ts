@@ -112,3 +112,8 @@ class Winner {
     this.#low = comparableLow;
   }
 }
+
+/** Whom a move writes to: a grow to those that join, a drain to all that stay. */
+export function receiversOf({ shards, joining, leaving }: PlacementSpec): readonly number[] {
+  return joining.length > 0 ? joining : shards.filter((id) => !leaving.includes(id));
+}

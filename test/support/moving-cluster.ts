@@ -14,7 +14,7 @@ import { SYSTEM_CLOCK, type Clock } from '../../src/activities/frame/attempt';
 import type { AutoscaleActivities } from '../../src/contract/evaluation-activities';
 import type { CoordinatorActivities } from '../../src/contract/activities';
 import type { DonorInput, Move } from '../../src/contract/move';
-import { receiversOf } from '../../src/rows/jobs/receivers';
+import { receiversOf } from '../../src/domain/placement-plan';
 import { PlacementPlan } from '../../src/domain/placement-plan';
 import { EPOCH_POINT_ID, IDENTITY_COLLECTION, identityPath } from '../../src/domain/shard-identity';
 import type { PlacementSpec, Shard } from '../../src/domain/shard-map';

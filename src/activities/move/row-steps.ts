@@ -3,7 +3,7 @@ import type { CoordinatorActivities } from '../../contract/activities';
 import type { DonorInput, DropDonorInput, Move } from '../../contract/move';
 import type { Engine } from '../../rows/thread/engine';
 import type { JobInput } from '../../rows/remote/run-job';
-import { receiversOf } from '../../rows/jobs/receivers';
+import { receiversOf } from '../../domain/placement-plan';
 import { activity, type ActivityRuntime, type ActivityScope } from '../frame/run-activity';
 import { runRowJob } from '../rows/row-scope';
 

@@ -25,7 +25,8 @@ import { Spooling } from '../spool/spooling';
 import type { Spool } from '../spool/spool';
 import { Tail } from '../tail';
 import type { MoveParts } from './move-parts';
-import { receiversOf, scanReceivers } from './receivers';
+import { receiversOf } from '../../domain/placement-plan';
+import { scanReceivers } from './receivers';
 
 export interface CompareJob {
   readonly operationId: string;

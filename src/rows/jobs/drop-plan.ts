@@ -1,4 +1,5 @@
 /** What becomes of the rows that a scan after the flip has found on a donor: see drop.ts. */
+import { receiversOf } from '../../domain/placement-plan';
 import { hasLostData, judgeGone, type LeftDecision } from '../../domain/row-decisions';
 import { DELETE_IDS_MAX, PacedDelete } from '../paced-delete';
 import { IDS_PER_LOOK } from '../pairs';
@@ -108,9 +109,7 @@ export class DropPlan {
   }
 
   async #confirmOwners(): Promise<void> {
-    const { placement, donorId } = this.#input;
-    const owners = placement.shards.filter((id) => id !== donorId && !placement.leaving.includes(id));
-    for (const ownerId of owners) await this.#parts.shards(ownerId).confirmIdentity();
+    for (const ownerId of receiversOf(this.#input.placement)) await this.#parts.shards(ownerId).confirmIdentity();
   }
 
   // ---- Decide ----

@@ -20,7 +20,7 @@ import type { SpooledRow } from '../spool/spool';
 import { Spooling } from '../spool/spooling';
 import { Tail } from '../tail';
 import type { MoveParts } from './move-parts';
-import { receiversOf } from './receivers';
+import { receiversOf } from '../../domain/placement-plan';
 import type { DropJob } from './drop-look';
 import { DropPlan, type DropCounts } from './drop-plan';
 

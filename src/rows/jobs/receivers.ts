@@ -1,5 +1,6 @@
 /** What the receivers of a move hold of it. */
 import type { ScanReport } from '../../contract/move';
+import { receiversOf } from '../../domain/placement-plan';
 import type { PlacementSpec } from '../../domain/shard-map';
 import type { Job } from '../ports';
 import { rowDigest } from '../row';
@@ -8,11 +9,6 @@ import { Slice } from '../slice';
 import type { Spool } from '../spool/spool';
 import { Spooling } from '../spool/spooling';
 import type { MoveParts } from './move-parts';
-
-/** A grow moves to those that join, a drain to all that stay. */
-export function receiversOf({ shards, joining, leaving }: PlacementSpec): readonly number[] {
-  return joining.length > 0 ? joining : shards.filter((id) => !leaving.includes(id));
-}
 
 /** What they hold of this donor's slice, by collection. What was found before a failure is in `found` too. */
 export async function scanReceivers(

@@ -57,6 +57,16 @@ export function moveOf({ state }: OperationRun): Move {
   return { ...state.move, identity: expected, sources: state.sources };
 }
 
+/** The move as a step gets it that touches these shards alone. */
+export function ofShards(move: Move, ids: ReadonlySet<number>): Move {
+  const sources = Object.entries(move.sources ?? {}).filter(([id]) => ids.has(Number(id)));
+  return {
+    ...move,
+    shards: move.shards.filter(({ id }) => ids.has(id)),
+    sources: sources.length === 0 ? null : Object.fromEntries(sources),
+  };
+}
+
 /** What a worker keeps of a move it keeps under the name of the operation that began it. */
 export function sessionOf({ state }: OperationRun): string {
   return state.recovers?.operationId ?? state.progress.operationId;

@@ -2,9 +2,10 @@
 import { ActivityFailure, isCancellation, TimeoutFailure } from '@temporalio/workflow';
 import type { DonorInput, KeptByWorker, MayWriteLate } from '../../../contract/move';
 import type { DonorState } from '../../../contract/operation-state';
+import { receiversOf } from '../../../domain/placement-plan';
 import type { Shard } from '../../../domain/shard-map';
 import type { OperationRun } from '../../operation/run';
-import { moveOf, sessionOf } from '../placement';
+import { moveOf, ofShards, sessionOf } from '../placement';
 
 /** Donors that are worked on side by side. Each keeps a shard and a part of a worker busy. */
 const DONORS_AT_ONCE = 8;
@@ -30,8 +31,11 @@ function newDonor(): DonorState {
   };
 }
 
+/** Only with the shards that the step touches: 1,000 donors with 1,000 addresses each would be more than a history holds. */
 export function donorInput(run: OperationRun, donor: Shard, expected: number): DonorInput {
-  return { ...moveOf(run), session: sessionOf(run), donorId: donor.id, expected };
+  const move = moveOf(run);
+  const needed = new Set([donor.id, ...receiversOf(move.placement)]);
+  return { ...ofShards(move, needed), session: sessionOf(run), donorId: donor.id, expected };
 }
 
 /** Everything that its worker kept is lost: a pass begins with a new cut. */

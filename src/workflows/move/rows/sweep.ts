@@ -12,7 +12,7 @@ import { awaitRoutersForever } from '../../operation/routers';
 import type { OperationRun } from '../../operation/run';
 import { count, counted } from '../../wording';
 import type { MoveContext } from '../context';
-import { moveOf, partiesOf, type MoveParties } from '../placement';
+import { moveOf, ofShards, partiesOf, type MoveParties } from '../placement';
 import { donorInput, donorState, onItsWorker, sideBySide } from './donors';
 import { noteScan } from './sources';
 import { isWatchUnbroken, readWatch } from './watch';
@@ -235,7 +235,9 @@ export async function sweepReceivers(
   let kept = undoing?.pointsKept ?? 0;
   for (const receiver of parties.receivers) {
     if (undoing?.cleaned.includes(receiver.id)) continue;
-    const input = { ...moveOf(run), receiverId: receiver.id, absentIsDeleted, settleMs: run.timings.settleMs };
+    const touched = new Set([receiver, ...parties.donors].map(({ id }) => id));
+    const move = ofShards(moveOf(run), touched);
+    const input = { ...move, receiverId: receiver.id, absentIsDeleted, settleMs: run.timings.settleMs };
     const what = `removing the copies from shard ${receiver.id}`;
     const result = run.waits.noted(
       await run.persist(what, () =>
