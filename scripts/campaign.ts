@@ -19,7 +19,7 @@ const SHARE = '0.25';
 const NOT_SAMPLED = ['soak', 'node-versions', 'package'];
 /** Of the sample that CI runs, in so many files: it has 25 minutes in all. */
 const CI_SHARE = '0.12';
-const CI_FILES = 2;
+const CI_FILES = 1;
 const SAMPLED_FILES = ['cancelled', 'parts-killed', 'router-restarts', 'shard-faults', 'terminated', 'worker-killed'];
 
 /** From here on jest runs so large a part of each table; test/support/sample.ts chooses it. */

@@ -5,12 +5,12 @@ import { chooseFiles } from '../../scripts/campaign';
 const CAMPAIGN = join(__dirname, '..', 'campaign');
 
 describe("CI's sample of the campaign", () => {
-  it('takes the same two files for the same seed, and each file for some seed', () => {
+  it('takes the same file for the same seed, and each file for some seed', () => {
     expect(chooseFiles('7')).toEqual(chooseFiles('7'));
     const reached = new Set<string>();
     for (let seed = 0; seed < 60; seed++) {
       const files = chooseFiles(String(seed));
-      expect(new Set(files).size).toBe(2);
+      expect(files).toHaveLength(1);
       for (const file of files) reached.add(file);
     }
     expect(reached.size).toBe(6);
