@@ -30,11 +30,6 @@ function createExpressApp(deps: ApiDeps): Express {
   app.enable('strict routing');
   app.enable('case sensitive routing');
 
-  // Who gets the answer to a change finds it in the map from then on.
-  app.use((request, response, next) => {
-    if (!['GET', 'HEAD'].includes(request.method)) response.once('close', deps.mapReader.changeBegins());
-    next();
-  });
   app.use(healthRouter(deps));
   app.use(mapRouter(deps));
   app.use(shardsRouter(deps));

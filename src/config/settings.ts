@@ -162,7 +162,7 @@ export const SETTINGS = {
     group: 'api',
     meaning: 'How old the map may be that a poll gets, where 0 means as fresh as its request.',
     default: 100,
-    bounds: { min: 0, max: 1_000 },
+    bounds: { min: 0, max: 500 },
     unit: 'ms',
   }),
   QUIVER_COORDINATOR_STATE: {

@@ -6,9 +6,13 @@ const IDS_FIRST = 25;
 const IDS_MIN = 5;
 /** A read waits for one call at most. On Quiver 1.1.0, 25 ids a call delete 80 % as fast as 500, for 13 ms and not 200. */
 const LONG_MS = 30;
-const SHORT_MS = 15;
+/** Half the ids have to take this share of the time, else the time is not theirs: a slow disk or network, or other callers. */
+const HELPED_SHARE = 0.75;
 /** So long a call waited for others as well, and they get as much time without one. */
 const CROWDED_MS = 120;
+
+/** Says which of these ids may still be deleted, right before they are. */
+export type Still = (ids: readonly Buffer[]) => Promise<readonly Buffer[]>;
 
 /**
  * Deletes rows of one shard in calls that its clients hardly feel. The time of a call is what a read of the same moment
@@ -18,6 +22,9 @@ export class PacedDelete {
   readonly #job: Job;
   readonly #shard: RowShard;
   #idsMax = IDS_FIRST;
+  #longMs = LONG_MS;
+  /** What the call took because of which the last one was given fewer ids. */
+  #beforeFewerMs: number | null = null;
 
   constructor(job: Job, shard: RowShard) {
     this.#job = job;
@@ -25,20 +32,35 @@ export class PacedDelete {
   }
 
   /** Returns how many were there. */
-  async delete(collection: string, ids: readonly Buffer[]): Promise<number> {
+  async delete(collection: string, ids: readonly Buffer[], still: Still = (some) => Promise.resolve(some)) {
     let deleted = 0;
     for (let start = 0; start < ids.length;) {
-      const some = ids.slice(start, start + this.#idsMax);
-      start += some.length;
+      const next = ids.slice(start, start + this.#idsMax);
+      start += next.length;
+      const some = await still(next);
+      if (some.length === 0) continue;
       const beganAtMs = this.#job.nowMs();
       deleted += await this.#shard.delete(collection, some);
       const tookMs = this.#job.nowMs() - beganAtMs;
-      if (tookMs > LONG_MS) this.#idsMax = Math.max(IDS_MIN, Math.floor(this.#idsMax / 2));
-      else if (tookMs < SHORT_MS && some.length === this.#idsMax) {
-        this.#idsMax = Math.min(DELETE_IDS_MAX, this.#idsMax * 2);
-      }
+      if (some.length === this.#idsMax) this.#adapt(tookMs);
       if (tookMs > CROWDED_MS) await this.#job.sleep(Math.ceil(tookMs));
     }
     return deleted;
+  }
+
+  /** After a call with as many ids as were allowed. */
+  #adapt(tookMs: number): void {
+    const beforeFewerMs = this.#beforeFewerMs;
+    this.#beforeFewerMs = null;
+    if (tookMs <= LONG_MS) this.#longMs = LONG_MS;
+    if (beforeFewerMs !== null && tookMs > beforeFewerMs * HELPED_SHARE) {
+      this.#longMs = 2 * beforeFewerMs;
+      this.#idsMax = Math.min(DELETE_IDS_MAX, this.#idsMax * 2);
+    } else if (tookMs > this.#longMs && this.#idsMax > IDS_MIN) {
+      this.#beforeFewerMs = tookMs;
+      this.#idsMax = Math.max(IDS_MIN, Math.floor(this.#idsMax / 2));
+    } else if (tookMs < this.#longMs / 2) {
+      this.#idsMax = Math.min(DELETE_IDS_MAX, this.#idsMax * 2);
+    }
   }
 }

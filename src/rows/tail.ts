@@ -47,6 +47,10 @@ export class Tail {
     return [...(this.#ids.get(collection)?.values() ?? [])].sort((a, b) => a.compare(b));
   }
 
+  has(collection: string, id: Buffer): boolean {
+    return this.#ids.get(collection)?.has(id.toString('latin1')) === true;
+  }
+
   /** Takes what has come since the last call, so that what comes later is told apart from it. */
   take(): Map<string, Buffer[]> {
     const taken = new Map(this.collections().map((collection) => [collection, this.ids(collection)]));

@@ -1,4 +1,4 @@
-import { InterceptingCall, status, type Interceptor } from '@grpc/grpc-js';
+import { InterceptingCall, Metadata, status, type Interceptor } from '@grpc/grpc-js';
 import { Connection, defaultGrpcRetryOptions, makeGrpcRetryInterceptor } from '@temporalio/client';
 import { NativeConnection } from '@temporalio/worker';
 import type { Logger } from 'pino';
@@ -60,15 +60,22 @@ export function connectClient(options: ConnectOptions): Promise<Connection> {
 const endCallOnceClosed: Interceptor = (options, nextCall) => {
   try {
     return new InterceptingCall(nextCall(options));
-  } catch {
-    return new InterceptingCall(ENDED_CALL);
+  } catch (error) {
+    if (error instanceof Error && error.message === CLOSED) return new InterceptingCall(ENDED_CALL);
+    throw error;
   }
 };
 
+/** How @grpc/grpc-js calls a channel that was closed. */
+const CLOSED = 'Channel has been shut down';
 const ignore = (): void => undefined;
 const ENDED_CALL: ConstructorParameters<typeof InterceptingCall>[0] = {
-  start: (metadata, listener) =>
-    listener?.onReceiveStatus?.({ code: status.CANCELLED, details: 'the connection to Temporal was closed', metadata }),
+  start: (_metadata, listener) => {
+    listener?.onReceiveMessage?.(null);
+    // Not what the call was sent with: that holds the key, and becomes a part of the error.
+    const metadata = new Metadata();
+    listener?.onReceiveStatus?.({ code: status.CANCELLED, details: 'the connection to Temporal was closed', metadata });
+  },
   sendMessage: ignore,
   sendMessageWithContext: ignore,
   startRead: ignore,

@@ -39,10 +39,26 @@ describe('PacedDelete', () => {
     for (const msPerId of [0.1, 0.5, 2]) {
       const { paced, calls, sleptMs } = shardThatTakes((n) => 1 + n * msPerId);
       await paced.delete('docs', ids(3_000));
-      const settled = calls.slice(8);
-      expect(Math.max(...settled.map(({ tookMs }) => tookMs))).toBeLessThanOrEqual(65);
+      expect(Math.max(...calls.slice(8).map(({ tookMs }) => tookMs))).toBeLessThanOrEqual(32);
       expect(sleptMs()).toBe(0);
     }
+  });
+
+  it('does not shrink for a time that is not that of the ids', async () => {
+    const { paced, calls, nowMs } = shardThatTakes((n) => 35 + n / 2);
+    await paced.delete('docs', ids(5_000));
+    expect(Math.min(...calls.slice(8, -1).map((call) => call.ids))).toBeGreaterThanOrEqual(25);
+    expect(nowMs()).toBeLessThan(10_000);
+  });
+
+  it('takes short calls again when the long ones are over', async () => {
+    let fixedMs = 100;
+    const { paced, calls } = shardThatTakes((n) => fixedMs + n / 2);
+    await paced.delete('docs', ids(2_000));
+    fixedMs = 1;
+    calls.length = 0;
+    await paced.delete('docs', ids(5_000));
+    expect(Math.max(...calls.slice(10).map(({ tookMs }) => tookMs))).toBeLessThanOrEqual(32);
   });
 
   it('takes no more ids than a shard takes in one call', async () => {
@@ -51,11 +67,22 @@ describe('PacedDelete', () => {
     expect(Math.max(...calls.map((call) => call.ids))).toBe(DELETE_IDS_MAX);
   });
 
-  it('gives a crowded shard as much time as it takes, and asks for little at once', async () => {
-    const { paced, calls, nowMs, sleptMs } = shardThatTakes(() => 200);
+  it('gives a crowded shard as much time as it takes', async () => {
+    const { paced, nowMs, sleptMs } = shardThatTakes(() => 200);
     await paced.delete('docs', ids(100));
-    expect(calls.at(-1)!.ids).toBeLessThanOrEqual(5);
     expect(sleptMs()).toBe(nowMs() / 2);
+  });
+
+  it('asks right before each call which ids may still go', async () => {
+    const { paced, calls } = shardThatTakes((n) => n / 2);
+    const asked: number[] = [];
+    const deleted = await paced.delete('docs', ids(500), (some) => {
+      asked.push(calls.length);
+      return Promise.resolve(calls.length < 3 ? some : []);
+    });
+    expect(asked.slice(0, 4)).toEqual([0, 1, 2, 3]);
+    expect(calls).toHaveLength(3);
+    expect(deleted).toBe(calls.reduce((sum, call) => sum + call.ids, 0));
   });
 
   it('does not take the short time of a few last ids for room', async () => {

@@ -1,6 +1,7 @@
 /** A connection to Temporal: when it is closed while a call waits to be repeated, the process goes on. */
 import http2 from 'node:http2';
 import type { AddressInfo } from 'node:net';
+import { inspect } from 'node:util';
 import { createLogger } from '../../src/log';
 import { connectClient } from '../../src/temporal/connection';
 
@@ -37,7 +38,7 @@ it('ends a call that waited to be repeated when it was closed', async () => {
   try {
     const connection = await connectClient({
       address,
-      connection: {},
+      connection: { apiKey: 'a-secret', tls: false },
       namespace: 'default',
       logger: createLogger('silent'),
     });
@@ -45,7 +46,11 @@ it('ends a call that waited to be repeated when it was closed', async () => {
     while (!asked.includes('GetClusterInfo')) await new Promise((resolve) => setTimeout(resolve, 5));
     await connection.close();
     await new Promise((resolve) => setTimeout(resolve, REPEATED_MS));
-    expect(await call).toMatchObject({ message: expect.stringContaining('the connection to Temporal was closed') });
+    const closed = { message: expect.stringContaining('the connection to Temporal was closed') };
+    const error = await call;
+    expect(error).toMatchObject(closed);
+    expect(inspect(error, { depth: null })).not.toContain('a-secret');
+    await expect(connection.workflowService.getClusterInfo({})).rejects.toMatchObject(closed);
   } finally {
     server.close();
   }

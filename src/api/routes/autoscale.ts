@@ -12,6 +12,7 @@ import {
 } from '../../wire/autoscale';
 import { describeIssues } from '../../wire/problem';
 import type { ApiDeps } from '../deps';
+import { mayChange } from '../http/changes';
 import { ApiError } from '../http/problem';
 import { jsonBody, readAddress, readBody, readIdempotencyKey } from '../http/requests';
 import { requireFreeStandby } from './address-checks';
@@ -22,7 +23,7 @@ import { viewOfAutoscale, viewOfEvaluated } from '../views/autoscale';
 export function autoscaleRouter(deps: ApiDeps): Router {
   const router = Router({ strict: true, caseSensitive: true });
   const reader = deps.authenticator.requires('read');
-  const admin = deps.authenticator.requires('admin');
+  const admin = mayChange(deps);
 
   router
     .route('/cluster/autoscale')

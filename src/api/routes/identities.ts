@@ -1,6 +1,7 @@
 import { Router } from 'express';
 import type { Identities } from '../../wire/shards';
 import type { ApiDeps } from '../deps';
+import { mayChange } from '../http/changes';
 import { jsonBody, readIdempotencyKey } from '../http/requests';
 import { methodNotAllowed } from '../http/routing';
 import { requireReachableCluster } from './start-operation';
@@ -8,7 +9,7 @@ import { requireReachableCluster } from './start-operation';
 /** The marks that say whose the shards are: taken off for Quiver's own coordinator, and put on again. */
 export function identitiesRouter(deps: ApiDeps): Router {
   const router = Router({ strict: true, caseSensitive: true });
-  const admin = deps.authenticator.requires('admin');
+  const admin = mayChange(deps);
 
   router
     .route('/cluster/identities')

@@ -1,6 +1,7 @@
 import { Router } from 'express';
 import type { NoticeList } from '../../wire/coordinator-api';
 import type { ApiDeps } from '../deps';
+import { mayChange } from '../http/changes';
 import { methodNotAllowed } from '../http/routing';
 import { isoOf } from '../views/times';
 
@@ -18,7 +19,7 @@ export function noticesRouter(deps: ApiDeps): Router {
 
   router
     .route('/cluster/notices/:key')
-    .delete(authenticator.requires('admin'), async (request, response) => {
+    .delete(mayChange(deps), async (request, response) => {
       await client.applyTransition({ type: 'clearNotice', key: request.params.key });
       response.json(await listNotices(client));
     })

@@ -1,6 +1,7 @@
 import { Router } from 'express';
 import { parseOperationId } from '../../contract/ids';
 import type { ApiDeps } from '../deps';
+import { mayChange } from '../http/changes';
 import { ApiError } from '../http/problem';
 import { jsonBody, readIdempotencyKey } from '../http/requests';
 import { methodNotAllowed } from '../http/routing';
@@ -29,7 +30,7 @@ export function operationsRouter(deps: ApiDeps): Router {
 
   router
     .route('/cluster/operations/:id/cancel')
-    .post(authenticator.requires('admin'), ...jsonBody, async (request, response) => {
+    .post(mayChange(deps), ...jsonBody, async (request, response) => {
       readIdempotencyKey(request);
       const operationId = requireOperationId(request.params['id']);
       const { id: callerId } = authenticator.authenticate(request, 'admin');

@@ -6,6 +6,7 @@ import { normalizeShardUrl } from '../../domain/shard-map';
 import { checkBodySchema, repairBodySchema, type StartedOperation } from '../../wire/repair';
 import type { RepairRequest } from '../../contract/requests';
 import type { ApiDeps } from '../deps';
+import { mayChange } from '../http/changes';
 import { jsonBody, readAddress, readBody, readIdempotencyKey, readScan } from '../http/requests';
 import { methodNotAllowed } from '../http/routing';
 import { startOperation } from './start-operation';
@@ -13,7 +14,7 @@ import { startOperation } from './start-operation';
 /** Operations that look for points which do not lie where the map has them. They answer with the operation's id as soon as it runs. */
 export function repairRouter(deps: ApiDeps): Router {
   const router = Router({ strict: true, caseSensitive: true });
-  const admin = deps.authenticator.requires('admin');
+  const admin = mayChange(deps);
 
   router
     .route('/cluster/check')

@@ -4,13 +4,14 @@ import { restoreBodySchema } from '../../wire/restore';
 import { normalizeMap } from '../../domain/shard-map';
 import { requireAllowed } from './address-checks';
 import type { ApiDeps } from '../deps';
+import { mayChange } from '../http/changes';
 import { jsonBodyUpTo, readBody, readIdempotencyKey } from '../http/requests';
 import { methodNotAllowed } from '../http/routing';
 
 /** `POST /cluster/restore`: begins a cluster again when its workflow was terminated or is gone. */
 export function restoreRouter(deps: ApiDeps): Router {
   const router = Router({ strict: true, caseSensitive: true });
-  const admin = deps.authenticator.requires('admin');
+  const admin = mayChange(deps);
 
   router
     .route('/cluster/restore')

@@ -11,6 +11,7 @@ import {
 } from '../../wire/coordinator-api';
 import type { DrainRequest, GrowRequest } from '../../contract/requests';
 import type { ApiDeps } from '../deps';
+import { mayChange } from '../http/changes';
 import {
   jsonBody,
   readAddress,
@@ -29,7 +30,7 @@ import { requireReachableCluster, startOperation } from './start-operation';
 /** Every change of the shards that an operator asks for. All answer with the map. */
 export function shardsRouter(deps: ApiDeps): Router {
   const router = Router({ strict: true, caseSensitive: true });
-  const admin = deps.authenticator.requires('admin');
+  const admin = mayChange(deps);
   const reader = new OperationReader(deps);
 
   router

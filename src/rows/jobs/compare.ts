@@ -132,6 +132,7 @@ class Pass {
   readonly #counts: Counts = { ...NOTHING };
   /** Rows that an owner holds and the donor lacks, at two looks. */
   readonly #toDelete = new Map<string, Candidate[]>();
+  readonly #deletes = new Map<number, PacedDelete>();
 
   constructor(
     job: Job,
@@ -267,13 +268,19 @@ class Pass {
       // What it lacks may be gone with its volume, since this pass began.
       if (ids.length > 0) await this.#parts.shards(this.#input.donorId).confirmIdentity();
       for (const ownerId of new Set(ids.map((each) => each.ownerId))) {
-        const deletes = new PacedDelete(this.#job, this.#parts.shards(ownerId));
         const ofOwner = ids.filter((each) => each.ownerId === ownerId).map(({ id }) => id);
-        await deletes.delete(collection, ofOwner);
+        await this.#deletesOf(ownerId).delete(collection, ofOwner);
         this.#counts.deleted += ofOwner.length;
       }
       for (const { id } of ids.sort((a, b) => a.id.compare(b.id))) deleted.add(collection, id, NO_PROOF);
     }
+  }
+
+  /** Keeps what it has learned of its shard. */
+  #deletesOf(ownerId: number): PacedDelete {
+    const deletes = this.#deletes.get(ownerId) ?? new PacedDelete(this.#job, this.#parts.shards(ownerId));
+    this.#deletes.set(ownerId, deletes);
+    return deletes;
   }
 }
 

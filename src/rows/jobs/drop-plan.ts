@@ -1,10 +1,10 @@
 /** What becomes of the rows that a scan after the flip has found on a donor: see drop.ts. */
 import { receiversOf } from '../../domain/placement-plan';
 import { hasLostData, judgeGone, type LeftDecision } from '../../domain/row-decisions';
-import { DELETE_IDS_MAX, PacedDelete } from '../paced-delete';
+import { DELETE_IDS_MAX, PacedDelete, type Still } from '../paced-delete';
 import { IDS_PER_LOOK } from '../pairs';
 import { CollectionMissing, type Job } from '../ports';
-import { rowDigest } from '../row';
+import { NO_PROOF, rowDigest } from '../row';
 import { DropLook, type DropJob, type Question } from './drop-look';
 import type { DonorSession, SortedRows } from '../sessions';
 import type { Slice } from '../slice';
@@ -59,6 +59,7 @@ export class DropPlan {
   #carried = 0;
   #kept = 0;
   #collectionsDropped = 0;
+  readonly #deletes: PacedDelete;
 
   constructor(
     job: Job,
@@ -76,6 +77,7 @@ export class DropPlan {
     this.#parts = of.parts;
     this.#session = of.session;
     this.#at = new DropLook(input, of);
+    this.#deletes = new PacedDelete(job, of.parts.shards(input.donorId));
     this.#sorted = of.sorted;
     this.#rowsBy = of.rowsBy;
     this.#isRepeat = of.session.hasDropped;
@@ -240,34 +242,37 @@ export class DropPlan {
     return true;
   }
 
-  /** A row that was written since the scan must be looked at, not dropped. Where the tail is lost, the donor is asked again. */
   async #deleteUnchanged(collection: string, rows: readonly SpooledRow[]): Promise<void> {
-    if (rows.length === 0) return;
-    const { tail } = this.#session;
-    let unchanged = rows;
-    if (tail?.isKept === true) {
-      const changed = new Set(tail.ids(collection).map((id) => id.toString('latin1')));
-      if (changed.size > 0) unchanged = rows.filter(({ id }) => !changed.has(id.toString('latin1')));
-    } else {
-      const questions = rows.map(({ id, digest }) => this.#at.question(id, digest));
-      const now = await this.#at.onDonor(collection, questions);
-      unchanged = rows.filter(({ digest }, index) => {
-        const row = now[index] ?? null;
-        return row !== null && rowDigest(row).equals(digest);
-      });
-    }
+    const digests = new Map(rows.map(({ id, digest }) => [keyOf(id), digest]));
     await this.#delete(
       collection,
-      unchanged.map(({ id }) => id),
+      rows.map(({ id }) => id),
+      (ids) => this.#unchanged(collection, ids, digests),
     );
   }
 
-  async #delete(collection: string, ids: readonly Buffer[]): Promise<void> {
+  /** A row that was written since the scan must be looked at, not dropped. Where the tail is lost, the donor is asked again. */
+  async #unchanged(
+    collection: string,
+    ids: readonly Buffer[],
+    digests: ReadonlyMap<string, Buffer>,
+  ): Promise<readonly Buffer[]> {
+    const { tail } = this.#session;
+    if (tail?.isKept === true) return ids.filter((id) => !tail.has(collection, id));
+    const digestOf = (id: Buffer): Buffer => digests.get(keyOf(id)) ?? NO_PROOF;
+    const questions = ids.map((id) => this.#at.question(id, digestOf(id)));
+    const now = await this.#at.onDonor(collection, questions);
+    return ids.filter((id, index) => {
+      const row = now[index] ?? null;
+      return row !== null && rowDigest(row).equals(digestOf(id));
+    });
+  }
+
+  async #delete(collection: string, ids: readonly Buffer[], still?: Still): Promise<void> {
     if (ids.length === 0) return;
     this.#session.hasDropped = true;
-    const deletes = new PacedDelete(this.#job, this.#parts.shards(this.#input.donorId));
     try {
-      this.#dropped += await deletes.delete(collection, ids);
+      this.#dropped += await this.#deletes.delete(collection, ids, still);
     } catch (error) {
       if (!(error instanceof CollectionMissing)) throw error;
     }

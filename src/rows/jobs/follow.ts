@@ -13,7 +13,7 @@
  */
 import type { PlacementSpec } from '../../domain/shard-map';
 import { judgeLeft } from '../../domain/row-decisions';
-import { rowsOnOwners, type Candidate } from '../pairs';
+import { IDS_PER_LOOK, rowsOnOwners, type Candidate } from '../pairs';
 import { CollectionMissing, type Job, type Row, type Shards } from '../ports';
 import { isSameRow, rowDigest } from '../row';
 import type { DonorSession } from '../sessions';
@@ -97,12 +97,19 @@ async function followOnce(
 ): Promise<number> {
   const slice = new Slice(input.placement, input.donorId);
   const arrived = session.tail?.take() ?? new Map<string, Buffer[]>();
+  const takenAtMs = job.nowMs();
   let carried = 0;
   try {
     for (const [collection, ids] of arrived) {
       if (!input.collections.includes(collection)) continue;
-      const candidates = ids.map((id) => ({ id, ownerId: slice.finalOwnerOf(id) }));
-      carried += await carryLate(job, collection, candidates, { input, parts, session, knowledge });
+      // A shard stands still for one question: behind a drop all that was deleted has arrived, 40,000 ids and more.
+      for (let start = 0; start < ids.length; start += IDS_PER_LOOK) {
+        const some = ids.slice(start, start + IDS_PER_LOOK);
+        const candidates = some.map((id) => ({ id, ownerId: slice.finalOwnerOf(id) }));
+        const isInTime = job.nowMs() - takenAtMs <= IN_TIME_MS;
+        const known = knowledge === 'just-arrived' && !isInTime ? 'unsure' : knowledge;
+        carried += await carryLate(job, collection, candidates, { input, parts, session, knowledge: known });
+      }
     }
   } catch (error) {
     if (error instanceof CollectionMissing) return carried;

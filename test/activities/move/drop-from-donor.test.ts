@@ -18,6 +18,9 @@ const drop = (donorId = 0, more: Partial<DropDonorInput> = {}): DropDonorInput =
 /** Another session: as on a worker that knows nothing of the move. */
 const LOST = { session: 'lost' };
 
+/** What happens on a shard is told within milliseconds. */
+const tailHasCome = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 300));
+
 /** Reads the donor, lets `meanwhile` happen, and drops, as a workflow does. */
 async function readAndDrop(
   more: Partial<DropDonorInput> = {},
@@ -204,6 +207,38 @@ describe('an owner that has lost data (INV-5)', () => {
     await cluster.run('readForDrop', drop());
     expect(await cluster.failure('dropFromDonor', drop())).toMatchObject({ type: 'Unreachable', nonRetryable: false });
     expect(left()).toEqual(moving);
+  });
+});
+
+describe('clients while a donor drops', () => {
+  it('wait for one question of 100 ids at most, when all that was deleted is looked at afterwards', async () => {
+    cluster = await MovingCluster.start();
+    const moving = await proven(1_500);
+    await readAndDrop();
+    await tailHasCome();
+    const asks = (): number => cluster.joiner.requests.filter(({ path }) => LOOKING.path!.test(path)).length;
+    const asksBefore = asks();
+    const input = { ...cluster.donorInput(0), collections: [COLLECTION], forMs: 0, sinceFlipMs: null, isDropped: true };
+    await cluster.run('followDonor', input);
+    expect(moving.length).toBeGreaterThan(400);
+    expect(asks() - asksBefore).toBe(Math.ceil(moving.length / 100));
+    expect(left()).toEqual([]);
+  });
+
+  it('may write between two calls of it: what they write is not deleted', async () => {
+    cluster = await MovingCluster.start();
+    const moving = await proven(600);
+    await cluster.run('readForDrop', drop());
+    const [donor] = cluster.shards;
+    const written = [...moving].sort()[300]!;
+    const match = { method: 'DELETE', path: /points$/, nth: 1 };
+    const run = async (): Promise<void> => {
+      donor!.put(COLLECTION, point(written, 999));
+      await tailHasCome();
+    };
+    donor!.faults.add({ match, fault: { kind: 'before', run } });
+    await cluster.run('dropFromDonor', drop());
+    expect(left()).toEqual([written]);
   });
 });
 

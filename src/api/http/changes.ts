@@ -1,0 +1,23 @@
+import type { RequestHandler } from 'express';
+import type { ApiDeps } from '../deps';
+
+/** Admits who may change the cluster. Who gets the answer to a change finds it in the map from then on. */
+export function mayChange({ authenticator, mapReader }: Pick<ApiDeps, 'authenticator' | 'mapReader'>): RequestHandler {
+  return (request, response, next) => {
+    authenticator.authenticate(request, 'admin');
+    const { socket } = request;
+    const changeEnds = mapReader.changeBegins();
+    let isOver = false;
+    // An answer that waits behind another one never closes when its connection breaks.
+    const end = (): void => {
+      response.off('close', end);
+      socket.off('close', end);
+      if (!isOver) changeEnds();
+      isOver = true;
+    };
+    response.once('close', end);
+    socket.once('close', end);
+    if (socket.destroyed) end();
+    next();
+  };
+}
