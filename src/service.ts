@@ -33,7 +33,7 @@ import { Witness } from './client/witness';
 import { WitnessFile } from './client/witness-file';
 import { ensureSearchAttributes } from './temporal/search-attributes';
 import { locateTemporalCli } from './temporal/dev-server/temporal-cli';
-import { joinDeployment } from './temporal/deployment';
+import { watchStanding } from './temporal/deployment';
 import { createOwnWorker, createWorker } from './temporal/worker';
 import { taskQueue, workerTaskQueue } from './contract/ids';
 import { InlineEngine, type Engine } from './rows/thread/engine';
@@ -114,6 +114,11 @@ async function findTemporal(
     );
   }
   const cli = await locateTemporalCli({ report: (line) => logger.info(line) });
+  if (config.buildId !== null) {
+    throw new ConfigError(
+      'COORDINATOR_BUILD_ID: expected TEMPORAL_ADDRESS beside it, got nothing: set it, or leave the build out, because serve with a Temporal of its own is one process and cannot run two builds side by side',
+    );
+  }
   const embedded = await EmbeddedTemporal.start({ ...config.embedded, cli, namespace, logger });
   parts.add('embedded Temporal', () => embedded.stop());
   logger.info(
@@ -177,11 +182,9 @@ async function startWorker(
     for (const worker of workers) if (worker.getState() === 'RUNNING') worker.shutdown();
     await running;
   });
-  if (buildId !== null) {
-    const stopping = new AbortController();
-    parts.add('look at the current build', () => Promise.resolve(stopping.abort()));
-    void joinDeployment({ connection, namespace, cluster, buildId, logger, signal: stopping.signal });
-  }
+  const stopping = new AbortController();
+  parts.add('look at the current build', () => Promise.resolve(stopping.abort()));
+  void watchStanding({ connection, namespace, cluster, buildId, logger, signal: stopping.signal });
   return { running };
 }
 

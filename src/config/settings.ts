@@ -222,7 +222,7 @@ export const SETTINGS = {
     group: 'temporal',
     meaning: 'The build of a worker, which turns on Worker Versioning: operations end on the build that they began on.',
     expected: '1 to 128 of the characters A-Z a-z 0-9 . _ -',
-    advice: 'leave it out for no Worker Versioning',
+    advice: 'give the release, or leave it out where no worker of the cluster has one',
     default: null,
     pattern: /^[A-Za-z0-9._-]{1,128}$/,
   },

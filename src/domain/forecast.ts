@@ -1,4 +1,5 @@
 /** How fast the fullest shard grows, and when it reaches the mark: a straight line through the evaluations that are kept. */
+import type { OperationRecord } from './cluster-state';
 import type { AutoscalePolicy, Evaluation } from './autoscale-policy';
 
 export interface Forecast {
@@ -13,14 +14,22 @@ const DAY_MS = 86_400_000;
 const EVALUATIONS_MIN = 3;
 const SPAN_MIN_MS = 60_000;
 
-/** `evaluations` newest first. Those before the last change of the cluster's size count no longer. Null: not known yet. */
+/** When points last moved between shards; null when none did. A move that runs has no end yet. */
+export function lastMoveAtMs(operations: readonly Pick<OperationRecord, 'kind' | 'endedAtMs'>[]): number | null {
+  const ends = operations
+    .filter(({ kind }) => kind === 'grow' || kind === 'drain')
+    .map(({ endedAtMs }) => endedAtMs ?? Number.POSITIVE_INFINITY);
+  return ends.length === 0 ? null : Math.max(...ends);
+}
+
+/** `evaluations` newest first. Those before the last move say nothing of the shards as they are. Null: not known yet. */
 export function forecast(
   { highWaterPoints }: Pick<AutoscalePolicy, 'highWaterPoints'>,
   evaluations: readonly Pick<Evaluation, 'atMs' | 'pointsMax' | 'unreadable'>[],
-  lastScaleAtMs: number | null,
+  movedAtMs: number | null,
 ): Forecast | null {
   const samples = evaluations.flatMap(({ atMs, pointsMax, unreadable }) =>
-    pointsMax === null || unreadable.length > 0 || atMs <= (lastScaleAtMs ?? Number.NEGATIVE_INFINITY)
+    pointsMax === null || unreadable.length > 0 || atMs <= (movedAtMs ?? Number.NEGATIVE_INFINITY)
       ? []
       : [{ atMs, points: pointsMax }],
   );

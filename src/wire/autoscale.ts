@@ -70,7 +70,7 @@ export const autoscaleViewSchema = z.object({
   cooldown_left_secs: z.int(),
   /** Null while the policy is disabled, and when Temporal does not tell. */
   next_evaluation_at: z.iso.datetime().nullable(),
-  /** Of the fullest shard, from the evaluations that are kept since the last grow. Null while too few tell. */
+  /** Of the fullest shard, from the evaluations that are kept since the last grow or drain. Null while too few tell. */
   forecast: z.object({ points_per_day: z.int(), days_until_mark: z.number().nullable() }).nullable(),
   /** Newest first. */
   evaluations: z.array(evaluationSchema),

@@ -1,3 +1,4 @@
+import { MapReader } from '../../src/api/map/reader';
 import { ClientError, RefusedError } from '../../src/client/errors';
 import { Authenticator } from '../../src/api/http/auth';
 import { REQUEST_BODY_BYTES_MAX } from '../../src/domain/limits';
@@ -121,6 +122,24 @@ describe('GET /cluster/map', () => {
     expect(headers.get('content-type')).toBe('application/json');
     expect(headers.get('etag')).toMatch(/^"1-/);
     expect(headers.get('coordinator-map-stale')).toBeNull();
+  });
+
+  it('shows what a change did from its answer on, although polls get a map that is a moment old', async () => {
+    const mapReader = new MapReader({ queryMap: () => recent.client.queryMap(), maxAgeMs: 60_000 });
+    const recent = await ApiServer.start({ mapReader });
+    try {
+      const version = async () => (await recent.call('/cluster/map')).json['version'];
+      expect(await version()).toBe(1);
+      recent.client.state = { ...STATE, map: { ...STATE.map, version: 2 } };
+      expect(await version()).toBe(1);
+      const change: Call = { method: 'DELETE', key: KEYS.read };
+      expect((await recent.call('/cluster/notices/RouterServesSeeds.r0', change)).status).toBe(403);
+      expect(await version()).toBe(1);
+      await recent.call('/cluster/notices/RouterServesSeeds.r0', { ...change, key: KEYS.admin });
+      expect(await version()).toBe(2);
+    } finally {
+      await recent.close();
+    }
   });
 
   it.each(['/cluster/map', '/cluster/map?poll=1'])(

@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { forecast } from '../../src/domain/forecast';
+import { forecast, lastMoveAtMs } from '../../src/domain/forecast';
 
 const MINUTE_MS = 60_000;
 const DAY_MS = 1_440 * MINUTE_MS;
@@ -40,15 +40,22 @@ describe('the forecast', () => {
     ['two evaluations', [evaluation(5, 2), evaluation(0, 1)], null],
     ['less than a minute', [evaluation(0.9, 3), evaluation(0.5, 2), evaluation(0, 1)], null],
     ['what could not be read', [evaluation(5, 3), evaluation(3, null), evaluation(2, 2, [1]), evaluation(0, 1)], null],
-    ['what was before the last grow', [evaluation(5, 3), evaluation(3, 2), evaluation(0, 1)], START_MS + 2 * MINUTE_MS],
+    ['what was before the last move', [evaluation(5, 3), evaluation(3, 2), evaluation(0, 1)], START_MS + 2 * MINUTE_MS],
     ['nothing', [], null],
-  ])('is not known from %s', (_what, evaluations, lastScaleAtMs) => {
-    expect(forecast(POLICY, evaluations, lastScaleAtMs)).toBeNull();
+  ])('is not known from %s', (_what, evaluations, movedAtMs) => {
+    expect(forecast(POLICY, evaluations, movedAtMs)).toBeNull();
   });
 
   it('counts from the newest evaluation', () => {
     const evaluations = [evaluation(1_440, 9_000), evaluation(720, 8_500), evaluation(0, 8_000)];
     expect(forecast(POLICY, evaluations, null)).toEqual({ pointsPerDay: 1_000, daysUntilMark: 1 });
     expect(evaluations[0]!.atMs - evaluations[2]!.atMs).toBe(DAY_MS);
+  });
+
+  it('begins anew with the end of a grow or a drain, and waits for one that runs', () => {
+    const ended = (kind: 'grow' | 'drain' | 'check', endedAtMs: number | null) => ({ kind, endedAtMs });
+    expect(lastMoveAtMs([])).toBeNull();
+    expect(lastMoveAtMs([ended('check', 9), ended('grow', 7), ended('drain', 8)])).toBe(8);
+    expect(lastMoveAtMs([ended('grow', null), ended('drain', 8)])).toBe(Number.POSITIVE_INFINITY);
   });
 });

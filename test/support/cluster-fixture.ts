@@ -44,10 +44,16 @@ import {
   type OperationInput,
 } from '../../src/contract/messages';
 import type { AnnouncedAnswer, OperationRequest } from '../../src/contract/requests';
-import { CLUSTER_WORKFLOW, clusterWorkflowId, operationWorkflowId, taskQueue } from '../../src/contract/ids';
+import {
+  CLUSTER_WORKFLOW,
+  clusterWorkflowId,
+  operationWorkflowId,
+  taskQueue,
+  workerTaskQueue,
+} from '../../src/contract/ids';
 import { SHARD_KEY, startShard, type InProcessShard } from './in-process-shard';
 import { connectTo, sharedTemporal, sharedWorkflowBundle, type TemporalTarget } from './temporal';
-import { versionedAs } from '../../src/temporal/worker';
+import { createOwnWorker, versionedAs } from '../../src/temporal/worker';
 import { waitFor } from './wait-for';
 
 /** Everything short, so that a test waits for facts and not for patience. */
@@ -166,20 +172,29 @@ export class ClusterFixture {
 
   /** One more worker, as a version of the cluster's deployment. Returns what stops it. */
   async startBuild(buildId: string): Promise<() => Promise<void>> {
-    const { worker, running, engine } = await this.runWorker(buildId);
+    const ownTaskQueue = workerTaskQueue(this.name, randomUUID());
+    const { worker, running, engine, activities } = await this.runWorker(buildId, ownTaskQueue);
+    const connection = this.temporal.native;
+    const own = await createOwnWorker(
+      { connection, namespace: 'default', cluster: this.name, activities },
+      ownTaskQueue,
+    );
+    const ownRunning = own.run();
     return async () => {
-      worker.shutdown();
-      await running;
+      for (const each of [worker, own]) each.shutdown();
+      await Promise.all([running, ownRunning]);
       await engine.close();
     };
   }
 
-  private async runWorker(buildId: string | null) {
+  private async runWorker(buildId: string | null, ownTaskQueue?: string) {
     const { native, client, bundle } = this.temporal;
     const spoolFolder = join(tmpdir(), 'coordinator-tests-spool');
     const engine = new InlineEngine({ key: SHARD_KEY, grpcPortOffset: 1, spoolFolder });
     const logger = pino({ level: 'trace' }, { write: (line: string) => void this.logged.push(line) });
-    const activities = this.wrap(createActivities({ shardKey: SHARD_KEY, client, logger, engine, ...this.clock }));
+    const own = ownTaskQueue === undefined ? {} : { ownTaskQueue };
+    const parts = { shardKey: SHARD_KEY, client, logger, engine, ...own };
+    const activities = this.wrap(createActivities({ ...parts, ...this.clock }));
     const worker = await Worker.create({
       connection: native,
       taskQueue: taskQueue(this.name),
@@ -189,7 +204,7 @@ export class ClusterFixture {
       shutdownForceTime: '2s',
       ...(buildId === null ? {} : versionedAs(this.name, buildId)),
     });
-    return { worker, running: worker.run(), engine };
+    return { worker, running: worker.run(), engine, activities };
   }
 
   async stopWorker(): Promise<void> {

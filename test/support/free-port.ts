@@ -15,7 +15,8 @@ export async function freePort(): Promise<number> {
   for (;;) {
     const port = PORTS.first + 2 * randomInt(PORTS.count / 2);
     if (handedOut.has(port)) continue;
-    if (handedOut.size > REMEMBERED_MAX) handedOut.clear();
+    const [oldest] = handedOut;
+    if (handedOut.size > REMEMBERED_MAX && oldest !== undefined) handedOut.delete(oldest);
     handedOut.add(port);
     if ((await isFree(port)) && (await isFree(port + 1))) return port;
   }

@@ -99,8 +99,8 @@ export class InProcessShard {
   async listen(): Promise<void> {
     const isFirst = this.server.port === 0;
     for (let attempt = 1; ; attempt++) {
-      await this.server.listen(isFirst ? await freePort() : 0);
       try {
+        await this.server.listen(isFirst ? await freePort() : 0);
         return await this.grpc.listen(this.server.port + 1);
       } catch (error) {
         await (isFirst ? this.server.release() : this.server.stop());

@@ -1,7 +1,7 @@
 /** Two builds of the worker side by side, under Worker Versioning: an operation ends on the build that it began on. */
 import { deploymentName } from '../../src/contract/ids';
 import pino from 'pino';
-import { joinDeployment } from '../../src/temporal/deployment';
+import { watchStanding } from '../../src/temporal/deployment';
 import { ClusterFixture, refusalOf, startTemporal, type TemporalForTests } from '../support/cluster-fixture';
 import { READING } from '../support/shard-faults';
 import { waitFor } from '../support/wait-for';
@@ -47,23 +47,29 @@ async function buildOf(workflow: { describe(): Promise<{ raw: { workflowExecutio
   return info.versioningInfo?.deploymentVersion?.buildId ?? null;
 }
 
-/** As a worker does at its start. Returns what it logged. */
-async function join(buildId: string): Promise<string> {
-  const logged: string[] = [];
-  await joinDeployment({
+/** As a worker does from its start on. Returns what it logs, until `isTold`. */
+async function standing(buildId: string | null, isTold: RegExp): Promise<string> {
+  let logged = '';
+  const ending = new AbortController();
+  const watched = watchStanding({
     connection: temporal.connection,
     namespace: 'default',
     cluster: cluster.name,
     buildId,
-    logger: pino({}, { write: (line: string) => void logged.push(line) }),
-    signal: new AbortController().signal,
+    logger: pino({}, { write: (line: string) => void (logged += line) }),
+    signal: ending.signal,
+    intervalMs: 200,
   });
-  return logged.join('');
+  await waitFor(`the log matches ${isTold.source}`, () => Promise.resolve(isTold.test(logged))).finally(() =>
+    ending.abort(),
+  );
+  await watched;
+  return logged;
 }
 
 it('ends an operation on the build that it began on, and takes the cluster over to the new one', async () => {
   let stopFirst = await cluster.startBuild('build-1');
-  expect(await join('build-1')).toContain('this build is the current one');
+  await standing('build-1', /this build is the current one/);
   await cluster.stopWorker();
   await cluster.map();
 
@@ -71,7 +77,8 @@ it('ends an operation on the build that it began on, and takes the cluster over 
   await cluster.announce('a');
   await cluster.inPhase('a', 'copy');
   const stopSecond = await cluster.startBuild('build-2');
-  expect(await join('build-2')).toContain('set-current-version');
+  await standing('build-2', /another build is current.*/);
+  expect(await standing(null, /gets no workflows/)).toContain('--unversioned');
   await promote('build-2');
   expect(await refusalOf(cluster.announceDrain('b', 0))).toBe('OperationInProgress');
   expect(await buildOf(cluster.operation('b', 'drain'))).toBe('build-2');
@@ -95,7 +102,7 @@ it('ends an operation on the build that it began on, and takes the cluster over 
 
 it('goes back to the build before, in the middle of an operation', async () => {
   const stopFirst = await cluster.startBuild('build-1');
-  await join('build-1');
+  await standing('build-1', /this build is the current one/);
   await cluster.stopWorker();
   const stopSecond = await cluster.startBuild('build-2');
   await promote('build-2');
@@ -115,4 +122,15 @@ it('goes back to the build before, in the middle of an operation', async () => {
   expect(await cluster.misplaced('docs')).toEqual([]);
   expect((await cluster.map()).shards).toHaveLength(2);
   await stopFirst();
+});
+
+it('promotes no build by itself once a choice was made, also when it was taken back', async () => {
+  const stop = await cluster.startBuild('build-1');
+  await standing('build-1', /this build is the current one/);
+  await promote('');
+  expect(await standing('build-1', /set-current-version/)).not.toContain('this build is the current one');
+  // The worker without a build runs it again.
+  const { version } = await cluster.map();
+  await stop();
+  expect(version).toBe(1);
 });

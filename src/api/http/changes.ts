@@ -1,8 +1,13 @@
 import type { RequestHandler } from 'express';
-import type { ApiDeps } from '../deps';
+import type { Authenticator } from './auth';
+
+interface Changing {
+  readonly authenticator: Pick<Authenticator, 'authenticate'>;
+  readonly mapReader: { changeBegins(): () => void };
+}
 
 /** Admits who may change the cluster. Who gets the answer to a change finds it in the map from then on. */
-export function mayChange({ authenticator, mapReader }: Pick<ApiDeps, 'authenticator' | 'mapReader'>): RequestHandler {
+export function mayChange({ authenticator, mapReader }: Changing): RequestHandler {
   return (request, response, next) => {
     authenticator.authenticate(request, 'admin');
     const { socket } = request;

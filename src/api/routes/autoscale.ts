@@ -74,7 +74,9 @@ export function autoscaleRouter(deps: ApiDeps): Router {
 async function answerState(deps: ApiDeps, response: Response): Promise<void> {
   const state = await deps.autoscale.readState();
   const schedule = await deps.autoscale.syncSchedule(state.policy);
-  response.set('Cache-Control', 'no-store').json(viewOfAutoscale(state, schedule, Date.now()));
+  const { operations } = await deps.client.queryState();
+  const view = viewOfAutoscale(state, { schedule, operations, nowMs: Date.now() });
+  response.set('Cache-Control', 'no-store').json(view);
 }
 
 /** The body `{"enabled":false}`, and nothing else. */

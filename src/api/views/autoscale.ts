@@ -1,14 +1,22 @@
 import { cooldownLeftMs } from '../../domain/autoscale-decision';
 import type { Evaluation } from '../../domain/autoscale-policy';
+import { forecast, lastMoveAtMs, type Forecast } from '../../domain/forecast';
+import type { OperationRecord } from '../../domain/cluster-state';
 import type { AutoscaleState } from '../../domain/autoscale-state';
-import { forecast, type Forecast } from '../../domain/forecast';
 import type { ScheduleLook } from '../../client/autoscale-client';
 import type { EvaluationResult } from '../../contract/messages';
 import type { AutoscaleView, EvaluateAnswer } from '../../wire/autoscale';
 import { isoOf, isoOrNull } from './times';
 
 /** `GET /cluster/autoscale`. */
-export function viewOfAutoscale(state: AutoscaleState, schedule: ScheduleLook, nowMs: number): AutoscaleView {
+export function viewOfAutoscale(
+  state: AutoscaleState,
+  {
+    schedule,
+    operations,
+    nowMs,
+  }: { readonly schedule: ScheduleLook; readonly operations: readonly OperationRecord[]; readonly nowMs: number },
+): AutoscaleView {
   const { policy, standbys, lastScaleAtMs, evaluations, notices } = state;
   const outOfStep = {
     code: 'ScheduleOutOfStep',
@@ -36,7 +44,7 @@ export function viewOfAutoscale(state: AutoscaleState, schedule: ScheduleLook, n
     last_scale_at: isoOrNull(lastScaleAtMs),
     cooldown_left_secs: Math.ceil(cooldownLeftMs(policy, lastScaleAtMs, nowMs) / 1_000),
     next_evaluation_at: isoOrNull(schedule.nextEvaluationAtMs),
-    forecast: viewOfForecast(forecast(policy, evaluations, lastScaleAtMs)),
+    forecast: viewOfForecast(forecast(policy, evaluations, lastMoveAtMs(operations))),
     evaluations: evaluations.map(viewOfEvaluation),
     notices: [
       ...notices.map(({ code, message, sinceMs }) => ({ code, message, since: isoOf(sinceMs) })),
