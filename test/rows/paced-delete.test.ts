@@ -48,6 +48,7 @@ describe('PacedDelete', () => {
     const { paced, calls, nowMs } = shardThatTakes((n) => 35 + n / 2);
     await paced.delete('docs', ids(5_000));
     expect(Math.min(...calls.slice(8, -1).map((call) => call.ids))).toBeGreaterThanOrEqual(25);
+    expect(Math.max(...calls.map(({ tookMs }) => tookMs))).toBeLessThanOrEqual(61);
     expect(nowMs()).toBeLessThan(10_000);
   });
 
