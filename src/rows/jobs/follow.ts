@@ -97,18 +97,16 @@ async function followOnce(
 ): Promise<number> {
   const slice = new Slice(input.placement, input.donorId);
   const arrived = session.tail?.take() ?? new Map<string, Buffer[]>();
-  const takenAtMs = job.nowMs();
   let carried = 0;
   try {
     for (const [collection, ids] of arrived) {
       if (!input.collections.includes(collection)) continue;
-      // A shard stands still for one question: behind a drop all that was deleted has arrived, 40,000 ids and more.
-      for (let start = 0; start < ids.length; start += IDS_PER_LOOK) {
-        const some = ids.slice(start, start + IDS_PER_LOOK);
+      // Behind a drop all that was deleted has arrived, tens of thousands. Before it, what arrived together is judged together, in time.
+      const atOnce = input.isDropped ? IDS_PER_LOOK : Math.max(ids.length, 1);
+      for (let start = 0; start < ids.length; start += atOnce) {
+        const some = ids.slice(start, start + atOnce);
         const candidates = some.map((id) => ({ id, ownerId: slice.finalOwnerOf(id) }));
-        const isInTime = job.nowMs() - takenAtMs <= IN_TIME_MS;
-        const known = knowledge === 'just-arrived' && !isInTime ? 'unsure' : knowledge;
-        carried += await carryLate(job, collection, candidates, { input, parts, session, knowledge: known });
+        carried += await carryLate(job, collection, candidates, { input, parts, session, knowledge });
       }
     }
   } catch (error) {
@@ -133,11 +131,7 @@ async function carryLate(
 ): Promise<number> {
   const { shards } = parts;
   const { donorId } = input;
-  const rows = await shards(donorId).getRows(
-    collection,
-    candidates.map(({ id }) => id),
-  );
-  const owners = await rowsOnOwners(candidates, { shards, collection });
+  const { rows, owners } = await lookInParts(candidates, { shards, collection, donorId });
   const seen = candidates
     .map((candidate, index) => ({ candidate, row: rows[index] ?? null, owner: owners.get(candidate) ?? null }))
     .filter((each): each is Seen => each.row !== null);
@@ -191,6 +185,26 @@ async function carryLate(
   return carried;
 }
 
+/** A shard stands still for as long as one question takes, so it is asked for some at a time. */
+async function lookInParts(
+  candidates: readonly Candidate[],
+  { shards, collection, donorId }: { collection: string; donorId: number; shards: Shards },
+): Promise<{ rows: readonly (Row | null)[]; owners: ReadonlyMap<Candidate, Row | null> }> {
+  const rows: (Row | null)[] = [];
+  const owners = new Map<Candidate, Row | null>();
+  for (let start = 0; start < candidates.length; start += IDS_PER_LOOK) {
+    const some = candidates.slice(start, start + IDS_PER_LOOK);
+    // The donor first: a write is on its owner before it is there.
+    const onDonor = await shards(donorId).getRows(
+      collection,
+      some.map(({ id }) => id),
+    );
+    rows.push(...onDonor);
+    for (const [candidate, row] of await rowsOnOwners(some, { shards, collection })) owners.set(candidate, row);
+  }
+  return { rows, owners };
+}
+
 function cameOf(knowledge: Knowledge, isNowhereElse: boolean): 'late' | 'unsure' | null {
   if (knowledge === 'late') return 'late';
   if (!isNowhereElse) return null;
@@ -213,11 +227,9 @@ async function settled(
   const lacking = late.filter(({ owner }) => owner === null);
   if (lacking.length === 0) return late;
   await job.sleep(SETTLED_MS);
-  const ids = lacking.map(({ candidate }) => candidate.id);
-  const rows = await shards(donorId).getRows(collection, ids);
-  const owners = await rowsOnOwners(
+  const { rows, owners } = await lookInParts(
     lacking.map(({ candidate }) => candidate),
-    { shards, collection },
+    { shards, collection, donorId },
   );
   const again = new Map(
     lacking.map((each, index) => [each, { row: rows[index] ?? null, owner: owners.get(each.candidate) ?? null }]),
