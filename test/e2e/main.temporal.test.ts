@@ -165,6 +165,7 @@ describe('the program', () => {
       COORDINATOR_FAILED_KEYS_PER_MIN: '2',
     });
     const url = await program.url();
+    await waitFor('it is ready', () => isReady(url), START_TIMEOUT_MS);
     const add = async (primary_url: string, key = 'from-the-file-must-not-be-logged') => {
       const headers = { Authorization: `Bearer ${key}`, 'Content-Type': 'application/json' };
       const answer = await fetch(`${url}/cluster/shards`, {
