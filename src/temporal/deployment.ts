@@ -49,10 +49,12 @@ export async function watchStanding(options: BuildOptions): Promise<void> {
       if (standing.kind === 'waits' || (standing.kind === 'none' && buildId !== null))
         tellWhy(options, standing, isNews);
     } catch (error) {
-      if (told !== 'failed') logger.warn({ err: error, buildId }, 'the current build could not be read');
+      // A server without deployments, or a key that may not read them, is no trouble for a worker without a build.
+      const level = buildId === null ? 'debug' : 'warn';
+      if (told !== 'failed') logger[level]({ err: error, buildId }, 'the current build could not be read');
       told = 'failed';
     }
-    const isSoon = standing === null || standing.kind === 'unknown';
+    const isSoon = standing?.kind === 'unknown';
     await delay(isSoon ? Math.min(KNOWN_SOON_MS, intervalMs) : intervalMs, undefined, { signal }).catch(
       () => undefined,
     );
