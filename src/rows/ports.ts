@@ -17,15 +17,18 @@ export interface Row {
  * - `started`: the cut is taken; the shard stood still for `stopMs`.
  * - `rows`: in byte order of the id within a collection.
  * - `cut-ended`: every row of the cut has come.
- * - `changed`, `collection-changed`: what was written after the cut, in its order.
+ * - `changed`, `collection-created`, `collection-dropped`: what was written after the cut, in its order.
+ *   A part of a document that goes is no `isDelete`: more may be left of it.
+ * - `barrier`: what RowShard.setBarrier wrote, among the changes.
  * - `tail-lost`: changes after the cut were missed. The cut itself is whole.
  */
 export type ScanEvent =
   | { readonly kind: 'started'; readonly stopMs: number }
   | { readonly kind: 'rows'; readonly collection: string; readonly rows: readonly Row[] }
   | { readonly kind: 'cut-ended' }
-  | { readonly kind: 'changed'; readonly collection: string; readonly id: Buffer }
-  | { readonly kind: 'collection-changed'; readonly collection: string }
+  | { readonly kind: 'changed'; readonly collection: string; readonly id: Buffer; readonly isDelete: boolean }
+  | { readonly kind: 'barrier'; readonly barrier: string }
+  | { readonly kind: 'collection-created' | 'collection-dropped'; readonly collection: string }
   | { readonly kind: 'tail-lost' };
 
 export type SourceKind = 'follower' | 'primary' | 'pages';
@@ -87,6 +90,8 @@ export interface RowShard {
   size(): Promise<{ readonly rows: number; readonly bytes: number }>;
   /** The slowest scan of it that this process has seen; null when it has seen none. */
   scanMicrosPerRow(): number | null;
+  /** Writes what its scans tell of as `barrier`, behind everything before it. False: the shard has no place for it. */
+  setBarrier(barrier: string): Promise<boolean>;
   /** Throws when the shard is not the one that it was, or has lost data. */
   confirmIdentity(): Promise<void>;
 }

@@ -24,6 +24,3 @@ export function rowDigest({ vector, payload }: Row): Buffer {
   const digest = createHash('sha1').update(LENGTH).update(vector).update(payload).digest();
   return digest.subarray(0, DIGEST_BYTES);
 }
-
-/** In place of a digest: the shard holds no such row. */
-export const ABSENT = Buffer.alloc(DIGEST_BYTES);

@@ -32,7 +32,9 @@ export class DonorSession {
   /** True when the runs are what a pass has seen on both sides, each id in one of them. */
   isProof = false;
   readonly #came = { late: new IdSet(), unsure: new IdSet() };
-  tail: Tail | null = null;
+  #tail: Tail | null = null;
+  /** Runs of the cut that the tail goes on from, or of a pass since then. */
+  readonly #asDonor = new Set<Spool>();
   /** When what arrives behind the flip was last looked at. */
   followedAtMs: number | null = null;
   /** The operation itself has deleted rows of the proof from the donor: that they are gone says nothing any more. */
@@ -41,6 +43,22 @@ export class DonorSession {
   #readForDrop: ReadForDrop | null = null;
   #knowsAllWritten = true;
   #lastAttempt: string | null = null;
+
+  get tail(): Tail | null {
+    return this.#tail;
+  }
+
+  /** Goes on from a new cut: what older runs say of the donor may be out of date. */
+  async follow(tail: Tail | null): Promise<void> {
+    await this.#tail?.close();
+    this.#tail = tail;
+    this.#asDonor.clear();
+  }
+
+  /** The rows of this run are on the donor just so, but for those that the tail names. */
+  isAsDonor(run: Spool): boolean {
+    return this.#asDonor.has(run);
+  }
 
   get readForDrop(): ReadForDrop | null {
     return this.#readForDrop;
@@ -91,24 +109,26 @@ export class DonorSession {
     return rows;
   }
 
-  add(collection: string, spool: Spool): void {
+  /** `of`: the tail that goes on from the cut that it is of. Null: it says nothing of the donor. */
+  add(collection: string, spool: Spool, { of }: { readonly of: Tail | null }): void {
     const runs = this.spools.get(collection);
     if (runs === undefined) this.spools.set(collection, [spool]);
     else runs.push(spool);
+    // An attempt that was given up may end its cut when a later one is followed already.
+    if (of !== null && of === this.#tail) this.#asDonor.add(spool);
     this.isProof = false;
   }
 
   /** In place of all runs: a pass has looked at everything. */
-  replace(proof: readonly ReadonlyMap<string, Spool>[]): void {
+  replace(proof: readonly ReadonlyMap<string, Spool>[], { of }: { readonly of: Tail | null }): void {
     this.#knowsAllWritten = true;
     this.#closeSpools();
-    for (const runs of proof) for (const [collection, spool] of runs) this.add(collection, spool);
+    for (const runs of proof) for (const [name, spool] of runs) this.add(name, spool, { of });
     this.isProof = true;
   }
 
   async close(): Promise<void> {
-    await this.tail?.close();
-    this.tail = null;
+    await this.follow(null);
     this.#closeReadForDrop();
     this.#closeSpools();
   }
@@ -123,6 +143,7 @@ export class DonorSession {
   #closeSpools(): void {
     for (const runs of this.spools.values()) for (const run of runs) run.close();
     this.spools.clear();
+    this.#asDonor.clear();
   }
 }
 

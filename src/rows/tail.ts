@@ -1,8 +1,12 @@
+import { randomBytes } from 'node:crypto';
+import type { Job, RowShard, RowSource, ScanEvent } from './ports';
 import type { Slice } from './slice';
-import type { RowSource, ScanEvent } from './ports';
 
 /** Ids that a tail remembers. Behind so many changes a new cut is cheaper. */
 const IDS_MAX = 50_000;
+/** A shard tells of a write within milliseconds. A follower that takes longer than this tells too late. */
+const BARRIER_MS = 5_000;
+const BARRIER_POLL_MS = 5;
 
 /**
  * What clients have written to a donor's slice since its cut. Read in the background for as long as it lives, because
@@ -12,7 +16,11 @@ export class Tail {
   #isKept = true;
   #count = 0;
   readonly #ids = new Map<string, Map<string, Buffer>>();
-  readonly #changedCollections = new Set<string>();
+  readonly #dropped = new Set<string>();
+  readonly #ownDeletes = new Map<string, Set<string>>();
+  /** The barrier that was told last. */
+  #barrier: string | null = null;
+  readonly #slice: Slice;
   readonly #end: () => void;
   readonly #over: Promise<void>;
 
@@ -25,8 +33,9 @@ export class Tail {
     { end, of }: { readonly end: () => void; readonly of: Pick<RowSource, 'kind'> },
   ) {
     this.isFresh = of.kind === 'primary';
+    this.#slice = slice;
     this.#end = end;
-    this.#over = this.#drain(events, slice);
+    this.#over = this.#drain(events);
   }
 
   /** True while every change since the cut is known. */
@@ -34,8 +43,24 @@ export class Tail {
     return this.#isKept;
   }
 
-  get changedCollections(): ReadonlySet<string> {
-    return this.#changedCollections;
+  /**
+   * Whether every change that `shard`, the donor, has seen before this call is known. Of two calls at a time the first one
+   * may miss its barrier: then it says no.
+   */
+  async isUpToDate(job: Job, shard: RowShard): Promise<boolean> {
+    if (!this.#isKept) return false;
+    const barrier = randomBytes(8).toString('hex');
+    if (!(await shard.setBarrier(barrier))) return false;
+    const endsAtMs = job.nowMs() + BARRIER_MS;
+    const hasCome = (): boolean => this.#isKept && this.#barrier === barrier;
+    const mayCome = (): boolean => this.#isKept && job.nowMs() < endsAtMs;
+    while (mayCome() && !hasCome()) await job.sleep(BARRIER_POLL_MS);
+    return hasCome();
+  }
+
+  /** Its rows went without being named. */
+  wasDropped(collection: string): boolean {
+    return this.#dropped.has(collection);
   }
 
   collections(): string[] {
@@ -48,7 +73,7 @@ export class Tail {
   }
 
   has(collection: string, id: Buffer): boolean {
-    return this.#ids.get(collection)?.has(id.toString('latin1')) === true;
+    return this.#ids.get(collection)?.has(keyOf(id)) === true;
   }
 
   /** Takes what has come since the last call, so that what comes later is told apart from it. */
@@ -59,20 +84,25 @@ export class Tail {
     return taken;
   }
 
+  /** The operation itself is about to delete these from the donor: their next delete is not news. */
+  expectDeletes(collection: string, ids: readonly Buffer[]): void {
+    const own = this.#ownDeletes.get(collection) ?? new Set();
+    this.#ownDeletes.set(collection, own);
+    for (const id of ids) own.add(keyOf(id));
+  }
+
   async close(): Promise<void> {
     this.#isKept = false;
     this.#end();
     await this.#over;
   }
 
-  async #drain(events: AsyncIterator<ScanEvent>, slice: Slice): Promise<void> {
+  async #drain(events: AsyncIterator<ScanEvent>): Promise<void> {
     try {
       for (;;) {
         const next = await events.next();
         if (next.done === true || next.value.kind === 'tail-lost') break;
-        const { value } = next;
-        if (value.kind === 'changed') this.#note(value.collection, value.id, slice);
-        if (value.kind === 'collection-changed') this.#changedCollections.add(value.collection);
+        this.#note(next.value);
         if (!this.#isKept) break;
       }
     } catch {
@@ -83,14 +113,25 @@ export class Tail {
     await events.return?.(undefined);
   }
 
-  #note(collection: string, id: Buffer, slice: Slice): void {
-    if (slice.ownerOf(id) === null) return;
+  #note(event: ScanEvent): void {
+    if (event.kind === 'barrier') this.#barrier = event.barrier;
+    if (event.kind === 'collection-dropped') this.#dropped.add(event.collection);
+    if (event.kind === 'changed') this.#noteChange(event);
+  }
+
+  #noteChange({ collection, id, isDelete }: Extract<ScanEvent, { kind: 'changed' }>): void {
+    if (this.#slice.ownerOf(id) === null) return;
+    const key = keyOf(id);
+    if (isDelete && this.#ownDeletes.get(collection)?.delete(key) === true) return;
     let ids = this.#ids.get(collection);
     if (ids === undefined) this.#ids.set(collection, (ids = new Map<string, Buffer>()));
-    const key = id.toString('latin1');
     if (ids.has(key)) return;
     ids.set(key, id);
     this.#count += 1;
     if (this.#count > IDS_MAX) this.#isKept = false;
   }
+}
+
+function keyOf(id: Buffer): string {
+  return id.toString('latin1');
 }

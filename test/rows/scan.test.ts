@@ -8,7 +8,13 @@ function endlessSource(): { source: RowSource; isClosed: () => boolean } {
     try {
       yield { kind: 'started', stopMs: 1 };
       yield { kind: 'cut-ended' };
-      for (;;) yield await Promise.resolve({ kind: 'changed', collection: 'c', id: Buffer.from('a') } as const);
+      for (;;)
+        yield await Promise.resolve({
+          kind: 'changed',
+          collection: 'c',
+          id: Buffer.from('a'),
+          isDelete: false,
+        } as const);
     } finally {
       isClosed = true;
     }

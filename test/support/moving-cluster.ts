@@ -49,6 +49,8 @@ export class TestClock implements Clock {
     signal.throwIfAborted();
     this.sleptMs.push(ms);
     await this.onSleep();
+    // What is on its way comes meanwhile.
+    await new Promise((resolve) => setImmediate(resolve));
     signal.throwIfAborted();
   }
 }

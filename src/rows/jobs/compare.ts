@@ -7,6 +7,9 @@
  * - with `recut`, what a new scan of the donor shows: a router may have written to the donor alone,
  * - with `scanOwners`, what the owners hold of the slice: rows may lie there that nobody has spooled.
  *
+ * Where the tail is kept, the donor is not asked for a row that it names no change of: the digest is in the spool. A
+ * barrier says that everything before the pass was told. Owners are always asked.
+ *
  * Safe points: everything is looked at before anything is deleted, so a donor that has lost its data is found out first
  * (hasLostData). A pass that dies begins anew.
  */
@@ -14,7 +17,17 @@ import type { ScanReport } from '../../contract/move';
 import type { PlacementSpec } from '../../domain/shard-map';
 import { hasLostData } from '../../domain/row-decisions';
 import { PacedDelete } from '../paced-delete';
-import { isSettled, lookAgain, lookAt, putRows, type Candidate, type PairScope, type SeenPair } from '../pairs';
+import {
+  IDS_PER_LOOK,
+  isSettled,
+  lookAgain,
+  lookAt,
+  putRows,
+  rowsOnOwners,
+  type Candidate,
+  type PairScope,
+  type SeenPair,
+} from '../pairs';
 import { CollectionMissing, type Job } from '../ports';
 import { NO_PROOF, rowBytes, rowDigest } from '../row';
 import { reportOf, scanCut } from '../scan';
@@ -99,23 +112,27 @@ async function recut(
 ): Promise<ScanReport> {
   const slice = new Slice(input.placement, input.donorId);
   const spooling = new Spooling(parts.spoolFolder);
-  let isWhole = false;
+  let tail: Tail | null = null;
   try {
     const source = await parts.shards(input.donorId).source();
     const cut = await scanCut(source, job, (collection, rows) => {
       for (const row of rows) if (slice.ownerOf(row.id) !== null) spooling.add(collection, row.id, rowDigest(row));
     });
-    await session.tail?.close();
-    session.tail = new Tail(cut.tail, slice, { end: cut.end, of: source });
-    isWhole = true;
+    tail = new Tail(cut.tail, slice, { end: cut.end, of: source });
+    await session.follow(tail);
     return reportOf(source, cut);
   } finally {
-    if (isWhole) for (const [collection, spool] of spooling.finish()) session.add(collection, spool);
-    else spooling.discard();
+    if (tail === null) spooling.discard();
+    else for (const [name, spool] of spooling.finish()) session.add(name, spool, { of: tail });
   }
 }
 
 type Counts = { -readonly [K in keyof typeof NOTHING]: number };
+
+/** With the digest of the row that the donor is known to hold; null: it has to be asked. */
+interface Question extends Candidate {
+  readonly known: Buffer | null;
+}
 
 interface Proof {
   readonly equal: Spooling;
@@ -130,6 +147,8 @@ class Pass {
   readonly #ofOwners: ReadonlyMap<string, Spool[]>;
   readonly #slice: Slice;
   readonly #counts: Counts = { ...NOTHING };
+  /** The tail names every row of the donor that is not as its run says. */
+  #isDonorKnown = false;
   /** Rows that an owner holds and the donor lacks, at two looks. */
   readonly #toDelete = new Map<string, Candidate[]>();
   readonly #deletes = new Map<number, PacedDelete>();
@@ -149,8 +168,10 @@ class Pass {
 
   async run(): Promise<Counts> {
     const expected = this.#session.rows;
-    const changed = this.#session.tail?.take() ?? new Map<string, Buffer[]>();
-    const { spoolFolder } = this.#parts;
+    const { tail } = this.#session;
+    const { shards, spoolFolder } = this.#parts;
+    this.#isDonorKnown = (await tail?.isUpToDate(this.#job, shards(this.#input.donorId))) === true;
+    const changed = tail?.take() ?? new Map<string, Buffer[]>();
     // What differed comes after what was equal, so it has a run of its own.
     const proof = { equal: new Spooling(spoolFolder), mended: new Spooling(spoolFolder) };
     const deleted = new Spooling(spoolFolder);
@@ -163,13 +184,13 @@ class Pass {
       await confirmParties(this.#input, this.#parts);
     } catch (error) {
       // What the tail told was taken from it and compared by nobody: only a new cut shows it again.
-      if (changed.size > 0) await this.#session.tail?.close();
+      if (changed.size > 0) await tail?.close();
       proof.equal.discard();
       proof.mended.discard();
       deleted.discard();
       throw error;
     }
-    this.#session.replace([proof.equal.finish(), proof.mended.finish(), deleted.finish()]);
+    this.#session.replace([proof.equal.finish(), proof.mended.finish(), deleted.finish()], { of: tail });
     return this.#counts;
   }
 
@@ -177,15 +198,13 @@ class Pass {
     const scope = this.#scope(collection);
     let differing: Candidate[] = [];
     try {
-      for (const some of this.#batches(collection, changed)) {
-        const seen = await lookAt(some, scope);
-        prove(
-          proof.equal,
-          collection,
-          seen.filter(({ decision }) => decision === 'same'),
-        );
-        differing.push(...seen.filter((pair) => !isSettled(pair)).map(slim));
-        this.#count(seen);
+      for (const batch of this.#batches(collection, changed)) {
+        const { equal, differs } = await this.#look(batch, scope);
+        for (const { id } of batch) {
+          const digest = equal.get(id);
+          if (digest !== undefined) proof.equal.add(collection, id, digest);
+        }
+        differing.push(...differs.map(slim));
         if (differing.length < DIFFERENCES_MAX) continue;
         prove(proof.mended, collection, await this.#mend(differing, scope));
         differing = [];
@@ -208,22 +227,60 @@ class Pass {
     };
   }
 
-  *#batches(collection: string, changed: readonly Buffer[]): Generator<Candidate[]> {
-    const runs: Iterable<WithId>[] = [
-      ...(this.#session.spools.get(collection) ?? []).map((spool) => spool.read()),
+  *#batches(collection: string, changed: readonly Buffer[]): Generator<Question[]> {
+    const ofSession = this.#session.spools.get(collection) ?? [];
+    const runs: Iterable<WithId & { readonly digest?: Buffer }>[] = [
+      ...ofSession.map((spool) => spool.read()),
       ...(this.#ofOwners.get(collection) ?? []).map((spool) => spool.read()),
       changed.map((id) => ({ id })),
     ];
-    let batch: Candidate[] = [];
-    for (const { id } of merge(runs)) {
+    let batch: Question[] = [];
+    for (const { id, rows } of merge(runs)) {
       const ownerId = this.#slice.ownerOf(id);
       if (ownerId === null) continue;
-      batch.push({ id, ownerId });
-      if (batch.length < 100) continue;
+      // What a later run or the tail tells of an id is newer than what earlier runs say.
+      const last = rows.findLastIndex((row) => row !== null);
+      batch.push({ id, ownerId, known: this.#known(collection, ofSession[last], rows[last]?.digest) });
+      if (batch.length < IDS_PER_LOOK) continue;
       yield batch;
       batch = [];
     }
     if (batch.length > 0) yield batch;
+  }
+
+  #known(collection: string, run: Spool | undefined, digest: Buffer | undefined): Buffer | null {
+    if (!this.#isDonorKnown || run === undefined || digest === undefined) return null;
+    const { tail } = this.#session;
+    if (tail?.wasDropped(collection) !== false || !this.#session.isAsDonor(run)) return null;
+    return digest.equals(NO_PROOF) ? null : digest;
+  }
+
+  /** Where the donor's row is known, its owner alone is asked, unless that holds another one. */
+  async #look(
+    batch: readonly Question[],
+    scope: PairScope,
+  ): Promise<{ equal: ReadonlyMap<Buffer, Buffer>; differs: readonly SeenPair[] }> {
+    const ofBoth = batch.filter(({ known }) => known === null);
+    const ofOwners = batch.filter(({ known }) => known !== null);
+    const [seen, owners] = await Promise.all([lookAt(ofBoth, scope), rowsOnOwners(ofOwners, scope)]);
+    const equal = new Map<Buffer, Buffer>();
+    const pairs = [...seen];
+    const unlike: Question[] = [];
+    for (const each of ofOwners) {
+      const row = owners.get(each) ?? null;
+      if (row === null || each.known?.equals(rowDigest(row)) !== true) unlike.push(each);
+      else {
+        equal.set(each.id, each.known);
+        this.#counts.compared += 1;
+        this.#counts.bytes += rowBytes(row);
+      }
+    }
+    pairs.push(...(await lookAt(unlike, scope)));
+    for (const { id, decision, onDonor } of pairs) {
+      if (decision === 'same' && onDonor !== null) equal.set(id, rowDigest(onDonor));
+    }
+    this.#count(pairs);
+    return { equal, differs: pairs.filter((pair) => !isSettled(pair)) };
   }
 
   #count(seen: readonly SeenPair[]): void {

@@ -50,6 +50,7 @@ export async function copyDonor(job: Job, input: CopyJob, parts: MoveParts): Pro
   const spooling = new Spooling(parts.spoolFolder);
   const moved = new Set(input.collections);
   let rowsRead = 0;
+  let tail: Tail | null = null;
   const copyRows = async (collection: string, rows: readonly Row[]): Promise<void> => {
     rowsRead += rows.length;
     if (!moved.has(collection)) return;
@@ -63,8 +64,8 @@ export async function copyDonor(job: Job, input: CopyJob, parts: MoveParts): Pro
   };
   try {
     const cut = await scanCut(source, job, copyRows);
-    await session.tail?.close();
-    session.tail = new Tail(cut.tail, slice, { end: cut.end, of: source });
+    tail = new Tail(cut.tail, slice, { end: cut.end, of: source });
+    await session.follow(tail);
     await writer.flush();
     // A donor that came back with another volume has shown another cut.
     await shards(donorId).confirmIdentity();
@@ -77,7 +78,7 @@ export async function copyDonor(job: Job, input: CopyJob, parts: MoveParts): Pro
   } finally {
     await writer.settled();
     // Also of an attempt that failed: what it wrote must be looked at by a pass.
-    for (const [collection, spool] of spooling.finish()) session.add(collection, spool);
+    for (const [name, spool] of spooling.finish()) session.add(name, spool, { of: tail });
   }
 }
 
@@ -94,6 +95,6 @@ async function spoolWhatReceiversHold(
   try {
     await scanReceivers(job, input, { parts, found });
   } finally {
-    for (const [collection, spools] of found) for (const spool of spools) session.add(collection, spool);
+    for (const [name, spools] of found) for (const spool of spools) session.add(name, spool, { of: null });
   }
 }

@@ -1,7 +1,7 @@
 /** What becomes of the rows that a scan after the flip has found on a donor: see drop.ts. */
 import { receiversOf } from '../../domain/placement-plan';
 import { hasLostData, judgeGone, type LeftDecision } from '../../domain/row-decisions';
-import { DELETE_IDS_MAX, PacedDelete, type Still } from '../paced-delete';
+import { ALL, DELETE_IDS_MAX, PacedDelete, type Still } from '../paced-delete';
 import { IDS_PER_LOOK } from '../pairs';
 import { CollectionMissing, type Job } from '../ports';
 import { NO_PROOF, rowDigest } from '../row';
@@ -268,11 +268,15 @@ export class DropPlan {
     });
   }
 
-  async #delete(collection: string, ids: readonly Buffer[], still?: Still): Promise<void> {
+  async #delete(collection: string, ids: readonly Buffer[], still: Still = ALL): Promise<void> {
     if (ids.length === 0) return;
     this.#session.hasDropped = true;
     try {
-      this.#dropped += await this.#deletes.delete(collection, ids, still);
+      this.#dropped += await this.#deletes.delete(collection, ids, async (some) => {
+        const now = await still(some);
+        this.#session.tail?.expectDeletes(collection, now);
+        return now;
+      });
     } catch (error) {
       if (!(error instanceof CollectionMissing)) throw error;
     }

@@ -62,8 +62,7 @@ export async function readForDrop(job: Job, input: DropJob, parts: MoveParts): P
     }
     sorting.endCollection();
     if (input.isTailLate && session.tail?.isFresh === true) noteLate(session);
-    await session.tail?.close();
-    session.tail = new Tail(cut.tail, slice, { end: cut.end, of: source });
+    await session.follow(new Tail(cut.tail, slice, { end: cut.end, of: source }));
     session.readForDrop = { sorted: sorting.finish(), rowsBy: sorting.rowsBy };
     return { scan: reportOf(source, cut), isTailKept: session.hasKeptTail };
   } catch (error) {

@@ -12,7 +12,7 @@ import { unreadable } from './documents/unreadable';
 import { elementOfRow, rowOfElement } from './json-rows';
 import type { RemoteClients } from './clients';
 import type { RemoteJob } from './remote-job';
-import { chooseSource, leaderGrpcUrl, mark } from './sources';
+import { chooseSource, leaderGrpcUrl, mark, setBarrier } from './sources';
 import type { ShardTarget } from './target';
 
 const LOOKS_IN_FLIGHT = 16;
@@ -115,6 +115,13 @@ export class RemoteShard implements RowShard {
     await this.#rest.findLeader(this.#job.reading);
     const { identity } = this.#target;
     if (identity !== null) await confirmIdentity(this.#rest, identity, this.#job.reading);
+  }
+
+  async setBarrier(barrier: string): Promise<boolean> {
+    await this.#rest.findLeader(this.#job.reading);
+    if (this.#target.identity === null) return false;
+    await setBarrier(this.#job, this.#rest, barrier);
+    return true;
   }
 
   /** Of the address that leads, which `#askGrpc` has looked for. */

@@ -12,7 +12,7 @@ import type { ShardClient } from '../../shards/http/shard-client';
 import { confirmIdentity } from '../../shards/http/shard-identity';
 import type { StreamEvent } from '../../shards/stream/replication';
 import type { ShardGrpc } from '../../shards/stream/shard-grpc';
-import type { RowSource, ScanEvent } from '../ports';
+import type { Row, RowSource, ScanEvent } from '../ports';
 import { PageSource } from './page-source';
 import type { RemoteClients } from './clients';
 import type { RemoteJob } from './remote-job';
@@ -85,7 +85,10 @@ async function whyNotFollower(
     const ctx = { ...job.reading, deadlineMs: Math.min(job.reading.deadlineMs, job.nowMs() + PROBE_TIMEOUT_MS) };
     try {
       await confirmIdentity(client, target.identity, ctx);
-      barrier ??= await setBarrier(job, primary);
+      if (barrier === null) {
+        barrier = randomBytes(8).toString('hex');
+        await setBarrier(job, primary, barrier);
+      }
       if (await showsBarrier(client, barrier, ctx)) return await whyUnreachable(job, clients.grpc(grpcUrl));
       if (job.nowMs() >= endsAtMs)
         return 'does not show what was just written to its primary, so it is behind or follows no more';
@@ -105,11 +108,9 @@ async function whyNotFollower(
  * The epoch was written when the operation began, and a follower may have stopped to follow since. So something is
  * written before each scan. Two scans of one shard at once may take each other's barrier away: then the primary is read.
  */
-async function setBarrier(job: RemoteJob, primary: ShardClient): Promise<string> {
-  const barrier = randomBytes(8).toString('hex');
+export async function setBarrier(job: RemoteJob, primary: ShardClient, barrier: string): Promise<void> {
   const point = Buffer.from(`{"id":"${BARRIER_ID}","vector":[0],"payload":{"barrier":"${barrier}"}}`);
   await job.write((ctx) => primary.upsert(IDENTITY_COLLECTION, [point], ctx));
-  return barrier;
 }
 
 async function showsBarrier(follower: ShardClient, barrier: string, ctx: RemoteJob['reading']): Promise<boolean> {
@@ -224,13 +225,17 @@ function scanEvent(event: StreamEvent): ScanEvent | null {
     case 'bootstrap-end':
       return { kind: 'cut-ended' };
     case 'tail-upsert':
-      return isInternalCollection(event.collection) ? null : changed(event.collection, event.row.id);
+      if (isInternalCollection(event.collection)) return barrierOf(event.row);
+      return { kind: 'changed', collection: event.collection, id: Buffer.from(event.row.id), isDelete: false };
     case 'tail-delete':
-      return isInternalCollection(event.collection) ? null : changed(event.collection, event.id);
-    case 'tail-create':
-    case 'tail-drop':
       if (isInternalCollection(event.collection)) return null;
-      return { kind: 'collection-changed', collection: event.collection };
+      return { kind: 'changed', collection: event.collection, id: Buffer.from(event.id), isDelete: true };
+    case 'tail-create':
+    case 'tail-drop': {
+      if (isInternalCollection(event.collection)) return null;
+      const kind = event.kind === 'tail-create' ? 'collection-created' : 'collection-dropped';
+      return { kind, collection: event.collection };
+    }
     case 'tail-lost':
       return { kind: 'tail-lost' };
     case 'collection':
@@ -238,8 +243,10 @@ function scanEvent(event: StreamEvent): ScanEvent | null {
   }
 }
 
-function changed(collection: string, id: Buffer): ScanEvent {
-  return { kind: 'changed', collection, id: Buffer.from(id) };
+function barrierOf({ id, payload }: Row): ScanEvent | null {
+  if (id.toString() !== BARRIER_ID) return null;
+  const { barrier } = JSON.parse(payload.toString()) as { barrier?: unknown };
+  return typeof barrier === 'string' ? { kind: 'barrier', barrier } : null;
 }
 
 function silent(url: string): ShardError {

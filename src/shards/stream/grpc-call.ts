@@ -140,15 +140,20 @@ export class GrpcCall {
     const messages: Buffer[] = [];
     const arriving = this.messages();
     this.#timer.waitForShard();
-    for (;;) {
-      const next = await arriving.next();
-      if (next.done !== true) {
-        messages.push(...next.value);
-        continue;
+    const relax = this.#opened.hurry();
+    try {
+      for (;;) {
+        const next = await arriving.next();
+        if (next.done !== true) {
+          messages.push(...next.value);
+          continue;
+        }
+        if (next.value.code !== OK) throw this.refusal(next.value);
+        if (messages.length === 1) return messages[0]!;
+        throw this.malformed(new WireError(`one message was expected, and ${messages.length} came`));
       }
-      if (next.value.code !== OK) throw this.refusal(next.value);
-      if (messages.length === 1) return messages[0]!;
-      throw this.malformed(new WireError(`one message was expected, and ${messages.length} came`));
+    } finally {
+      relax();
     }
   }
 

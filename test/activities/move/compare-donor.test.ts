@@ -173,6 +173,83 @@ describe('compareDonor', () => {
   });
 });
 
+describe('a pass behind a copy that is followed', () => {
+  const donorLooks = (): number => cluster.shards[0]!.requests.filter(({ path }) => LOOKING.path!.test(path)).length;
+  const next = { recut: false, scanReceivers: false };
+  const tailHasCome = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 300));
+
+  /** Moving points on donor 0, copied by this worker. */
+  async function followed(count: number): Promise<string[]> {
+    cluster = await MovingCluster.start();
+    cluster.identify();
+    const moving = cluster.movingIds(count, 0);
+    cluster.shards[0]!.put(COLLECTION, ...moving.map((id, n) => point(id, n)));
+    await copy();
+    return moving;
+  }
+
+  it('asks the donor for nothing, and the joiner for every row', async () => {
+    const moving = await followed(1_000);
+    expect(await run(next)).toMatchObject({ ...CLEAN, pointsCompared: moving.length });
+    expect(donorLooks()).toBe(0);
+    cluster.joiner.put(COLLECTION, point(moving[3]!, 77_777));
+    expect(await run(next)).toMatchObject({ upserted: 1 });
+    expectSame();
+  });
+
+  it('asks for what a client has changed since: neither an old copy nor an old proof speaks for it', async () => {
+    const moving = await followed(300);
+    const [donor] = cluster.shards;
+    for (let value = 1_000; value < 1_003; value++) {
+      donor!.put(COLLECTION, point(moving[5]!, value));
+      expect(await run(next)).toMatchObject({ upserted: 1, deleted: 0 });
+      expectSame();
+    }
+    donor!.delete(COLLECTION, moving[6]!);
+    expect(await run(next)).toMatchObject({ upserted: 0, deleted: 1 });
+    expectSame();
+    expect(await run(next)).toMatchObject(CLEAN);
+  });
+
+  it('waits until everything before it was told', async () => {
+    const moving = await followed(300);
+    const [donor] = cluster.shards;
+    // The joiner still holds what was copied, so only the donor's word tells that it is old.
+    donor!.put(COLLECTION, point(moving[9]!, 4_242));
+    expect(await run(next)).toMatchObject({ upserted: 1 });
+    expectSame();
+  });
+
+  it('asks the donor for every row when its collection was dropped and created again: no row of it was named', async () => {
+    const moving = await followed(150);
+    const [donor] = cluster.shards;
+    donor!.drop(COLLECTION);
+    donor!.create(SCHEMA);
+    donor!.put(COLLECTION, ...moving.slice(0, 120).map((id, n) => point(id, n)));
+    await tailHasCome();
+    expect(await run(next)).toMatchObject({ deleted: 30 });
+    expectSame();
+  });
+
+  it('asks the donor for every row when its tail is lost', async () => {
+    const moving = await followed(250);
+    await cluster.shards[0]!.restart();
+    await tailHasCome();
+    expect(await run(next)).toMatchObject({ ...CLEAN, pointsCompared: moving.length, isTailKept: false });
+    expect(donorLooks()).toBe(3);
+  });
+
+  it('looks again at what the pass before it has deleted', async () => {
+    const moving = await followed(200);
+    const [donor] = cluster.shards;
+    cluster.joiner.put(COLLECTION, point(cluster.movingIds(201, 0).at(-1)!, 1));
+    donor!.delete(COLLECTION, moving[0]!);
+    expect(await run(next)).toMatchObject({ deleted: 1 });
+    cluster.joiner.put(COLLECTION, point(moving[0]!, 5));
+    expect(await run(next)).toMatchObject({ deleted: 1 });
+  });
+});
+
 describe('what compareDonor looks at', () => {
   it('is nothing on a worker that knows nothing of the move, and it says so', async () => {
     cluster = await MovingCluster.start();

@@ -146,8 +146,26 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'what the tail tells is not compared',
     file: 'rows/jobs/compare',
-    from: 'this.#session.tail?.take() ?? new Map<string, Buffer[]>();',
+    from: 'tail?.take() ?? new Map<string, Buffer[]>();',
     to: 'new Map<string, Buffer[]>();',
+  },
+  {
+    name: 'a run of before the cut that is followed speaks for the donor',
+    file: 'rows/sessions',
+    from: 'return this.#asDonor.has(run);',
+    to: 'return this.#tail !== null;',
+  },
+  {
+    name: 'a dropped collection is as the runs say',
+    file: 'rows/tail',
+    from: 'return this.#dropped.has(collection);',
+    to: 'return false;',
+  },
+  {
+    name: 'every delete is taken for an own one',
+    file: 'rows/tail',
+    from: 'if (isDelete && this.#ownDeletes.get(collection)?.delete(key) === true) return;',
+    to: 'if (isDelete) return;',
   },
   {
     name: 'a lost worker leaves its ids unknown, and no cut follows',
@@ -164,8 +182,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'what arrived before routers held the flipped map is late',
     file: 'rows/jobs/follow',
-    from: 'let isLate = input.isDropped;',
-    to: 'let isLate = input.isDropped || session !== null;',
+    from: "if (isDropped) return 'late';",
+    to: "if (isDropped || nowMs > 0) return 'late';",
   },
   {
     name: 'own deletes in the tail keep a collection on the leaver',

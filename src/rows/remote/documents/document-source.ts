@@ -37,14 +37,15 @@ export class DocumentSource implements RowSource {
         continue;
       }
       if (event.kind === 'cut-ended') yield* rest();
-      if (event.kind === 'collection-changed') this.#kinds.forget(event.collection);
+      if (event.kind === 'collection-created' || event.kind === 'collection-dropped')
+        this.#kinds.forget(event.collection);
       yield event.kind === 'changed' ? await this.#changed(event) : event;
     }
   }
 
   async #changed(event: Extract<ScanEvent, { kind: 'changed' }>): Promise<ScanEvent> {
     if (!(await this.#kinds.holdsDocuments(event.collection))) return event;
-    return { ...event, id: tokenOf(event.id)?.document ?? event.id };
+    return { ...event, id: tokenOf(event.id)?.document ?? event.id, isDelete: false };
   }
 }
 
