@@ -1,5 +1,6 @@
 import {
   connect as connectHttp2,
+  constants,
   type ClientHttp2Session,
   type ClientSessionOptions,
   type ClientHttp2Stream,
@@ -39,6 +40,8 @@ export class Connection {
   readonly #reach: Reach;
   readonly #onClose: () => void;
   #current: Session | null = null;
+  /** A proxy may take pings for an attack. */
+  #mayHurry = true;
   /** With those that were abandoned and still have calls. */
   readonly #sessions = new Set<Session>();
 
@@ -74,8 +77,12 @@ export class Connection {
   #connect(): Session {
     this.#reach.requireLiteral(this.#url);
     const session = new Session(this.#url, this.#reach, {
+      mayHurry: this.#mayHurry,
       // It may still have calls, but takes no more.
-      onEnding: () => this.#forget(session),
+      onEnding: (isTooMuch) => {
+        if (isTooMuch) this.#mayHurry = false;
+        this.#forget(session);
+      },
       onEnd: () => {
         this.#forget(session);
         this.#sessions.delete(session);
@@ -97,6 +104,7 @@ class Session {
   readonly http2: ClientHttp2Session;
   wasConnected = false;
   refusal: AddressNotAllowedError | null = null;
+  readonly #mayHurry: boolean;
   /** Calls that wait for an answer. */
   #waiting = 0;
   #hurrying: NodeJS.Timeout | undefined;
@@ -104,8 +112,15 @@ class Session {
   constructor(
     url: URL,
     reach: Reach,
-    { onEnding, onEnd }: { readonly onEnding: () => void; readonly onEnd: () => void },
+    of: {
+      readonly mayHurry: boolean;
+      /** `isTooMuch`: the other side ends it because it got too many frames. */
+      readonly onEnding: (isTooMuch: boolean) => void;
+      readonly onEnd: () => void;
+    },
   ) {
+    const { onEnding, onEnd } = of;
+    this.#mayHurry = of.mayHurry;
     const options: ClientSessionOptions & Pick<TcpNetConnectOpts, 'lookup'> = {
       lookup: reach.lookup(portOf(url)),
       settings: { initialWindowSize: WINDOW_BYTES, enablePush: false },
@@ -125,9 +140,9 @@ class Session {
     // Its calls fail, and say why.
     this.http2.on('error', (error) => {
       if (error instanceof AddressNotAllowedError) this.refusal = error;
-      onEnding();
+      onEnding(false);
     });
-    this.http2.on('goaway', onEnding);
+    this.http2.on('goaway', (errorCode) => onEnding(errorCode === constants.NGHTTP2_ENHANCE_YOUR_CALM));
     this.http2.on('close', () => {
       clearInterval(pings);
       clearInterval(this.#hurrying);
@@ -136,7 +151,7 @@ class Session {
   }
 
   hurry(): () => void {
-    if (this.#waiting++ === 0) this.#hurrying = setInterval(() => this.#ping(), HURRY_EVERY_MS);
+    if (this.#waiting++ === 0 && this.#mayHurry) this.#hurrying = setInterval(() => this.#ping(), HURRY_EVERY_MS);
     return () => {
       if (--this.#waiting === 0) clearInterval(this.#hurrying);
     };

@@ -50,6 +50,8 @@ export class GrpcCall {
   #isGrpc = false;
   #status: GrpcStatus | null = null;
   #streamError: unknown = null;
+  /** The shard has sent all that there was, and so have we. */
+  #isOver = false;
   readonly #onAbort = (): void => this.#cancel();
 
   /** @throws ShardError TimedOut when the deadline has passed, AddressNotAllowed; the reason of `ctx.signal` when that is aborted */
@@ -117,7 +119,8 @@ export class GrpcCall {
    */
   async *messages(): AsyncGenerator<Buffer[], GrpcStatus> {
     const frames = new FrameReader();
-    const chunks = (this.#stream as AsyncIterable<Buffer>)[Symbol.asyncIterator]();
+    // Destroying a stream that has ended would reset it: a shard takes only so many resets a second.
+    const chunks = this.#stream.iterator({ destroyOnReturn: false }) as AsyncIterator<Buffer, undefined>;
     for (;;) {
       let messages: Buffer[];
       try {
@@ -132,6 +135,7 @@ export class GrpcCall {
       if (messages.length > 0) yield messages;
     }
     if (this.#status === null || !frames.isBetweenMessages) throw this.#broken();
+    this.#isOver = this.#stream.writableEnded;
     return this.#status;
   }
 
@@ -197,7 +201,7 @@ export class GrpcCall {
    */
   #cancel(): void {
     if (this.#options.method.isWrite) this.#options.connection.close();
-    else if (!this.#stream.closed) this.#stream.close(constants.NGHTTP2_CANCEL);
+    else if (!this.#isOver && !this.#stream.closed) this.#stream.close(constants.NGHTTP2_CANCEL);
   }
 
   #takeHead(headers: IncomingHttpHeaders & { ':status'?: number | undefined }): void {

@@ -1,5 +1,7 @@
+import { constants, createServer as createHttp2Server } from 'node:http2';
 import { createServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
+import { steadyNowMs } from '../../../src/shards/steady-clock';
 import { grpcUrlOf } from '../../../src/shards/stream/shard-grpc';
 import { failureOf, inTime } from '../../support/shard-fixture';
 import { rowOf, shown, streamFixture } from '../../support/stream-fixture';
@@ -36,6 +38,16 @@ describe('getPoints', () => {
     expect(rows.map((row) => row.payload.length)).toEqual(all.map(() => 60_002));
   });
 
+  it('asks as often as it likes: a server ends the connection of whoever resets a thousand streams in a moment', async () => {
+    const shard = await shardWith();
+    shard.create({ name: 'docs', dim: 2 });
+    shard.put('docs', { id: 'a', vector: [1, 2] });
+    const client = clientOf(shard.grpcUrl);
+    for (let n = 0; n < 1_500; n++) {
+      expect(await client.getPoints('docs', ids('a'), { withVector: true }, inTime())).toHaveLength(1);
+    }
+  });
+
   it('tells a missing collection and a multivector one apart', async () => {
     const shard = await shardWith();
     shard.create({ name: 'many', dim: 2, metric: 'cosine', multivector: true });
@@ -46,6 +58,28 @@ describe('getPoints', () => {
     expect((await get('many')).message).toContain(
       `GRPC ${shard.grpcUrl}/quiver.v1.Quiver/GetPoints: 3 INVALID_ARGUMENT: unsupported configuration`,
     );
+  });
+});
+
+describe('a call that waits', () => {
+  it('hurries its answer with pings, but never again at an address that takes them for an attack', async () => {
+    const pings: number[] = [];
+    const proxy = createHttp2Server();
+    proxy.on('session', (session) => {
+      const index = pings.push(0) - 1;
+      session.on('ping', () => {
+        pings[index]! += 1;
+        session.goaway(constants.NGHTTP2_ENHANCE_YOUR_CALM);
+      });
+    });
+    await new Promise<void>((resolve) => proxy.listen(0, '127.0.0.1', resolve));
+    const client = clientOf(`http://127.0.0.1:${(proxy.address() as AddressInfo).port}`);
+    const ask = () => failureOf(client.listCollections({ deadlineMs: steadyNowMs() + 200 }));
+    for (let n = 0; n < 2; n++)
+      expect(await ask()).toMatchObject({ code: expect.stringMatching(/TimedOut|Unreachable/) });
+    expect(pings[0]).toBeGreaterThan(0);
+    expect(pings.slice(1)).toEqual([0]);
+    proxy.close();
   });
 });
 
