@@ -59,7 +59,7 @@ export interface ClusterAnswer {
   readonly identity: ClusterIdentity;
   /** Of the operation that holds the lock; without one the last that was given out. */
   readonly epoch: number;
-  /** Only where an operation begins: a history must not grow with it at each step. */
+  /** Only where an operation begins, and those with a gRPC address in `confirmHeld`: a history must not grow at each step. */
   readonly members?: Members;
 }
 

@@ -1,12 +1,12 @@
 /**
  * Changes of the map by hand, most of them as Quiver knows them. None is possible while an operation holds the lock
- * (INV-2).
+ * (INV-2), but for the address of a shard that it waits for.
  */
 import type { ClusterState } from './cluster-state';
 import { DomainError, unknownToThisVersion } from './errors';
 import { ANSWERED_REQUESTS_MAX, ANSWERED_REQUEST_CHARS_MAX } from './limits';
 import { moveGrpc } from './identity-transitions';
-import { membersWith } from './members';
+import { membersWith, withGrpcUrls } from './members';
 import { refuseFullMap, refuseWhileLocked, refuseWhileMoving } from './preconditions';
 import { digestOf } from './request-digest';
 import { addJoining, addOwners, promote, remove, replaceAddress, requireShard, type ShardAddress } from './shard-map';
@@ -37,16 +37,33 @@ export function changeByHand(state: ClusterState, change: ManualChange, key: str
       'this Idempotency-Key was used for another request: take a fresh one',
     );
   }
-  refuseWhileLocked(state);
+  if (!mayChangeUnderLock(state, change)) refuseWhileLocked(state);
   // A change by hand moves no point, so points lie elsewhere than the map has them from now on.
   const next = { ...applyByHand(state, change), isInOrder: state.isInOrder && change.change === 'replaceAddress' };
   if (key === null) return next;
   return { ...next, answered: [{ key, request }, ...state.answered].slice(0, ANSWERED_REQUESTS_MAX) };
 }
 
+/**
+ * Past the flip, and in an undo, an operation waits for a shard for as long as it takes. One that has moved for good can
+ * be told by its new address: no placement changes with it, and the operation reads the map again (addresses.ts).
+ */
+function mayChangeUnderLock({ lock }: ClusterState, { change }: ManualChange): boolean {
+  return change === 'replaceAddress' && (lock?.stage === 'flipped' || lock?.stage === 'withdrawn');
+}
+
 /** A body may have 64 KiB, and 64 of them would be too much for a state. */
 function remembered(request: string): string {
   return request.length <= ANSWERED_REQUEST_CHARS_MAX ? request : digestOf(request);
+}
+
+/** Whoever takes the lock over finds its shards where they are now. */
+function moveInLock(state: ClusterState, id: number): ClusterState {
+  const { lock } = state;
+  if (lock?.shards.some((shard) => shard.id === id) !== true) return state;
+  const moved = withGrpcUrls([requireShard(state.map, id)], state.members);
+  const shards = lock.shards.map((shard) => (shard.id === id ? { ...shard, grpc_url: undefined, ...moved[0] } : shard));
+  return { ...state, lock: { ...lock, shards } };
 }
 
 function applyByHand(state: ClusterState, change: ManualChange): ClusterState {
@@ -66,12 +83,10 @@ function applyByHand(state: ClusterState, change: ManualChange): ClusterState {
     case 'remove':
       requireShard(state.map, change.id);
       return { ...state, map: remove(state.map, [change.id]) };
-    case 'replaceAddress':
-      return moveGrpc(
-        { ...state, map: replaceAddress(state.map, change.id, change.address) },
-        change.id,
-        change.address,
-      );
+    case 'replaceAddress': {
+      const map = replaceAddress(state.map, change.id, change.address);
+      return moveInLock(moveGrpc({ ...state, map }, change.id, change.address), change.id);
+    }
     default:
       throw unknownToThisVersion('a change', (change as { change: never }).change);
   }

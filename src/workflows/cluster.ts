@@ -56,6 +56,7 @@ import {
   withdraw,
 } from '../domain/lock-transitions';
 import { changeByHand } from '../domain/manual-changes';
+import type { Members } from '../domain/members';
 import { clearNotice, recordNotices, type ClusterNotice } from '../domain/notices';
 import { refuseMember, refuseWhileLocked } from '../domain/preconditions';
 import { nowMs } from './clock';
@@ -149,7 +150,14 @@ function answerOf(state: ClusterState, { type }: ClusterTransition): ClusterAnsw
   const { map, lock, identity } = state;
   const epoch = lock?.epoch ?? state.epoch;
   const { members, isInOrder } = state;
-  return { map, lock, identity, epoch, ...(BEGINNINGS.includes(type) ? { members, isInOrder } : {}) };
+  const answer = { map, lock, identity, epoch };
+  if (BEGINNINGS.includes(type)) return { ...answer, members, isInOrder };
+  return type === 'confirmHeld' ? { ...answer, members: withGrpcAlone(members) } : answer;
+}
+
+/** All that an operation needs that looks for new addresses: epochs it has written itself. */
+function withGrpcAlone(members: Members): Members {
+  return Object.fromEntries(Object.entries(members).filter(([, { grpcUrl }]) => grpcUrl !== undefined));
 }
 
 type AutoscaleTransition = Extract<

@@ -136,6 +136,13 @@ export class InProcessShard {
     await this.listen();
   }
 
+  /** Comes back with its data on other ports, as on another machine. */
+  async restartElsewhere(): Promise<void> {
+    await this.stop();
+    await this.server.release();
+    await this.listen();
+  }
+
   // ---- What a test sees and changes without a request. ----
 
   /** Creates a collection; `schema` is the body of POST /v1/collections. */

@@ -20,9 +20,9 @@ export async function releaseJoiners({ run }: MoveContext): Promise<void> {
 export async function emptyAndReleaseLeaver(context: MoveContext): Promise<string> {
   const { run } = context;
   const note = (run.state.emptied ??= await emptyLeaver(context));
-  const { identity, shards, pointsKept } = run.state;
+  const { identity, pointsKept } = run.state;
   if (identity === null || pointsKept > 0) return note;
-  await run.persist('taking the mark off the leaver', () => release(run, shards, null));
+  await run.persist('taking the mark off the leaver', () => release(run, run.state.shards, null));
   return note;
 }
 

@@ -1,5 +1,6 @@
 /** When searches find on the receivers what was moved there. */
 import { samplesOf } from '../../domain/bounded-text';
+import type { Shard } from '../../domain/shard-map';
 import type { OperationRun } from '../operation/run';
 import { nowMs } from '../clock';
 import { idsOf, partiesOf } from './placement';
@@ -32,16 +33,17 @@ export async function findOnJoiner(context: MoveContext): Promise<string> {
 /** `mustFind`: searches find what was moved, and do not only get an answer. */
 async function warmUp({ run, kind }: MoveContext, { mustFind }: { mustFind: boolean }): Promise<string> {
   const { state, timings } = run;
-  const { receivers } = partiesOf(kind, state);
+  const receivers = (): readonly Shard[] => partiesOf(kind, state).receivers;
   const collections = state.copy?.collections ?? [];
   showWait(run, mustFind);
   const doing = mustFind ? 'wait until searches find all on' : 'build the indexes of';
-  const slice = mustFind && state.move !== null ? { slice: state.move } : {};
   try {
     const { notReady, notKnown = [] } = await run.persist('building indexes', () =>
-      run.activities
-        .patient(`${doing} shard ${idsOf(receivers)}`, timings.warmUpMs)
-        .warmUp({ receivers, collections, patienceMs: timings.warmUpMs, mustFind, ...slice }),
+      run.activities.patient(`${doing} shard ${idsOf(receivers())}`, timings.warmUpMs).warmUp({
+        receivers: receivers(),
+        ...{ collections, patienceMs: timings.warmUpMs, mustFind },
+        ...(mustFind && state.move !== null ? { slice: state.move } : {}),
+      }),
     );
     const unknown =
       notKnown.length === 0 ? '' : `; not known, the shard refuses to be searched: ${samplesOf(notKnown)}`;

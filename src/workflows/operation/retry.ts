@@ -1,6 +1,7 @@
 /** How an operation repeats a step that fails. Temporal has retried a blip before; what comes here lasts, and has a reason. */
 import { ActivityFailure, ApplicationFailure, isCancellation, sleep } from '@temporalio/workflow';
 import type { OperationState } from '../../contract/operation-state';
+import type { CoordinatorActivities } from '../../contract/activities';
 import type { AskedToWait } from '../../contract/move';
 import { ASKED_PAUSE_MAX_MS, type Timings } from '../../domain/limits';
 import { nowMs } from '../clock';
@@ -9,6 +10,9 @@ import type { Waits } from './waits';
 
 /** A step fails with one of these when its operation is over, or was taken over. */
 const WITHOUT_THE_LOCK: readonly string[] = ['NotLockHolder', 'OperationEnded'];
+
+/** What fails with the cluster workflow alone knows no shard. */
+const TRANSITION: keyof CoordinatorActivities = 'changeCluster';
 
 /** `forever`: the step depends on the cluster workflow alone, and is tried until it succeeds. */
 export type Patience = 'limited' | 'forever';
@@ -21,6 +25,8 @@ export interface Retrying {
   /** True in a row after the flip that may be abandoned with its leaver. */
   readonly canAbandonLeaver: boolean;
   checkpoint(): Promise<void>;
+  /** Where a person has given a shard another address meanwhile, the next try goes there. */
+  renewAddresses(): Promise<void>;
   checkpointOnceAnnounced(): Promise<void>;
 }
 
@@ -64,6 +70,7 @@ export async function persist<T>(
         sinceMs,
       });
       await sleep(untilNextMs);
+      if (error.activityType !== TRANSITION) await retrying.renewAddresses();
       pauseMs = Math.min(pauseMs * 2, timings.retryMaxMs);
       // After the flip and in an undo nothing else is under way, and a wait may last for days.
       if (state.progress.pointOfNoReturnPassed) await retrying.checkpoint();

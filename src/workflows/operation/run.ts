@@ -24,6 +24,8 @@ import type { Phase } from '../../domain/progress';
 import { nowMs } from '../clock';
 import { progressDetails } from '../web-ui-details';
 import { activityProfiles, type Profiles } from './activity-profiles';
+import { PATCHES } from '../patches';
+import { renewAddresses } from './addresses';
 import { handleMessages } from './handlers';
 import { persist, type Patience, type Retrying } from './retry';
 import { Waits } from './waits';
@@ -55,9 +57,6 @@ export function beginRun<Request>(
   });
   return { run, forward };
 }
-
-/** Since 0.3: an operation also continues as new between two phases, and in its undo. Before, it did so in its loops only. */
-const CHECKPOINTS_BETWEEN_PHASES = 'checkpoints-between-phases';
 
 export class OperationRun implements Retrying {
   readonly cluster: string;
@@ -158,6 +157,10 @@ export class OperationRun implements Retrying {
     }
   }
 
+  renewAddresses(): Promise<void> {
+    return renewAddresses(this);
+  }
+
   // ---- Continue as new ----
 
   historyIsLong(): boolean {
@@ -174,7 +177,7 @@ export class OperationRun implements Retrying {
   async checkpointOnceAnnounced(): Promise<void> {
     if (this.state.announced === null || !this.historyIsLong()) return;
     // A run that was longer than this when it began under earlier code goes on as it was.
-    if (patched(CHECKPOINTS_BETWEEN_PHASES)) await this.checkpointNow();
+    if (patched(PATCHES.checkpointsBetweenPhases)) await this.checkpointNow();
   }
 
   // ---- What is shown ----

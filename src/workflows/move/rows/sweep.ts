@@ -236,12 +236,13 @@ export async function sweepReceivers(
   for (const receiver of parties.receivers) {
     if (undoing?.cleaned.includes(receiver.id)) continue;
     const touched = new Set([receiver, ...parties.donors].map(({ id }) => id));
-    const move = ofShards(moveOf(run), touched);
-    const input = { ...move, receiverId: receiver.id, absentIsDeleted, settleMs: run.timings.settleMs };
+    const of = { receiverId: receiver.id, absentIsDeleted, settleMs: run.timings.settleMs };
     const what = `removing the copies from shard ${receiver.id}`;
     const result = run.waits.noted(
       await run.persist(what, () =>
-        run.activities.rows(`remove the copies from shard ${receiver.id}`, null).removeCopies(input),
+        run.activities
+          .rows(`remove the copies from shard ${receiver.id}`, null)
+          .removeCopies({ ...ofShards(moveOf(run), touched), ...of }),
       ),
     );
     kept += result.kept;

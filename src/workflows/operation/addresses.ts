@@ -1,0 +1,44 @@
+/**
+ * Past the flip, and in an undo, an operation waits for as long as it takes. A shard that has moved for good meanwhile
+ * gets its new address by hand (`PATCH /cluster/shards/{id}`), and the next try goes there.
+ */
+import { ActivityFailure, isCancellation, patched } from '@temporalio/workflow';
+import type { ClusterAnswer } from '../../contract/cluster';
+import { withGrpcUrls } from '../../domain/members';
+import type { Shard } from '../../domain/shard-map';
+import { PATCHES } from '../patches';
+import type { OperationRun } from './run';
+
+export async function renewAddresses(run: OperationRun): Promise<void> {
+  const { state } = run;
+  const mayHaveMoved = state.progress.pointOfNoReturnPassed || state.undoing !== null;
+  if (state.lockStage === null || !mayHaveMoved || !patched(PATCHES.renewedAddresses)) return;
+  const answer = await ask(run);
+  if (answer === null) return;
+  const { map, members = {} } = answer;
+  state.mapVersion = map.version;
+  const known = new Map(withGrpcUrls(map.shards, members).map((shard) => [shard.id, shard]));
+  const renewed = (shards: readonly Shard[]): readonly Shard[] => shards.map((shard) => known.get(shard.id) ?? shard);
+  const moved = (state.move?.shards ?? []).filter((shard) => known.get(shard.id)?.primary_url !== shard.primary_url);
+  state.shards = renewed(state.shards);
+  if (state.move !== null) state.move = { ...state.move, shards: renewed(state.move.shards) };
+  // What the caller named was a follower of the primary that is gone.
+  const gone = new Set(moved.filter(({ id }) => known.has(id)).map(({ id }) => String(id)));
+  if (state.sources !== null) {
+    state.sources = Object.fromEntries(Object.entries(state.sources).filter(([id]) => !gone.has(id)));
+  }
+}
+
+/** Null: the cluster does not answer, or somebody else has the lock. The step that failed says what follows from that. */
+async function ask(run: OperationRun): Promise<ClusterAnswer | null> {
+  const { operationId } = run.state.progress;
+  try {
+    const answer = await run.activities
+      .transition('does the map name another address by now?')
+      .changeCluster({ cluster: run.cluster, transition: { type: 'confirmHeld', operationId } });
+    return answer.lock?.operationId === operationId ? answer : null;
+  } catch (error) {
+    if (!(error instanceof ActivityFailure) || isCancellation(error)) throw error;
+    return null;
+  }
+}

@@ -1,0 +1,17 @@
+/**
+ * Every change of the commands that a workflow of an earlier build may have in its history, and why it was made. A patch
+ * may go when no operation of a build without it can run any more: operations are pinned to their build where Worker
+ * Versioning is on, and end within days where it is not.
+ */
+export const PATCHES = {
+  /**
+   * 0.3: an operation also continues as new between two phases and in its undo. Before, it did so in its loops alone,
+   * and a history could grow without a bound.
+   */
+  checkpointsBetweenPhases: 'checkpoints-between-phases',
+  /**
+   * 0.3: before a step that failed is tried again, behind the flip and in an undo, the operation asks the cluster for the
+   * addresses of its shards. Before, it waited for a dead address for ever.
+   */
+  renewedAddresses: 'renewed-addresses',
+} as const;
