@@ -1,7 +1,8 @@
 /** `npm run settings`: writes docs/reference/settings.md from the table of the settings. A test fails when the page is older. */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { SETTINGS, tomlKey, type Group, type Setting } from '../src/config/settings';
+import type { Group, Setting } from '../src/config/setting';
+import { SETTINGS, tomlKey } from '../src/config/settings';
 
 export const SETTINGS_PAGE = join(__dirname, '..', 'docs', 'reference', 'settings.md');
 

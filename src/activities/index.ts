@@ -27,7 +27,7 @@ import { createRecallOperation } from './cluster/recall-operation';
 import { removeOrphanCollections } from './collections/remove-orphan-collections';
 import { activity, type ActivityRuntime } from './frame/run-activity';
 import { ShardDirectory } from './frame/shard-directory';
-import { createStartGrow } from './cluster/start-grow';
+import { createStartByPolicy } from './cluster/start-by-policy';
 import { warmUp } from './move/warm-up';
 import { watchActivities } from './move/watch-routers';
 
@@ -62,7 +62,7 @@ export function createActivities(deps: ActivityDeps): CoordinatorActivities & Au
     changeCluster: createChangeCluster(deps),
     lookAfterLock: createLookAfterLock(deps),
     observeCluster: createObserveCluster(deps),
-    startGrow: createStartGrow(deps),
+    ...createStartByPolicy(deps),
     readLoads: activity(runtime, readLoads),
     probeStandbys: activity(runtime, probeStandbys),
     identifyShards: activity(runtime, identifyShards),

@@ -6,7 +6,7 @@ import { ScheduleClient, WorkflowFailedError } from '@temporalio/client';
 import { ApplicationFailure } from '@temporalio/common';
 import type { Logger } from 'pino';
 import type { AutoscaleState } from '../domain/autoscale-state';
-import type { AutoscalePolicy } from '../domain/autoscale-policy';
+import { completePolicy, type AutoscalePolicy } from '../domain/autoscale-policy';
 import { NO_EVALUATION_KEY, noEvaluationNotice } from '../domain/notices';
 import type { ShardAddress } from '../domain/shard-map';
 import { ensureAutoscaleSchedule, evaluationTexts } from './schedule';
@@ -107,10 +107,12 @@ export class AutoscaleClient {
   /** Seeds the policy from the settings of this process when the cluster has none yet. */
   async readState(): Promise<AutoscaleState> {
     const { client, seed } = this.options;
-    const { autoscale } = await client.queryState();
-    if (autoscale.seeded) return autoscale;
-    await client.applyTransition({ type: 'seedAutoscale', ...seed });
-    return (await client.queryState()).autoscale;
+    let { autoscale } = await client.queryState();
+    if (!autoscale.seeded) {
+      await client.applyTransition({ type: 'seedAutoscale', ...seed });
+      ({ autoscale } = await client.queryState());
+    }
+    return { ...autoscale, policy: completePolicy(autoscale.policy) };
   }
 
   /** Makes, pauses, resumes or changes the Schedule to match the policy. Never throws: the answer holds the problem. */

@@ -3,7 +3,8 @@ import { join } from 'node:path';
 import { loadClientConnectConfig, type ClientConnectConfig } from '@temporalio/envconfig';
 import { readApiKeys, type ApiKey } from './api-keys';
 import { ConfigError, SettingReader } from './reader';
-import { LOG_LEVELS, SETTINGS, type MatchedName, type Setting, type SettingName } from './settings';
+import type { Setting } from './setting';
+import { LOG_LEVELS, SETTINGS, type MatchedName, type SettingName } from './settings';
 import { readSources, refuseUnknownNames } from './sources';
 import { readAllowedHosts } from '../domain/allowed-hosts';
 import type { AutoscalePolicy } from '../domain/autoscale-policy';
@@ -194,9 +195,13 @@ function readAutoscale(reader: SettingReader): Config['autoscale'] {
   const policy: AutoscalePolicy = {
     enabled: reader.boolean('QUIVER_AUTOSCALE_ENABLED'),
     highWaterPoints: reader.integer('QUIVER_AUTOSCALE_HIGH_WATER_POINTS'),
+    highWaterBytes: reader.integer('COORDINATOR_AUTOSCALE_HIGH_WATER_BYTES'),
+    lowWaterPoints: reader.integer('COORDINATOR_AUTOSCALE_LOW_WATER_POINTS'),
     intervalSecs: reader.integer('QUIVER_AUTOSCALE_INTERVAL_SECS'),
     cooldownSecs: reader.integer('QUIVER_AUTOSCALE_COOLDOWN_SECS'),
+    shrinkCooldownSecs: reader.integer('COORDINATOR_AUTOSCALE_SHRINK_COOLDOWN_SECS'),
     maxShards: reader.integer('QUIVER_AUTOSCALE_MAX_SHARDS'),
+    minShards: reader.integer('COORDINATOR_AUTOSCALE_MIN_SHARDS'),
     sustainEvaluations: reader.integer('COORDINATOR_AUTOSCALE_SUSTAIN_EVALUATIONS'),
   };
   return { policy, standbys: standbys.map((primary_url) => ({ primary_url, replica_urls: [] })) };

@@ -1,4 +1,5 @@
-import { SETTINGS, tomlKey, type IntegerName, type MatchedName, type Setting, type SettingName } from './settings';
+import type { Setting } from './setting';
+import { SETTINGS, tomlKey, type IntegerName, type MatchedName, type SettingName } from './settings';
 
 /** A setting that the program cannot run with. The message is one line: setting, expected, seen, what to do. */
 export class ConfigError extends Error {

@@ -1,87 +1,15 @@
-import { DEFAULT_POLICY, POLICY_BOUNDS } from '../domain/autoscale-policy';
-import {
-  DEFAULT_SCAN_STOP_MAX_MS,
-  DEFAULT_TIMINGS,
-  GRPC_PORT_OFFSET,
-  SHARDS_MAX,
-  STANDBYS_MAX,
-} from '../domain/limits';
-
-/**
- * Every setting of this program, once. The reader, the check for mistyped names and the settings page all use this table. Names
- * with `QUIVER_` are Quiver's own and mean what they mean there. Names that only this program has begin with `COORDINATOR_`.
- */
-export interface Setting {
-  /** The section of the page. */
-  readonly group: Group;
-  /** One sentence. */
-  readonly meaning: string;
-  readonly default: string | null;
-  /** For the page, when the default depends on something else. */
-  readonly defaultInWords?: string;
-  /** What an error says was expected. */
-  readonly expected: string;
-  /** What an error says to do. */
-  readonly advice: string;
-  readonly unit?: Unit;
-  /** Of a whole number. */
-  readonly bounds?: Bounds;
-  /** Of a text. */
-  readonly pattern?: RegExp;
-  /** Of a list. */
-  readonly itemsMax?: number;
-  /** An error about a secret never shows what it got. */
-  readonly isSecret?: true;
-  /** `quiver.toml` cannot give it. */
-  readonly isEnvironmentOnly?: true;
-}
-
-export type Group = 'cluster' | 'api' | 'routers' | 'autoscale' | 'temporal' | 'embedded' | 'logs';
-type Unit = 'ms' | 's' | 'points' | 'shards' | 'evaluations' | 'connections' | 'keys';
-
-interface Bounds {
-  readonly min: number;
-  readonly max: number;
-}
-
-export interface IntegerSetting extends Setting {
-  readonly bounds: Bounds;
-}
-
-interface IntegerRow {
-  readonly group: Group;
-  readonly meaning: string;
-  readonly default: number;
-  readonly bounds: Bounds;
-  readonly unit: Unit;
-}
-
-const NUMBER_WORDS = { ms: 'a whole number of milliseconds', other: 'a whole number' } as const;
-
-const integer = (row: IntegerRow): IntegerSetting => ({
-  ...row,
-  default: String(row.default),
-  expected: `${NUMBER_WORDS[row.unit === 'ms' ? 'ms' : 'other']} from ${row.bounds.min} to ${row.bounds.max}`,
-  advice: `leave it out for ${row.default}`,
-});
-
-const PORT_BOUNDS: Bounds = { min: 0, max: 65_535 };
-const embeddedPort = (meaning: string, byDefault: number): IntegerSetting => ({
-  group: 'embedded',
-  meaning,
-  default: String(byDefault),
-  bounds: PORT_BOUNDS,
-  expected: `a port number from ${PORT_BOUNDS.min} to ${PORT_BOUNDS.max}`,
-  advice: `leave it out for ${byDefault}, or give 0 for a free one`,
-});
-
-const DURATION_BOUNDS: Bounds = { min: 0, max: 24 * 60 * 60 * 1_000 };
+import { DEFAULT_SCAN_STOP_MAX_MS, DEFAULT_TIMINGS, GRPC_PORT_OFFSET, SHARDS_MAX } from '../domain/limits';
+import { AUTOSCALE_SETTINGS } from './autoscale-settings';
+import { DURATION_BOUNDS, embeddedPort, integer, type Bounds, type Setting } from './setting';
 
 export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'silent'] as const;
 
 const VISIBLE_CHARACTERS = /^[\x21-\x7e]+$/;
 
-/** Their order is the one in which an error about a mistyped name lists them. */
+/**
+ * Every setting of this program, once. The reader, the check for mistyped names and the settings page all use this table. Names
+ * with `QUIVER_` are Quiver's own and mean what they mean there. Names that only this program has begin with `COORDINATOR_`.
+ * Their order is the one in which an error about a mistyped name lists them. */
 export const SETTINGS = {
   QUIVER_REST_ADDR: {
     group: 'api',
@@ -307,56 +235,7 @@ export const SETTINGS = {
     bounds: { min: 5_000, max: 600_000 },
     unit: 'ms',
   }),
-  QUIVER_AUTOSCALE_ENABLED: {
-    group: 'autoscale',
-    meaning: 'Whether the cluster grows by itself, by its standbys.',
-    expected: 'true or false',
-    advice: 'leave it out for false',
-    default: 'false',
-  },
-  QUIVER_AUTOSCALE_HIGH_WATER_POINTS: integer({
-    group: 'autoscale',
-    meaning: 'The points of one shard, over all collections, above which the cluster grows, where 0 means never.',
-    default: DEFAULT_POLICY.highWaterPoints,
-    bounds: POLICY_BOUNDS.highWaterPoints,
-    unit: 'points',
-  }),
-  QUIVER_AUTOSCALE_STANDBY_URLS: {
-    group: 'autoscale',
-    meaning: 'The empty shards that the cluster grows by, in this order.',
-    expected: 'a list of shard URLs',
-    advice: 'give for instance [http://s2:6333,http://s3:6333]',
-    default: '[]',
-    itemsMax: STANDBYS_MAX,
-  },
-  QUIVER_AUTOSCALE_INTERVAL_SECS: integer({
-    group: 'autoscale',
-    meaning: 'The time between two evaluations of the policy.',
-    default: DEFAULT_POLICY.intervalSecs,
-    bounds: POLICY_BOUNDS.intervalSecs,
-    unit: 's',
-  }),
-  QUIVER_AUTOSCALE_COOLDOWN_SECS: integer({
-    group: 'autoscale',
-    meaning: 'The time after the start of a grow in which the policy begins no other grow.',
-    default: DEFAULT_POLICY.cooldownSecs,
-    bounds: POLICY_BOUNDS.cooldownSecs,
-    unit: 's',
-  }),
-  QUIVER_AUTOSCALE_MAX_SHARDS: integer({
-    group: 'autoscale',
-    meaning: 'The number of shards up to which the policy grows the cluster, where 0 means no limit.',
-    default: DEFAULT_POLICY.maxShards,
-    bounds: POLICY_BOUNDS.maxShards,
-    unit: 'shards',
-  }),
-  COORDINATOR_AUTOSCALE_SUSTAIN_EVALUATIONS: integer({
-    group: 'autoscale',
-    meaning: 'How many evaluations in a row must be above the mark before the cluster grows.',
-    default: DEFAULT_POLICY.sustainEvaluations,
-    bounds: POLICY_BOUNDS.sustainEvaluations,
-    unit: 'evaluations',
-  }),
+  ...AUTOSCALE_SETTINGS,
   COORDINATOR_TEMPORAL_PORT: embeddedPort('The port of the embedded Temporal.', 7233),
   COORDINATOR_TEMPORAL_UI_PORT: embeddedPort("The port of the embedded Temporal's Web UI.", 8233),
   COORDINATOR_WEB_UI_URL: {

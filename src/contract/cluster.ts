@@ -39,7 +39,12 @@ export type ClusterTransition =
       readonly type: 'markStandbys';
       readonly findings: readonly { readonly primaryUrl: string; readonly problem: string | null }[];
     }
-  | { readonly type: 'recordEvaluation'; readonly evaluation: Omit<Evaluation, 'atMs'>; readonly streak: number }
+  | {
+      readonly type: 'recordEvaluation';
+      readonly evaluation: Omit<Evaluation, 'atMs'>;
+      readonly streak: number;
+      readonly lowStreak?: number;
+    }
   /** By an operation, after it has written them. */
   | { readonly type: 'recordEpochs'; readonly epochs: Readonly<Record<string, number>> }
   | { readonly type: 'bringUid'; readonly uid: string }

@@ -2,7 +2,7 @@
 import type { ShardLoad } from '../domain/autoscale-decision';
 import type { AutoscaleState } from '../domain/autoscale-state';
 import type { Shard, ShardAddress, ShardMap } from '../domain/shard-map';
-import type { GrowInput } from './messages';
+import type { DrainInput, GrowInput } from './messages';
 import type { OperationSettings, Refusal } from './requests';
 
 /** What a look at the lock found. */
@@ -15,7 +15,7 @@ export type LockLook =
 /** The part of the cluster's state that a decision needs. */
 export interface ObservedCluster {
   readonly map: ShardMap;
-  readonly autoscale: Pick<AutoscaleState, 'policy' | 'standbys' | 'lastScaleAtMs' | 'streak'>;
+  readonly autoscale: Pick<AutoscaleState, 'policy' | 'standbys' | 'lastScaleAtMs' | 'streak' | 'lowStreak'>;
   /** The operation that holds the lock, or null. */
   readonly lockedBy: string | null;
   /**
@@ -31,8 +31,8 @@ export interface StandbyFinding {
   readonly problem: string | null;
 }
 
-/** What came of the start of a grow. Neither announced nor refused: it runs, and has not answered yet. */
-export interface StartedGrow {
+/** What came of the start of a grow or a drain. Neither announced nor refused: it runs, and has not answered yet. */
+export interface StartedOperation {
   readonly operationId: string;
   readonly announced: boolean;
   readonly refusal: Refusal | null;
@@ -46,7 +46,7 @@ export interface AutoscaleActivities {
   observeCluster(input: { cluster: string }): Promise<ObservedCluster>;
 
   /**
-   * How many points each shard holds over all collections. A shard that does not answer is unknown, with the reason
+   * How many points each shard holds over all collections, and how many bytes their vectors have. A shard that does not answer is unknown, with the reason
    * (INV-8); that is no failure.
    */
   readLoads(input: { shards: readonly Shard[] }): Promise<readonly ShardLoad[]>;
@@ -61,5 +61,8 @@ export interface AutoscaleActivities {
    * Starts a grow as the API does, and waits for a while until it is announced or refused. A repeat finds the same
    * grow.
    */
-  startGrow(input: { input: GrowInput }): Promise<StartedGrow>;
+  startGrow(input: { input: GrowInput }): Promise<StartedOperation>;
+
+  /** The same for a drain. */
+  startDrain(input: { input: DrainInput }): Promise<StartedOperation>;
 }

@@ -23,6 +23,10 @@ export interface GrowRequest extends ScanRequest {
 }
 export interface DrainRequest extends ScanRequest {
   readonly shardId: number;
+  /** Decided by the autoscale policy: the shard becomes a standby when it is empty. */
+  readonly toStandby?: boolean;
+  /** With `toStandby`: as in a grow by policy. */
+  readonly seenLastScaleAtMs?: number | null;
 }
 
 /** A check has no `prefer`. */

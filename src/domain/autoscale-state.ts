@@ -30,6 +30,8 @@ export interface AutoscaleState {
   readonly lastScaleAtMs: number | null;
   /** Evaluations in a row that saw a shard above the mark. */
   readonly streak: number;
+  /** Evaluations in a row that saw every shard low. Absent in states of earlier releases. */
+  readonly lowStreak?: number;
   /** Newest first, bounded by EVALUATIONS_MAX. */
   readonly evaluations: readonly Evaluation[];
   /** What an operator must notice, as of the last transition (see `refreshNotices`). */
@@ -64,7 +66,7 @@ export function seedAutoscale(
 
 /** The count under the old mark says nothing about the new one. */
 export function replacePolicy(state: AutoscaleState, policy: AutoscalePolicy): AutoscaleState {
-  return { ...state, seeded: true, policy, streak: 0 };
+  return { ...state, seeded: true, policy, streak: 0, lowStreak: 0 };
 }
 
 /** @throws DomainError StandbyKnown, InvalidRequest */
@@ -115,10 +117,22 @@ export function returnStandby(
   return { ...state, standbys: [returned, ...state.standbys] };
 }
 
-export function recordEvaluation(state: AutoscaleState, evaluation: Evaluation, streak: number): AutoscaleState {
+/** A shard that has left, and holds nothing any more. A pool that is full, or knows it, stays as it is. */
+export function keepAsStandby(state: AutoscaleState, address: ShardAddress, nowMs: number): AutoscaleState {
+  const isKnown = state.standbys.some((each) => sharesUrl(each, address));
+  if (isKnown || state.standbys.length >= STANDBYS_MAX) return state;
+  const { primary_url, replica_urls } = address;
+  return { ...state, standbys: [...state.standbys, { primary_url, replica_urls, addedAtMs: nowMs, unusable: null }] };
+}
+
+export function recordEvaluation(
+  state: AutoscaleState,
+  evaluation: Evaluation,
+  { streak, lowStreak = 0 }: { readonly streak: number; readonly lowStreak?: number | undefined },
+): AutoscaleState {
   const bounded = { ...evaluation, message: boundedText(evaluation.message) };
   const before = state.evaluations.slice(0, EVALUATIONS_MAX - 1).map(withFewUnreadable);
-  return { ...state, streak, evaluations: [bounded, ...before] };
+  return { ...state, streak, lowStreak, evaluations: [bounded, ...before] };
 }
 
 /** Only of the newest one must all unreadable shards be known: its notices are made of them. */

@@ -46,6 +46,8 @@ export interface OperationLock {
   readonly standby: TakenStandby | null;
   /** Written to every shard that takes part, before anything else. A lock of release 0.2 has none. */
   readonly epoch?: number | undefined;
+  /** The shard that a drain by policy takes out waits outside of the cluster afterwards, when it is empty. */
+  readonly toStandby?: boolean;
 }
 
 export interface TakenStandby {

@@ -2,7 +2,7 @@
  * How operations change the cluster's state. Each transition recognises a repeat by the same operation and then changes
  * nothing. So an activity that lost its answer may simply ask again.
  */
-import { returnStandby, sharesUrl } from './autoscale-state';
+import { keepAsStandby, returnStandby, sharesUrl } from './autoscale-state';
 import type {
   ClusterState,
   LockingKind,
@@ -45,7 +45,13 @@ export type LockRequest =
        */
       readonly seenLastScaleAtMs?: number | null;
     }
-  | { readonly kind: 'drain'; readonly shardId: number }
+  /** `toStandby`: decided by the policy; see `seenLastScaleAtMs` above. */
+  | {
+      readonly kind: 'drain';
+      readonly shardId: number;
+      readonly toStandby?: boolean;
+      readonly seenLastScaleAtMs?: number | null;
+    }
   | { readonly kind: 'repair' };
 
 // ---- Taking the lock ----
@@ -65,6 +71,7 @@ export function reserve(
   refuseWhileLocked(state);
   refuseWithoutIdentities(state);
   refuseWhileMoving(state);
+  if (request.kind !== 'repair') refuseOutdated(state, request.seenLastScaleAtMs);
   const shards = shardsOf(state, request);
   const standby = request.kind === 'grow' && request.fromStandby ? takeStandby(state, request) : null;
   const lock: OperationLock = {
@@ -78,6 +85,7 @@ export function reserve(
     takeovers: 0,
     standby,
     epoch: state.epoch + 1,
+    ...(request.kind === 'drain' && request.toStandby === true ? { toStandby: true } : {}),
   };
   const nextId = request.kind === 'grow' ? state.nextId + shards.length : state.nextId;
   const record = newRecord({ operationId, kind: request.kind, shards, nowMs, asked });
@@ -131,11 +139,14 @@ function refuseDrain(state: ClusterState, shardId: number): void {
   if (!isLocked) addLeaving(map, [shardId]);
 }
 
+/** Two evaluations may have decided at once. */
+function refuseOutdated({ autoscale }: ClusterState, seenLastScaleAtMs: number | null | undefined): void {
+  if (seenLastScaleAtMs === undefined || seenLastScaleAtMs === autoscale.lastScaleAtMs) return;
+  throw new DomainError('OperationInProgress', 'the cluster has grown or shrunk since this was decided on');
+}
+
 /** @throws DomainError UnknownStandby when it was taken or removed meanwhile */
-function takeStandby(state: ClusterState, { shards, seenLastScaleAtMs }: LockRequest & { kind: 'grow' }): TakenStandby {
-  if (seenLastScaleAtMs !== undefined && seenLastScaleAtMs !== state.autoscale.lastScaleAtMs) {
-    throw new DomainError('OperationInProgress', 'the policy has begun another grow since this one was decided on');
-  }
+function takeStandby(state: ClusterState, { shards }: LockRequest & { kind: 'grow' }): TakenStandby {
   const [wanted] = shards;
   const standby = wanted && state.autoscale.standbys.find((each) => each.primary_url === wanted.primary_url);
   if (standby === undefined || shards.length !== 1) {
@@ -209,6 +220,8 @@ export interface OperationResult extends NoticesAtEnd {
   readonly message: string;
   /** Of a drain that took its shard out. Operations of earlier releases do not say it. */
   readonly beginsCooldown?: boolean;
+  /** Of such a drain: its shard holds nothing any more, and bears no mark. */
+  readonly isEmptied?: boolean;
 }
 
 /**
@@ -219,7 +232,8 @@ export function release(state: ClusterState, result: OperationResult & { nowMs: 
   if (state.lock?.operationId !== result.operationId) return state;
   const { lock } = state;
   const recorded = endRecord({ ...state, lock: null }, result);
-  const released = result.beginsCooldown === true ? beginCooldown(recorded, result.nowMs) : recorded;
+  const cooled = result.beginsCooldown === true ? beginCooldown(recorded, result.nowMs) : recorded;
+  const released = keepLeaver(cooled, lock, result);
   if (lock.standby === null || lock.stage === 'flipped') return released;
   return giveStandbyBack(released, lock.standby, result);
 }
@@ -227,6 +241,17 @@ export function release(state: ClusterState, result: OperationResult & { nowMs: 
 /** The other shards are fuller now because a person wanted it so: the policy must not bring back at once what was taken. */
 function beginCooldown(state: ClusterState, nowMs: number): ClusterState {
   return { ...state, autoscale: { ...state.autoscale, lastScaleAtMs: nowMs } };
+}
+
+function keepLeaver(
+  state: ClusterState,
+  lock: OperationLock,
+  result: OperationResult & { nowMs: number },
+): ClusterState {
+  const [leaver] = lock.shards;
+  const isKept = lock.toStandby === true && lock.stage === 'flipped' && result.isEmptied === true;
+  if (!isKept || leaver === undefined) return state;
+  return { ...state, autoscale: keepAsStandby(state.autoscale, leaver, result.nowMs) };
 }
 
 /** Findings of preflight about the shard that was to join, not about the cluster. */

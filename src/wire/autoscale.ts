@@ -8,9 +8,13 @@ const within = ({ min, max }: { min: number; max: number }) => z.int().min(min).
 const policySchema = z.strictObject({
   enabled: z.boolean(),
   high_water_points: within(POLICY_BOUNDS.highWaterPoints),
+  high_water_bytes: within(POLICY_BOUNDS.highWaterBytes),
+  low_water_points: within(POLICY_BOUNDS.lowWaterPoints),
   interval_secs: within(POLICY_BOUNDS.intervalSecs),
   cooldown_secs: within(POLICY_BOUNDS.cooldownSecs),
+  shrink_cooldown_secs: within(POLICY_BOUNDS.shrinkCooldownSecs),
   max_shards: within(POLICY_BOUNDS.maxShards),
+  min_shards: within(POLICY_BOUNDS.minShards),
   sustain_evaluations: within(POLICY_BOUNDS.sustainEvaluations),
 });
 
@@ -18,9 +22,13 @@ const policySchema = z.strictObject({
  * Body of `PUT /cluster/autoscale`: the whole policy. A field that is left out gets its default, not its former value.
  */
 export const policyBodySchema = policySchema.extend({
+  high_water_bytes: policySchema.shape.high_water_bytes.default(DEFAULT_POLICY.highWaterBytes),
+  low_water_points: policySchema.shape.low_water_points.default(DEFAULT_POLICY.lowWaterPoints),
   interval_secs: policySchema.shape.interval_secs.default(DEFAULT_POLICY.intervalSecs),
   cooldown_secs: policySchema.shape.cooldown_secs.default(DEFAULT_POLICY.cooldownSecs),
+  shrink_cooldown_secs: policySchema.shape.shrink_cooldown_secs.default(DEFAULT_POLICY.shrinkCooldownSecs),
   max_shards: policySchema.shape.max_shards.default(DEFAULT_POLICY.maxShards),
+  min_shards: policySchema.shape.min_shards.default(DEFAULT_POLICY.minShards),
   sustain_evaluations: policySchema.shape.sustain_evaluations.default(DEFAULT_POLICY.sustainEvaluations),
 });
 export type PolicyBody = z.infer<typeof policyBodySchema>;
@@ -45,9 +53,9 @@ const evaluationSchema = z.object({
   points_max: z.number().nullable(),
   /** Ids of the shards that could not be read. */
   unreadable: z.array(z.number()),
-  /** The grow that it started. */
+  /** The grow or the drain that it started. */
   operation_id: z.string().nullable(),
-  /** The code with which a grow was refused. */
+  /** The code with which that was refused. */
   refusal: z.string().nullable(),
 });
 

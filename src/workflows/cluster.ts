@@ -176,7 +176,7 @@ function applyToAutoscale(state: AutoscaleState, transition: AutoscaleTransition
     case 'markStandbys':
       return markStandbys(state, transition.findings, nowMs());
     case 'recordEvaluation':
-      return recordEvaluation(state, { ...transition.evaluation, atMs: nowMs() }, transition.streak);
+      return recordEvaluation(state, { ...transition.evaluation, atMs: nowMs() }, transition);
     default: {
       const { type } = transition as { type: never };
       throw unknownToThisVersion('a transition', type);

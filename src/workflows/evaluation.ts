@@ -5,7 +5,7 @@
  *  2. observe               what the cluster knows, and the load of each shard     crash: read again
  *  3. decide                a pure function (domain/autoscale-decision.ts)
  *  4. try standbys          one that cannot join is marked and passed over         crash: tried again
- *  5. grow                  by the first usable one                                crash: the same key finds the same grow
+ *  5. grow, or drain        by the first usable one; the emptiest shard            crash: the same key finds the same operation
  *  6. record                what was seen, decided and done, with the reason       crash: recorded twice at worst
  *
  * Two evaluations at once take one standby: taking it, the cooldown and the lock are one transition of the cluster workflow, and the second
@@ -17,11 +17,11 @@ import type { ClusterTransition } from '../contract/cluster';
 import { boundedText, samplesOf } from '../domain/bounded-text';
 import { decide, needsLoads, type Decision, type ShardLoad } from '../domain/autoscale-decision';
 import type { Standby } from '../domain/autoscale-state';
-import type { Evaluation } from '../domain/autoscale-policy';
+import { completePolicy, type AutoscalePolicy, type Evaluation } from '../domain/autoscale-policy';
 import { shardAtAddress, type ShardAddress } from '../domain/shard-map';
 import { activityProfiles, evaluationProfiles } from './operation/activity-profiles';
 import { nowMs } from './clock';
-import type { AutoscaleInput, EvaluationResult, GrowInput } from '../contract/messages';
+import type { AutoscaleInput, DrainInput, EvaluationResult, GrowInput } from '../contract/messages';
 import type { Refusal } from '../contract/requests';
 import { evaluationDetails } from './web-ui-details';
 
@@ -37,16 +37,18 @@ export async function autoscale(input: AutoscaleInput): Promise<EvaluationResult
   const lock = dryRun ? null : await look('look after the lock').lookAfterLock(input);
   const observed = await look('what the cluster knows').observeCluster({ cluster });
   const { map, autoscale: state } = observed;
-  const loads = await readLoads(observed);
+  const policy = completePolicy(state.policy);
+  const loads = await readLoads(policy, observed);
   const candidates = state.standbys.filter((standby) => shardAtAddress(map, standby) === undefined);
   const decision = decide({
-    policy: state.policy,
+    policy,
     shardIds: map.shards.map((shard) => shard.id),
     busyWith: busyWith(observed, lock),
     loads,
     standbys: candidates.length,
     lastScaleAtMs: state.lastScaleAtMs,
     streak: state.streak,
+    lowStreak: state.lowStreak ?? 0,
     nowMs: nowMs(),
   });
   const show = (verdict: Verdict): void =>
@@ -56,21 +58,27 @@ export async function autoscale(input: AutoscaleInput): Promise<EvaluationResult
   const findings = await probe(decision, candidates);
   await mark(input, [...inTheMap(observed), ...findings], state.standbys);
   const usable = candidates.filter((each) => problemOf(each, findings) === null);
-  const verdict =
-    decision.reason === 'grow' ? await growBy(usable, { input, observed, decision, findings }) : asVerdict(decision);
+  const verdict = await carryOut(usable, { input, observed, decision, findings });
   show(verdict);
   if (!dryRun)
     await change(input, 'record the evaluation', {
       type: 'recordEvaluation',
       evaluation: verdict,
       streak: decision.streak,
+      lowStreak: decision.lowStreak,
     });
   return { ...verdict, atMs: nowMs(), dryRun };
 }
 
+function carryOut(usable: readonly Standby[], trial: Trial): Promise<Verdict> | Verdict {
+  const { decision } = trial;
+  if (decision.reason === 'grow') return growBy(usable, trial);
+  return decision.reason === 'shrink' ? shrink(trial) : asVerdict(decision);
+}
+
 // ---- Looking ----
 
-async function readLoads({ map, autoscale: { policy } }: ObservedCluster): Promise<readonly ShardLoad[]> {
+async function readLoads(policy: AutoscalePolicy, { map }: ObservedCluster): Promise<readonly ShardLoad[]> {
   if (!needsLoads(policy)) return [];
   return evaluationProfiles().look(`points of ${map.shards.length} shards`).readLoads({ shards: map.shards });
 }
@@ -209,6 +217,29 @@ async function preflight(
     if (!(cause instanceof ApplicationFailure) || typeof cause.type !== 'string') throw error;
     return { type: cause.type, message: cause.message };
   }
+}
+
+// ---- The drain ----
+
+async function shrink({ input, observed, decision }: Trial): Promise<Verdict> {
+  const { cluster, settings, dryRun } = input;
+  const { shardId } = decision;
+  if (shardId === null) return asVerdict(decision);
+  if (dryRun) return asVerdict(decision, { message: `${decision.message}: it would be drained` });
+  const request = { shardId, toStandby: true, seenLastScaleAtMs: observed.autoscale.lastScaleAtMs };
+  const drain: DrainInput = { ...settings, cluster, key: `auto-${uuid4().slice(0, 8)}`, request };
+  const started = await evaluationProfiles().start(`drain shard ${shardId}`).startDrain({ input: drain });
+  if (started.refusal === null) {
+    return asVerdict(decision, { message: `${decision.message}: draining it`, operationId: started.operationId });
+  }
+  const { type, message } = started.refusal;
+  if (ANOTHER_WAS_FASTER.includes(type)) {
+    return asVerdict(decision, { reason: 'operation_running', message: `another change was faster: ${message}` });
+  }
+  return asVerdict(decision, {
+    message: `${decision.message}, but its drain is refused (${type}): ${message}`,
+    refusal: type,
+  });
 }
 
 function noneUsable(findings: readonly StandbyFinding[]): string {

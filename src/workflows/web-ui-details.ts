@@ -114,7 +114,7 @@ export function evaluationDetails(evaluation: {
   return [
     `**${reason}**${dryRun ? ' (dry run: nothing is changed)' : ''}: ${message}`,
     '',
-    operationId === null ? 'No grow was started.' : `Started **${operationId}**.`,
+    operationId === null ? 'Nothing was started.' : `Started **${operationId}**.`,
     '',
     `Standbys: ${samplesOf(standbys.map((each) => each.primary_url)) || 'none'}`,
     '',

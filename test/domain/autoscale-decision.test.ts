@@ -15,6 +15,7 @@ const input = (change: Partial<DecisionInput> = {}, policy: Partial<AutoscalePol
   standbys: 1,
   lastScaleAtMs: null,
   streak: 0,
+  lowStreak: 0,
   nowMs: NOW,
   ...change,
 });
@@ -27,6 +28,8 @@ describe('decide', () => {
       pointsMax: 101,
       unreadable: [],
       streak: 1,
+      lowStreak: 0,
+      shardId: null,
     });
   });
 
@@ -101,6 +104,71 @@ describe('decide', () => {
   });
 });
 
+describe('decide, by bytes', () => {
+  const heavy = { shardId: 1, points: 10, bytes: 5_000, problem: null };
+
+  it('grows when the vectors of one shard are heavier than the mark, however few they are', () => {
+    const loads = [load(0, 40), heavy];
+    expect(decide(input({ loads }, { highWaterBytes: 4_999 }))).toMatchObject({
+      reason: 'grow',
+      message: 'the fullest shard holds 5000 bytes, the mark is 4999',
+    });
+    expect(decide(input({ loads }, { highWaterBytes: 5_000 }))).toMatchObject({
+      reason: 'below_mark',
+      message:
+        'the fullest shard holds 40 points, the mark is 100; the fullest shard holds 5000 bytes, the mark is 5000',
+    });
+  });
+
+  it('needs no mark in points', () => {
+    const policy = { highWaterPoints: 0, highWaterBytes: 100 };
+    expect(decide(input({ loads: [load(0, 1), heavy] }, policy)).reason).toBe('grow');
+  });
+});
+
+describe('decide, when every shard is low', () => {
+  const three = { shardIds: [0, 1, 2], loads: [load(0, 20), load(1, 12), load(2, 12)] };
+  const low = { lowWaterPoints: 30 };
+  const decided = (change: Partial<DecisionInput> = {}, policy: Partial<AutoscalePolicy> = {}) =>
+    decide(input({ ...three, ...change }, { ...low, ...policy }));
+
+  it('takes out the emptiest shard, of equals the newest', () => {
+    expect(decided()).toMatchObject({ reason: 'shrink', shardId: 2, lowStreak: 1 });
+  });
+
+  it('is calm when one shard is not, and without a low mark', () => {
+    expect(decided({ loads: [load(0, 30), load(1, 1), load(2, 1)] }).reason).toBe('below_mark');
+    expect(decided({}, { lowWaterPoints: 0 }).reason).toBe('below_mark');
+  });
+
+  it('never does it on a shard that could not be read (INV-8)', () => {
+    expect(decided({ loads: [load(0, 1), unreadable(1), load(2, 1)] }).reason).toBe('shard_unreadable');
+  });
+
+  it('waits until it was low often enough in a row, and for its own cooldown', () => {
+    expect(decided({ lowStreak: 1 }, { sustainEvaluations: 3 })).toMatchObject({
+      reason: 'not_sustained',
+      lowStreak: 2,
+    });
+    const cooling = { cooldownSecs: 10, shrinkCooldownSecs: 60 };
+    expect(decided({ lastScaleAtMs: NOW - 59_000 }, cooling).reason).toBe('cooling_down');
+    expect(decided({ lastScaleAtMs: NOW - 60_000 }, cooling).reason).toBe('shrink');
+  });
+
+  it('keeps min_shards, and never the last one', () => {
+    expect(decided({}, { minShards: 3 }).reason).toBe('at_floor');
+    expect(decided({ shardIds: [0], loads: [load(0, 1)] }).reason).toBe('at_floor');
+  });
+
+  it('leaves the rest well below the marks', () => {
+    // 20 + 12 / 2 = 26 points, 0.7 of 37.2.
+    expect(decided({}, { highWaterPoints: 38 }).reason).toBe('shrink');
+    expect(decided({}, { highWaterPoints: 37 })).toMatchObject({ reason: 'rest_too_full', shardId: null });
+    const loads = three.loads.map((each) => ({ ...each, bytes: 1_000 }));
+    expect(decided({ loads }, { highWaterBytes: 2_000 }).reason).toBe('rest_too_full');
+  });
+});
+
 it('cools down no longer than the cooldown when the clock was set back since the last grow', () => {
   expect(cooldownLeftMs({ ...DEFAULT_POLICY, cooldownSecs: 60 }, NOW + 3_600_000, NOW)).toBe(60_000);
 });
@@ -111,6 +179,7 @@ describe('decide, whatever it is given', () => {
     fc.record({
       shardId: fc.nat({ max: 20 }),
       points: fc.option(fc.nat({ max: 200 }), { nil: null }),
+      bytes: fc.option(fc.nat({ max: 200 }), { nil: null }),
       problem: fc.option(fc.constantFrom('refused', 'timed out'), { nil: null }),
     }),
     { maxLength: 12 },
@@ -119,6 +188,10 @@ describe('decide, whatever it is given', () => {
     policy: fc.record({
       enabled: fc.boolean(),
       highWaterPoints: fc.nat({ max: 200 }),
+      highWaterBytes: fc.nat({ max: 200 }),
+      lowWaterPoints: fc.nat({ max: 200 }),
+      shrinkCooldownSecs: fc.nat({ max: 600 }),
+      minShards: fc.integer({ min: 1, max: 4 }),
       intervalSecs: fc.integer({ min: 1, max: 60 }),
       cooldownSecs: fc.nat({ max: 600 }),
       maxShards: fc.nat({ max: 10 }),
@@ -130,10 +203,12 @@ describe('decide, whatever it is given', () => {
     standbys: fc.nat({ max: 3 }),
     lastScaleAtMs: fc.option(fc.integer({ min: NOW - 700_000, max: NOW + 10_000 }), { nil: null }),
     streak: fc.nat({ max: 5 }),
+    lowStreak: fc.nat({ max: 5 }),
     nowMs: fc.constant(NOW),
   });
-  const pointsOf = ({ loads: all }: DecisionInput, id: number): number | null =>
-    all.find((each) => each.shardId === id)?.points ?? null;
+  const loadOf = ({ loads: all }: DecisionInput, id: number): ShardLoad | undefined =>
+    all.find((each) => each.shardId === id);
+  const pointsOf = (each: DecisionInput, id: number): number | null => loadOf(each, id)?.points ?? null;
 
   it('gives a known reason with a sentence', () => {
     fc.assert(
@@ -142,6 +217,25 @@ describe('decide, whatever it is given', () => {
         expect(DECISION_REASONS).toContain(reason);
         expect(message).not.toMatch(/undefined|null|NaN/);
       }),
+    );
+  });
+
+  it('shrinks only when every shard was read to be low, and the rest stay well below the marks', () => {
+    fc.assert(
+      fc.property(inputs, (each) => {
+        const { reason, lowStreak, shardId } = decide(each);
+        if (reason !== 'shrink') return;
+        const { policy, shardIds } = each;
+        expect(shardIds.every((id) => (pointsOf(each, id) ?? Infinity) < policy.lowWaterPoints)).toBe(true);
+        expect(policy.enabled && each.busyWith === null && shardIds.length > policy.minShards).toBe(true);
+        expect(cooldownLeftMs({ cooldownSecs: policy.shrinkCooldownSecs }, each.lastScaleAtMs, NOW)).toBe(0);
+        expect(lowStreak).toBeGreaterThanOrEqual(policy.sustainEvaluations);
+        const points = shardIds.map((id) => pointsOf(each, id) ?? 0);
+        expect(pointsOf(each, shardId ?? -1)).toBe(Math.min(...points));
+        const sum = points.reduce((total, of) => total + of, 0);
+        if (policy.highWaterPoints > 0) expect(sum / (points.length - 1)).toBeLessThanOrEqual(policy.highWaterPoints);
+      }),
+      { numRuns: 2_000 },
     );
   });
 
@@ -162,7 +256,9 @@ describe('decide, whatever it is given', () => {
         const { reason, streak } = decide(each);
         if (reason !== 'grow') return;
         const { policy } = each;
-        expect(each.shardIds.some((id) => (pointsOf(each, id) ?? 0) > policy.highWaterPoints)).toBe(true);
+        const isAbove = (of: 'points' | 'bytes', mark: number): boolean =>
+          mark > 0 && each.shardIds.some((id) => (loadOf(each, id)?.[of] ?? 0) > mark);
+        expect(isAbove('points', policy.highWaterPoints) || isAbove('bytes', policy.highWaterBytes)).toBe(true);
         expect(policy.enabled && each.busyWith === null && each.standbys > 0).toBe(true);
         expect(cooldownLeftMs(policy, each.lastScaleAtMs, NOW)).toBe(0);
         expect(policy.maxShards === 0 || each.shardIds.length < policy.maxShards).toBe(true);

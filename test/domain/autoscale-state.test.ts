@@ -57,7 +57,7 @@ describe('what is too much for a state', () => {
   it('is cut out of the reason of a standby and of the message of an evaluation', () => {
     const findings = [{ primaryUrl: 'http://standby-0:6333', problem: long }];
     const [marked] = markStandbys(pool, findings, 2).standbys;
-    const [recorded] = recordEvaluation(pool, evaluation({ message: long }), 0).evaluations;
+    const [recorded] = recordEvaluation(pool, evaluation({ message: long }), { streak: 0 }).evaluations;
     for (const text of [marked?.unusable?.reason, recorded?.message]) {
       expect(text).toContain('characters left out');
       expect(text?.length).toBeLessThanOrEqual(TEXT_CHARS_MAX);
@@ -66,15 +66,17 @@ describe('what is too much for a state', () => {
 
   it('is left out of all evaluations but the newest one, where a whole large cluster could not be read', () => {
     const unreadable = Array.from({ length: 1_024 }, (_, id) => id);
-    const once = recordEvaluation(pool, evaluation({ unreadable }), 0);
-    const twice = recordEvaluation(once, evaluation({ unreadable }), 0);
+    const once = recordEvaluation(pool, evaluation({ unreadable }), { streak: 0 });
+    const twice = recordEvaluation(once, evaluation({ unreadable }), { streak: 0 });
     expect(twice.evaluations.map((each) => each.unreadable.length)).toEqual([1_024, NAMED_NOTICES_MAX]);
   });
 
   it('is counted by a notice of its own, whose beginning stays', () => {
     const unreadable = Array.from({ length: 1_024 }, (_, id) => id);
     const findings = standbys.map(({ primary_url: primaryUrl }) => ({ primaryUrl, problem: long }));
-    const marked = recordEvaluation(markStandbys(pool, findings, 2), evaluation({ unreadable, message: long }), 0);
+    const marked = recordEvaluation(markStandbys(pool, findings, 2), evaluation({ unreadable, message: long }), {
+      streak: 0,
+    });
     const { notices } = refreshNotices(refreshNotices(marked, 5), 9);
     expect(notices).toHaveLength(2 * (NAMED_NOTICES_MAX + 1));
     expect(Math.max(...notices.map(({ message }) => message.length))).toBeLessThanOrEqual(TEXT_CHARS_MAX);
@@ -132,7 +134,8 @@ describe('the pool of standbys', () => {
 
 it('remembers a bounded number of evaluations, newest first', () => {
   let state = NO_AUTOSCALE;
-  for (let atMs = 1; atMs <= EVALUATIONS_MAX + 5; atMs++) state = recordEvaluation(state, evaluation({ atMs }), 2);
+  for (let atMs = 1; atMs <= EVALUATIONS_MAX + 5; atMs++)
+    state = recordEvaluation(state, evaluation({ atMs }), { streak: 2 });
   expect(state.evaluations).toHaveLength(EVALUATIONS_MAX);
   expect(state.streak).toBe(2);
   expect(state.evaluations[0]?.atMs).toBe(EVALUATIONS_MAX + 5);
@@ -140,7 +143,7 @@ it('remembers a bounded number of evaluations, newest first', () => {
 
 describe('what an operator must notice', () => {
   const after = (change: Partial<Evaluation>, state: AutoscaleState, nowMs: number): AutoscaleState =>
-    refreshNotices(recordEvaluation(state, evaluation(change), 0), nowMs);
+    refreshNotices(recordEvaluation(state, evaluation(change), { streak: 0 }), nowMs);
   const enabled = { ...NO_AUTOSCALE, policy: ENABLED };
   const codes = (state: AutoscaleState): string[] => state.notices.map((each) => each.code);
 

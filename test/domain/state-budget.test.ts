@@ -90,7 +90,7 @@ function fullState(): ClusterState {
       operationId: `grow-${key(0)}`,
       refusal: 'DonorUnreachable',
     } as const;
-    autoscale = recordEvaluation(autoscale, evaluation, 1_000);
+    autoscale = recordEvaluation(autoscale, evaluation, { streak: 1_000, lowStreak: 1_000 });
   }
   const members = Object.fromEntries(
     state.map.shards.map(({ id }) => [id, { epoch: 1_000_000, grpcUrl: url('g', id) }]),

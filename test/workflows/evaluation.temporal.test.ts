@@ -1,4 +1,4 @@
-import { createStartGrow } from '../../src/activities/cluster/start-grow';
+import { createStartByPolicy } from '../../src/activities/cluster/start-by-policy';
 import type { ClusterTransition } from '../../src/contract/cluster';
 import type { AutoscaleState } from '../../src/domain/autoscale-state';
 import { type AutoscalePolicy, DEFAULT_POLICY } from '../../src/domain/autoscale-policy';
@@ -296,7 +296,7 @@ describe('the standby of a grow that came to nothing', () => {
 
 describe('the start of a grow by the policy', () => {
   const startGrow = (key: string) =>
-    createStartGrow({ client: temporal.client })({
+    createStartByPolicy({ client: temporal.client }).startGrow({
       input: cluster.input(key, {
         request: { shards: [cluster.address(cluster.joiner)], allowNonempty: false, fromStandby: true },
       }),
@@ -324,5 +324,65 @@ describe('the start of a grow by the policy', () => {
 
   it('is refused for a shard that is no standby (any more)', async () => {
     expect(await startGrow('auto-1')).toMatchObject({ announced: false, refusal: { type: 'UnknownStandby' } });
+  });
+});
+
+describe('an evaluation that finds every shard low', () => {
+  /** All three shards together hold POINTS; two of them would hold half each. */
+  const LOW: Partial<AutoscalePolicy> = {
+    highWaterPoints: 2 * POINTS,
+    lowWaterPoints: POINTS,
+    cooldownSecs: 0,
+    shrinkCooldownSecs: 0,
+  };
+
+  it('drains the emptiest shard, keeps it as a standby, and grows by it again when the load rises', async () => {
+    await setPolicy(LOW);
+    const { donors } = cluster;
+    const emptiest = donors[0]!.ids('docs').length < donors[1]!.ids('docs').length ? 0 : 1;
+    const evaluation = await evaluate();
+    expect(evaluation).toMatchObject({ reason: 'shrink', operationId: expect.stringMatching(/^drain-auto-/) });
+    expect(evaluation.message).toContain(`shard ${emptiest} has the fewest`);
+    await operation(evaluation.operationId).result();
+    expect((await cluster.map()).shards.map(({ id }) => id)).toEqual([1 - emptiest]);
+    expect(await standbyUrls()).toEqual([donors[emptiest]!.url]);
+    expect(donors[emptiest]!.collections()).toEqual([]);
+
+    expect(await evaluate()).toMatchObject({ reason: 'at_floor', operationId: null });
+    await setPolicy({ ...LOW, highWaterPoints: POINTS / 2, lowWaterPoints: 1 });
+    const grown = await evaluate();
+    expect(grown).toMatchObject({ reason: 'grow' });
+    await operation(grown.operationId).result();
+    expect(await cluster.misplaced('docs')).toEqual([]);
+    expect(await standbyUrls()).toEqual([]);
+  });
+
+  it('changes nothing in a dry run, and begins one drain when two run at once', async () => {
+    await setPolicy(LOW);
+    expect(await evaluate(true)).toMatchObject({ reason: 'shrink', operationId: null, dryRun: true });
+    expect((await cluster.state()).operations).toEqual([]);
+    const both = await Promise.all([evaluate(), evaluate()]);
+    const drains = both.filter((each) => each.operationId !== null);
+    expect(drains).toHaveLength(1);
+    await operation(drains[0]!.operationId).result();
+    expect((await cluster.map()).shards).toHaveLength(1);
+  });
+
+  it('does not shrink for as long as the cooldown of shrinking lasts, which the grow began', async () => {
+    await addStandby(cluster.joiner);
+    await setPolicy({ cooldownSecs: 0 });
+    const { operationId } = await evaluate();
+    await operation(operationId).result();
+    await setPolicy({ ...LOW, shrinkCooldownSecs: 3_600 });
+    expect(await evaluate()).toMatchObject({
+      reason: 'cooling_down',
+      message: expect.stringContaining('every shard holds fewer than'),
+    });
+  });
+
+  it('keeps no standby of a shard that is drained by a person, nor of a drain that was undone', async () => {
+    await cluster.announceDrain('by-hand', 0);
+    await cluster.operation('by-hand', 'drain').result();
+    expect(await standbyUrls()).toEqual([]);
   });
 });

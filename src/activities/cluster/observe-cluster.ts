@@ -5,10 +5,10 @@ import { clusterActivity, type ClusterClientDeps } from '../frame/cluster-client
 export function createObserveCluster(deps: ClusterClientDeps): AutoscaleActivities['observeCluster'] {
   return clusterActivity(deps, 'fail', async (client) => {
     const { state, isRewound } = await client.observe();
-    const { policy, standbys, lastScaleAtMs, streak } = state.autoscale;
+    const { policy, standbys, lastScaleAtMs, streak, lowStreak = 0 } = state.autoscale;
     return {
       map: state.map,
-      autoscale: { policy, standbys, lastScaleAtMs, streak },
+      autoscale: { policy, standbys, lastScaleAtMs, streak, lowStreak },
       lockedBy: state.lock?.operationId ?? null,
       isRewound,
     };

@@ -5,6 +5,7 @@ import type { ShardCollection } from '../../shards/http/shard-client';
 import type { ActivityScope } from '../frame/run-activity';
 
 const READ_TIMEOUT_MS = 5_000;
+const FLOAT_BYTES = 4;
 
 /** All side by side. INV-8: a shard that does not answer is unknown. */
 export async function readLoads(
@@ -19,10 +20,12 @@ export async function readLoads(
 async function readLoad(scope: ActivityScope, shard: Shard): Promise<ShardLoad> {
   try {
     const collections = await listCollections(scope, shard);
-    return { shardId: shard.id, points: collections.reduce((sum, { count }) => sum + count, 0), problem: null };
+    const points = collections.reduce((sum, { count }) => sum + count, 0);
+    const bytes = collections.reduce((sum, { count, dim }) => sum + count * dim * FLOAT_BYTES, 0);
+    return { shardId: shard.id, points, bytes, problem: null };
   } catch (error) {
     if (!(error instanceof ShardError)) throw error;
-    return { shardId: shard.id, points: null, problem: error.message };
+    return { shardId: shard.id, points: null, bytes: null, problem: error.message };
   }
 }
 

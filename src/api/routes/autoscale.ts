@@ -87,18 +87,28 @@ function onlyDisables(request: Request): boolean {
 /** @throws ApiError MalformedBody; DomainError InvalidRequest */
 function readPolicy(request: Request): AutoscalePolicy {
   const body: PolicyBody = readBody(policyBodySchema, request);
-  if (body.enabled && body.high_water_points === 0) {
+  if (body.enabled && body.high_water_points === 0 && body.high_water_bytes === 0) {
     throw new DomainError(
       'InvalidRequest',
-      'enabled with high_water_points 0 would never grow the cluster: give the points of one shard above which it grows, or enabled false',
+      'enabled with high_water_points 0 and high_water_bytes 0 would never grow the cluster: give the points or bytes of one shard above which it grows, or enabled false',
+    );
+  }
+  if (body.high_water_points > 0 && body.low_water_points > body.high_water_points) {
+    throw new DomainError(
+      'InvalidRequest',
+      `expected low_water_points (${body.low_water_points}) to be at most high_water_points (${body.high_water_points}): the cluster would shrink and grow in turn`,
     );
   }
   return {
     enabled: body.enabled,
     highWaterPoints: body.high_water_points,
+    highWaterBytes: body.high_water_bytes,
+    lowWaterPoints: body.low_water_points,
     intervalSecs: body.interval_secs,
     cooldownSecs: body.cooldown_secs,
+    shrinkCooldownSecs: body.shrink_cooldown_secs,
     maxShards: body.max_shards,
+    minShards: body.min_shards,
     sustainEvaluations: body.sustain_evaluations,
   };
 }

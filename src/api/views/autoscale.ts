@@ -27,9 +27,13 @@ export function viewOfAutoscale(
     policy: {
       enabled: policy.enabled,
       high_water_points: policy.highWaterPoints,
+      high_water_bytes: policy.highWaterBytes,
+      low_water_points: policy.lowWaterPoints,
       interval_secs: policy.intervalSecs,
       cooldown_secs: policy.cooldownSecs,
+      shrink_cooldown_secs: policy.shrinkCooldownSecs,
       max_shards: policy.maxShards,
+      min_shards: policy.minShards,
       sustain_evaluations: policy.sustainEvaluations,
     },
     standbys: standbys.map(({ primary_url, replica_urls, addedAtMs, unusable }) => ({

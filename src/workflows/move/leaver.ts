@@ -15,9 +15,10 @@ import { dropRound, keptBy, sweepReceivers } from './rows/sweep';
 export async function preflightDrain(context: MoveContext): Promise<string> {
   const { run, routerUrls } = context;
   const { state, activities } = run;
-  const { shardId } = context.request as DrainRequest;
+  const { shardId, toStandby, seenLastScaleAtMs: seen } = context.request as DrainRequest;
   const { operationId } = state.progress;
-  const request = { kind: 'drain', shardId } as const;
+  const byPolicy = toStandby === true ? { toStandby, ...(seen === undefined ? {} : { seenLastScaleAtMs: seen }) } : {};
+  const request = { kind: 'drain', shardId, ...byPolicy } as const;
   const answer = await applyTransition(run, 'take the lock', {
     type: 'reserve',
     operationId,

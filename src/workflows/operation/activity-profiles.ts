@@ -159,8 +159,8 @@ const START: ActivityOptions = {
 };
 
 export interface EvaluationProfiles {
-  readonly look: (summary: string) => Omit<AutoscaleActivities, 'startGrow'>;
-  readonly start: (summary: string) => Pick<AutoscaleActivities, 'startGrow'>;
+  readonly look: (summary: string) => Omit<AutoscaleActivities, 'startGrow' | 'startDrain'>;
+  readonly start: (summary: string) => Pick<AutoscaleActivities, 'startGrow' | 'startDrain'>;
 }
 
 /** The activities of an evaluation of the autoscale policy, by profile. */

@@ -47,8 +47,8 @@ export async function end(
   const outcome = withAttention(run, result.end, result.outcome);
   const { pointsMoved, message } = outcome;
   const notices = noticesOf(run, result.end, outcome);
-  const cooldown = hasShrunk(run, result.end) ? { beginsCooldown: true } : {};
-  await giveBack(run, { end: result.end, code: result.code, pointsMoved, message, ...notices, ...cooldown });
+  const shrunk = hasShrunk(run, result.end) ? { beginsCooldown: true, isEmptied: isEmptied(run) } : {};
+  await giveBack(run, { end: result.end, code: result.code, pointsMoved, message, ...notices, ...shrunk });
   run.state.progress.outcome = outcome;
   run.end(result.end);
 }
@@ -58,6 +58,10 @@ function hasShrunk({ state }: OperationRun, end: OperationEnd): boolean {
   const { progress, recovers } = state;
   const kind = progress.kind === 'recover' ? recovers?.kind : progress.kind;
   return kind === 'drain' && end === 'succeeded' && progress.pointOfNoReturnPassed;
+}
+
+function isEmptied({ state }: OperationRun): boolean {
+  return state.emptied !== null && state.notEmptied === null && state.pointsKept === 0;
 }
 
 /** A caller who still waits to hear that the change was announced hears why it was not. */

@@ -1,17 +1,20 @@
 import { operationIdOf } from '../../contract/ids';
-import type { AutoscaleActivities, StartedGrow } from '../../contract/evaluation-activities';
+import type { AutoscaleActivities, StartedOperation } from '../../contract/evaluation-activities';
+import type { DrainInput, GrowInput } from '../../contract/messages';
 import type { Refusal } from '../../contract/requests';
 import { ClientError, RefusedError } from '../../client/errors';
 import { clientFailure, clusterClients, type ClusterClientDeps } from '../frame/cluster-clients';
 
-/** The key is the caller's, so a repeat finds the grow that the first attempt started, running or ended. */
-export function createStartGrow(deps: ClusterClientDeps): AutoscaleActivities['startGrow'] {
+type Start = Pick<AutoscaleActivities, 'startGrow' | 'startDrain'>;
+
+/** The key is the caller's, so a repeat finds the operation that the first attempt started, running or ended. */
+export function createStartByPolicy(deps: ClusterClientDeps): Start {
   const clientOf = clusterClients(deps);
-  return async ({ input }): Promise<StartedGrow> => {
+  const start = async (kind: 'grow' | 'drain', input: GrowInput | DrainInput): Promise<StartedOperation> => {
     const client = clientOf(input.cluster);
-    const operationId = operationIdOf('grow', input.key);
+    const operationId = operationIdOf(kind, input.key);
     try {
-      await client.startOperation('grow', input);
+      await client.startOperation(kind, input);
       return { operationId, announced: true, refusal: null };
     } catch (error) {
       const refusal = refusalOf(error);
@@ -19,12 +22,16 @@ export function createStartGrow(deps: ClusterClientDeps): AutoscaleActivities['s
       if (!isUnanswered(error)) throw clientFailure(error, input.cluster, 'fail');
     }
     try {
-      // A call without an answer may not even have started the grow: then this fails, and the next attempt starts it.
+      // A call without an answer may not even have started it: then this fails, and the next attempt starts it.
       await client.describeOperation(operationId);
       return { operationId, announced: false, refusal: null };
     } catch (error) {
       throw clientFailure(error, input.cluster, 'fail');
     }
+  };
+  return {
+    startGrow: ({ input }) => start('grow', input),
+    startDrain: ({ input }) => start('drain', input),
   };
 }
 
