@@ -70,8 +70,7 @@ export const AUTOSCALE_SETTINGS = {
   }),
   COORDINATOR_AUTOSCALE_SHRINK_COOLDOWN_SECS: integer({
     group: 'autoscale',
-    meaning:
-      'The time after the start of a grow, or the end of a drain, in which the policy does not shrink the cluster.',
+    meaning: 'The time after a grow began, or a drain ended, in which the policy does not shrink the cluster.',
     default: DEFAULT_POLICY.shrinkCooldownSecs,
     bounds: POLICY_BOUNDS.shrinkCooldownSecs,
     unit: 's',

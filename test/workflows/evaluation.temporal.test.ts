@@ -328,10 +328,10 @@ describe('the start of a grow by the policy', () => {
 });
 
 describe('an evaluation that finds every shard low', () => {
-  /** All three shards together hold POINTS; two of them would hold half each. */
+  /** All shards together hold POINTS. */
   const LOW: Partial<AutoscalePolicy> = {
     highWaterPoints: 2 * POINTS,
-    lowWaterPoints: POINTS,
+    lowWaterPoints: POINTS + 1,
     cooldownSecs: 0,
     shrinkCooldownSecs: 0,
   };

@@ -25,7 +25,7 @@ import { nowMs } from '../clock';
 import { progressDetails } from '../web-ui-details';
 import { activityProfiles, type Profiles } from './activity-profiles';
 import { PATCHES } from '../patches';
-import { renewAddresses } from './addresses';
+import { renewAddresses } from '../identity/addresses';
 import { handleMessages } from './handlers';
 import { persist, type Patience, type Retrying } from './retry';
 import { Waits } from './waits';

@@ -24,9 +24,9 @@ describe('readLoads', () => {
     cluster.shards[0]?.put('more', point('a'));
     cluster.shards[1]?.put(COLLECTION, point('c'));
     expect(await read()).toEqual([
-      { shardId: 0, points: 3, problem: null },
-      { shardId: 1, points: 1, problem: null },
-      { shardId: 2, points: 0, problem: null },
+      { shardId: 0, points: 3, bytes: 24, problem: null },
+      { shardId: 1, points: 1, bytes: 8, problem: null },
+      { shardId: 2, points: 0, bytes: 0, problem: null },
     ]);
   });
 
@@ -35,7 +35,7 @@ describe('readLoads', () => {
     await cluster.shards[0]?.stop();
     const [down, up] = await read();
     expect(down).toMatchObject({ shardId: 0, points: null, problem: expect.stringContaining('GET http://127.0.0.1') });
-    expect(up).toEqual({ shardId: 1, points: 1, problem: null });
+    expect(up).toEqual({ shardId: 1, points: 1, bytes: 8, problem: null });
   });
 
   it.each([
@@ -57,12 +57,12 @@ describe('readLoads', () => {
   it('reads the leader of a shard, and not the replica that lags and would pass for calm', async () => {
     cluster.shards[0]?.put(COLLECTION, point('a'));
     await cluster.failOver(0);
-    expect((await read())[0]).toEqual({ shardId: 0, points: 1, problem: null });
+    expect((await read())[0]).toEqual({ shardId: 0, points: 1, bytes: 8, problem: null });
   });
 
   it('reads once more when a kept-alive connection was closed meanwhile', async () => {
     cluster.shards[0]?.faults.add({ match: { ...listing, nth: 1 }, fault: { kind: 'refuse' } });
-    expect((await read())[0]).toEqual({ shardId: 0, points: 0, problem: null });
+    expect((await read())[0]).toEqual({ shardId: 0, points: 0, bytes: 0, problem: null });
   });
 });
 

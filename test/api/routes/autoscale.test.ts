@@ -153,7 +153,9 @@ describe('PUT /cluster/autoscale', () => {
     ['no evaluation at all', { ...POLICY, sustain_evaluations: 0 }, 'sustain_evaluations'],
     ['half a point', { ...POLICY, high_water_points: 1.5 }, 'high_water_points'],
     ['a number as text', { ...POLICY, interval_secs: '30' }, 'interval_secs'],
-    ['enabled with a mark of 0', { enabled: true, high_water_points: 0 }, 'high_water_points 0 would never grow'],
+    ['enabled with no mark', { enabled: true, high_water_points: 0 }, 'high_water_bytes 0 would never grow'],
+    ['a low mark above the high one', { ...POLICY, low_water_points: 1_000_000_000_000 }, 'low_water_points'],
+    ['no shard at least', { ...POLICY, min_shards: 0 }, 'min_shards'],
   ])('refuses %s, names it and changes nothing', async (_what, body, named) => {
     const { status, json } = await put(body);
     expect(status).toBe(400);

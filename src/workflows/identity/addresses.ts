@@ -4,12 +4,20 @@
  */
 import { ActivityFailure, isCancellation, patched } from '@temporalio/workflow';
 import type { ClusterAnswer } from '../../contract/cluster';
+import type { OperationState } from '../../contract/operation-state';
 import { withGrpcUrls } from '../../domain/members';
 import type { Shard } from '../../domain/shard-map';
 import { PATCHES } from '../patches';
-import type { OperationRun } from './run';
+import type { Profiles } from '../operation/activity-profiles';
 
-export async function renewAddresses(run: OperationRun): Promise<void> {
+/** What it needs of a run. */
+interface Renewing {
+  readonly cluster: string;
+  readonly state: OperationState;
+  readonly activities: Pick<Profiles, 'transition'>;
+}
+
+export async function renewAddresses(run: Renewing): Promise<void> {
   const { state } = run;
   const mayHaveMoved = state.progress.pointOfNoReturnPassed || state.undoing !== null;
   if (state.lockStage === null || !mayHaveMoved || !patched(PATCHES.renewedAddresses)) return;
@@ -30,7 +38,7 @@ export async function renewAddresses(run: OperationRun): Promise<void> {
 }
 
 /** Null: the cluster does not answer, or somebody else has the lock. The step that failed says what follows from that. */
-async function ask(run: OperationRun): Promise<ClusterAnswer | null> {
+async function ask(run: Renewing): Promise<ClusterAnswer | null> {
   const { operationId } = run.state.progress;
   try {
     const answer = await run.activities
