@@ -197,7 +197,8 @@ function lookAt({ policy, shardIds, loads }: DecisionInput): LoadsSeen {
   ].filter(({ mark }) => mark > 0);
   const crossed = marks.filter(({ most: seen, mark }) => seen !== null && seen > mark);
   const shown = crossed.length > 0 ? crossed : marks;
-  const unreadable = all.filter((load) => load.points === null);
+  // A worker of an earlier release tells no bytes: where they count, they are unknown and not 0 (INV-8).
+  const unreadable = all.filter((load) => load.points === null || (policy.highWaterBytes > 0 && load.bytes == null));
   return {
     loads: all,
     pointsMax,

@@ -218,7 +218,7 @@ export interface OperationResult extends NoticesAtEnd {
   readonly code: string | null;
   readonly pointsMoved: number;
   readonly message: string;
-  /** Of a drain that took its shard out. Operations of earlier releases do not say it. */
+  /** Of a grow or a drain that is through. Operations of earlier releases do not say it. */
   readonly beginsCooldown?: boolean;
   /** Of such a drain: its shard holds nothing any more, and bears no mark. */
   readonly isEmptied?: boolean;
@@ -232,13 +232,15 @@ export function release(state: ClusterState, result: OperationResult & { nowMs: 
   if (state.lock?.operationId !== result.operationId) return state;
   const { lock } = state;
   const recorded = endRecord({ ...state, lock: null }, result);
-  const cooled = result.beginsCooldown === true ? beginCooldown(recorded, result.nowMs) : recorded;
+  // A grow by policy has begun it already. A drain by policy that came to nothing must not begin again at once.
+  const isCooling = lock.toStandby === true || (result.beginsCooldown === true && lock.standby === null);
+  const cooled = isCooling ? beginCooldown(recorded, result.nowMs) : recorded;
   const released = keepLeaver(cooled, lock, result);
   if (lock.standby === null || lock.stage === 'flipped') return released;
   return giveStandbyBack(released, lock.standby, result);
 }
 
-/** The other shards are fuller now because a person wanted it so: the policy must not bring back at once what was taken. */
+/** The cluster is as large as somebody wanted it: the policy must not undo that at once. */
 function beginCooldown(state: ClusterState, nowMs: number): ClusterState {
   return { ...state, autoscale: { ...state.autoscale, lastScaleAtMs: nowMs } };
 }

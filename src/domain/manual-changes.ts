@@ -9,7 +9,18 @@ import { moveGrpc } from './identity-transitions';
 import { membersWith, withGrpcUrls } from './members';
 import { refuseFullMap, refuseWhileLocked, refuseWhileMoving } from './preconditions';
 import { digestOf } from './request-digest';
-import { addJoining, addOwners, promote, remove, replaceAddress, requireShard, type ShardAddress } from './shard-map';
+import {
+  addJoining,
+  addOwners,
+  findShard,
+  promote,
+  refuseKnownAddress,
+  remove,
+  replaceAddress,
+  requireShard,
+  type ShardAddress,
+  type ShardMap,
+} from './shard-map';
 
 /** A change that an operator makes by hand. */
 export type ManualChange =
@@ -57,13 +68,28 @@ function remembered(request: string): string {
   return request.length <= ANSWERED_REQUEST_CHARS_MAX ? request : digestOf(request);
 }
 
+type Replacement = Extract<ManualChange, { change: 'replaceAddress' }>;
+
 /** Whoever takes the lock over finds its shards where they are now. */
-function moveInLock(state: ClusterState, id: number): ClusterState {
+function moveInLock(state: ClusterState, { id, address }: Replacement): ClusterState {
   const { lock } = state;
-  if (lock?.shards.some((shard) => shard.id === id) !== true) return state;
-  const moved = withGrpcUrls([requireShard(state.map, id)], state.members);
-  const shards = lock.shards.map((shard) => (shard.id === id ? { ...shard, grpc_url: undefined, ...moved[0] } : shard));
+  if (lock === null) return state;
+  const shards = lock.shards.map((shard) => {
+    if (shard.id !== id) return shard;
+    const { primary_url, replica_urls } = { ...shard, ...address };
+    return withGrpcUrls([{ id, primary_url, replica_urls }], state.members)[0] ?? shard;
+  });
   return { ...state, lock: { ...lock, shards } };
+}
+
+/** A leaver behind its flip, or a joiner that is undone: the map does not know it, and its operation waits for it. */
+function movedBeside(state: ClusterState, { id, address }: Replacement): ShardMap {
+  const { map, lock } = state;
+  if (lock?.shards.some((shard) => shard.id === id) !== true) requireShard(map, id);
+  const urls = [address.primary_url, ...(address.replica_urls ?? [])].filter((url) => url !== undefined);
+  const [primary_url = '', ...replica_urls] = urls;
+  if (urls.length > 0) refuseKnownAddress(map, { primary_url, replica_urls });
+  return map;
 }
 
 function applyByHand(state: ClusterState, change: ManualChange): ClusterState {
@@ -84,8 +110,9 @@ function applyByHand(state: ClusterState, change: ManualChange): ClusterState {
       requireShard(state.map, change.id);
       return { ...state, map: remove(state.map, [change.id]) };
     case 'replaceAddress': {
-      const map = replaceAddress(state.map, change.id, change.address);
-      return moveInLock(moveGrpc({ ...state, map }, change.id, change.address), change.id);
+      const isInMap = findShard(state.map, change.id) !== undefined;
+      const map = isInMap ? replaceAddress(state.map, change.id, change.address) : movedBeside(state, change);
+      return moveInLock(moveGrpc({ ...state, map }, change.id, change.address), change);
     }
     default:
       throw unknownToThisVersion('a change', (change as { change: never }).change);

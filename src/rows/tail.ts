@@ -4,6 +4,8 @@ import type { Slice } from './slice';
 
 /** Ids that a tail remembers. Behind so many changes a new cut is cheaper. */
 const IDS_MAX = 50_000;
+/** Own deletes that have not come back. A call deletes some hundred, and they come back at once. */
+const OWN_DELETES_MAX = 10_000;
 /** A shard tells of a write within milliseconds. A follower that takes longer than this tells too late. */
 const BARRIER_MS = 5_000;
 const BARRIER_POLL_MS = 5;
@@ -44,18 +46,18 @@ export class Tail {
   }
 
   /**
-   * Whether every change that `shard`, the donor, has seen before this call is known. Of two calls at a time the first one
-   * may miss its barrier: then it says no.
+   * How much is known of what `shard`, the donor, has seen before this call. Of two calls at a time the first one may miss
+   * its barrier. Unknown: there is no place for a barrier, or the tail is lost.
    */
-  async isUpToDate(job: Job, shard: RowShard): Promise<boolean> {
-    if (!this.#isKept) return false;
+  async toldSoFar(job: Job, shard: RowShard): Promise<'all' | 'not-all' | 'unknown'> {
+    if (!this.#isKept) return 'unknown';
     const barrier = randomBytes(8).toString('hex');
-    if (!(await shard.setBarrier(barrier))) return false;
+    if (!(await shard.setBarrier(barrier))) return 'unknown';
     const endsAtMs = job.nowMs() + BARRIER_MS;
     const hasCome = (): boolean => this.#isKept && this.#barrier === barrier;
     const mayCome = (): boolean => this.#isKept && job.nowMs() < endsAtMs;
     while (mayCome() && !hasCome()) await job.sleep(BARRIER_POLL_MS);
-    return hasCome();
+    return hasCome() ? 'all' : 'not-all';
   }
 
   /** Its rows went without being named. */
@@ -86,9 +88,11 @@ export class Tail {
 
   /** The operation itself is about to delete these from the donor: their next delete is not news. */
   expectDeletes(collection: string, ids: readonly Buffer[]): void {
+    if (!this.#isKept) return;
     const own = this.#ownDeletes.get(collection) ?? new Set();
     this.#ownDeletes.set(collection, own);
-    for (const id of ids) own.add(keyOf(id));
+    // What is too much is told like any other change.
+    for (const id of ids) if (own.size < OWN_DELETES_MAX) own.add(keyOf(id));
   }
 
   async close(): Promise<void> {
@@ -109,6 +113,7 @@ export class Tail {
       // However the stream ended: from here on changes are missed, and that is all there is to know.
     }
     this.#isKept = false;
+    this.#ownDeletes.clear();
     this.#end();
     await events.return?.(undefined);
   }
@@ -120,9 +125,9 @@ export class Tail {
   }
 
   #noteChange({ collection, id, isDelete }: Extract<ScanEvent, { kind: 'changed' }>): void {
-    if (this.#slice.ownerOf(id) === null) return;
     const key = keyOf(id);
     if (isDelete && this.#ownDeletes.get(collection)?.delete(key) === true) return;
+    if (this.#slice.ownerOf(id) === null) return;
     let ids = this.#ids.get(collection);
     if (ids === undefined) this.#ids.set(collection, (ids = new Map<string, Buffer>()));
     if (ids.has(key)) return;

@@ -108,7 +108,7 @@ describe('decide, by bytes', () => {
   const heavy = { shardId: 1, points: 10, bytes: 5_000, problem: null };
 
   it('grows when the vectors of one shard are heavier than the mark, however few they are', () => {
-    const loads = [load(0, 40), heavy];
+    const loads = [{ ...load(0, 40), bytes: 20 }, heavy];
     expect(decide(input({ loads }, { highWaterBytes: 4_999 }))).toMatchObject({
       reason: 'grow',
       message: 'the fullest shard holds 5000 bytes, the mark is 4999',
@@ -118,6 +118,13 @@ describe('decide, by bytes', () => {
       message:
         'the fullest shard holds 40 points, the mark is 100; the fullest shard holds 5000 bytes, the mark is 5000',
     });
+  });
+
+  it('takes bytes that were not told for unknown, where they count (INV-8)', () => {
+    const policy = { highWaterBytes: 100, lowWaterPoints: 50 };
+    const loads = [load(0, 1), load(1, 1)];
+    expect(decide(input({ loads }, policy)).reason).toBe('shard_unreadable');
+    expect(decide(input({ loads }, { ...policy, highWaterBytes: 0 })).reason).toBe('shrink');
   });
 
   it('needs no mark in points', () => {

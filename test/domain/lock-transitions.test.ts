@@ -67,6 +67,39 @@ describe('the cooldown after a drain', () => {
   });
 });
 
+describe('a drain by policy', () => {
+  const request = { kind: 'drain', shardId: 1, toStandby: true, seenLastScaleAtMs: null } as const;
+  const byPolicy = () => take(three(), 'drain-a', request);
+  const over = (state: ClusterState, more: Partial<Parameters<typeof release>[1]>) =>
+    release(state, {
+      ...{ operationId: 'drain-a', end: 'succeeded', code: null, pointsMoved: 0, message: '', nowMs: 9_000 },
+      ...more,
+    }).autoscale;
+
+  it('keeps its shard as a standby when that is empty, and not otherwise', () => {
+    const flipped = flip(announce(byPolicy(), 'drain-a'), 'drain-a');
+    expect(over(flipped, { beginsCooldown: true, isEmptied: true })).toMatchObject({
+      lastScaleAtMs: 9_000,
+      standbys: [{ ...at('s1'), addedAtMs: 9_000, unusable: null }],
+    });
+    expect(over(flipped, { beginsCooldown: true, isEmptied: false }).standbys).toEqual([]);
+    const byHand = flip(announce(drain(), 'drain-a'), 'drain-a');
+    expect(over(byHand, { beginsCooldown: true, isEmptied: true }).standbys).toEqual([]);
+  });
+
+  it('begins the cooldown however it ends, so that it does not begin again at the next evaluation', () => {
+    for (const end of ['refused', 'failed', 'cancelled'] as const) {
+      expect(over(byPolicy(), { end })).toMatchObject({ lastScaleAtMs: 9_000, standbys: [] });
+    }
+  });
+
+  it('is refused when the cluster has grown or shrunk since it was decided on', () => {
+    const state = three();
+    const cooled = { ...state, autoscale: { ...state.autoscale, lastScaleAtMs: 5 } };
+    expect(codeOf(() => take(cooled, 'drain-a', request))).toBe('OperationInProgress');
+  });
+});
+
 describe('a drain', () => {
   it('marks its shard as leaving, takes it out with the flip, and costs no id', () => {
     const reserved = drain();
@@ -274,6 +307,35 @@ describe('a replaced address', () => {
     const replicated = replace(three(), 1, { replica_urls: ['http://r:6333'] });
     const swapped = replace(replicated, 1, { primary_url: 'http://r:6333', replica_urls: ['http://s1:6333'] });
     expect(swapped.map.shards[1]).toMatchObject({ primary_url: 'http://r:6333' });
+  });
+
+  describe('under a lock', () => {
+    const elsewhere = { primary_url: 'http://new:6333' };
+    const grow = (): ClusterState => take(three(), 'grow-a', { kind: 'grow', shards: [at('s3')], fromStandby: false });
+
+    it('is taken behind the flip: in the map, and in the lock that a recovery would take over', () => {
+      const grown = flip(announce(grow(), 'grow-a'), 'grow-a');
+      const donor = replace(grown, 1, elsewhere);
+      expect(donor.map).toMatchObject({ version: grown.map.version + 1, shards: [{}, elsewhere, {}, {}] });
+      expect(donor.lock).toEqual(grown.lock);
+      const joiner = replace(grown, 3, { ...elsewhere, grpc_url: 'http://new:9' });
+      expect(joiner.lock?.shards).toEqual([{ id: 3, ...elsewhere, replica_urls: [], grpc_url: 'http://new:9' }]);
+    });
+
+    it('is taken of a leaver that has left the map, without a new version', () => {
+      const left = flip(announce(drain(), 'drain-a'), 'drain-a');
+      const moved = replace(left, 1, elsewhere);
+      expect(moved.map).toEqual(left.map);
+      expect(moved.lock?.shards).toEqual([{ id: 1, ...elsewhere, replica_urls: [] }]);
+      expect(codeOf(() => replace(left, 1, { primary_url: 'http://s2:6333' }))).toBe('ShardAlreadyInMap');
+      expect(codeOf(() => replace(left, 9, elsewhere))).toBe('UnknownShard');
+    });
+
+    it('is taken in an undo, and refused before the flip', () => {
+      const undone = withdraw(announce(grow(), 'grow-a'), 'grow-a');
+      expect(replace(undone, 0, elsewhere).map.shards[0]).toMatchObject(elsewhere);
+      expect(codeOf(() => replace(announce(grow(), 'grow-a'), 0, elsewhere))).toBe('OperationInProgress');
+    });
   });
 
   it("is refused when it is another shard's, names one twice, or while an operation runs", () => {

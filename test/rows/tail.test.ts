@@ -53,6 +53,15 @@ describe('a tail', () => {
     expect(tail.has('c', first)).toBe(true);
   });
 
+  it('keeps no more own deletes than a call has, and none when it is lost', async () => {
+    tail.expectDeletes('c', moving.slice(0, 20_000));
+    await told.tell(changed(moving[19_999]!, true), changed(moving[0]!, true));
+    expect(tail.ids('c')).toEqual([moving[19_999]]);
+    await told.tell(null);
+    expect(tail.isKept).toBe(false);
+    tail.expectDeletes('c', moving.slice(0, 5));
+  });
+
   it('is lost behind more changes than it remembers', async () => {
     await told.tell(...moving.slice(0, 50_000).map((id) => changed(id)));
     expect(tail.isKept).toBe(true);
@@ -93,7 +102,7 @@ describe('a tail that is asked whether it is up to date', () => {
     const job = jobOf((slept) => {
       if (slept === 3) void told.tell(changed(first), { kind: 'barrier', barrier: barriers[0]! });
     });
-    expect(await tail.isUpToDate(job, shard)).toBe(true);
+    expect(await tail.toldSoFar(job, shard)).toBe('all');
     expect(sleeps.length).toBeGreaterThanOrEqual(3);
     expect(tail.has('c', first)).toBe(true);
   });
@@ -103,17 +112,17 @@ describe('a tail that is asked whether it is up to date', () => {
     ['nothing comes', () => undefined],
     ['it is lost meanwhile', () => void told.tell({ kind: 'tail-lost' })],
   ])('says no when %s', async (_title, onSleep) => {
-    expect(await tail.isUpToDate(jobOf(onSleep), shard)).toBe(false);
+    expect(await tail.toldSoFar(jobOf(onSleep), shard)).toBe('not-all');
     expect(nowMs).toBeLessThanOrEqual(5_005);
   });
 
-  it('says no of a shard that has no place for a barrier', async () => {
+  it('cannot say of a shard that has no place for a barrier', async () => {
     const bare = { setBarrier: () => Promise.resolve(false) } as unknown as RowShard;
     expect(
-      await tail.isUpToDate(
+      await tail.toldSoFar(
         jobOf(() => undefined),
         bare,
       ),
-    ).toBe(false);
+    ).toBe('unknown');
   });
 });

@@ -74,7 +74,7 @@ export async function requireSameShard(
 ): Promise<void> {
   await requireAllowed(deps, [address]);
   const state = await deps.client.queryState();
-  const before = findShard(state.map, id);
+  const before = findShard(state.map, id) ?? state.lock?.shards.find((shard) => shard.id === id);
   // An unknown shard is refused by the change itself.
   if (before === undefined || isUnchecked(state, key)) return;
   const known = [before.primary_url, ...before.replica_urls];

@@ -170,7 +170,10 @@ class Pass {
     const expected = this.#session.rows;
     const { tail } = this.#session;
     const { shards, spoolFolder } = this.#parts;
-    this.#isDonorKnown = (await tail?.isUpToDate(this.#job, shards(this.#input.donorId))) === true;
+    const told = await tail?.toldSoFar(this.#job, shards(this.#input.donorId));
+    this.#isDonorKnown = told === 'all';
+    // It tells too late, or no more, so it must not pass for kept: only a new cut shows what it has left out.
+    if (told === 'not-all') await tail?.close();
     const changed = tail?.take() ?? new Map<string, Buffer[]>();
     // What differed comes after what was equal, so it has a run of its own.
     const proof = { equal: new Spooling(spoolFolder), mended: new Spooling(spoolFolder) };

@@ -1,3 +1,4 @@
+import { IDENTITY_COLLECTION } from '../../domain/shard-identity';
 import { confirmIdentity } from '../../shards/http/shard-identity';
 import { ShardError } from '../../shards/errors';
 import { namesOtherDimension } from '../../shards/http/refusals';
@@ -12,7 +13,7 @@ import { unreadable } from './documents/unreadable';
 import { elementOfRow, rowOfElement } from './json-rows';
 import type { RemoteClients } from './clients';
 import type { RemoteJob } from './remote-job';
-import { chooseSource, leaderGrpcUrl, mark, setBarrier } from './sources';
+import { barrierPoint, chooseSource, leaderGrpcUrl, mark } from './sources';
 import type { ShardTarget } from './target';
 
 const LOOKS_IN_FLIGHT = 16;
@@ -120,7 +121,8 @@ export class RemoteShard implements RowShard {
   async setBarrier(barrier: string): Promise<boolean> {
     await this.#rest.findLeader(this.#job.reading);
     if (this.#target.identity === null) return false;
-    await setBarrier(this.#job, this.#rest, barrier);
+    // It is no point of anybody's, and harmless when it comes late: so it counts for no write of the job.
+    await this.#rest.upsert(IDENTITY_COLLECTION, [barrierPoint(barrier)], this.#job.reading);
     return true;
   }
 

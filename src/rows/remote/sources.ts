@@ -87,7 +87,8 @@ async function whyNotFollower(
       await confirmIdentity(client, target.identity, ctx);
       if (barrier === null) {
         barrier = randomBytes(8).toString('hex');
-        await setBarrier(job, primary, barrier);
+        const point = barrierPoint(barrier);
+        await job.write((ctx) => primary.upsert(IDENTITY_COLLECTION, [point], ctx));
       }
       if (await showsBarrier(client, barrier, ctx)) return await whyUnreachable(job, clients.grpc(grpcUrl));
       if (job.nowMs() >= endsAtMs)
@@ -108,9 +109,8 @@ async function whyNotFollower(
  * The epoch was written when the operation began, and a follower may have stopped to follow since. So something is
  * written before each scan. Two scans of one shard at once may take each other's barrier away: then the primary is read.
  */
-export async function setBarrier(job: RemoteJob, primary: ShardClient, barrier: string): Promise<void> {
-  const point = Buffer.from(`{"id":"${BARRIER_ID}","vector":[0],"payload":{"barrier":"${barrier}"}}`);
-  await job.write((ctx) => primary.upsert(IDENTITY_COLLECTION, [point], ctx));
+export function barrierPoint(barrier: string): Buffer {
+  return Buffer.from(`{"id":"${BARRIER_ID}","vector":[0],"payload":{"barrier":"${barrier}"}}`);
 }
 
 async function showsBarrier(follower: ShardClient, barrier: string, ctx: RemoteJob['reading']): Promise<boolean> {

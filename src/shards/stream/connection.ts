@@ -34,21 +34,26 @@ export interface OpenedStream {
   readonly abandon: () => void;
 }
 
+/** Of an address, for all connections to it. A proxy in front of it may take pings for an attack. */
+export interface Pace {
+  mayHurry: boolean;
+}
+
 /** One HTTP/2 connection to one address, opened by the first call, and again by the first call after it broke. */
 export class Connection {
   readonly #url: URL;
   readonly #reach: Reach;
   readonly #onClose: () => void;
   #current: Session | null = null;
-  /** A proxy may take pings for an attack. */
-  #mayHurry = true;
+  readonly #pace: Pace;
   /** With those that were abandoned and still have calls. */
   readonly #sessions = new Set<Session>();
 
-  constructor(url: string, reach: Reach, onClose: () => void = () => undefined) {
+  constructor(url: string, reach: Reach, of: { readonly pace: Pace; readonly onClose?: () => void }) {
     this.#url = new URL(url);
     this.#reach = reach;
-    this.#onClose = onClose;
+    this.#pace = of.pace;
+    this.#onClose = of.onClose ?? (() => undefined);
   }
 
   /** @throws AddressNotAllowedError, when the URL names an address that may not be called. A name fails its calls. */
@@ -77,10 +82,10 @@ export class Connection {
   #connect(): Session {
     this.#reach.requireLiteral(this.#url);
     const session = new Session(this.#url, this.#reach, {
-      mayHurry: this.#mayHurry,
+      mayHurry: this.#pace.mayHurry,
       // It may still have calls, but takes no more.
       onEnding: (isTooMuch) => {
-        if (isTooMuch) this.#mayHurry = false;
+        if (isTooMuch) this.#pace.mayHurry = false;
         this.#forget(session);
       },
       onEnd: () => {
@@ -127,10 +132,14 @@ class Session {
     };
     this.http2 = connectHttp2(url.origin, options);
     let silentMs = 0;
+    // A ping that is not sent, because ten are unanswered or the session is closed, is called back with an error.
+    const isAlive = (error: Error | null): void => {
+      if (error === null) silentMs = 0;
+    };
     const pings = setInterval(() => {
       silentMs += PING_EVERY_MS;
       if (silentMs > PING_TIMEOUT_MS) this.http2.destroy(new Error('no answer to pings'));
-      else if (this.wasConnected && !this.http2.destroyed) this.http2.ping(() => (silentMs = 0));
+      else if (this.wasConnected && !this.http2.destroyed) this.http2.ping(isAlive);
     }, PING_EVERY_MS);
     pings.unref();
     this.http2.on('connect', () => {

@@ -3,7 +3,7 @@ import { steadyNowMs } from '../steady-clock';
 import { OPEN_REACH, type Reach } from '../reach/reach';
 import { ShardKeys, withEachKey, type Key } from '../reach/shard-keys';
 import { ShardError } from '../errors';
-import { Connection } from './connection';
+import { Connection, type Pace } from './connection';
 import { GrpcCall, type GrpcMethod } from './grpc-call';
 import { upsertDocumentsRequest } from './documents';
 import {
@@ -53,6 +53,7 @@ export class ShardGrpc {
   readonly #nowMs: () => number;
   readonly #connection: Connection;
   readonly #writes = new Set<Connection>();
+  readonly #pace: Pace = { mayHurry: true };
 
   constructor({ url, key, reach, requestTimeoutMs, nowMs }: GrpcOptions) {
     this.url = url;
@@ -60,7 +61,7 @@ export class ShardGrpc {
     this.#reach = reach ?? OPEN_REACH;
     this.#requestTimeoutMs = requestTimeoutMs ?? REQUEST_TIMEOUT_MS;
     this.#nowMs = nowMs ?? steadyNowMs;
-    this.#connection = new Connection(url, this.#reach);
+    this.#connection = new Connection(url, this.#reach, { pace: this.#pace });
   }
 
   /**
@@ -88,7 +89,10 @@ export class ShardGrpc {
   /** Sends nothing before the first full message. `ctx` bounds the whole stream. */
   upsertStream(collection: string, ctx: CallContext): UpsertStream {
     return new UpsertStream(collection, () => {
-      const connection = new Connection(this.url, this.#reach, () => this.#writes.delete(connection));
+      const connection = new Connection(this.url, this.#reach, {
+        pace: this.#pace,
+        onClose: () => this.#writes.delete(connection),
+      });
       const call = this.#call(UPSERT_STREAM, connection, ctx);
       this.#writes.add(connection);
       return call;

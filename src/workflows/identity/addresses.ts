@@ -23,9 +23,11 @@ export async function renewAddresses(run: Renewing): Promise<void> {
   if (state.lockStage === null || !mayHaveMoved || !patched(PATCHES.renewedAddresses)) return;
   const answer = await ask(run);
   if (answer === null) return;
-  const { map, members = {} } = answer;
+  const { map, lock, members = {} } = answer;
   state.mapVersion = map.version;
-  const known = new Map(withGrpcUrls(map.shards, members).map((shard) => [shard.id, shard]));
+  // Those of the lock may have left the map, or were taken out of it.
+  const all = [...(lock?.shards ?? []), ...withGrpcUrls(map.shards, members)];
+  const known = new Map(all.map((shard) => [shard.id, shard]));
   const renewed = (shards: readonly Shard[]): readonly Shard[] => shards.map((shard) => known.get(shard.id) ?? shard);
   const moved = (state.move?.shards ?? []).filter((shard) => known.get(shard.id)?.primary_url !== shard.primary_url);
   state.shards = renewed(state.shards);

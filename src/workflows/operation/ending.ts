@@ -47,17 +47,17 @@ export async function end(
   const outcome = withAttention(run, result.end, result.outcome);
   const { pointsMoved, message } = outcome;
   const notices = noticesOf(run, result.end, outcome);
-  const shrunk = hasShrunk(run, result.end) ? { beginsCooldown: true, isEmptied: isEmptied(run) } : {};
-  await giveBack(run, { end: result.end, code: result.code, pointsMoved, message, ...notices, ...shrunk });
+  const resized = hasResized(run, result.end) ? { beginsCooldown: true, isEmptied: isEmptied(run) } : {};
+  await giveBack(run, { end: result.end, code: result.code, pointsMoved, message, ...notices, ...resized });
   run.state.progress.outcome = outcome;
   run.end(result.end);
 }
 
-/** A drain that took its shard out, by itself or through its recovery. */
-function hasShrunk({ state }: OperationRun, end: OperationEnd): boolean {
+/** A grow or a drain behind its flip, by itself or through its recovery. */
+function hasResized({ state }: OperationRun, end: OperationEnd): boolean {
   const { progress, recovers } = state;
   const kind = progress.kind === 'recover' ? recovers?.kind : progress.kind;
-  return kind === 'drain' && end === 'succeeded' && progress.pointOfNoReturnPassed;
+  return (kind === 'drain' || kind === 'grow') && end === 'succeeded' && progress.pointOfNoReturnPassed;
 }
 
 function isEmptied({ state }: OperationRun): boolean {

@@ -63,6 +63,7 @@ export async function routersBehind({ run, routerUrls }: AsksRouters): Promise<s
     state.routersAdoptedAtMs = nowMs();
     return null;
   }
+  await run.renewAddresses();
   const version = state.mapVersion;
   run.waits.begin(ROUTERS, {
     reason: `routers are to hold map version ${version}; they ask for it every 2 s`,

@@ -239,6 +239,20 @@ describe('a pass behind a copy that is followed', () => {
     expect(donorLooks()).toBe(3);
   });
 
+  it('takes a tail for lost that does not tell of what was written just now', async () => {
+    const moving = await followed(50);
+    const [donor] = cluster.shards;
+    // What is read is a copy that follows no more.
+    const replica = await cluster.addReplica(0);
+    replica.catchUp();
+    await copy();
+    replica.freeze();
+    cluster.clock.onSleep = () => void (cluster.clock.skewMs += 1_000);
+    donor!.put(COLLECTION, point(moving[3]!, 4_242));
+    expect(await run(next)).toMatchObject({ upserted: 1, isTailKept: false });
+    expectSame();
+  });
+
   it('looks again at what the pass before it has deleted', async () => {
     const moving = await followed(200);
     const [donor] = cluster.shards;

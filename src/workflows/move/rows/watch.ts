@@ -34,6 +34,8 @@ export async function readWatch(context: MoveContext): Promise<WatchReading | nu
   const { run, routerUrls, settings } = context;
   const { state } = run;
   if (routerUrls.length === 0) return null;
+  // A map that got another address since has another version, and routers hold that one.
+  await run.renewAddresses();
   if (state.watch === null) {
     await openWatch(context);
     return lost('nobody has watched the routers until now');
