@@ -4,6 +4,7 @@ import { WorkflowNotFoundError, type QueryDefinition } from '@temporalio/common'
 import type { Logger } from 'pino';
 import type { ClusterAnswer, ClusterTransition } from '../contract/cluster';
 import type { ClusterState, OperationKind, OperationLock } from '../domain/cluster-state';
+import { RULES } from '../domain/rules';
 import { isBehind } from '../domain/witnessed';
 import type { OperationProgress } from '../domain/progress';
 import type { ShardMap } from '../domain/shard-map';
@@ -117,7 +118,7 @@ export class ClusterClient {
     return this.updates.runInTurn(async () => {
       try {
         return await this.calls.changeCluster(
-          () => this.calls.clusterHandle().executeUpdate(transitionUpdate, { args: [transition] }),
+          () => this.calls.clusterHandle().executeUpdate(transitionUpdate, { args: [{ ...transition, rules: RULES }] }),
           this.timeouts.updateMs,
         );
       } catch (error) {

@@ -2,6 +2,7 @@ import { WorkflowClient, WorkflowExecutionAlreadyStartedError, type ConnectionLi
 import { WorkflowNotFoundError } from '@temporalio/common';
 import type { Logger } from 'pino';
 import type { ClusterState } from '../domain/cluster-state';
+import { RULES } from '../domain/rules';
 import { mapQuery, transitionUpdate } from '../contract/messages';
 import { CLUSTER_WORKFLOW, clusterWorkflowId } from '../contract/ids';
 import { bounded } from './bounded';
@@ -88,7 +89,8 @@ async function raiseFromZero(workflows: WorkflowClient, options: EnsureClusterOp
     await bounded(RAISE_TIMEOUT_MS, new AbortController().signal, () =>
       connection.withDeadline(deadlineMs, async () => {
         const map = await handle.query(mapQuery);
-        if (map.version === 0) await handle.executeUpdate(transitionUpdate, { args: [{ type: 'raiseFromZero' }] });
+        if (map.version === 0)
+          await handle.executeUpdate(transitionUpdate, { args: [{ type: 'raiseFromZero', rules: RULES }] });
       }),
     );
   } catch (error) {

@@ -3,7 +3,6 @@
  * payload, point id or key is ever part of one, because all of it stays in a Temporal history.
  */
 import type { OperationState } from './operation-state';
-import type { SourceProgress } from '../domain/progress';
 import type { Shard } from '../domain/shard-map';
 import type { ClusterAnswer, ClusterTransition } from './cluster';
 import type {
@@ -21,6 +20,7 @@ import type {
   MayWriteLate,
   Move,
   PreflightInput,
+  PlannedScans,
   PlanScansInput,
   PreflightReport,
   ReadForDropResult,
@@ -58,7 +58,7 @@ export interface CoordinatorActivities extends WatchActivities {
   preflightDrain(input: DrainPreflightInput): Promise<{ collections: number }>;
 
   /** Where each shard will be read from, and what that costs. Changes nothing. Fails with ScanTooLong, never retryable. */
-  planScans(input: PlanScansInput): Promise<{ plans: readonly SourceProgress[] }>;
+  planScans(input: PlanScansInput): Promise<PlannedScans>;
 
   /** What an operation that was ended from outside knew; null when it can no longer be read. */
   recallOperation(input: { cluster: string; operationId: string }): Promise<OperationState | null>;

@@ -55,6 +55,9 @@ export type ClusterTransition =
   | { readonly type: 'clearNotice'; readonly key: string }
   | { readonly type: 'catchUp'; readonly published: WitnessedState };
 
+/** As it is sent: with the rules that its sender knows (domain/rules.ts). Absent in what earlier releases sent. */
+export type SentTransition = ClusterTransition & { readonly rules?: number };
+
 /** What the cluster workflow answers to a transition: the map after it, and the lock with its holder's shards. */
 export interface ClusterAnswer {
   readonly map: ShardMap;

@@ -1,6 +1,6 @@
 /** What one may tell and ask a workflow: inputs, updates and queries. So nobody needs to import a workflow function. */
 import { defineQuery, defineSignal, defineUpdate } from '@temporalio/workflow';
-import type { ClusterAnswer, ClusterTransition } from './cluster';
+import type { ClusterAnswer, SentTransition } from './cluster';
 import type { Evaluation } from '../domain/autoscale-policy';
 import type { OperationLock, ClusterState, SavedState } from '../domain/cluster-state';
 import type { WitnessedState } from '../domain/witnessed';
@@ -29,7 +29,7 @@ export const lockQuery = defineQuery<OperationLock | null>('lock');
 export const stateQuery = defineQuery<ClusterState>('state');
 
 /** Fails with an ApplicationFailure whose type is a DomainErrorCode. */
-export const transitionUpdate = defineUpdate<ClusterAnswer, [ClusterTransition]>('transition');
+export const transitionUpdate = defineUpdate<ClusterAnswer, [SentTransition]>('transition');
 
 // ---- witness ----
 

@@ -1,5 +1,6 @@
 /** Inputs and results of the activities of a move. Plain JSON and small: they stay in a history. */
 import type { ToldTime } from '../domain/late-writes';
+import type { SourceProgress } from '../domain/progress';
 import type { PlacementSpec, Shard, ShardAddress } from '../domain/shard-map';
 
 /**
@@ -62,6 +63,19 @@ export interface AskedToWait {
 export interface PlanScansInput extends Move {
   readonly readers: readonly { readonly shardId: number; readonly scans: number; readonly share: number }[];
   readonly stopMaxMs: number;
+}
+
+/** Of all shards that will be read, and the plans of those that stand still the longest: a history must not grow with shards. */
+export interface PlannedScans {
+  readonly plans: readonly SourceProgress[];
+  /** Absent in what release 0.3.0 told, whose `plans` are all. */
+  readonly of?: {
+    readonly shards: number;
+    readonly followers: number;
+    readonly stopMs: number;
+    /** What will be moved, about. */
+    readonly bytes: number;
+  };
 }
 
 /** What a step needs that works on one donor's slice. */

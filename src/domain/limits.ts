@@ -42,6 +42,8 @@ export const NOTICES_MAX = 50;
 export const TEXT_CHARS_MAX = 500;
 /** Characters of the reason why a shard is read as it is: there is one for each shard. */
 export const SOURCE_REASON_CHARS_MAX = 200;
+/** Shards of which an operation shows how it reads them: those that stand still the longest. Others are counted. */
+export const SOURCES_SHOWN_MAX = 64;
 /** Of the operations that the cluster workflow remembers, the newest so many keep their whole message. */
 export const RECORDS_IN_FULL_MAX = 20;
 /** Characters of the message of an older one, and of the reason why a standby is unusable. */

@@ -75,6 +75,8 @@ export interface OperationProgress {
   readonly outcome: OperationOutcome | null;
   /** Where the rows of each shard were read from. Absent until one was read. */
   readonly sources?: readonly SourceProgress[];
+  /** How many more shards are read, which `sources` does not name. */
+  readonly sourcesLeftOut?: number;
   /** Of a check or a repair, growing while it reads; null in every other operation. */
   readonly findings: Findings | null;
 }

@@ -93,7 +93,7 @@ export const operationViewSchema = z.object({
   updated_at: z.iso.datetime().nullable(),
   ended_at: z.iso.datetime().nullable(),
   outcome: outcomeSchema.nullable(),
-  /** How each shard is read: from where, how fast, and how long it stood still for it. */
+  /** How each shard is read: from where, how fast, and how long it stood still for it. At most 64, those with the longest stops. */
   sources: z.array(
     z.object({
       shard_id: shardIdSchema,
@@ -116,6 +116,8 @@ export const operationViewSchema = z.object({
         .nullable(),
     }),
   ),
+  /** How many more shards are read. */
+  sources_left_out: z.int(),
   /** Of a check or a repair, growing while it reads; null in every other operation. */
   findings: findingsSchema.nullable(),
   phases: z.array(phaseSchema),

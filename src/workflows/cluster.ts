@@ -19,7 +19,7 @@ import {
   setHandler,
   workflowInfo,
 } from '@temporalio/workflow';
-import type { ClusterAnswer, ClusterTransition } from '../contract/cluster';
+import type { ClusterAnswer, ClusterTransition, SentTransition } from '../contract/cluster';
 import {
   addStandby,
   isSameNotice,
@@ -59,6 +59,7 @@ import { changeByHand } from '../domain/manual-changes';
 import type { Members } from '../domain/members';
 import { clearNotice, recordNotices, type ClusterNotice } from '../domain/notices';
 import { refuseMember, refuseWhileLocked } from '../domain/preconditions';
+import { refuseLaterRules } from '../domain/rules';
 import { nowMs } from './clock';
 import { answering } from './operation/domain-failures';
 import { lockQuery, mapQuery, stateQuery, transitionUpdate, type ClusterInput } from '../contract/messages';
@@ -80,7 +81,7 @@ export async function cluster(input: ClusterInput): Promise<void> {
       return answerOf(state, transition);
     },
     // A refusal by the validator leaves no event behind, so refused requests do not make the history longer.
-    { validator: (transition: ClusterTransition) => void answering(() => applied(state, transition)) },
+    { validator: (transition: SentTransition) => void answering(() => applied(state, transition)) },
   );
   setCurrentDetails(clusterDetails(state));
 
@@ -89,7 +90,8 @@ export async function cluster(input: ClusterInput): Promise<void> {
 }
 
 /** All that a transition does. The validator does the same, so what fails here is refused and changes nothing. */
-function applied(state: ClusterState, transition: ClusterTransition): ClusterState {
+function applied(state: ClusterState, transition: SentTransition): ClusterState {
+  refuseLaterRules(transition);
   const after = pruneMembers(apply(state, transition));
   return { ...after, autoscale: refreshNotices(after.autoscale, nowMs()) };
 }

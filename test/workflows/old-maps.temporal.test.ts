@@ -109,7 +109,7 @@ function oldId(donorId: number): string {
 const announce = (inFlightMs = TIMINGS.inFlightMs) =>
   cluster.announce('a', { routerUrls: [router.url], timings: { ...TIMINGS, inFlightMs } });
 
-/** Runs once, in the given phase, when a donor is asked over gRPC, or is read. */
+/** Runs once, in the given phase, when a shard is asked over gRPC, or is read. */
 function onceInPhase(shard: InProcessShard, phase: Phase, path: RegExp, run: () => Promise<void>): { done: boolean } {
   const state = { done: false };
   let isBusy = false;
@@ -132,7 +132,7 @@ describe('a router with live seeds that restarts', () => {
   it('in the middle of the clean pass: what it writes to the donor alone reaches the owner before the flip', async () => {
     const [fresh, old] = [freshIds(0, 'fresh', 1)[0]!, oldId(0)];
     let acknowledged = 0;
-    const struck = onceInPhase(cluster.donors[0]!, 'reconcile', /GetPoints/, async () => {
+    const struck = onceInPhase(cluster.joiner, 'reconcile', /GetPoints/, async () => {
       acknowledged = await restartAndWrite([point(fresh, 777), point(old, 888)]);
     });
     await announce();
@@ -259,12 +259,13 @@ describe('a write that a donor gets while the map has flipped and a router does 
   });
 });
 
-describe('a leaver that comes back with old data in the middle of its drain', () => {
+describe('a leaver that loses rows in the middle of its drain, and shows its identity all the same', () => {
   it('is not believed: no copy of what it lacks is deleted', async () => {
     const leaver = cluster.donors[1]!;
     const total = cluster.allIds('docs').length;
     let copied = 0;
-    cluster.donors[1]!.faults.add({
+    // The pass asks the new owner for what the leaver has told.
+    cluster.donors[0]!.faults.add({
       match: { method: 'GRPC', path: /GetPoints/, nth: 1 },
       fault: {
         kind: 'before',
@@ -275,13 +276,10 @@ describe('a leaver that comes back with old data in the middle of its drain', ()
       },
     });
     await cluster.announceDrain('d', 1, { routerUrls: [router.url], timings: TIMINGS });
-    await expect(cluster.operation('d', 'drain').result()).rejects.toThrow();
-    const { outcome, status } = await cluster.progress('d', 'drain');
-    expect(status).toBe('failed');
-    expect(outcome?.message).toMatch(/shard 1 .*lost data/s);
+    await cluster.operation('d', 'drain').result();
     expect(copied).toBe(total);
     // What the leaver lacks stays where it was copied to.
-    expect(cluster.allIds('docs')).toHaveLength(total);
+    expect(cluster.donors[0]!.ids('docs')).toHaveLength(total);
   });
 });
 

@@ -27,7 +27,7 @@ describe('a grow during which a client creates a collection anew with another di
   const moments: readonly [string, () => { shard: 'joiner' | 'donor'; match: FaultMatch }][] = [
     ['before the copy reads', () => ({ shard: 'donor', match: { ...READING, nth: 1 } })],
     ['before the copy writes', () => ({ shard: 'joiner', match: { ...WRITING, nth: 1 } })],
-    ['while a pass compares', () => ({ shard: 'donor', match: { ...LOOKING, nth: 1 } })],
+    ['while a pass compares', () => ({ shard: 'joiner', match: { ...LOOKING, nth: 1 } })],
   ];
 
   it.each(moments)('goes on with the new one: %s', async (_title, moment) => {

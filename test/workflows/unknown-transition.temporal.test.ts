@@ -25,6 +25,8 @@ describe('a transition of another version', () => {
     {},
     { type: 'changeByHand', change: { change: 'split', id: 0 }, key: null },
     { type: 'reserve', operationId: 'split-a', request: { kind: 'split' } },
+    { type: 'raiseFromZero', rules: 2 },
+    { type: 'raiseFromZero', rules: 'later' },
   ])('is refused, and the cluster goes on as it was: %j', async (transition) => {
     const before = await cluster.state();
     expect(await refusalOf(apply(transition))).toBe('InvalidRequest');

@@ -46,6 +46,7 @@ export function viewOfProgress(progress: OperationProgress, webUiUrl: string | n
       duration_s: outcome.durationMs / 1_000,
     },
     sources: (progress.sources ?? []).map(viewOfSource),
+    sources_left_out: progress.sourcesLeftOut ?? 0,
     findings: progress.findings && viewOfFindings(progress.findings),
     phases: progress.phases.map((each) => ({
       phase: each.phase,
@@ -105,6 +106,7 @@ export function viewOfRecord(record: OperationRecord, webUiUrl: string | null): 
     ended_at: isoOrNull(record.endedAtMs),
     outcome: outcomeOfRecord(record),
     sources: [],
+    sources_left_out: 0,
     findings: null,
     phases: [],
     web_ui_url: webUiUrl,

@@ -175,6 +175,7 @@ class Pass {
     // It tells too late, or no more, so it must not pass for kept: only a new cut shows what it has left out.
     if (told === 'not-all') await tail?.close();
     const changed = tail?.take() ?? new Map<string, Buffer[]>();
+    const wasDropped = this.#input.collections.filter((collection) => tail?.wasDropped(collection));
     // What differed comes after what was equal, so it has a run of its own.
     const proof = { equal: new Spooling(spoolFolder), mended: new Spooling(spoolFolder) };
     const deleted = new Spooling(spoolFolder);
@@ -183,6 +184,7 @@ class Pass {
         await this.#compare(collection, changed.get(collection) ?? [], proof);
       }
       await this.#delete(expected, deleted);
+      if (tail !== null) await this.#refuseDropped(tail, wasDropped);
       // One that came back with another volume meanwhile has proven nothing.
       await confirmParties(this.#input, this.#parts);
     } catch (error) {
@@ -217,6 +219,15 @@ class Pass {
       // A client has dropped the collection on the donor: its rows are nobody's any more. The next pass drops it on the owners.
       if (!(error instanceof CollectionMissing) || error.shardId !== this.#input.donorId) throw error;
     }
+  }
+
+  /** A collection that goes while a pass runs takes its rows with it, and nobody has asked the donor for them. */
+  async #refuseDropped(tail: Tail, before: readonly string[]): Promise<void> {
+    if (!this.#isDonorKnown) return;
+    const { donorId, collections } = this.#input;
+    if ((await tail.toldSoFar(this.#job, this.#parts.shards(donorId))) === 'not-all') await tail.close();
+    const gone = collections.find((collection) => tail.wasDropped(collection) && !before.includes(collection));
+    if (gone !== undefined) throw new CollectionMissing(gone, donorId);
   }
 
   #scope(collection: string): PairScope {

@@ -231,6 +231,21 @@ describe('a pass behind a copy that is followed', () => {
     expectSame();
   });
 
+  it('is tried again when the collection is dropped while it asks the joiner', async () => {
+    const moving = await followed(150);
+    const [donor] = cluster.shards;
+    const recreate = (): void => {
+      donor!.drop(COLLECTION);
+      donor!.create(SCHEMA);
+      donor!.put(COLLECTION, ...moving.slice(0, 120).map((id, n) => point(id, n)));
+    };
+    cluster.joiner.faults.add({ match: { ...LOOKING, nth: 1 }, fault: { kind: 'before', run: recreate } });
+    expect(await cluster.failure('compareDonor', pass(next))).toMatchObject({ nonRetryable: false });
+    // What the first attempt has seen of the drop it has mended already.
+    await run(next);
+    expectSame();
+  });
+
   it('asks the donor for every row when its tail is lost', async () => {
     const moving = await followed(250);
     await cluster.shards[0]!.restart();

@@ -1,7 +1,7 @@
 import type { ScanReport } from '../../../contract/move';
 import type { Shard } from '../../../domain/shard-map';
 import { boundedText } from '../../../domain/bounded-text';
-import { SOURCE_REASON_CHARS_MAX } from '../../../domain/limits';
+import { SOURCE_REASON_CHARS_MAX, SOURCES_SHOWN_MAX } from '../../../domain/limits';
 import type { OperationRun } from '../../operation/run';
 
 const STOPS_MAX = 8;
@@ -11,6 +11,7 @@ export function noteScan(run: OperationRun, { id: shardId }: Pick<Shard, 'id'>, 
   const { progress } = run.state;
   const { source, sourceUrl: url, sourceReason: reason, stopMs, rowsRead, tookMs } = scan;
   const known = (progress.sources ?? []).find((each) => each.shardId === shardId);
+  if (known === undefined && (progress.sources ?? []).length >= SOURCES_SHOWN_MAX) return;
   const shown = {
     shardId,
     source,
