@@ -78,6 +78,19 @@ export interface PlannedScans {
   };
 }
 
+export function sumOfPlans(
+  plans: readonly SourceProgress[],
+  readers: PlanScansInput['readers'],
+): Exclude<PlannedScans['of'], undefined> {
+  const shares = new Map(readers.map(({ shardId, share }) => [shardId, share]));
+  return {
+    shards: plans.length,
+    followers: plans.filter(({ source }) => source === 'follower').length,
+    stopMs: Math.max(0, ...plans.map(({ estimate }) => estimate?.stopMs ?? 0)),
+    bytes: plans.reduce((sum, { shardId, estimate }) => sum + (estimate?.bytes ?? 0) * (shares.get(shardId) ?? 0), 0),
+  };
+}
+
 /** What a step needs that works on one donor's slice. */
 export interface DonorInput extends Move {
   /** Names what a worker keeps of this move: the operation that began it. */

@@ -2,7 +2,7 @@ import { boundedText, samplesOf } from '../../domain/bounded-text';
 import { DomainError } from '../../domain/errors';
 import { SOURCE_REASON_CHARS_MAX, SOURCES_SHOWN_MAX } from '../../domain/limits';
 import type { SourceProgress } from '../../domain/progress';
-import type { PlannedScans, PlanScansInput } from '../../contract/move';
+import { sumOfPlans, type PlannedScans, type PlanScansInput } from '../../contract/move';
 import type { Engine } from '../../rows/thread/engine';
 import { inParallel } from '../frame/in-parallel';
 import type { ActivityScope } from '../frame/run-activity';
@@ -29,7 +29,7 @@ export function planScans(engine: Engine) {
     });
     plans.sort((a, b) => a.shardId - b.shardId);
     refuseLongStops(plans, input.stopMaxMs);
-    return { plans: shownOf(plans), of: sumOf(plans, input.readers) };
+    return { plans: shownOf(plans), of: sumOfPlans(plans, input.readers) };
   };
 }
 
@@ -39,19 +39,6 @@ function shownOf(plans: readonly SourceProgress[]): readonly SourceProgress[] {
   if (plans.length <= SOURCES_SHOWN_MAX) return plans;
   const longest = [...plans].sort((a, b) => stopOf(b) - stopOf(a) || a.shardId - b.shardId);
   return longest.slice(0, SOURCES_SHOWN_MAX).sort((a, b) => a.shardId - b.shardId);
-}
-
-function sumOf(
-  plans: readonly SourceProgress[],
-  readers: PlanScansInput['readers'],
-): Exclude<PlannedScans['of'], undefined> {
-  const shares = new Map(readers.map(({ shardId, share }) => [shardId, share]));
-  return {
-    shards: plans.length,
-    followers: plans.filter(({ source }) => source === 'follower').length,
-    stopMs: Math.max(0, ...plans.map(stopOf)),
-    bytes: plans.reduce((sum, { shardId, estimate }) => sum + (estimate?.bytes ?? 0) * (shares.get(shardId) ?? 0), 0),
-  };
 }
 
 function refuseLongStops(plans: readonly SourceProgress[], stopMaxMs: number): void {

@@ -82,6 +82,7 @@ describe('GET /cluster/operations/{id}', () => {
       kind: 'grow',
       status: 'running',
       sources: [],
+      sources_left_out: 0,
       shard_ids: [2],
       phase: 'copy',
       points_done: 10,

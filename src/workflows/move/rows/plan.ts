@@ -1,4 +1,4 @@
-import type { Move, PlanScansInput } from '../../../contract/move';
+import { sumOfPlans, type Move, type PlanScansInput } from '../../../contract/move';
 import { DEFAULT_SCAN_STOP_MAX_MS } from '../../../domain/limits';
 import type { OperationRequest, OperationSettings, ScanRequest } from '../../../contract/requests';
 import type { OperationRun } from '../../operation/run';
@@ -19,18 +19,17 @@ export async function planScans(
   const { progress } = run.state;
   const { sources, acceptStopMs }: ScanRequest = 'dead' in request ? {} : request;
   const stopMaxMs = acceptStopMs ?? settings.scanStopMaxMs ?? DEFAULT_SCAN_STOP_MAX_MS;
-  const { plans, of } = await run.activities
+  const planned = await run.activities
     .preflight(`where are ${readers.length} shards read from, and at what cost?`)
     .planScans({ ...move, sources: sources ?? null, readers, stopMaxMs });
+  const { plans } = planned;
+  const { shards, followers, stopMs, bytes } = planned.of ?? sumOfPlans(plans, readers);
   progress.sources = plans;
-  progress.sourcesLeftOut = of === undefined ? 0 : of.shards - plans.length;
+  if (shards > plans.length) progress.sourcesLeftOut = shards - plans.length;
   run.show();
-  // An answer of release 0.3.0 has no sums. What it said is in the history, and nobody reads it again.
-  if (of === undefined) return `${counted(plans.length, 'shard')} to read`;
-  const stop =
-    of.stopMs === 0 ? 'nobody stands still' : `a scan stops a shard for about ${(of.stopMs / 1000).toFixed(1)} s`;
-  const reading = `${counted(of.shards, 'shard')} to read, ${of.followers} of them from followers; ${stop}`;
-  return [reading, ...loadAdvice(of.bytes)].join('; ');
+  const stop = stopMs === 0 ? 'nobody stands still' : `a scan stops a shard for about ${(stopMs / 1000).toFixed(1)} s`;
+  const reading = `${counted(shards, 'shard')} to read, ${followers} of them from followers; ${stop}`;
+  return [reading, ...loadAdvice(bytes)].join('; ');
 }
 
 const GIB = 1024 ** 3;
