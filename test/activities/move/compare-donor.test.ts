@@ -385,6 +385,18 @@ describe('a donor that has lost data', () => {
     expect(cluster.joiner.ids(COLLECTION)).toEqual(moving);
   });
 
+  it('is found out at the end of a pass when it is the joiner, after it was asked', async () => {
+    cluster = await MovingCluster.start();
+    cluster.identify();
+    const moving = copied(50);
+    await copy();
+    const { joiner } = cluster;
+    const lose = (): void => joiner.collections().forEach((name) => joiner.drop(name));
+    joiner.faults.add({ match: { ...LOOKING, nth: 1 }, fault: { kind: 'beforeReply', run: lose } });
+    expect((await cluster.failure('compareDonor', pass({ recut: false }))).type).toBe('ShardLostData');
+    expect(cluster.shards[0]!.ids(COLLECTION)).toEqual(expect.arrayContaining(moving));
+  });
+
   it('has dropped the collection when it still bears its mark: then the owners keep theirs until somebody drops it', async () => {
     cluster = await MovingCluster.start();
     const moving = copied(50);

@@ -210,6 +210,22 @@ describe('an owner that has lost data (INV-5)', () => {
   });
 });
 
+describe('a row that comes late where the proof is lost', () => {
+  it('is kept, not carried: its owner may have deleted what it was, and nobody knows', async () => {
+    cluster = await MovingCluster.start();
+    const moving = await proven(300);
+    const [donor] = cluster.shards;
+    await cluster.run('readForDrop', drop(0, LOST));
+    donor!.put(COLLECTION, point(moving[4]!, 999));
+    cluster.joiner.delete(COLLECTION, moving[4]!);
+    await tailHasCome();
+    const more = { ...LOST, isTailLate: true, isWatchUnbroken: false };
+    await cluster.run('readForDrop', drop(0, more));
+    expect((await cluster.run('dropFromDonor', drop(0, more))).result).toMatchObject({ carried: 0, kept: 1 });
+    expect(cluster.joiner.get(COLLECTION, moving[4]!)).toBeNull();
+  });
+});
+
 describe('clients while a donor drops', () => {
   const asks = (): number => cluster.joiner.requests.filter(({ path }) => LOOKING.path!.test(path)).length;
   const followed = async (): Promise<number> => {

@@ -1,12 +1,12 @@
 import { loadSimulator } from './load';
 import { MUTANTS } from './mutants';
 
-/** A mutant must be caught by one of these seeds, all of which the product passes. */
+/** Each of these mutants must be caught by one of these seeds, all of which the product passes. */
 const SEEDS = 200;
 const MINUTES_MAX = 10;
 
 describe('the simulator catches', () => {
-  it.each(MUTANTS)(
+  it.each(MUTANTS.filter(({ elsewhere }) => elsewhere === undefined))(
     '$name',
     async (mutant) => {
       const { runSeed } = loadSimulator([mutant]);

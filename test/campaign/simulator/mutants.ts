@@ -37,6 +37,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'deletes without distrust',
+    elsewhere: 'test/activities/move/compare-donor.test.ts',
     file: 'domain/row-decisions',
     from: 'return missing > Math.max(MISSING_ROWS_MAX, expected * MISSING_SHARE_MAX);',
     to: 'return missing < 0 && expected < 0;',
@@ -49,6 +50,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'the epoch is not raised',
+    elsewhere: 'test/activities/preflight/identify-shards.test.ts',
     file: 'shards/http/shard-identity',
     from: 'if (seen?.epoch != null && seen.epoch >= epoch) return;',
     to: 'if (seen?.epoch != null) return;',
@@ -79,6 +81,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'an undo does not wait for writes under way',
+    elsewhere: null,
     file: 'workflows/move/map-changes',
     from: 'await run.waits.until(nowMs() + run.timings.inFlightMs,',
     to: 'await run.waits.until(nowMs(),',
@@ -91,6 +94,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'a lost proof is read as a row that no pass saw',
+    elsewhere: 'test/activities/move/drop-from-donor.test.ts',
     file: 'rows/jobs/drop-look',
     from: "this.#session.isProof ? proofOf(proof, donor, owner) : 'lost'",
     to: 'proofOf(proof, donor, owner)',
@@ -103,42 +107,49 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'a cancel does not wait for a claim under way',
+    elsewhere: null,
     file: 'workflows/operation/activity-profiles',
     from: "{ ...PREFLIGHT, cancellationType: 'WAIT_CANCELLATION_COMPLETED' }",
     to: '{ ...PREFLIGHT }',
   },
   {
     name: 'what a dead attempt wrote counts as known',
+    elsewhere: 'test/activities/move/copy-donor.test.ts',
     file: 'rows/sessions',
     from: 'if (before !== this.#lastAttempt) this.#knowsAllWritten = false;',
     to: '',
   },
   {
     name: 'differences are mended at once, not after the settle time',
+    elsewhere: 'test/activities/move/compare-donor.test.ts',
     file: 'rows/pairs',
     from: 'await scope.job.sleep(look === 0 ? scope.settleMs : scope.settleMs / LOOKS_MAX);',
     to: '',
   },
   {
     name: 'identities are not confirmed at the end of a pass',
+    elsewhere: 'test/activities/move/compare-donor.test.ts',
     file: 'rows/jobs/compare',
     from: '      await confirmParties(this.#input, this.#parts);\n',
     to: '',
   },
   {
     name: 'a lagging router does not hold up the copy',
+    elsewhere: null,
     file: 'workflows/operation/routers',
     from: 'if (lagging === null) return routersNote(context);\n  throw',
     to: 'if (run !== null) return routersNote(context);\n  throw',
   },
   {
     name: 'an attempt writes after its time',
+    elsewhere: 'test/activities/move/copy-donor.test.ts',
     file: 'activities/frame/attempt',
     from: 'if (this.nowMs() < this.#mayWriteUntilMs) return;',
     to: 'if (this.nowMs() > 0) return;',
   },
   {
     name: 'a recovery does not wait for writes of the dead',
+    elsewhere: null,
     file: 'workflows/recover',
     from: 'run.waits.expectLateWrites(shutOutAtMs + run.timings.attemptMs);',
     to: 'void shutOutAtMs;',
@@ -157,6 +168,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'a dropped collection is as the runs say',
+    elsewhere: 'test/activities/move/compare-donor.test.ts',
     file: 'rows/tail',
     from: 'return this.#dropped.has(collection);',
     to: 'return false;',
@@ -169,6 +181,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'a lost worker leaves its ids unknown, and no cut follows',
+    elsewhere: null,
     file: 'workflows/move/rows/reconcile',
     from: 'if (result.needsCut) {',
     to: 'if (result.needsCut && pass.written < 0) {',
@@ -181,12 +194,14 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'what arrived before routers held the flipped map is late',
+    elsewhere: null,
     file: 'rows/jobs/follow',
     from: "if (isDropped) return 'late';",
     to: "if (isDropped || nowMs > 0) return 'late';",
   },
   {
     name: 'own deletes in the tail keep a collection on the leaver',
+    elsewhere: null,
     file: 'rows/jobs/drop-plan',
     from: 'some((id) => removed?.has(keyOf(id)) !== true)',
     to: 'some((id) => removed?.has(keyOf(id)) !== null)',
