@@ -30,6 +30,8 @@ export const COLLECTIONS: readonly CheckedCollection[] = [
 ];
 
 export interface ClusterOptions {
+  /** Of all clients together, default 120. */
+  readonly requestsPerSecond?: number;
   /** Null: the product runs as `serve` and brings its own. Else it runs as an `api` and a `worker` process. */
   readonly temporal: TemporalTarget | null;
   /** How much longer each request of the coordinator to a shard takes, once the clients run. */
@@ -71,6 +73,7 @@ export class ClusterUnderTest {
     router: RealQuiver;
     api: CoordinatorProcess;
     worker: CoordinatorProcess;
+    requestsPerSecond: number | undefined;
   }) {
     const [joiner, ...donors] = parts.members;
     if (joiner === undefined) throw new Error('a cluster under test has a joiner');
@@ -86,7 +89,7 @@ export class ClusterUnderTest {
       key: KEY,
       collections: COLLECTIONS,
       clients: 6,
-      requestsPerSecond: 120,
+      requestsPerSecond: parts.requestsPerSecond ?? 120,
       // The campaign's seed decides the clients' requests too.
       seed: Number(process.env['CAMPAIGN_SEED'] ?? '1') || 1,
     });
@@ -146,7 +149,7 @@ export class ClusterUnderTest {
     });
     started.push(() => router.kill());
     await waitFor('the router holds the map', async () => (await heldVersion(router.url)) > 0);
-    return new ClusterUnderTest({ dir, members, router, api, worker });
+    return new ClusterUnderTest({ requestsPerSecond: options.requestsPerSecond, dir, members, router, api, worker });
   }
 
   async dispose(): Promise<void> {
