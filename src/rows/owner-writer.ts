@@ -1,4 +1,4 @@
-import { rowBytes } from './row';
+import { keptRow, rowBytes } from './row';
 import type { Job, Row, Shards } from './ports';
 
 /** One write holds the receiver's lock. Clients of the receiver should not feel it. */
@@ -7,9 +7,23 @@ const SHORT_MS = 100;
 const ROWS_MIN = 250;
 const ROWS_FIRST = 1_000;
 const ROWS_MAX = 8_000;
-const BYTES_MAX = 8 * 1024 * 1024;
-/** Rows that wait in memory for all owners. */
-const COLLECTED_BYTES_MAX = 16 * 1024 * 1024;
+const BYTES_MAX = 4 * 1024 * 1024;
+/** Rows that wait in memory or are under way, of all jobs of a worker together. */
+const HELD_BYTES_MAX = 8 * 1024 * 1024;
+
+/** How many bytes of rows the writers of a worker hold together. */
+export class HeldRows {
+  readonly #bytesMax: number;
+  bytes = 0;
+
+  constructor(bytesMax = HELD_BYTES_MAX) {
+    this.#bytesMax = bytesMax;
+  }
+
+  get areTooMany(): boolean {
+    return this.bytes > this.#bytesMax;
+  }
+}
 
 interface Outbox {
   readonly ownerId: number;
@@ -27,7 +41,7 @@ export interface Priming {
 
 /**
  * Sends rows to their owners. One write is under way to each owner while the next one is collected, and its size
- * follows the time that it takes. Memory does not depend on how many owners there are.
+ * follows the time that it takes. Memory depends neither on how many owners there are nor on how many writers.
  */
 export class OwnerWriter {
   points = 0;
@@ -35,17 +49,20 @@ export class OwnerWriter {
   readonly #job: Job;
   readonly #shards: Shards;
   readonly #priming: Priming | null;
+  readonly #held: HeldRows;
   readonly #outboxes = new Map<string, Outbox>();
   readonly #rowsMax = new Map<number, number>();
   readonly #underWay = new Map<number, Promise<void>>();
   readonly #primed = new Set<string>();
-  #collectedBytes = 0;
+  /** This writer's part of what is held. */
+  #ownBytes = 0;
   #failure: { readonly error: unknown } | null = null;
 
-  constructor(job: Job, shards: Shards, priming: Priming | null) {
+  constructor(job: Job, shards: Shards, { priming, held }: { priming: Priming | null; held: HeldRows }) {
     this.#job = job;
     this.#shards = shards;
     this.#priming = priming;
+    this.#held = held;
   }
 
   /** Returns when there is room for the next row. */
@@ -53,23 +70,43 @@ export class OwnerWriter {
     const key = `${ownerId} ${collection}`;
     let outbox = this.#outboxes.get(key);
     if (outbox === undefined) this.#outboxes.set(key, (outbox = { ownerId, collection, rows: [], bytes: 0 }));
-    outbox.rows.push(row);
+    outbox.rows.push(keptRow(row));
     outbox.bytes += rowBytes(row);
-    this.#collectedBytes += rowBytes(row);
+    this.#hold(rowBytes(row));
     if (outbox.rows.length >= this.#rowsMaxOf(ownerId) || outbox.bytes >= BYTES_MAX) await this.#send(outbox);
-    while (this.#collectedBytes > COLLECTED_BYTES_MAX) await this.#send(this.#largest());
+    while (this.#held.areTooMany && this.#ownBytes > 0) await this.#makeRoom();
   }
 
   /** When it returns, every row is written. */
   async flush(): Promise<void> {
     for (const outbox of this.#outboxes.values()) if (outbox.rows.length > 0) await this.#send(outbox);
-    await this.settled();
+    await this.#settled();
     this.#throwFailure();
   }
 
-  /** Never throws. When it returns, nothing is under way. */
-  async settled(): Promise<void> {
+  /** Never throws. When it returns, nothing is under way, and nothing is held. */
+  async close(): Promise<void> {
+    await this.#settled();
+    this.#outboxes.clear();
+    this.#hold(-this.#ownBytes);
+  }
+
+  /** Never throws. */
+  async #settled(): Promise<void> {
     await Promise.all(this.#underWay.values());
+  }
+
+  #hold(bytes: number): void {
+    this.#ownBytes += bytes;
+    this.#held.bytes += bytes;
+  }
+
+  /** A writer gives room of its own alone, so no two of them wait for each other. */
+  async #makeRoom(): Promise<void> {
+    const largest = this.#largest();
+    if (largest.rows.length > 0) await this.#send(largest);
+    else await this.#settled();
+    this.#throwFailure();
   }
 
   #rowsMaxOf(ownerId: number): number {
@@ -94,11 +131,11 @@ export class OwnerWriter {
           this.#failure ??= { error };
         })
         .finally(() => {
-          this.#collectedBytes -= bytes;
+          this.#hold(-bytes);
         }),
     );
-    // Room is counted by what is written, so the memory of what is under way counts too.
-    if (this.#collectedBytes > COLLECTED_BYTES_MAX) await this.#underWay.get(ownerId);
+    // What is under way is held too.
+    if (this.#held.areTooMany) await this.#underWay.get(ownerId);
   }
 
   async #rowsToPrime(ownerId: number, collection: string): Promise<number | null> {

@@ -13,6 +13,17 @@ export function rowBytes(row: Row): number {
   return row.id.length + row.vector.length + row.payload.length;
 }
 
+/** The same row in memory of its own. A row of a scan is a view, and keeps all that arrived with it in memory. */
+export function keptRow({ id, vector, payload }: Row): Row {
+  const bytes = Buffer.concat([id, vector, payload]);
+  const payloadAt = id.length + vector.length;
+  return {
+    id: bytes.subarray(0, id.length),
+    vector: bytes.subarray(id.length, payloadAt),
+    payload: bytes.subarray(payloadAt),
+  };
+}
+
 const LENGTH = Buffer.alloc(4);
 
 /** In place of a digest: no pass has seen the row. */

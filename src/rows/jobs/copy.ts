@@ -46,7 +46,7 @@ export async function copyDonor(job: Job, input: CopyJob, parts: MoveParts): Pro
   session.beginAttempt(input.attempt, input.attemptBefore);
   await spoolWhatReceiversHold(job, input, { parts, session });
   const slice = new Slice(input.placement, donorId);
-  const writer = new OwnerWriter(job, shards, parts.priming);
+  const writer = new OwnerWriter(job, shards, parts);
   const spooling = new Spooling(parts.spoolFolder);
   const moved = new Set(input.collections);
   let rowsRead = 0;
@@ -76,7 +76,7 @@ export async function copyDonor(job: Job, input: CopyJob, parts: MoveParts): Pro
       knowsAllWritten: session.knowsAllWritten,
     };
   } finally {
-    await writer.settled();
+    await writer.close();
     // Also of an attempt that failed: what it wrote must be looked at by a pass.
     for (const [name, spool] of spooling.finish()) session.add(name, spool, { of: tail });
   }

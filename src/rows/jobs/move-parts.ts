@@ -1,4 +1,4 @@
-import type { Priming } from '../owner-writer';
+import type { HeldRows, Priming } from '../owner-writer';
 import type { Shards } from '../ports';
 import type { Sessions } from '../sessions';
 
@@ -8,4 +8,6 @@ export interface MoveParts {
   readonly sessions: Sessions;
   readonly spoolFolder: string;
   readonly priming: Priming | null;
+  /** Of all jobs of the worker. */
+  readonly held: HeldRows;
 }

@@ -6,6 +6,7 @@ import { followDonor } from '../jobs/follow';
 import { findMisplaced } from '../jobs/misplaced';
 import { planScans } from '../jobs/plan';
 import { countStrays, removeFromReceiver } from '../jobs/remove';
+import type { HeldRows } from '../owner-writer';
 import type { Job } from '../ports';
 import type { Sessions } from '../sessions';
 import type { RemoteClients } from './clients';
@@ -36,6 +37,7 @@ export interface EngineParts {
   readonly clients: RemoteClients;
   readonly sessions: Sessions;
   readonly spoolFolder: string;
+  readonly held: HeldRows;
 }
 
 export interface JobRequest<Name extends JobName = JobName> {
@@ -48,7 +50,7 @@ export interface JobRequest<Name extends JobName = JobName> {
 export async function runJob<Name extends JobName>(
   job: RemoteJob,
   { name, input, targets }: JobRequest<Name>,
-  { clients, sessions, spoolFolder }: EngineParts,
+  { clients, sessions, spoolFolder, held }: EngineParts,
 ): Promise<JobDone<Name>> {
   const shards = new Map<number | string, RemoteShard>();
   const shardOf = (id: number | string): RemoteShard => {
@@ -62,7 +64,7 @@ export async function runJob<Name extends JobName>(
   const priming = new IndexPriming(job, (id) => shardOf(id).rest);
   const body = JOBS[name] as (job: Job, input: JobInput<Name>, parts: MoveParts) => Promise<JobDone<Name>>;
   try {
-    return await body(job, input, { shards: shardOf, sessions, spoolFolder, priming });
+    return await body(job, input, { shards: shardOf, sessions, spoolFolder, priming, held });
   } finally {
     for (const shard of shards.values()) shard.close();
   }

@@ -3,6 +3,7 @@ import type { ReachOptions } from '../../shards/reach/reach';
 import { Sessions } from '../sessions';
 import { RemoteClients } from '../remote/clients';
 import type { RemoteJob } from '../remote/remote-job';
+import { HeldRows } from '../owner-writer';
 import { runJob, type JobDone, type JobName, type JobRequest } from '../remote/run-job';
 
 export interface EngineOptions {
@@ -32,6 +33,7 @@ export interface Engine {
 export class InlineEngine implements Engine {
   readonly #clients: RemoteClients;
   readonly #sessions = new Sessions();
+  readonly #held = new HeldRows();
   readonly #spoolFolder: string;
 
   constructor(options: EngineOptions) {
@@ -40,8 +42,12 @@ export class InlineEngine implements Engine {
   }
 
   run<Name extends JobName>(job: RemoteJob, request: JobRequest<Name>): Promise<JobDone<Name>> {
-    const parts = { clients: this.#clients, sessions: this.#sessions, spoolFolder: this.#spoolFolder };
-    return runJob(job, request, parts);
+    return runJob(job, request, {
+      clients: this.#clients,
+      sessions: this.#sessions,
+      spoolFolder: this.#spoolFolder,
+      held: this.#held,
+    });
   }
 
   endSession(session: string): Promise<void> {

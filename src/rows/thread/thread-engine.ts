@@ -16,6 +16,11 @@ interface Pending {
   readonly reject: (error: unknown) => void;
 }
 
+/**
+ * Objects of a scan are short-lived, and without these V8 keeps 150 MiB of dead ones. A small heap is collected when it
+ * has grown by 2/5, a large one when it is four times as large. Bytes of rows and spools are not part of it.
+ */
+const HEAP = { maxYoungGenerationSizeMb: 12, maxOldGenerationSizeMb: 512 };
 /** How often the lease of a job is carried over to its thread. */
 const LEASE_EVERY_MS = 200;
 
@@ -83,7 +88,7 @@ export class ThreadEngine implements Engine {
 
   #start(): Worker {
     const options: ThreadData = { ...this.#options, steadyBase: steadyBase() };
-    const thread = new Worker(ENTRY, { workerData: options });
+    const thread = new Worker(ENTRY, { workerData: options, resourceLimits: HEAP });
     thread.on('message', (message: FromThread) => {
       this.#receive(message);
     });

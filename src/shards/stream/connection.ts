@@ -12,7 +12,7 @@ import { AddressNotAllowedError, portOf, type Reach } from '../reach/reach';
  * What may be under way to us unread: a stream's and a connection's window. With HTTP/2's default of 64 KiB the shard
  * waits for us after every 170 rows.
  */
-const WINDOW_BYTES = 8 * 1024 * 1024;
+const WINDOW_BYTES = 2 * 1024 * 1024;
 /** Without an answer to a ping for this long the other side is gone. A shard answers pings while it scans. */
 const PING_EVERY_MS = 20_000;
 const PING_TIMEOUT_MS = 60_000;

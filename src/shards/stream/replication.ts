@@ -48,7 +48,7 @@ export type TailEvent =
 
 /**
  * The events of one `Replicate`, in batches of what arrived together. To be iterated once. While the consumer is busy
- * nothing is read, and at most a window of 8 MiB waits unread, here and in the system. Rows are views, see `Row`.
+ * nothing is read, and at most a window of 2 MiB waits unread, here and in the system. Rows are views, see `Row`.
  *
  * The cut is whole when `bootstrap-end` has come, and never otherwise. An idle shard does not send it: whoever wants it
  * makes the shard change something after the first batch. An end before it is a ShardError. After it, an end is the event

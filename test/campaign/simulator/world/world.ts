@@ -7,6 +7,7 @@ import { clusterWorkflowId } from '../../../../src/contract/ids';
 import type { ClusterState } from '../../../../src/domain/cluster-state';
 import type { ShardMap } from '../../../../src/domain/shard-map';
 import type { Engine, EngineJob } from '../../../../src/rows/thread/engine';
+import { HeldRows } from '../../../../src/rows/owner-writer';
 import { runJob, type JobDone, type JobName, type JobRequest } from '../../../../src/rows/remote/run-job';
 import { Sessions } from '../../../../src/rows/sessions';
 import { WatchRegistry } from '../../../../src/shards/http/watch-registry';
@@ -205,6 +206,7 @@ export class World {
 class SimEngine implements Engine {
   readonly #world: World;
   readonly #sessions: Sessions;
+  readonly #held = new HeldRows();
   readonly #clients: ReturnType<typeof simClients>;
 
   constructor(world: World) {
@@ -216,7 +218,12 @@ class SimEngine implements Engine {
   run<Name extends JobName>(job: EngineJob, request: JobRequest<Name>): Promise<JobDone<Name>> {
     const spoolFolder = join(tmpdir(), `simulator-${process.pid}`);
     this.#world.note(`job ${request.name} ${JSON.stringify(request.input).slice(0, 300)}`);
-    const done = runJob(job, request, { clients: this.#clients, sessions: this.#sessions, spoolFolder });
+    const done = runJob(job, request, {
+      clients: this.#clients,
+      sessions: this.#sessions,
+      spoolFolder,
+      held: this.#held,
+    });
     if (this.#world.isTraced) {
       done.then(
         (result) => this.#world.note(`job ${request.name} done ${JSON.stringify(result)}`),
