@@ -88,7 +88,7 @@ const HOUSE = {
   },
 
   temporal: {
-    rooms: ['contract', 'config'],
+    rooms: ['contract', 'config', 'client/large-payloads'],
     packages: ['@grpc/grpc-js', '@temporalio/client', '@temporalio/worker', 'pino', 'node:*'],
   },
   'temporal/dev-server': { rooms: [], packages: ['@temporalio/client', 'pino', 'node:*'] },

@@ -27,6 +27,7 @@ import { WatchRegistry } from './shards/http/watch-registry';
 import { connectClient, connectWorker, type ConnectOptions } from './temporal/connection';
 import { EmbeddedTemporal } from './temporal/dev-server/embedded';
 import { firstState, noFirstState } from './config/first-state';
+import { DATA_CONVERTER } from './client/large-payloads';
 import { ensureCluster } from './client/create-cluster';
 import { ClusterTraces, type AskRouter } from './client/survey';
 import { Witness } from './client/witness';
@@ -159,7 +160,7 @@ async function startWorker(
   const { namespace } = config.temporal;
   const native: NativeConnection = await connectWorker(connect);
   parts.add('worker connection', () => native.close());
-  const client = new Client({ connection, namespace });
+  const client = new Client({ connection, namespace, dataConverter: DATA_CONVERTER });
   const watches = new WatchRegistry({ reach });
   parts.add('watches over routers', () => watches.closeAll());
   const engine = engineOf(config, reach);

@@ -16,6 +16,7 @@ import { AUTOSCALE_WORKFLOW, EVALUATION_LIFE_MS, evaluationWorkflowId, taskQueue
 import type { ClusterClient } from './cluster-client';
 import { TemporalCalls, updateError, type TemporalCallsOptions } from './calls';
 import { ClientError } from './errors';
+import { DATA_CONVERTER } from './large-payloads';
 
 /** What is known of the Schedule after it was put in step with the policy. `problem`: why that was not possible. */
 export interface ScheduleLook {
@@ -54,7 +55,7 @@ export class AutoscaleClient {
     this.options = options;
     this.calls = new TemporalCalls(options);
     const { connection, namespace } = options;
-    this.schedules = new ScheduleClient({ connection, namespace });
+    this.schedules = new ScheduleClient({ connection, namespace, dataConverter: DATA_CONVERTER });
   }
 
   /**

@@ -12,6 +12,7 @@ import { ApplicationFailure, CancelledFailure, WorkflowNotFoundError } from '@te
 import { clusterWorkflowId } from '../contract/ids';
 import type { Refusal } from '../contract/requests';
 import { bounded, CallTimedOutError, ShuttingDownError } from './bounded';
+import { DATA_CONVERTER } from './large-payloads';
 import { ClientError, CutShortError, RefusedError, type UnansweredCode } from './errors';
 
 export interface TemporalCallsOptions {
@@ -40,10 +41,11 @@ export class TemporalCalls {
   constructor(options: TemporalCallsOptions) {
     this.options = options;
     const { connection, namespace } = options;
-    this.workflows = new WorkflowClient({ connection, namespace });
+    this.workflows = new WorkflowClient({ connection, namespace, dataConverter: DATA_CONVERTER });
     this.openWorkflows = new WorkflowClient({
       connection,
       namespace,
+      dataConverter: DATA_CONVERTER,
       queryRejectCondition: QueryRejectCondition.NOT_OPEN,
     });
     this.stopping = options.stopping ?? new AbortController().signal;

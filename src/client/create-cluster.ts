@@ -6,6 +6,7 @@ import { RULES } from '../domain/rules';
 import { mapQuery, transitionUpdate } from '../contract/messages';
 import { CLUSTER_WORKFLOW, clusterWorkflowId } from '../contract/ids';
 import { bounded } from './bounded';
+import { DATA_CONVERTER } from './large-payloads';
 import { clusterStartOptions } from './start-cluster';
 import type { ClusterTraces } from './survey';
 
@@ -30,7 +31,7 @@ const RAISE_TIMEOUT_MS = 3_000;
 /** Makes sure that the cluster has its workflow. What exists wins over every setting. Rejects as Temporal does, or as `firstState` throws. */
 export async function ensureCluster(options: EnsureClusterOptions): Promise<EnsuredCluster> {
   const { namespace, cluster, logger } = options;
-  const workflows = new WorkflowClient({ connection: options.connection, namespace });
+  const workflows = new WorkflowClient({ connection: options.connection, namespace, dataConverter: DATA_CONVERTER });
   const workflowId = clusterWorkflowId(cluster);
   const status = await statusOf(workflows, workflowId);
   if (status === 'RUNNING') {

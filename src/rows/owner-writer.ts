@@ -32,11 +32,12 @@ interface Outbox {
   bytes: number;
 }
 
-/** Called before the first write to an owner's collection, and after its first `rows` are there. */
 export interface Priming {
-  /** How many rows come first, or null when the index needs no priming. */
-  rowsFirst(ownerId: number, collection: string): Promise<number | null>;
-  prime(ownerId: number, collection: string): Promise<void>;
+  /**
+   * Called before anything else is written to an owner's collection. It has the first rows written, and builds the index on
+   * them, when that helps. Returns how many rows those were, or 0.
+   */
+  prime(ownerId: number, collection: string, write: (rows: number) => Promise<void>): Promise<number>;
 }
 
 /**
@@ -123,10 +124,9 @@ export class OwnerWriter {
     outbox.bytes = 0;
     await this.#underWay.get(ownerId);
     this.#throwFailure();
-    const first = await this.#rowsToPrime(ownerId, collection);
     this.#underWay.set(
       ownerId,
-      this.#write(ownerId, collection, rows, first)
+      this.#write(ownerId, collection, rows)
         .catch((error: unknown) => {
           this.#failure ??= { error };
         })
@@ -138,19 +138,17 @@ export class OwnerWriter {
     if (this.#held.areTooMany) await this.#underWay.get(ownerId);
   }
 
-  async #rowsToPrime(ownerId: number, collection: string): Promise<number | null> {
-    const key = `${ownerId} ${collection}`;
-    if (this.#priming === null || this.#primed.has(key)) return null;
-    this.#primed.add(key);
-    return this.#priming.rowsFirst(ownerId, collection);
+  /** No owner gets more before its index is primed: the fewer points it holds, the faster the build. */
+  async #write(ownerId: number, collection: string, rows: readonly Row[]): Promise<void> {
+    const primed = await this.#prime(ownerId, collection, rows);
+    if (rows.length > primed) await this.#upsert(ownerId, collection, rows.slice(primed));
   }
 
-  /** No owner gets more before its index is primed: the fewer points it holds, the faster the build. */
-  async #write(ownerId: number, collection: string, rows: readonly Row[], first: number | null): Promise<void> {
-    if (first === null) return this.#upsert(ownerId, collection, rows);
-    await this.#upsert(ownerId, collection, rows.slice(0, first));
-    await this.#priming?.prime(ownerId, collection);
-    if (rows.length > first) await this.#upsert(ownerId, collection, rows.slice(first));
+  async #prime(ownerId: number, collection: string, rows: readonly Row[]): Promise<number> {
+    const key = `${ownerId} ${collection}`;
+    if (this.#priming === null || this.#primed.has(key)) return 0;
+    this.#primed.add(key);
+    return this.#priming.prime(ownerId, collection, (first) => this.#upsert(ownerId, collection, rows.slice(0, first)));
   }
 
   async #upsert(ownerId: number, collection: string, rows: readonly Row[]): Promise<void> {

@@ -8,6 +8,7 @@ import {
   type WorkflowBundleOption,
 } from '@temporalio/worker';
 import type { CoordinatorActivities } from '../contract/activities';
+import { DATA_CONVERTER } from '../client/large-payloads';
 import { deploymentName, taskQueue } from '../contract/ids';
 
 /** Made by `npm run build`, so that a worker starts without compiling the workflows first. */
@@ -54,6 +55,7 @@ export async function createWorker(parts: WorkerParts): Promise<Worker> {
     namespace: parts.namespace,
     taskQueue: taskQueue(parts.cluster),
     activities: parts.activities,
+    dataConverter: DATA_CONVERTER,
     workflowBundle: await workflowCode(),
     maxConcurrentActivityTaskExecutions: ACTIVITIES_MAX,
     maxConcurrentWorkflowTaskExecutions: WORKFLOW_TASKS_MAX,
@@ -73,6 +75,7 @@ export async function createOwnWorker(parts: WorkerParts, ownTaskQueue: string):
     namespace: parts.namespace,
     taskQueue: ownTaskQueue,
     activities: parts.activities,
+    dataConverter: DATA_CONVERTER,
     maxConcurrentActivityTaskExecutions: ACTIVITIES_MAX,
     shutdownGraceTime: SHUTDOWN_GRACE_MS,
     shutdownForceTime: SHUTDOWN_FORCE_MS,

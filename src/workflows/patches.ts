@@ -14,4 +14,9 @@ export const PATCHES = {
    * addresses of its shards. Before, it waited for a dead address for ever.
    */
   renewedAddresses: 'renewed-addresses',
+  /**
+   * 0.3: once a grow has asked its shards whose they are, it records their epochs, looks at everything and plans its scans
+   * at once. Before, it did so one after the other, and the caller of the grow waited for each.
+   */
+  preflightSideBySide: 'preflight-side-by-side',
 } as const;

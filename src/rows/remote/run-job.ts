@@ -10,7 +10,7 @@ import type { HeldRows } from '../owner-writer';
 import type { Job } from '../ports';
 import type { Sessions } from '../sessions';
 import type { RemoteClients } from './clients';
-import { IndexPriming } from './index-priming';
+import { IndexPriming, type PrimingTurns } from './index-priming';
 import type { RemoteJob } from './remote-job';
 import { RemoteShard } from './remote-shard';
 import type { ShardTarget } from './target';
@@ -38,6 +38,7 @@ export interface EngineParts {
   readonly sessions: Sessions;
   readonly spoolFolder: string;
   readonly held: HeldRows;
+  readonly primingTurns: PrimingTurns;
 }
 
 export interface JobRequest<Name extends JobName = JobName> {
@@ -50,7 +51,7 @@ export interface JobRequest<Name extends JobName = JobName> {
 export async function runJob<Name extends JobName>(
   job: RemoteJob,
   { name, input, targets }: JobRequest<Name>,
-  { clients, sessions, spoolFolder, held }: EngineParts,
+  { clients, sessions, spoolFolder, held, primingTurns }: EngineParts,
 ): Promise<JobDone<Name>> {
   const shards = new Map<number | string, RemoteShard>();
   const shardOf = (id: number | string): RemoteShard => {
@@ -61,7 +62,7 @@ export async function runJob<Name extends JobName>(
     shards.set(id, (shard = new RemoteShard(job, target, clients)));
     return shard;
   };
-  const priming = new IndexPriming(job, (id) => shardOf(id).rest);
+  const priming = new IndexPriming(job, (id) => shardOf(id).rest, primingTurns);
   const body = JOBS[name] as (job: Job, input: JobInput<Name>, parts: MoveParts) => Promise<JobDone<Name>>;
   try {
     return await body(job, input, { shards: shardOf, sessions, spoolFolder, priming, held });

@@ -2,6 +2,7 @@ import type { Key, KeySource } from '../../shards/reach/shard-keys';
 import type { ReachOptions } from '../../shards/reach/reach';
 import { Sessions } from '../sessions';
 import { RemoteClients } from '../remote/clients';
+import { PrimingTurns } from '../remote/index-priming';
 import type { RemoteJob } from '../remote/remote-job';
 import { HeldRows } from '../owner-writer';
 import { runJob, type JobDone, type JobName, type JobRequest } from '../remote/run-job';
@@ -34,6 +35,7 @@ export class InlineEngine implements Engine {
   readonly #clients: RemoteClients;
   readonly #sessions = new Sessions();
   readonly #held = new HeldRows();
+  readonly #primingTurns = new PrimingTurns();
   readonly #spoolFolder: string;
 
   constructor(options: EngineOptions) {
@@ -47,6 +49,7 @@ export class InlineEngine implements Engine {
       sessions: this.#sessions,
       spoolFolder: this.#spoolFolder,
       held: this.#held,
+      primingTurns: this.#primingTurns,
     });
   }
 

@@ -36,10 +36,17 @@ type Parties = Pick<IdentifyInput, 'joiners' | 'leftovers' | 'isCheck'> & {
 
 /** Adopts, claims, and writes the epoch. @throws ApplicationFailure with a DomainErrorCode: a shard is not the one it is taken for */
 export async function identifyShards(run: OperationRun, answer: ClusterAnswer, parties: Parties): Promise<void> {
+  await recordEpochs(run, await askShards(run, answer, parties));
+}
+
+type Epochs = Readonly<Record<string, number>>;
+
+/** The first half of `identifyShards`. Null: the cluster has no identity. @throws as that does */
+export async function askShards(run: OperationRun, answer: ClusterAnswer, parties: Parties): Promise<Epochs | null> {
   const { state } = run;
   rememberIdentity(run, answer);
   const { identity } = state;
-  if (identity === null) return;
+  if (identity === null) return null;
   const { joiners, leftovers, isCheck, roleOf } = parties;
   const members = parties.members.map((shard) => {
     const { epoch = null } = answer.members?.[shard.id] ?? {};
@@ -59,5 +66,10 @@ export async function identifyShards(run: OperationRun, answer: ClusterAnswer, p
   const { epochs } = run.waits.noted(
     await run.persist(looking, () => run.activities.identity('ask every shard whose it is').identifyShards(input)),
   );
-  await applyTransition(run, 'remember the epochs', { type: 'recordEpochs', epochs });
+  return epochs;
+}
+
+/** The second half. */
+export async function recordEpochs(run: OperationRun, epochs: Epochs | null): Promise<void> {
+  if (epochs !== null) await applyTransition(run, 'remember the epochs', { type: 'recordEpochs', epochs });
 }

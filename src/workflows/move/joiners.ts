@@ -1,11 +1,13 @@
 /** The steps that only a grow has: what it does with the shards that join. */
+import { patched } from '@temporalio/workflow';
 import type { PreflightReport } from '../../contract/move';
 import type { GrowRequest } from '../../contract/requests';
 import { requestDigest } from '../../domain/request-digest';
 import type { Shard } from '../../domain/shard-map';
-import { broughtUid, identifyShards } from '../identity/identify';
+import { askShards, broughtUid, recordEpochs } from '../identity/identify';
 import type { OperationRun } from '../operation/run';
 import { applyTransition } from '../operation/transition';
+import { PATCHES } from '../patches';
 import { count, counted } from '../wording';
 import { prepareCollections } from './collections';
 import { planMove } from './map-changes';
@@ -30,26 +32,47 @@ export async function preflightGrow(context: MoveContext): Promise<string> {
     ...broughtUid(),
   });
   const { map } = planMove(context, answer);
-  await identifyShards(run, answer, {
+  const epochs = await askShards(run, answer, {
     joiners: state.shards,
     members: map.shards,
     leftovers: [],
     isCheck: false,
     roleOf: () => 'donor',
   });
-  state.preflight = await activities.preflight(`preflight of ${shards.length} joining`).preflightGrow({
-    joiners: shards,
-    donors: map.shards,
-    routerUrls,
-    allowNonempty,
-    mapVersion: map.version,
-  });
-  const share = state.shards.length / (map.shards.length + state.shards.length);
-  const plan = await planScans(run, context, {
-    move: moveOf(run),
-    readers: map.shards.map(({ id: shardId }) => ({ shardId, scans: 2, share })),
-  });
-  return `${counted(state.preflight.collections.length, 'collection')} on ${counted(map.shards.length, 'donor')}; ${plan}`;
+  const remember = (): Promise<void> => recordEpochs(run, epochs);
+  const look = async (): Promise<PreflightReport> => {
+    state.preflight = await activities.preflight(`preflight of ${shards.length} joining`).preflightGrow({
+      joiners: shards,
+      donors: map.shards,
+      routerUrls,
+      allowNonempty,
+      mapVersion: map.version,
+    });
+    return state.preflight;
+  };
+  const plan = (): Promise<string> => {
+    const share = state.shards.length / (map.shards.length + state.shards.length);
+    const readers = map.shards.map(({ id: shardId }) => ({ shardId, scans: 2, share }));
+    return planScans(run, context, { move: moveOf(run), readers });
+  };
+  const [, { collections }, planned] = await sideBySide(remember, look, plan);
+  return `${counted(collections.length, 'collection')} on ${counted(map.shards.length, 'donor')}; ${planned}`;
+}
+
+/** A caller waits for all three. A failure of an earlier one is told first, as if they had followed each other. */
+async function sideBySide<A, B, C>(
+  first: () => Promise<A>,
+  second: () => Promise<B>,
+  third: () => Promise<C>,
+): Promise<[A, B, C]> {
+  if (!patched(PATCHES.preflightSideBySide)) return [await first(), await second(), await third()];
+  const [a, b, c] = await Promise.allSettled([first(), second(), third()]);
+  return [settled(a), settled(b), settled(c)];
+}
+
+function settled<T>(result: PromiseSettledResult<T>): T {
+  if (result.status === 'rejected') throw result.reason;
+  return result.value;
 }
 
 export async function prepareJoiners({ run, kind }: MoveContext): Promise<string> {

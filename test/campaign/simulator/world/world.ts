@@ -8,6 +8,7 @@ import type { ClusterState } from '../../../../src/domain/cluster-state';
 import type { ShardMap } from '../../../../src/domain/shard-map';
 import type { Engine, EngineJob } from '../../../../src/rows/thread/engine';
 import { HeldRows } from '../../../../src/rows/owner-writer';
+import { PrimingTurns } from '../../../../src/rows/remote/index-priming';
 import { runJob, type JobDone, type JobName, type JobRequest } from '../../../../src/rows/remote/run-job';
 import { Sessions } from '../../../../src/rows/sessions';
 import { WatchRegistry } from '../../../../src/shards/http/watch-registry';
@@ -207,6 +208,7 @@ class SimEngine implements Engine {
   readonly #world: World;
   readonly #sessions: Sessions;
   readonly #held = new HeldRows();
+  readonly #primingTurns = new PrimingTurns();
   readonly #clients: ReturnType<typeof simClients>;
 
   constructor(world: World) {
@@ -223,6 +225,7 @@ class SimEngine implements Engine {
       sessions: this.#sessions,
       spoolFolder,
       held: this.#held,
+      primingTurns: this.#primingTurns,
     });
     if (this.#world.isTraced) {
       done.then(
