@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import type { SettingReader } from './reader';
 import { SETTINGS } from './settings';
 
@@ -14,7 +14,7 @@ export interface ApiKey {
   readonly digest: Buffer;
 }
 
-export const keyDigest = (secret: string): Buffer => createHash('sha256').update(secret, 'utf8').digest();
+export const keyDigest = (secret: string): Buffer => hash('sha256', secret, 'buffer');
 
 const SETTING = 'QUIVER_API_KEYS';
 

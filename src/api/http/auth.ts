@@ -5,6 +5,9 @@ import { keyDigest, type ApiKey, type KeyFile, type Role } from '../../config';
 import { FailedKeys } from './failed-keys';
 import { ApiError } from './problem';
 
+/** By its digest: after a rotation a file may give another key the same id. */
+const nameOf = ({ digest }: ApiKey): string => digest.toString('latin1');
+
 /** A role may do everything that a role with a lower rank may. */
 const RANK: Record<Role, number> = { read: 0, write: 1, admin: 2 };
 
@@ -61,7 +64,7 @@ export class Authenticator {
     const digest = keyDigest(secret);
     const found = this.find(digest, false) ?? (this.file === null ? null : this.find(digest, true));
     const waitS = this.failed.retryAfterS(address);
-    if (waitS !== null && (found === null || !this.failed.isKnown(address, found.digest.toString('hex')))) {
+    if (waitS !== null && (found === null || !this.failed.isKnown(address, nameOf(found)))) {
       throw new ApiError(
         'TooManyFailedKeys',
         `too many wrong keys came from your address, so no new key is taken from it: come back in ${waitS} s with the right one`,
@@ -78,16 +81,15 @@ export class Authenticator {
         },
       );
     }
-    this.failed.noteRight(address, found.digest.toString('hex'));
+    this.failed.noteRight(address, nameOf(found));
     return found;
   }
 
   /** Every key is compared, also after a match, so that the time taken tells nothing about them. */
   private find(digest: Buffer, isRefused: boolean): ApiKey | null {
     let found: ApiKey | null = null;
-    for (const key of [...this.keys, ...this.keysOfFile(isRefused)]) {
-      if (timingSafeEqual(key.digest, digest)) found = key;
-    }
+    for (const key of this.keys) if (timingSafeEqual(key.digest, digest)) found = key;
+    for (const key of this.keysOfFile(isRefused)) if (timingSafeEqual(key.digest, digest)) found = key;
     return found;
   }
 
