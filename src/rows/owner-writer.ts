@@ -15,13 +15,15 @@ const HELD_BYTES_MAX = 8 * 1024 * 1024;
 export class HeldRows {
   readonly #bytesMax: number;
   bytes = 0;
+  writers = 0;
 
   constructor(bytesMax = HELD_BYTES_MAX) {
     this.#bytesMax = bytesMax;
   }
 
-  get areTooMany(): boolean {
-    return this.bytes > this.#bytesMax;
+  /** Whether a writer that holds `ownBytes` must give some back. One with less than its share waits for no other one's shard. */
+  areTooMany(ownBytes: number): boolean {
+    return this.bytes > this.#bytesMax && ownBytes > this.#bytesMax / this.writers;
   }
 }
 
@@ -64,6 +66,7 @@ export class OwnerWriter {
     this.#shards = shards;
     this.#priming = priming;
     this.#held = held;
+    held.writers += 1;
   }
 
   /** Returns when there is room for the next row. */
@@ -75,7 +78,7 @@ export class OwnerWriter {
     outbox.bytes += rowBytes(row);
     this.#hold(rowBytes(row));
     if (outbox.rows.length >= this.#rowsMaxOf(ownerId) || outbox.bytes >= BYTES_MAX) await this.#send(outbox);
-    while (this.#held.areTooMany && this.#ownBytes > 0) await this.#makeRoom();
+    while (this.#held.areTooMany(this.#ownBytes)) await this.#makeRoom();
   }
 
   /** When it returns, every row is written. */
@@ -85,11 +88,12 @@ export class OwnerWriter {
     this.#throwFailure();
   }
 
-  /** Never throws. When it returns, nothing is under way, and nothing is held. */
+  /** To be called once. Never throws. When it returns, nothing is under way, and nothing is held. */
   async close(): Promise<void> {
     await this.#settled();
     this.#outboxes.clear();
     this.#hold(-this.#ownBytes);
+    this.#held.writers -= 1;
   }
 
   /** Never throws. */
@@ -102,7 +106,6 @@ export class OwnerWriter {
     this.#held.bytes += bytes;
   }
 
-  /** A writer gives room of its own alone, so no two of them wait for each other. */
   async #makeRoom(): Promise<void> {
     const largest = this.#largest();
     if (largest.rows.length > 0) await this.#send(largest);
@@ -135,7 +138,7 @@ export class OwnerWriter {
         }),
     );
     // What is under way is held too.
-    if (this.#held.areTooMany) await this.#underWay.get(ownerId);
+    if (this.#held.areTooMany(this.#ownBytes)) await this.#underWay.get(ownerId);
   }
 
   /** No owner gets more before its index is primed: the fewer points it holds, the faster the build. */
