@@ -10,6 +10,7 @@ import { Bed } from './bed';
 import { measureClients } from './clients';
 import { measureCopy } from './copy';
 import { asLine, replaceFigures, type Figure } from './figures';
+import { measureLatency } from './latency';
 import { measureMap } from './map';
 import { measureMemory } from './memory';
 import { readOptions, USAGE, type BenchOptions, type PartName } from './options';
@@ -23,6 +24,7 @@ const MEASUREMENTS: Readonly<Record<PartName, (bed: Bed, options: BenchOptions) 
   clients: measureClients,
   map: measureMap,
   reads: measureReads,
+  latency: measureLatency,
   memory: measureMemory,
   size: measureSize,
 };

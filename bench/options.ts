@@ -1,7 +1,7 @@
 /** What is measured, at which sizes, and where the results go. */
 import { parseArgs } from 'node:util';
 
-export const PARTS = ['copy', 'own', 'clients', 'map', 'reads', 'memory', 'size'] as const;
+export const PARTS = ['copy', 'own', 'clients', 'map', 'reads', 'latency', 'memory', 'size'] as const;
 export type PartName = (typeof PARTS)[number];
 
 export interface BenchOptions {
