@@ -71,7 +71,8 @@ write of a router.`,
   },
   metrics: {
     title: 'Metrics',
-    text: `An API shows the page at \`/metrics\` of its own address. [Watch](../guides/monitor.md) lists the metrics.`,
+    text: `An API shows the page at \`/metrics\` of its own address.
+[Watch with Prometheus](../guides/monitor.md) lists the metrics.`,
   },
   logs: { title: 'Logs' },
 };

@@ -2,7 +2,7 @@
 import type { Logger } from 'pino';
 import { Listener } from './api/http/listener';
 import type { Authenticator } from './api/http/auth';
-import { MetricsPage, type MetricsPageOptions } from './api/metrics/page';
+import type { MetricsPage, MetricsPageOptions } from './api/metrics/page';
 import { metricsListener } from './api/metrics/serve';
 import type { Config } from './config';
 import type { CoreMetrics } from './temporal/runtime';

@@ -104,7 +104,7 @@ export class ClusterLook {
     const before = new Set(this.running.map(({ record }) => record.operationId));
     const asked = operations.filter(({ end, operationId }) => end === null || before.has(operationId));
     const answers = await Promise.all(
-      asked.map((record, index) => (index < RUNNING_ASKED_MAX ? this.progressOf(record) : null)),
+      asked.map((record, index) => (index < RUNNING_ASKED_MAX ? this.progressOf(record) : Promise.resolve(null))),
     );
     this.running = asked.flatMap((record, index) =>
       record.end === null ? [{ record, progress: answers[index] ?? null }] : [],
