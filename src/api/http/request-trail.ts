@@ -30,6 +30,21 @@ export function statusOf({ headersSent, statusCode }: ServerResponse): number {
   return headersSent ? statusCode : NO_STATUS;
 }
 
+/** Runs `then` once, when the answer was sent or its connection broke. */
+export function onceOver({ socket }: IncomingMessage, response: ServerResponse, then: () => void): void {
+  let isOver = false;
+  // An answer that waits behind another one never closes when its connection breaks.
+  const end = (): void => {
+    response.off('close', end);
+    socket.off('close', end);
+    if (!isOver) then();
+    isOver = true;
+  };
+  response.once('close', end);
+  socket.once('close', end);
+  if (socket.destroyed) end();
+}
+
 export type LeaveTrail = (request: IncomingMessage, response: ServerResponse) => void;
 
 /** Runs before the routes. */
@@ -49,7 +64,7 @@ export function createTrail(deps: {
     const startedMs = nowMs();
     // Routers take parts off the URL while they run.
     const { url = '' } = request;
-    response.once('close', () => {
+    onceOver(request, response, () => {
       audit.info(
         {
           audit: true,
