@@ -67,7 +67,10 @@ export class ClusterLook {
     const { lookEveryMs = LOOK_EVERY_MS, patienceMs = PATIENCE_MS } = this.options;
     if (this.looking === null && this.isDue(this.lookedAtMs, lookEveryMs)) {
       this.lookedAtMs = this.nowMs();
-      this.looking = this.look().finally(() => (this.looking = null));
+      this.looking = this.look()
+        // A scrape that has lost its patience is there for no error any more, and one of nobody ends the process.
+        .catch(() => (this.isAnswered = false))
+        .then(() => void (this.looking = null));
     }
     if (this.looking !== null) await within(patienceMs, this.looking);
     return this.known();

@@ -165,4 +165,11 @@ describe('ClusterLook', () => {
     expect([ended.count('grow', 'failed'), ended.pointsMoved('grow')]).toEqual([1, 7]);
     expect([ended.count('recover', 'succeeded'), ended.count('drain', 'succeeded')]).toEqual([2, 0]);
   });
+
+  it('takes an error that nobody foresaw for no answer', async () => {
+    const { look } = looking({
+      mapReader: { readMap: () => Promise.reject(new Error('unforeseen')), lastRead: () => null },
+    });
+    expect(await look.facts()).toMatchObject({ isAnswered: false, map: null });
+  });
 });

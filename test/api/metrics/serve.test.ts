@@ -22,9 +22,12 @@ async function listen(options: Partial<MetricsPageOptions> = {}): Promise<void> 
   );
 }
 
-async function call(path: string, { method = 'GET', key = KEY as string | null } = {}) {
+async function call(
+  path: string,
+  { method = 'GET', key = KEY }: { method?: 'GET' | 'HEAD' | 'POST'; key?: string | null } = {},
+) {
   const headers = key === null ? {} : { authorization: `Bearer ${key}` };
-  const answer = await request(`${listener.url}${path}`, { method: method as 'GET', headers });
+  const answer = await request(`${listener.url}${path}`, { method, headers });
   return { status: answer.statusCode, headers: answer.headers, text: await answer.body.text() };
 }
 
