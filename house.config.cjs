@@ -73,7 +73,7 @@ const HOUSE = {
 
   // app → routes → views, map, http. What all of them are given is in deps.ts.
   api: {
-    rooms: ['domain', 'wire', 'contract', 'client', 'api/routes', 'api/views', 'api/map', 'api/http'],
+    rooms: ['domain', 'wire', 'contract', 'client', 'api/routes', 'api/views', 'api/map', 'api/metrics', 'api/http'],
     packages: ['express', 'pino', 'node:*'],
   },
   'api/routes': {
@@ -82,6 +82,10 @@ const HOUSE = {
   },
   'api/views': { rooms: ['domain', 'wire', 'contract', 'client'], packages: [] },
   'api/map': { rooms: ['domain', 'client', 'api/http'], packages: ['pino', 'node:*'] },
+  'api/metrics': {
+    rooms: ['domain', 'client', 'api/map', 'api/http'],
+    packages: ['express', 'pino', 'prom-client', 'node:*'],
+  },
   'api/http': {
     rooms: ['domain', 'wire', 'contract', 'client', 'config'],
     packages: ['express', 'pino', 'undici', 'zod', 'node:*'],

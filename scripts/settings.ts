@@ -69,6 +69,11 @@ write of a router.`,
     title: 'Embedded server',
     text: `\`serve\` starts an embedded Temporal when no setting names a Temporal.`,
   },
+  metrics: {
+    title: 'Metrics',
+    text: `An API shows the page at \`/metrics\` of its own address.
+[Watch with Prometheus](../guides/monitor.md) lists the metrics.`,
+  },
   logs: { title: 'Logs' },
 };
 

@@ -2,6 +2,7 @@
 /** The program: `quiver-coordinator serve | api | worker`. Exit codes: 0 stopped on request, 1 could not go on, 2 a bad setting. */
 import { ConfigError, loadConfig, type Config } from './config';
 import { createLogger } from './log';
+import { showsCore } from './metrics';
 import { SERVICE_ROLES, startService, type ServiceRole } from './service';
 import { installRuntime } from './temporal/runtime';
 
@@ -20,9 +21,9 @@ async function main(): Promise<void> {
 
 async function run(role: ServiceRole, config: Config): Promise<void> {
   const logger = createLogger(config.logLevel);
-  installRuntime(logger);
   const signal = nextSignal();
-  const starting = startService(role, config, logger);
+  const core = await installRuntime(logger, { hasMetrics: showsCore(role, config) });
+  const starting = startService(role, config, logger, core);
   // A signal during the start counts too: what has been started is stopped as soon as it can be.
   await Promise.race([starting, signal]);
   void signal.then((name) => {

@@ -15,8 +15,12 @@ import { Listener } from './api/http/listener';
 import { LockWatch } from './api/lock-watch';
 import { RouterLook } from './api/router-look';
 import { MapReader } from './api/map/reader';
+import { ClusterLook } from './api/metrics/cluster-look';
+import { ApiMetricsPage, MetricsPage, type MetricsPageOptions } from './api/metrics/page';
 import { WitnessedMap } from './api/map/witnessed-map';
 import { ConfigError, type Config } from './config';
+import type { Shard } from './domain/shard-map';
+import { listenForMetrics, pageOptions } from './metrics';
 import { ShardMarks } from './shards/http/shard-marks';
 import { Reach, type OwnPort } from './shards/reach/reach';
 import { KeyFile } from './shards/reach/key-file';
@@ -35,6 +39,7 @@ import { WitnessFile } from './client/witness-file';
 import { ensureSearchAttributes } from './temporal/search-attributes';
 import { locateTemporalCli } from './temporal/dev-server/temporal-cli';
 import { watchStanding } from './temporal/deployment';
+import type { CoreMetrics } from './temporal/runtime';
 import { createOwnWorker, createWorker } from './temporal/worker';
 import { taskQueue, workerTaskQueue } from './contract/ids';
 import { InlineEngine, type Engine } from './rows/thread/engine';
@@ -59,7 +64,12 @@ export interface Service {
 const REQUESTS_PATIENCE_MS = 2_000;
 
 /** @throws ConfigError, TemporalUnreachableError, ToolMissingError, DevServerError */
-export async function startService(role: ServiceRole, config: Config, logger: Logger): Promise<Service> {
+export async function startService(
+  role: ServiceRole,
+  config: Config,
+  logger: Logger,
+  core: CoreMetrics | null = null,
+): Promise<Service> {
   const parts = new Parts(logger);
   if (config.ignoredNames.length > 0) {
     logger.warn(
@@ -68,7 +78,7 @@ export async function startService(role: ServiceRole, config: Config, logger: Lo
     );
   }
   try {
-    return await assemble(role, config, { logger, parts });
+    return await assemble(role, config, { core, logger, parts });
   } catch (error) {
     await parts.stop();
     throw error;
@@ -78,10 +88,11 @@ export async function startService(role: ServiceRole, config: Config, logger: Lo
 async function assemble(
   role: ServiceRole,
   config: Config,
-  { logger, parts }: { logger: Logger; parts: Parts },
+  { core, logger, parts }: { core: CoreMetrics | null; logger: Logger; parts: Parts },
 ): Promise<Service> {
   const { own: ofTemporal, ...temporal } = await findTemporal(role, config, { logger, parts });
   const own = [...ofTemporal, ...(role === 'worker' ? [] : [config.restAddress])];
+  if (core !== null) own.push({ host: '127.0.0.1', port: core.port });
   const reach = new Reach({ allowed: config.allowedHosts, own });
   const keys = new ShardKeys(config.shardKeys, { onProblem: warnOfKeys(logger) });
   parts.add('connections to shards', () => reach.close());
@@ -95,9 +106,20 @@ async function assemble(
     ended = Promise.race([parts.stopped, running]);
     logger.info({ taskQueue: taskQueue(config.cluster), temporal: temporal.address }, 'working');
   }
-  if (role === 'worker') return { url: null, temporal, ended, stop: () => parts.stop() };
-
-  const url = await startApi(config, { connection, webUiUrl: temporal.webUiUrl, reach, keys, logger, parts });
+  const authenticator = new Authenticator(
+    config.apiKeys,
+    apiKeyFileOf(config, logger),
+    new FailedKeys(config.listenerLimits.failedKeysPerMin),
+  );
+  const page = pageOptions(role, config, core);
+  const show = (metrics: MetricsPage): Promise<void> =>
+    showMetrics(config, { metrics, authenticator, logger, reach, parts });
+  if (role === 'worker') {
+    await show(new MetricsPage(page));
+    return { url: null, temporal, ended, stop: () => parts.stop() };
+  }
+  const { webUiUrl } = temporal;
+  const url = await startApi(config, { connection, webUiUrl, reach, keys, authenticator, page, show, logger, parts });
   logger.info({ url, webUi: temporal.webUiUrl, cluster: config.cluster }, 'listening');
   return { url, temporal, ended, stop: () => parts.stop() };
 }
@@ -195,6 +217,17 @@ function engineOf({ shardKeys: key, grpcPortOffset, spoolFolder }: Config, reach
   return ThreadEngine.isBuilt ? new ThreadEngine(options) : new InlineEngine(options);
 }
 
+/** At the address that is for metrics alone, if there is one. */
+async function showMetrics(
+  config: Config,
+  { reach, parts, ...deps }: Parameters<typeof listenForMetrics>[1] & { reach: Reach; parts: Parts },
+): Promise<void> {
+  const listener = await listenForMetrics(config, deps);
+  if (listener === null) return;
+  reach.addOwn(ownPortOf(listener.url));
+  parts.add('listener of the metrics', () => listener.close(0, () => undefined));
+}
+
 async function startApi(
   config: Config,
   context: {
@@ -202,11 +235,14 @@ async function startApi(
     webUiUrl: string | null;
     reach: Reach;
     keys: ShardKeys;
+    authenticator: Authenticator;
+    page: MetricsPageOptions;
+    show: (metrics: MetricsPage) => Promise<void>;
     logger: Logger;
     parts: Parts;
   },
 ): Promise<string> {
-  const { connection, webUiUrl, reach, keys, logger, parts } = context;
+  const { connection, webUiUrl, reach, keys, authenticator, page, show, logger, parts } = context;
   const { cluster, routerUrls, routersFailClosed, scanStopMaxMs, timings } = config;
   const { namespace } = config.temporal;
   const searchAttributes = await ensureSearchAttributes({ connection, namespace, logger });
@@ -230,23 +266,25 @@ async function startApi(
   const routers = new RouterLook({ routerUrls, askRouter, client, logger });
   const look = (): Promise<unknown> => Promise.all([client.lookAfterLock(settings), routers.look()]);
   const lockWatch = new LockWatch({ look, logger });
+  const mapReader = new MapReader({ queryMap: () => witnessedMap.readMap(), maxAgeMs: config.mapMaxAgeMs });
+  const marks = new ShardMarks({
+    key: keys,
+    grpcPortOffset: config.grpcPortOffset,
+    dispatcher: reach.dispatcher,
+  });
+  const pointsOf = (shard: Shard): Promise<number | null> => marks.rows(shard);
+  const clusterLook = new ClusterLook({ client, mapReader, pointsOf, routers, witness: witnessedMap });
+  const metrics = new ApiMetricsPage({ ...page, look: clusterLook });
   const api = createApi({
     cluster,
     namespace,
     client,
     autoscale,
-    mapReader: new MapReader({ queryMap: () => witnessedMap.readMap(), maxAgeMs: config.mapMaxAgeMs }),
-    authenticator: new Authenticator(
-      config.apiKeys,
-      apiKeyFileOf(config, logger),
-      new FailedKeys(config.listenerLimits.failedKeysPerMin),
-    ),
+    mapReader,
+    authenticator,
     probeShard: createProbe({ dispatcher: reach.dispatcher }),
-    marks: new ShardMarks({
-      key: keys,
-      grpcPortOffset: config.grpcPortOffset,
-      dispatcher: reach.dispatcher,
-    }),
+    marks,
+    metrics,
     requireAllowed: (urls) => reach.requireAllowed(urls),
     settings,
     lockWatch,
@@ -257,6 +295,7 @@ async function startApi(
   const listener = await Listener.listen(config.restAddress, api, config.listenerLimits);
   reach.addOwn(ownPortOf(listener.url));
   parts.add('listener', () => listener.close(REQUESTS_PATIENCE_MS, () => stopping.abort()));
+  await show(metrics);
   const starting = new AbortController();
   parts.add('start of the autoscale policy', () => Promise.resolve(starting.abort()));
   void autoscale.start(starting.signal).then(() => autoscale.watch(starting.signal));

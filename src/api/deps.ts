@@ -9,6 +9,7 @@ import type { OperationSettings } from '../contract/requests';
 import type { Authenticator } from './http/auth';
 import type { LockWatch } from './lock-watch';
 import type { MapReader } from './map/reader';
+import type { ApiMetricsPage } from './metrics/page';
 import type { ProbeShard } from './http/shard-probe';
 
 /** The identities on the shards. Its failures are DomainErrors. */
@@ -52,6 +53,8 @@ export interface ApiDeps {
   /** Every request has it glance at the lock. */
   readonly lockWatch: LockWatch;
   readonly restoreCluster: RestoreCluster;
+  /** What Prometheus reads of this process. */
+  readonly metrics: ApiMetricsPage;
   /** Base address of the Temporal Web UI for links, or null. */
   readonly webUiUrl: string | null;
   readonly logger: Logger;

@@ -17,8 +17,13 @@ export { keyDigest, type ApiKey, type Role } from './api-keys';
 export { ConfigError } from './reader';
 export type { KeyFile } from '../shards/reach/key-file';
 
+export interface Address {
+  readonly host: string;
+  readonly port: number;
+}
+
 export interface Config {
-  readonly restAddress: { readonly host: string; readonly port: number };
+  readonly restAddress: Address;
   readonly listenerLimits: { readonly connectionsMax: number; readonly failedKeysPerMin: number };
   readonly mapMaxAgeMs: number;
   /** Of a worker; null: without Worker Versioning. */
@@ -42,6 +47,8 @@ export interface Config {
   readonly timings: Timings;
   /** What a cluster without a policy begins with. */
   readonly autoscale: { readonly policy: AutoscalePolicy; readonly standbys: readonly ShardAddress[] };
+  /** `address`: of a listener for the page alone, or null. */
+  readonly metrics: { readonly isOpen: boolean; readonly address: Address | null; readonly showsCore: boolean };
   readonly logLevel: LogLevel;
   /** `address` null: nothing names a Temporal, so `serve` starts one of its own. */
   readonly temporal: {
@@ -70,7 +77,7 @@ export function loadConfig(environment: Readonly<Record<string, string | undefin
   const reader = new SettingReader(sources);
   const seedShards = readSeedShards(reader);
   return {
-    restAddress: readRestAddress(reader),
+    restAddress: readAddress(reader, 'QUIVER_REST_ADDR', reader.text('QUIVER_REST_ADDR') ?? ''),
     listenerLimits: {
       connectionsMax: reader.integer('COORDINATOR_CONNECTIONS_MAX'),
       failedKeysPerMin: reader.integer('COORDINATOR_FAILED_KEYS_PER_MIN'),
@@ -89,6 +96,7 @@ export function loadConfig(environment: Readonly<Record<string, string | undefin
     routersFailClosed: reader.boolean('COORDINATOR_ROUTERS_FAIL_CLOSED'),
     timings: readTimings(reader),
     autoscale: readAutoscale(reader),
+    metrics: readMetrics(reader),
     logLevel: readLogLevel(reader),
     temporal: readTemporal(environment),
     embedded: {
@@ -112,13 +120,26 @@ function requireText(reader: SettingReader, name: MatchedName): string {
   return text;
 }
 
-function readRestAddress(reader: SettingReader): { host: string; port: number } {
-  const text = reader.text('QUIVER_REST_ADDR') ?? '';
+function readAddress(
+  reader: SettingReader,
+  name: 'QUIVER_REST_ADDR' | 'COORDINATOR_METRICS_ADDR',
+  text: string,
+): Address {
   const match = /^(?:\[([0-9A-Fa-f:.%]+)\]|([^\s:/@]+)):(\d{1,5})$/.exec(text);
   const port = Number(match?.[3]);
   const host = match?.[1] ?? match?.[2];
-  if (host === undefined || port > 65_535) throw reader.error('QUIVER_REST_ADDR', text);
+  if (host === undefined || port > 65_535) throw reader.error(name, text);
   return { host, port };
+}
+
+function readMetrics(reader: SettingReader): Config['metrics'] {
+  const name = 'COORDINATOR_METRICS_ADDR';
+  const text = reader.text(name);
+  return {
+    isOpen: reader.boolean('COORDINATOR_METRICS_OPEN'),
+    address: text === null ? null : readAddress(reader, name, text),
+    showsCore: reader.boolean('COORDINATOR_METRICS_CORE'),
+  };
 }
 
 function readRequiredApiKeys(reader: SettingReader): readonly ApiKey[] {

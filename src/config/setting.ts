@@ -24,7 +24,7 @@ export interface Setting {
   readonly isEnvironmentOnly?: true;
 }
 
-export type Group = 'cluster' | 'api' | 'routers' | 'autoscale' | 'temporal' | 'embedded' | 'logs';
+export type Group = 'cluster' | 'api' | 'routers' | 'autoscale' | 'temporal' | 'embedded' | 'metrics' | 'logs';
 type Unit = 'ms' | 's' | 'points' | 'shards' | 'evaluations' | 'connections' | 'keys' | 'bytes';
 
 export interface Bounds {

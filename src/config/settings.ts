@@ -245,6 +245,27 @@ export const SETTINGS = {
     advice: 'give for instance http://temporal-ui:8080, or leave it out for no links',
     default: null,
   },
+  COORDINATOR_METRICS_OPEN: {
+    group: 'metrics',
+    meaning: 'Whether the page of metrics needs no key.',
+    expected: 'true or false',
+    advice: 'leave it out to require a key with the role read',
+    default: 'false',
+  },
+  COORDINATOR_METRICS_ADDR: {
+    group: 'metrics',
+    meaning: 'An address of its own for the page of metrics, without which a worker has no such page.',
+    expected: '<host>:<port>',
+    advice: 'give for instance 0.0.0.0:9464, or leave it out',
+    default: null,
+  },
+  COORDINATOR_METRICS_CORE: {
+    group: 'metrics',
+    meaning: "Whether the page of metrics of a worker also shows those of Temporal's own library.",
+    expected: 'true or false',
+    advice: 'leave it out for true',
+    default: 'true',
+  },
   COORDINATOR_LOG_LEVEL: {
     group: 'logs',
     meaning: 'The lowest level that the program logs.',

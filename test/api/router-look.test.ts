@@ -64,4 +64,14 @@ describe('RouterLook', () => {
     await look.look();
     expect(transitions).toEqual([]);
   });
+
+  it('remembers what each router said, for the metrics', async () => {
+    const { look, held } = looking({ ...map, version: 3 });
+    expect(look.seen).toEqual([]);
+    await look.look();
+    expect(look.seen).toEqual([{ url: URL_OF_ROUTER, version: 3, mapVersion: 4 }]);
+    held.shown = null;
+    await look.look();
+    expect(look.seen).toEqual([{ url: URL_OF_ROUTER, version: null, mapVersion: 4 }]);
+  });
 });

@@ -59,6 +59,7 @@ describe('loadConfig', () => {
       spoolFolder: join('.data', 'spool'),
       timings: DEFAULT_TIMINGS,
       autoscale: { policy: DEFAULT_POLICY, standbys: [] },
+      metrics: { isOpen: false, address: null, showsCore: true },
       logLevel: 'info',
       temporal: { address: null, namespace: 'default', connection: expect.anything() as unknown },
       embedded: { dataDir: './.data', port: 7233, uiPort: 8233 },
@@ -115,12 +116,16 @@ describe('loadConfig', () => {
       COORDINATOR_TEMPORAL_PORT: '0',
       COORDINATOR_TEMPORAL_UI_PORT: '9',
       COORDINATOR_WEB_UI_URL: 'http://ui:8080/',
+      COORDINATOR_METRICS_OPEN: 'true',
+      COORDINATOR_METRICS_ADDR: '[::]:9464',
+      COORDINATOR_METRICS_CORE: 'false',
       COORDINATOR_LOG_LEVEL: 'debug',
       TEMPORAL_ADDRESS: 'temporal:7233',
       TEMPORAL_NAMESPACE: 'ns',
     });
     expect(config).toMatchObject({
       restAddress: { host: '0.0.0.0', port: 7000 },
+      metrics: { isOpen: true, address: { host: '::', port: 9464 }, showsCore: false },
       seedShards: [
         { primary_url: 'http://s0:6333', replica_urls: [] },
         { primary_url: 'http://s1', replica_urls: ['http://s1b:6333', 'http://s1c:6333'] },
@@ -312,6 +317,8 @@ describe('a bad setting', () => {
     ['COORDINATOR_AUTOSCALE_SUSTAIN_EVALUATIONS', '0'],
     ['COORDINATOR_TEMPORAL_PORT', '65536'],
     ['COORDINATOR_WEB_UI_URL', 'ui'],
+    ['COORDINATOR_METRICS_OPEN', 'maybe'],
+    ['COORDINATOR_METRICS_ADDR', '9464'],
     ['COORDINATOR_LOG_LEVEL', 'loud'],
   ] as const)('%s=%s is one line that begins with its name and says what is expected and what to do', (name, value) => {
     const message = complaint({ [name]: value });

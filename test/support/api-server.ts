@@ -13,6 +13,9 @@ import { Authenticator } from '../../src/api/http/auth';
 import type { RestoreCluster } from '../../src/client/restore-cluster';
 import { LockWatch } from '../../src/api/lock-watch';
 import { MapReader } from '../../src/api/map/reader';
+import { ClusterLook } from '../../src/api/metrics/cluster-look';
+import { ApiMetricsPage } from '../../src/api/metrics/page';
+import type { SeenRouter } from '../../src/api/metrics/facts';
 import { unknownOperation } from '../../src/client/calls';
 import { keyDigest } from '../../src/config';
 import { seedState, type ClusterState, type OperationKind } from '../../src/domain/cluster-state';
@@ -143,6 +146,8 @@ export class ApiServer {
   /** Names resolve to an address of a test network. */
   reach = new Reach({ allowed: [], own: [] }, () => Promise.resolve([{ address: '10.1.2.3', family: 4 }]));
   readonly logged: string[] = [];
+  /** What the API knows of routers. */
+  readonly routers: { seen: readonly SeenRouter[] } = { seen: [] };
   /** How often the lock was looked at. */
   looks = 0;
   /** What POST /cluster/restore does; a test may put its own in its place. */
@@ -157,12 +162,21 @@ export class ApiServer {
 
   private constructor(overrides: Partial<ApiDeps>) {
     const logger = pino({ level: 'trace' }, { write: (line: string) => void this.logged.push(line) });
+    const mapReader = overrides.mapReader ?? new MapReader({ queryMap: () => this.client.queryMap() });
+    const look = new ClusterLook({
+      client: this.client,
+      mapReader,
+      pointsOf: (shard) => this.marks.rows(shard),
+      routers: this.routers,
+      witness: { rememberedAgeMs: 1_500 },
+    });
     const deps: ApiDeps = {
       cluster: 'test',
       namespace: 'default',
       client: this.client,
       autoscale: this.autoscale,
-      mapReader: new MapReader({ queryMap: () => this.client.queryMap() }),
+      mapReader,
+      metrics: new ApiMetricsPage({ cluster: 'test', role: 'api', look }),
       authenticator: new Authenticator(
         (['read', 'write', 'admin'] as const).map((role) => ({ id: role, role, digest: keyDigest(KEYS[role]) })),
       ),

@@ -27,6 +27,8 @@ export class Authenticator {
   private readonly keys: readonly ApiKey[];
   private readonly file: KeyFile | null;
   private readonly failed: FailedKeys;
+  /** Of the requests that may change something. A poll of the map is hot, and nobody asks for its maker. */
+  private readonly callers = new WeakMap<IncomingMessage, Caller>();
   private fromFile: { readonly secrets: readonly string[]; readonly keys: readonly ApiKey[] } = NO_KEYS;
 
   constructor(keys: readonly ApiKey[], file: KeyFile | null = null, failed = new FailedKeys(0)) {
@@ -41,10 +43,16 @@ export class Authenticator {
     const caller = isOpen
       ? ANONYMOUS
       : this.identify(request.headers.authorization, request.socket.remoteAddress ?? '');
+    if (request.method !== 'GET') this.callers.set(request, caller);
     if (RANK[caller.role] < RANK[role]) {
       throw new ApiError('Forbidden', `this needs a key with the role ${role}, this key has the role ${caller.role}`);
     }
     return caller;
+  }
+
+  /** Who made a request that is no GET; null before its key was found right. Its role may have been too low. */
+  callerOf(request: IncomingMessage): Caller | null {
+    return this.callers.get(request) ?? null;
   }
 
   requires(role: Role): RequestHandler {

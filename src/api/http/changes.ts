@@ -1,5 +1,6 @@
 import type { RequestHandler } from 'express';
 import type { Authenticator } from './auth';
+import { onceOver } from './request-trail';
 
 interface Changing {
   readonly authenticator: Pick<Authenticator, 'authenticate'>;
@@ -10,19 +11,7 @@ interface Changing {
 export function mayChange({ authenticator, mapReader }: Changing): RequestHandler {
   return (request, response, next) => {
     authenticator.authenticate(request, 'admin');
-    const { socket } = request;
-    const changeEnds = mapReader.changeBegins();
-    let isOver = false;
-    // An answer that waits behind another one never closes when its connection breaks.
-    const end = (): void => {
-      response.off('close', end);
-      socket.off('close', end);
-      if (!isOver) changeEnds();
-      isOver = true;
-    };
-    response.once('close', end);
-    socket.once('close', end);
-    if (socket.destroyed) end();
+    onceOver(request, response, mapReader.changeBegins());
     next();
   };
 }

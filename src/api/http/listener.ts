@@ -28,7 +28,7 @@ export class Listener {
 
   /** @throws ConfigError when the address cannot be listened on */
   static async listen(
-    address: Config['restAddress'],
+    address: Config['restAddress'] & { readonly setting?: string },
     api: RequestListener,
     limits: ListenerLimits = {},
   ): Promise<Listener> {
@@ -52,7 +52,7 @@ export class Listener {
         const at = `${address.host}:${address.port}`;
         reject(
           new ConfigError(
-            `QUIVER_REST_ADDR: expected an address that can be listened on, got ${at} (${error.code ?? error.message}): free it or choose another one`,
+            `${address.setting ?? 'QUIVER_REST_ADDR'}: expected an address that can be listened on, got ${at} (${error.code ?? error.message}): free it or choose another one`,
           ),
         );
       });

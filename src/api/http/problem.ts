@@ -259,14 +259,15 @@ export function problemHandler(logger: Logger): ErrorRequestHandler {
       return;
     }
     const known = asApiError(error) ?? fromHttpError(error);
+    const requestId = response.getHeader('X-Request-Id');
     if (known === null) {
       logger.error(
-        { err: error, method: request.method, path: request.path },
+        { err: error, method: request.method, path: request.path, requestId },
         'a request failed for an unforeseen reason',
       );
     } else if (PROBLEM_STATUS[known.code] >= 500) {
       logger.warn(
-        { method: request.method, path: request.path, code: known.code, detail: known.message },
+        { method: request.method, path: request.path, code: known.code, detail: known.message, requestId },
         'request refused',
       );
     }

@@ -93,6 +93,12 @@ export class MapReader {
     };
   }
 
+  /** The map that was read last, and how long ago its query began; null before the first one. */
+  lastRead(): { readonly version: number; readonly ageMs: number } | null {
+    if (this.known === null) return null;
+    return { version: this.known.served.map.version, ageMs: this.nowMs() - this.known.beganAtMs };
+  }
+
   /** Never rejects. */
   readMap(): Promise<MapReading> {
     return new Promise((resolve) => {

@@ -37,6 +37,7 @@ export class WitnessedMap {
   /** The last map that is known not to be rewound, and the last one that the witness remembers. */
   private vouched: ShardMap | null = null;
   private witnessed: ShardMap | null = null;
+  private rememberedAtMs: number | null = null;
   /** Why the present map of the cluster may not be served: it is behind the witness, and is not pushed past it yet. */
   private rewound: ApiError | null = null;
   private turn: Promise<unknown> = Promise.resolve();
@@ -47,6 +48,11 @@ export class WitnessedMap {
   constructor(options: WitnessedMapOptions) {
     this.options = options;
     this.nowMs = options.nowMs ?? Date.now;
+  }
+
+  /** Since the witness was last known to remember the cluster's map; null before the first time. */
+  get rememberedAgeMs(): number | null {
+    return this.rememberedAtMs === null ? null : Math.max(0, this.nowMs() - this.rememberedAtMs);
   }
 
   /** @throws ClientError, ApiError */
@@ -123,6 +129,7 @@ export class WitnessedMap {
     this.vouched = state.map;
     if (witnessed === null || !isRemembered(state, witnessed)) await witness.remember(witnessedPart(state));
     this.witnessed = state.map;
+    this.rememberedAtMs = this.nowMs();
   }
 
   private async catchUp(state: ClusterState, witnessed: WitnessedState): Promise<ClusterState> {

@@ -26,21 +26,22 @@ export function isMapPoll({ method, url }: IncomingMessage): boolean {
   return url === MAP_PATH && (method === 'GET' || method === 'HEAD');
 }
 
-export function serveMap(deps: MapDeps, request: IncomingMessage, response: ServerResponse): void {
+/** Returns a promise only when the map is not known in this turn. It never rejects. */
+export function serveMap(deps: MapDeps, request: IncomingMessage, response: ServerResponse): Promise<void> | undefined {
   try {
     deps.authenticator.authenticate(request, 'read');
   } catch (error) {
     if (error instanceof ApiError) writeProblem(response, error);
     else fail(deps, response, error);
-    return;
+    return undefined;
   }
   const reading = deps.mapReader.readRecentMap();
   // A known map is answered in this very turn: a promise costs as much as the answer.
   if (!(reading instanceof Promise)) {
     writeMap(request, response, reading);
-    return;
+    return undefined;
   }
-  reading.then(
+  return reading.then(
     (read) => writeMap(request, response, read),
     (error: unknown) => fail(deps, response, error),
   );

@@ -228,4 +228,21 @@ describe('a poll', () => {
     await first;
     expect(reader.readRecentMap()).toBeInstanceOf(Promise);
   });
+
+  it('tells the map that was read last and when that began, and keeps both when the next query fails', async () => {
+    const { reader, queries, advanceMs } = underTest();
+    expect(reader.lastRead()).toBeNull();
+    const first = reader.readMap();
+    await jest.advanceTimersByTimeAsync(2);
+    advanceMs(30);
+    queries[0]!.answer(mapOf(7));
+    await first;
+    expect(reader.lastRead()).toEqual({ version: 7, ageMs: 30 });
+    advanceMs(70);
+    const second = reader.readMap();
+    await jest.advanceTimersByTimeAsync(2);
+    queries[1]!.fail(outOfReach);
+    await second;
+    expect(reader.lastRead()).toEqual({ version: 7, ageMs: 100 });
+  });
 });

@@ -233,3 +233,20 @@ it('fails as the cluster does when the cluster tells no map', async () => {
   };
   await expect(world.reader({ client }).readMap()).rejects.toBe(lost);
 });
+
+describe('the age of what the witness remembers', () => {
+  it('counts from the last look that found or told it, and not from one that failed', async () => {
+    const map = world.reader();
+    expect(map.rememberedAgeMs).toBeNull();
+    await map.readMap();
+    expect(map.rememberedAgeMs).toBe(0);
+    world.nowMs += 9_000;
+    await map.readMap();
+    expect(map.rememberedAgeMs).toBe(9_000);
+    world.nowMs += 2_000;
+    world.recordTrouble = new Error('no worker answers');
+    await map.readMap();
+    await waitFor('it was looked at again', () => world.calls.filter((call) => call === 'record').length === 2);
+    expect(map.rememberedAgeMs).toBe(11_000);
+  });
+});
