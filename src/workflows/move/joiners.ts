@@ -12,6 +12,7 @@ import { planMove } from './map-changes';
 import { idsOf, moveOf, partiesOf } from './placement';
 import type { MoveContext } from './context';
 import { planScans } from './rows/plan';
+import { readersOfGrow } from './rows/readers';
 import { sweepReceivers } from './rows/sweep';
 
 /** INV-2: the lock first, so that no other operation changes what preflight finds. */
@@ -44,11 +45,8 @@ export async function preflightGrow(context: MoveContext): Promise<string> {
     allowNonempty,
     mapVersion: map.version,
   });
-  const share = state.shards.length / (map.shards.length + state.shards.length);
-  const plan = await planScans(run, context, {
-    move: moveOf(run),
-    readers: map.shards.map(({ id: shardId }) => ({ shardId, scans: 2, share })),
-  });
+  const readers = readersOfGrow(map.shards, state.shards.length);
+  const plan = await planScans(run, context, { move: moveOf(run), readers });
   return `${counted(state.preflight.collections.length, 'collection')} on ${counted(map.shards.length, 'donor')}; ${plan}`;
 }
 
