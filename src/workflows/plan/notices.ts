@@ -23,7 +23,7 @@ function stops({ plans }: Told): string[] {
     if (stopMs === 0) return [];
     const times = scans === 1 ? 'once' : `${count(scans)} times`;
     return [
-      `clients of shard ${shardId}: it stands still ${times} for about ${seconds(stopMs)} s, read as ${source} because ${reason}`,
+      `clients of shard ${shardId}: it stands still ${times} for about ${stopMs < 1000 ? `${count(stopMs)} ms` : `${seconds(stopMs)} s`}, read as ${source} because ${reason}`,
     ];
   });
 }
