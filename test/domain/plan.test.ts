@@ -117,6 +117,15 @@ describe('the duration of a plan', () => {
     expect(durationOf({ ...idle, routers: 2 })).toMatchObject({ leastS: 5, mostS: 130 });
   });
 
+  it('waits for an index of what is received, for as long as the settings allow', () => {
+    const plan = { ...NOTHING_PLANNED, rowsToMove: 20_000, shards: [shard({ role: 'receiver', rowsToMove: 20_000 })] };
+    const without = durationOf({ ...grow, plan });
+    const within = (warmUpMs: number) => durationOf({ ...grow, plan, timings: { ...grow.timings, warmUpMs } });
+    expect(within(300_000).mostS - without.mostS).toBe(55);
+    expect(within(10_000).mostS - without.mostS).toBe(10);
+    expect(within(300_000).leastS).toBe(without.leastS);
+  });
+
   it('reads shards side by side at best, and again for each pass of a repair at worst', () => {
     const plan = { ...NOTHING_PLANNED, rowsRead: 2_000_000, shards: [shard({ rows: 1_000_000, scans: 1 })] };
     expect(durationOf({ ...grow, kind: 'check', plan })).toMatchObject({ leastS: 27, mostS: 162 });

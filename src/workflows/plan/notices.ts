@@ -1,6 +1,7 @@
 /** Who would notice an operation, and what a plan cannot know of it. */
 import type { PlanInput } from '../../contract/messages';
 import type { LaggingRouter } from '../../contract/move';
+import { samplesOf } from '../../domain/bounded-text';
 import type { PlannedShard } from '../../domain/plan';
 import type { SourceProgress } from '../../domain/progress';
 import { count } from '../wording';
@@ -23,18 +24,20 @@ function stops({ plans }: Told): string[] {
     if (stopMs === 0) return [];
     const times = scans === 1 ? 'once' : `${count(scans)} times`;
     return [
-      `clients of shard ${shardId}: it stands still ${times} for about ${stopMs < 1000 ? `${count(stopMs)} ms` : `${seconds(stopMs)} s`}, read as ${source} because ${reason}`,
+      `clients of shard ${shardId}: it stands still ${times} for about ${lasting(stopMs)}, read as ${source} because ${reason}`,
     ];
   });
 }
 
 function searches(kind: Kind, { timings: { warmUpMs } }: PlanInput): string[] {
-  const within = `at most ${seconds(warmUpMs)} s`;
   if (kind === 'grow') {
+    const within = `at most ${seconds(warmUpMs)} s`;
     return [`searches: the donors answer for what moves until the index of the joiner has caught up, ${within}`];
   }
   if (kind === 'drain') {
-    return [`searches: they may miss what moved if the indexes of the new owners take longer than ${within}`];
+    return [
+      `searches: they may miss what moved if the indexes of the new owners take longer than ${seconds(warmUpMs)} s`,
+    ];
   }
   return [];
 }
@@ -57,10 +60,16 @@ function routers(kind: Kind, { routerUrls, timings }: PlanInput, { lagging: { la
   return more === 0 ? behind : [...behind, `${count(more)} more routers`];
 }
 
-/** What an operation finds out only by writing, or by reading rows. */
-export function notChecked({ kind }: { kind: Kind }, { isScanned }: { isScanned: boolean }): string[] {
-  const known = [...NOT_CHECKED[kind], 'that a follower is up to date: that takes a write to its primary'];
-  return isScanned ? known : [...known, 'how shards would be read: a refusal stood in the way'];
+/** What an operation finds out only by writing, or by reading rows. `plans`: null, when a refusal stood in the way. */
+export function notChecked({ kind }: { kind: Kind }, plans: readonly SourceProgress[] | null): string[] {
+  const known = NOT_CHECKED[kind];
+  if (plans === null) return [...known, 'how shards would be read: a refusal stood in the way'];
+  const assumed = plans.filter(({ source }) => source === 'follower').map(({ shardId }) => shardId);
+  if (assumed.length === 0) return [...known];
+  return [
+    ...known,
+    `that followers are up to date (shard ${samplesOf(assumed)}): that takes a write to their primaries`,
+  ];
 }
 
 const NOT_CHECKED: Record<Kind, readonly string[]> = {
@@ -70,6 +79,10 @@ const NOT_CHECKED: Record<Kind, readonly string[]> = {
   repair: ['how much is misplaced: run a check'],
 };
 
+function lasting(ms: number): string {
+  return ms < 1000 ? `${count(ms)} ms` : `${seconds(ms)} s`;
+}
+
 function seconds(ms: number): string {
-  return (ms / 1000).toFixed(1);
+  return (ms / 1000).toFixed(1).replace(/\.0$/, '');
 }

@@ -43,7 +43,7 @@ export async function plan(input: PlanInput): Promise<PlannedOperation> {
     ...totals,
     refusal,
     noticedBy: noticedBy(what, input, told),
-    notChecked: notChecked(what, { isScanned: scans.found !== null }),
+    notChecked: notChecked(what, scans.found?.plans ?? null),
   };
 }
 
