@@ -63,8 +63,14 @@ export interface Config {
 
 export type LogLevel = (typeof LOG_LEVELS)[number];
 
-/** @throws ConfigError with one line that names the setting */
-export function loadConfig(environment: Readonly<Record<string, string | undefined>>): Config {
+/**
+ * `hasApi: false`: of a worker, which listens on nothing, so it needs no keys of the API.
+ * @throws ConfigError with one line that names the setting
+ */
+export function loadConfig(
+  environment: Readonly<Record<string, string | undefined>>,
+  { hasApi } = { hasApi: true },
+): Config {
   const sources = readSources(environment);
   refuseUnknownNames(sources);
   const reader = new SettingReader(sources);
@@ -82,7 +88,7 @@ export function loadConfig(environment: Readonly<Record<string, string | undefin
     stateFile: reader.text('QUIVER_COORDINATOR_STATE'),
     shardKeys: { given: readShardKeys(reader), file: readKeyFile(reader, 'COORDINATOR_SHARD_KEY_FILE') },
     apiKeysFile: readKeyFile(reader, 'COORDINATOR_API_KEYS_FILE'),
-    apiKeys: readRequiredApiKeys(reader),
+    apiKeys: readRequiredApiKeys(reader, hasApi),
     routerUrls: readUrls(reader, 'COORDINATOR_ROUTER_URLS'),
     scanStopMaxMs: reader.integer('COORDINATOR_SCAN_STOP_MAX_MS'),
     spoolFolder: reader.text('COORDINATOR_SPOOL_DIR') ?? join(requireText(reader, 'COORDINATOR_DATA_DIR'), 'spool'),
@@ -121,10 +127,10 @@ function readRestAddress(reader: SettingReader): { host: string; port: number } 
   return { host, port };
 }
 
-function readRequiredApiKeys(reader: SettingReader): readonly ApiKey[] {
+function readRequiredApiKeys(reader: SettingReader, hasApi: boolean): readonly ApiKey[] {
   const keys = readApiKeys(reader);
   const hasFile = reader.text('COORDINATOR_API_KEYS_FILE') !== null;
-  if (keys.length === 0 && !hasFile && !reader.boolean('QUIVER_INSECURE')) {
+  if (hasApi && keys.length === 0 && !hasFile && !reader.boolean('QUIVER_INSECURE')) {
     throw reader.error('QUIVER_API_KEYS', undefined, 'none');
   }
   return keys;

@@ -374,6 +374,9 @@ describe('a bad setting', () => {
       /^QUIVER_API_KEYS: expected .* got none: set it, or set QUIVER_INSECURE=true/,
     );
     expect(complaint({ QUIVER_INSECURE: '', QUIVER_API_KEYS: '[]' })).toMatch(/^QUIVER_API_KEYS: /);
+    // A worker listens on nothing.
+    const worker = { QUIVER_INSECURE: '', TEMPORAL_CONFIG_FILE: join(dir, 'none.toml') };
+    expect(loadConfig(worker, { hasApi: false }).apiKeys).toEqual([]);
   });
 
   it('is a mistyped COORDINATOR_ name, and the error lists the known ones', () => {

@@ -101,7 +101,8 @@ capabilities:
 {{- end }}
 {{- range $name, $value := .Values.settings }}
 - name: {{ $name }}
-  value: {{ $value | toString | quote }}
+  {{- /* Helm's own text of a large number has an exponent. */}}
+  value: {{ kindIs "float64" $value | ternary (printf "%.0f" (float64 $value)) (toString $value) | quote }}
 {{- end }}
 {{- end -}}
 
@@ -120,8 +121,6 @@ capabilities:
   mountPath: /etc/quiver-coordinator/temporal-tls
   readOnly: true
 {{- end }}
-- name: tmp
-  mountPath: /tmp
 {{- end -}}
 
 {{- define "coordinator.volumes" -}}
@@ -141,9 +140,6 @@ capabilities:
     secretName: {{ .Values.temporal.tls.secret }}
     defaultMode: 0440
 {{- end }}
-- name: tmp
-  emptyDir:
-    sizeLimit: 64Mi
 {{- end -}}
 
 {{/* Two pods of a kind on one node only where there is no other one. */}}
