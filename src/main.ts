@@ -16,7 +16,7 @@ async function main(): Promise<void> {
   if (role === undefined || process.argv.length > 3) {
     giveUp(EXIT_BAD_SETTING, `usage: quiver-coordinator ${SERVICE_ROLES.join(' | ')}`);
   }
-  await run(role, loadConfig(process.env));
+  await run(role, loadConfig(process.env, { hasApi: role !== 'worker' }));
 }
 
 async function run(role: ServiceRole, config: Config): Promise<void> {

@@ -9,6 +9,7 @@ import { Authenticator } from './api/http/auth';
 import { FailedKeys } from './api/http/failed-keys';
 import { AutoscaleClient } from './client/autoscale-client';
 import { ClusterClient } from './client/cluster-client';
+import { PlanClient } from './client/plan-client';
 import { ClusterRestore } from './client/restore-cluster';
 import { createProbe } from './api/http/shard-probe';
 import { Listener } from './api/http/listener';
@@ -261,6 +262,7 @@ async function startApi(
   const settings = { routerUrls, routersFailClosed, scanStopMaxMs, timings, searchAttributes };
   const client = new ClusterClient({ ...temporal, traces, recoverWith: settings });
   const autoscale = new AutoscaleClient({ ...temporal, client, seed: config.autoscale, settings });
+  const planner = new PlanClient({ ...temporal, client });
   const witnessedMap = new WitnessedMap({ client, witness, logger });
   const restore = new ClusterRestore({ ...temporal, traces, witness });
   const routers = new RouterLook({ routerUrls, askRouter, client, logger });
@@ -279,6 +281,7 @@ async function startApi(
     cluster,
     namespace,
     client,
+    planner,
     autoscale,
     mapReader,
     authenticator,

@@ -22,7 +22,7 @@ import { preflightGrow } from './preflight/preflight-grow';
 import { prepareCollections } from './collections/prepare-collections';
 import { probeStandbys } from './preflight/probe-standbys';
 import { readLoads } from './preflight/read-loads';
-import { identifyShards, releaseShards } from './preflight/identify-shards';
+import { identifyShards, lookAtShards, releaseShards } from './preflight/identify-shards';
 import { createRecallOperation } from './cluster/recall-operation';
 import { removeOrphanCollections } from './collections/remove-orphan-collections';
 import { activity, type ActivityRuntime } from './frame/run-activity';
@@ -66,6 +66,7 @@ export function createActivities(deps: ActivityDeps): CoordinatorActivities & Au
     readLoads: activity(runtime, readLoads),
     probeStandbys: activity(runtime, probeStandbys),
     identifyShards: activity(runtime, identifyShards),
+    lookAtShards: activity(runtime, lookAtShards),
     releaseShards: activity(runtime, releaseShards),
     preflightGrow: activity(runtime, preflightGrow),
     preflightDrain: activity(runtime, preflightDrain),

@@ -2,6 +2,7 @@
 import type { Logger } from 'pino';
 import type { AutoscaleClient } from '../client/autoscale-client';
 import type { ClusterClient } from '../client/cluster-client';
+import type { PlanClient } from '../client/plan-client';
 import type { RestoreCluster } from '../client/restore-cluster';
 import type { SeenIdentity, ShardIdentity } from '../domain/shard-identity';
 import type { Shard, ShardAddress } from '../domain/shard-map';
@@ -41,6 +42,8 @@ export interface ApiDeps {
     | 'cancelOperation'
     | 'clusterFailingTask'
   >;
+  /** Says what an operation would do. */
+  readonly planner: Pick<PlanClient, 'plan'>;
   readonly autoscale: Pick<AutoscaleClient, 'readState' | 'syncSchedule' | 'evaluate'>;
   readonly mapReader: MapReader;
   readonly authenticator: Authenticator;

@@ -70,12 +70,19 @@ export interface Config {
 
 export type LogLevel = (typeof LOG_LEVELS)[number];
 
-/** @throws ConfigError with one line that names the setting */
-export function loadConfig(environment: Readonly<Record<string, string | undefined>>): Config {
+/**
+ * `hasApi: false`: of a worker, which needs the keys of the API only where its page of metrics asks for one.
+ * @throws ConfigError with one line that names the setting
+ */
+export function loadConfig(
+  environment: Readonly<Record<string, string | undefined>>,
+  { hasApi } = { hasApi: true },
+): Config {
   const sources = readSources(environment);
   refuseUnknownNames(sources);
   const reader = new SettingReader(sources);
   const seedShards = readSeedShards(reader);
+  const metrics = readMetrics(reader);
   return {
     restAddress: readAddress(reader, 'QUIVER_REST_ADDR', reader.text('QUIVER_REST_ADDR') ?? ''),
     listenerLimits: {
@@ -89,14 +96,14 @@ export function loadConfig(environment: Readonly<Record<string, string | undefin
     stateFile: reader.text('QUIVER_COORDINATOR_STATE'),
     shardKeys: { given: readShardKeys(reader), file: readKeyFile(reader, 'COORDINATOR_SHARD_KEY_FILE') },
     apiKeysFile: readKeyFile(reader, 'COORDINATOR_API_KEYS_FILE'),
-    apiKeys: readRequiredApiKeys(reader),
+    apiKeys: readRequiredApiKeys(reader, hasApi || (metrics.address !== null && !metrics.isOpen)),
     routerUrls: readUrls(reader, 'COORDINATOR_ROUTER_URLS'),
     scanStopMaxMs: reader.integer('COORDINATOR_SCAN_STOP_MAX_MS'),
     spoolFolder: reader.text('COORDINATOR_SPOOL_DIR') ?? join(requireText(reader, 'COORDINATOR_DATA_DIR'), 'spool'),
     routersFailClosed: reader.boolean('COORDINATOR_ROUTERS_FAIL_CLOSED'),
     timings: readTimings(reader),
     autoscale: readAutoscale(reader),
-    metrics: readMetrics(reader),
+    metrics,
     logLevel: readLogLevel(reader),
     temporal: readTemporal(environment),
     embedded: {
@@ -142,10 +149,10 @@ function readMetrics(reader: SettingReader): Config['metrics'] {
   };
 }
 
-function readRequiredApiKeys(reader: SettingReader): readonly ApiKey[] {
+function readRequiredApiKeys(reader: SettingReader, areRequired: boolean): readonly ApiKey[] {
   const keys = readApiKeys(reader);
   const hasFile = reader.text('COORDINATOR_API_KEYS_FILE') !== null;
-  if (keys.length === 0 && !hasFile && !reader.boolean('QUIVER_INSECURE')) {
+  if (areRequired && keys.length === 0 && !hasFile && !reader.boolean('QUIVER_INSECURE')) {
     throw reader.error('QUIVER_API_KEYS', undefined, 'none');
   }
   return keys;

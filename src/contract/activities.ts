@@ -42,6 +42,9 @@ export interface CoordinatorActivities extends WatchActivities {
    */
   identifyShards(input: IdentifyInput): Promise<{ epochs: Readonly<Record<string, number>> } & MayWriteLate>;
 
+  /** The same looks for a plan: claims no joiner, adopts no member, writes no epoch. Fails with a DomainErrorCode as type. */
+  lookAtShards(input: IdentifyInput): Promise<{ unmarked: number }>;
+
   /** Takes the marks of this cluster off shards that leave it, or that never joined. Any other mark is left alone. */
   releaseShards(input: ReleaseInput): Promise<MayWriteLate>;
 

@@ -44,3 +44,11 @@ export const evaluationWorkflowId = (cluster: string, key: string): string => `a
 
 /** An evaluation that no worker works on for this long is over. The next one decides on what is true then. */
 export const EVALUATION_LIFE_MS = 120_000;
+
+// ---- plan ----
+
+export const PLAN_WORKFLOW = 'plan';
+/** Every plan is made anew. */
+export const planWorkflowId = (cluster: string, id: string): string => `plan/${cluster}/plan-${id}`;
+/** Whoever asked for the plan has gone after that. */
+export const PLAN_LIFE_MS = 30_000;

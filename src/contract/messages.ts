@@ -2,10 +2,11 @@
 import { defineQuery, defineSignal, defineUpdate } from '@temporalio/workflow';
 import type { ClusterAnswer, SentTransition } from './cluster';
 import type { Evaluation } from '../domain/autoscale-policy';
-import type { OperationLock, ClusterState, SavedState } from '../domain/cluster-state';
+import type { OperationKind, OperationLock, ClusterState, SavedState } from '../domain/cluster-state';
 import type { WitnessedState } from '../domain/witnessed';
-import type { OperationProgress } from '../domain/progress';
-import type { ShardMap } from '../domain/shard-map';
+import type { OperationProgress, Phase } from '../domain/progress';
+import type { PlannedKind } from '../domain/plan';
+import type { Shard, ShardMap } from '../domain/shard-map';
 import type { OperationState } from './operation-state';
 import type { StepProgress } from '../domain/progress';
 import type {
@@ -100,4 +101,38 @@ export interface AutoscaleInput {
 }
 export interface EvaluationResult extends Evaluation {
   readonly dryRun: boolean;
+}
+
+// ---- a plan: what an operation would do ----
+
+export interface PlanInput extends OperationSettings {
+  readonly cluster: string;
+  readonly what:
+    | ({ readonly kind: 'grow'; readonly request: GrowRequest } & PlannedParties)
+    | ({ readonly kind: 'drain'; readonly request: DrainRequest } & PlannedParties)
+    | ({ readonly kind: 'check' | 'repair'; readonly request: RepairRequest } & PlannedParties)
+    | ({ readonly kind: 'cancel' } & CancelledSoFar)
+    /** The cluster itself refuses it, so nobody is asked. */
+    | { readonly kind: 'refused'; readonly of: Exclude<PlannedKind, 'cancel'> };
+}
+
+/** The cluster as it is, and the shards that would join or leave. */
+export interface PlannedParties {
+  readonly map: ShardMap;
+  readonly own: readonly Shard[];
+  readonly uid: string | null;
+  /** By shard id: the last epoch that was recorded for it. */
+  readonly epochs: Readonly<Record<string, number | null>>;
+  readonly isInOrder: boolean;
+}
+
+/** What the operation has done that would be cancelled. */
+export interface CancelledSoFar {
+  readonly of: OperationKind;
+  readonly shards: readonly Shard[];
+  readonly begun: readonly Phase[];
+  readonly wasAnnounced: boolean;
+  /** Rows and bytes that it has copied. */
+  readonly rows: number;
+  readonly bytes: number;
 }

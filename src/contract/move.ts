@@ -63,6 +63,8 @@ export interface AskedToWait {
 export interface PlanScansInput extends Move {
   readonly readers: readonly { readonly shardId: number; readonly scans: number; readonly share: number }[];
   readonly stopMaxMs: number;
+  /** Nothing may be written, so a follower is taken for up to date, and a long stop is told beside the plans. */
+  readonly isPlan?: boolean;
 }
 
 /** Of all shards that will be read, and the plans of those that stand still the longest: a history must not grow with shards. */
@@ -75,6 +77,12 @@ export interface PlannedScans {
     readonly stopMs: number;
     /** What will be moved, about. */
     readonly bytes: number;
+  };
+  /** Only with `isPlan`. `rows`: what will be moved, about. */
+  readonly plan?: {
+    readonly rows: number;
+    readonly rowsRead: number;
+    readonly refusal: { readonly code: string; readonly detail: string } | null;
   };
 }
 

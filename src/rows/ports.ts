@@ -74,8 +74,11 @@ export class CollectionOfOtherKind extends Error {
 /** One shard, its primary unless said otherwise. Every call is bounded, and a write begins only while it may. */
 export interface RowShard {
   readonly id: number | string;
-  /** Where its rows are read from. A follower is taken only when it is proven to be up to date. */
-  source(): Promise<RowSource>;
+  /**
+   * Where its rows are read from. A follower is taken only when it is proven to be up to date. `isPlan`: nothing may be
+   * written for that proof, so it is assumed, and nobody scans what is returned.
+   */
+  source(options?: { readonly isPlan: boolean }): Promise<RowSource>;
   /** In the order of `ids`; null for an absent one. @throws CollectionMissing */
   getRows(collection: string, ids: readonly Buffer[]): Promise<(Row | null)[]>;
   /** @throws CollectionMissing, CollectionOfOtherKind */

@@ -381,6 +381,13 @@ describe('a bad setting', () => {
       /^QUIVER_API_KEYS: expected .* got none: set it, or set QUIVER_INSECURE=true/,
     );
     expect(complaint({ QUIVER_INSECURE: '', QUIVER_API_KEYS: '[]' })).toMatch(/^QUIVER_API_KEYS: /);
+    // A worker listens on nothing, unless it has a page of metrics.
+    const worker = { QUIVER_INSECURE: '', TEMPORAL_CONFIG_FILE: join(dir, 'none.toml') };
+    expect(loadConfig(worker, { hasApi: false }).apiKeys).toEqual([]);
+    const withPage = { ...worker, COORDINATOR_METRICS_ADDR: '127.0.0.1:9100' };
+    expect(() => loadConfig(withPage, { hasApi: false })).toThrow(/^QUIVER_API_KEYS: /);
+    const isOpen = { ...withPage, COORDINATOR_METRICS_OPEN: 'true' };
+    expect(loadConfig(isOpen, { hasApi: false }).apiKeys).toEqual([]);
   });
 
   it('is a mistyped COORDINATOR_ name, and the error lists the known ones', () => {

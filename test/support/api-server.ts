@@ -129,6 +129,29 @@ export class FakeAutoscaleClient implements ApiAutoscale {
   };
 }
 
+/** Remembers what it was asked, and plans nothing. */
+export class FakePlanner {
+  readonly asked: Parameters<ApiDeps['planner']['plan']>[] = [];
+
+  plan: ApiDeps['planner']['plan'] = (...asked) => {
+    this.asked.push(asked);
+    const [{ kind }, , refusal = null] = asked;
+    return Promise.resolve({
+      kind,
+      refusal,
+      steps: [{ phase: 'copy', does: 'copy' }],
+      shards: [],
+      shardsLeftOut: 0,
+      rowsToMove: 7,
+      bytesToMove: 70,
+      rowsRead: 14,
+      noticedBy: ['nobody'],
+      notChecked: [],
+      duration: { leastS: 1, mostS: 2, basis: 'a guess' },
+    });
+  };
+}
+
 const noOperation = (operationId: string): Promise<never> => Promise.reject(unknownOperation(operationId));
 
 export interface Call {
@@ -143,6 +166,7 @@ export class ApiServer {
   readonly client = new FakeClusterClient();
   readonly marks = new FakeMarks();
   readonly autoscale = new FakeAutoscaleClient(this.client);
+  readonly planner = new FakePlanner();
   /** Names resolve to an address of a test network. */
   reach = new Reach({ allowed: [], own: [] }, () => Promise.resolve([{ address: '10.1.2.3', family: 4 }]));
   readonly logged: string[] = [];
@@ -176,6 +200,7 @@ export class ApiServer {
       client: this.client,
       autoscale: this.autoscale,
       mapReader,
+      planner: this.planner,
       metrics: new ApiMetricsPage({ cluster: 'test', role: 'api', look }),
       authenticator: new Authenticator(
         (['read', 'write', 'admin'] as const).map((role) => ({ id: role, role, digest: keyDigest(KEYS[role]) })),

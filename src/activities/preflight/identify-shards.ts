@@ -67,6 +67,15 @@ async function identifyMember(scope: ActivityScope, input: IdentifyInput, member
     // Another address of the same process may have been faster.
     seen = await told(role, shard, () => look(scope, client));
   }
+  refuseStranger(input, { member, seen });
+}
+
+/** @throws DomainError ShardLostData, WrongShard, ShardOfAnotherCluster */
+function refuseStranger(
+  input: IdentifyInput,
+  { member: { shard, epoch }, seen }: { member: IdentifiedMember; seen: SeenIdentity | null },
+): void {
+  const expected = { clusterUid: input.uid, shardId: shard.id, epoch };
   const judged = judgeIdentity(expected, seen);
   if (judged === 'same') return;
   const where = `shard ${shard.id} (${shard.primary_url})${otherAddress(input, seen)}`;
@@ -87,14 +96,7 @@ async function claimJoiner(scope: ActivityScope, input: IdentifyInput, joiner: S
   const client = scope.shards.client(joiner);
   const wanted = identityOf(input, joiner, input.operationId);
   const where = `the joiner ${joiner.primary_url}`;
-  // A router does not list collections. Behind one, a claim would mark every shard of a cluster.
-  const before = await told('joiner', joiner, async () => {
-    await onceMoreIfCut(scope.attempt.readingFor(LOOK_TIMEOUT_MS), async (ctx) => {
-      await client.findLeader(ctx);
-      await client.listInternalCollections(ctx);
-    });
-    return look(scope, client);
-  });
+  const before = await lookAtJoiner(scope, joiner);
   if (before !== null) refuseTaken(input, wanted, before, where);
   await told('joiner', joiner, async () => {
     try {
@@ -107,6 +109,40 @@ async function claimJoiner(scope: ActivityScope, input: IdentifyInput, joiner: S
     }
   });
   await requireReplicas(scope, { shard: joiner, expected: wanted });
+}
+
+/** A router does not list collections. Behind one, a claim would mark every shard of a cluster. */
+function lookAtJoiner(scope: ActivityScope, joiner: Shard): Promise<SeenIdentity | null> {
+  const client = scope.shards.client(joiner);
+  return told('joiner', joiner, async () => {
+    await onceMoreIfCut(scope.attempt.readingFor(LOOK_TIMEOUT_MS), async (ctx) => {
+      await client.findLeader(ctx);
+      await client.listInternalCollections(ctx);
+    });
+    return look(scope, client);
+  });
+}
+
+/**
+ * What `identifyShards` would find, as far as a look tells. It writes nothing. So two joiners that are one process, and
+ * further addresses of a joiner, are not seen through. @throws DomainError as there
+ */
+export async function lookAtShards(scope: ActivityScope, input: IdentifyInput): Promise<{ unmarked: number }> {
+  let unmarked = 0;
+  await inParallel(input.members, SHARDS_AT_ONCE, async (member) => {
+    const { shard, epoch, role } = member;
+    const seen = await told(role, shard, () => look(scope, scope.shards.client(shard)));
+    // The operation would adopt it.
+    if (seen === null && epoch === null) unmarked += 1;
+    else refuseStranger(input, { member, seen });
+  });
+  await inParallel(input.leftovers, SHARDS_AT_ONCE, (leftover) => refuseForeign(scope, input, leftover));
+  for (const joiner of input.joiners) {
+    const seen = await lookAtJoiner(scope, joiner);
+    if (seen !== null)
+      refuseTaken(input, identityOf(input, joiner, input.operationId), seen, `the joiner ${joiner.primary_url}`);
+  }
+  return { unmarked };
 }
 
 /** @throws DomainError ShardAlreadyInMap with both addresses, ShardClaimed, ShardOfAnotherCluster */

@@ -11,14 +11,16 @@ import { runRowJob } from '../rows/row-scope';
 const SHARDS_AT_ONCE = 16;
 
 /**
- * Where each shard will be read from, and what that costs its clients. Changes nothing.
- * @throws DomainError ScanTooLong
+ * Where each shard will be read from, and what that costs its clients. It writes to no collection of a client. To prove
+ * that a follower is up to date, it writes a barrier into the identity of the shard, unless `isPlan`.
+ * @throws DomainError ScanTooLong, which `isPlan` returns beside the plans
  */
 export function planScans(engine: Engine) {
   return async (scope: ActivityScope, input: PlanScansInput): Promise<PlannedScans> => {
+    const { isPlan = false } = input;
     const plans: SourceProgress[] = [];
     await inParallel(input.readers, SHARDS_AT_ONCE, async ({ shardId, scans, share }) => {
-      const job = { shardId, scans, share };
+      const job = { shardId, scans, share, ...(isPlan ? { isPlan } : {}) };
       const { source, url, reason, estimate } = await runRowJob(scope, engine, {
         name: 'plan',
         input: job,
@@ -28,8 +30,11 @@ export function planScans(engine: Engine) {
       plans.push({ shardId, source, url, reason: boundedText(reason, SOURCE_REASON_CHARS_MAX), ...none, estimate });
     });
     plans.sort((a, b) => a.shardId - b.shardId);
-    refuseLongStops(plans, input.stopMaxMs);
-    return { plans: shownOf(plans), of: sumOfPlans(plans, input.readers) };
+    const refusal = longStops(plans, input.stopMaxMs);
+    const planned = { plans: shownOf(plans), of: sumOfPlans(plans, input.readers) };
+    if (isPlan) return { ...planned, plan: { ...rowsOf(plans, input.readers), refusal: asPlanned(refusal) } };
+    if (refusal !== null) throw refusal;
+    return planned;
   };
 }
 
@@ -41,15 +46,29 @@ function shownOf(plans: readonly SourceProgress[]): readonly SourceProgress[] {
   return longest.slice(0, SOURCES_SHOWN_MAX).sort((a, b) => a.shardId - b.shardId);
 }
 
-function refuseLongStops(plans: readonly SourceProgress[], stopMaxMs: number): void {
+function asPlanned(refusal: DomainError | null): { code: string; detail: string } | null {
+  return refusal && { code: refusal.code, detail: boundedText(refusal.message) };
+}
+
+function rowsOf(
+  plans: readonly SourceProgress[],
+  readers: PlanScansInput['readers'],
+): { rows: number; rowsRead: number } {
+  const of = new Map(readers.map((each) => [each.shardId, each]));
+  const sum = (weightOf: (shardId: number) => number): number =>
+    plans.reduce((total, { shardId, estimate }) => total + (estimate?.rows ?? 0) * weightOf(shardId), 0);
+  return { rows: Math.round(sum((id) => of.get(id)?.share ?? 0)), rowsRead: sum((id) => of.get(id)?.scans ?? 0) };
+}
+
+function longStops(plans: readonly SourceProgress[], stopMaxMs: number): DomainError | null {
   const long = plans.filter(({ estimate }) => (estimate?.stopMs ?? 0) > stopMaxMs);
-  if (long.length === 0) return;
+  if (long.length === 0) return null;
   const named = long.map(({ shardId, source, estimate, reason }) => {
     const how = source === 'pages' ? `page by page (${reason})` : `from its primary (${reason})`;
     return `shard ${shardId} for about ${seconds(estimate?.stopMs ?? 0)} s per scan, which is read ${how}`;
   });
   const longest = Math.max(...long.map(({ estimate }) => estimate?.stopMs ?? 0));
-  throw new DomainError(
+  return new DomainError(
     'ScanTooLong',
     `expected no shard to stand still for more than ${seconds(stopMaxMs)} s, this would stop ${samplesOf(named, { separator: '; ' })}: ` +
       `give the shard a follower in its replica_urls, raise COORDINATOR_SCAN_STOP_MAX_MS, or send "accept_stop_s": ${seconds(longest)} with this call`,

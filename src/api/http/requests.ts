@@ -7,6 +7,7 @@ import type { ScanRequest } from '../../contract/requests';
 import { normalizeShardUrl, type ShardAddress } from '../../domain/shard-map';
 import { idempotencyKeySchema, type AddShardBody, type ReplaceAddressBody } from '../../wire/coordinator-api';
 import type { ScanBody } from '../../wire/scan';
+import { dryRunQuerySchema } from '../../wire/plan';
 import { describeIssues } from '../../wire/problem';
 import { ApiError } from './problem';
 
@@ -87,5 +88,18 @@ export function readIdempotencyKey(request: Request): string | null {
   throw new ApiError(
     'InvalidIdempotencyKey',
     'Idempotency-Key must be 1 to 128 of the characters A-Z a-z 0-9 _ . : -, sent once',
+  );
+}
+
+/**
+ * Whether the call only asks what it would do. Anything else in the query is refused: a typo must not start an operation.
+ * @throws ApiError InvalidRequest
+ */
+export function readDryRun(request: Request): boolean {
+  const parsed = dryRunQuerySchema.safeParse(request.query);
+  if (parsed.success) return parsed.data.dry_run === 'true';
+  throw new ApiError(
+    'InvalidRequest',
+    `expected dry_run=true, dry_run=false or no query: ${describeIssues(parsed.error)}`,
   );
 }

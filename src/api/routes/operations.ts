@@ -3,10 +3,11 @@ import { parseOperationId } from '../../contract/ids';
 import type { ApiDeps } from '../deps';
 import { mayChange } from '../http/changes';
 import { ApiError } from '../http/problem';
-import { jsonBody, readIdempotencyKey } from '../http/requests';
+import { jsonBody, readDryRun, readIdempotencyKey } from '../http/requests';
 import { methodNotAllowed } from '../http/routing';
 import { OperationReader } from '../operation-reader';
 import { viewOfProgress } from '../views/operation';
+import { answerPlan } from './start-operation';
 
 /** Every operation, running or ended: list, show, cancel. */
 export function operationsRouter(deps: ApiDeps): Router {
@@ -33,6 +34,7 @@ export function operationsRouter(deps: ApiDeps): Router {
     .post(mayChange(deps), ...jsonBody, async (request, response) => {
       readIdempotencyKey(request);
       const operationId = requireOperationId(request.params['id']);
+      if (readDryRun(request)) return answerPlan(deps, { kind: 'cancel', operationId }, response);
       const { id: callerId } = authenticator.authenticate(request, 'admin');
       const progress = await deps.client.cancelOperation(operationId, `cancelled over REST by ${callerId}`);
       response.json(viewOfProgress(progress, reader.linkTo(operationId)));

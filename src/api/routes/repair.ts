@@ -7,9 +7,9 @@ import { checkBodySchema, repairBodySchema, type StartedOperation } from '../../
 import type { RepairRequest } from '../../contract/requests';
 import type { ApiDeps } from '../deps';
 import { mayChange } from '../http/changes';
-import { jsonBody, readAddress, readBody, readIdempotencyKey, readScan } from '../http/requests';
+import { jsonBody, readAddress, readBody, readDryRun, readIdempotencyKey, readScan } from '../http/requests';
 import { methodNotAllowed } from '../http/routing';
-import { startOperation } from './start-operation';
+import { answerPlan, startOperation } from './start-operation';
 
 /** Operations that look for points which do not lie where the map has them. They answer with the operation's id as soon as it runs. */
 export function repairRouter(deps: ApiDeps): Router {
@@ -41,6 +41,7 @@ async function start(
   { request, response }: { request: Request; response: Response },
 ): Promise<void> {
   const key = readIdempotencyKey(request) ?? randomUUID();
+  if (readDryRun(request)) return answerPlan(deps, { kind, request: asked }, response);
   const { operationId } = await startOperation(deps, { kind, key, request: asked }, response);
   response.json({ operation: operationId } satisfies StartedOperation);
 }

@@ -17,6 +17,7 @@ import {
   readAddress,
   readAddressChange,
   readBody,
+  readDryRun,
   readIdempotencyKey,
   readScan,
   readShardId,
@@ -25,7 +26,7 @@ import { methodNotAllowed } from '../http/routing';
 import { OperationReader } from '../operation-reader';
 import { viewOfShards } from '../views/shards';
 import { addChecked, requireSameShard } from './address-checks';
-import { requireReachableCluster, startOperation } from './start-operation';
+import { answerPlan, requireReachableCluster, startOperation } from './start-operation';
 
 /** Every change of the shards that an operator asks for. All answer with the map. */
 export function shardsRouter(deps: ApiDeps): Router {
@@ -137,7 +138,9 @@ async function removeByHand(deps: ApiDeps, id: number, response: Response): Prom
 /** Answers as soon as the shards are joining, or with the refusal. The move runs on. */
 async function grow(deps: ApiDeps, request: Request, response: Response): Promise<void> {
   const key = readIdempotencyKey(request) ?? randomUUID();
-  const { map } = await startOperation(deps, { kind: 'grow', key, request: readGrow(request) }, response);
+  const asked = { kind: 'grow', request: readGrow(request) } as const;
+  if (readDryRun(request)) return answerPlan(deps, asked, response);
+  const { map } = await startOperation(deps, { ...asked, key }, response);
   response.json(map);
 }
 
@@ -156,6 +159,8 @@ function readGrow(request: Request): GrowRequest {
 async function drain(deps: ApiDeps, request: Request, response: Response): Promise<void> {
   const key = readIdempotencyKey(request) ?? randomUUID();
   const drainRequest: DrainRequest = { shardId: readShardId(request), ...readScan(readBody(drainBodySchema, request)) };
-  const { map } = await startOperation(deps, { kind: 'drain', key, request: drainRequest }, response);
+  const asked = { kind: 'drain', request: drainRequest } as const;
+  if (readDryRun(request)) return answerPlan(deps, asked, response);
+  const { map } = await startOperation(deps, { ...asked, key }, response);
   response.json(map);
 }

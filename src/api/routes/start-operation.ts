@@ -3,9 +3,12 @@ import type { Response } from 'express';
 import type { OperationKind } from '../../domain/cluster-state';
 import type { AnnouncedAnswer, OperationRequest } from '../../contract/requests';
 import { operationIdOf } from '../../contract/ids';
+import type { PlannedRefusal } from '../../domain/plan';
+import { DomainError } from '../../domain/errors';
 import type { ApiDeps } from '../deps';
 import { requireAllowedRequest } from './address-checks';
 import { ApiError } from '../http/problem';
+import { viewOfPlan } from '../views/plan';
 
 /**
  * Starts an operation over REST, or finds the one that the same Idempotency-Key has started. Sets `Location` to the page of the
@@ -29,6 +32,26 @@ export async function startOperation(
   }
   response.set('Location', `/cluster/operations/${operationId}`);
   return { ...answer, operationId };
+}
+
+type PlannedCall = Parameters<ApiDeps['planner']['plan']>[0];
+
+/** Answers what the call would do, without `dry_run=true`. What stands in its way is part of the answer. */
+export async function answerPlan(deps: ApiDeps, call: PlannedCall, response: Response): Promise<void> {
+  const refused = 'request' in call ? await notAllowed(deps, call.request) : null;
+  await requireReachableCluster(deps);
+  const plan = await deps.planner.plan(call, deps.settings, refused);
+  response.set('Cache-Control', 'no-store').json(viewOfPlan(plan));
+}
+
+async function notAllowed(deps: ApiDeps, request: OperationRequest): Promise<PlannedRefusal | null> {
+  try {
+    await requireAllowedRequest(deps, request);
+    return null;
+  } catch (error) {
+    if (error instanceof DomainError) return { code: error.code, detail: error.message };
+    throw error;
+  }
 }
 
 /**

@@ -8,6 +8,8 @@ export interface PlanJob {
   readonly scans: number;
   /** Share of its rows that will be asked for by id. */
   readonly share: number;
+  /** Nothing may be written, so a follower is taken for up to date, and who the shard is was asked before. */
+  readonly isPlan?: boolean;
 }
 
 export interface PlanDone {
@@ -26,8 +28,9 @@ const PAGE_ROWS = 10_000;
 
 export async function planScans(_job: Job, input: PlanJob, { shards }: MoveParts): Promise<PlanDone> {
   const shard = shards(input.shardId);
-  await shard.confirmIdentity();
-  const { kind, url, reason } = await shard.source();
+  const { isPlan = false } = input;
+  if (!isPlan) await shard.confirmIdentity();
+  const { kind, url, reason } = await shard.source({ isPlan });
   const { rows, bytes } = await shard.size();
   const measured = shard.scanMicrosPerRow();
   const kib = rows === 0 ? 0 : bytes / rows / 1024;

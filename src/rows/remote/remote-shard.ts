@@ -55,8 +55,8 @@ export class RemoteShard implements RowShard {
     this.#documents.close();
   }
 
-  async source(): Promise<RowSource> {
-    const of = { target: this.#target, clients: this.#clients, primary: this.#rest };
+  async source({ isPlan } = { isPlan: false }): Promise<RowSource> {
+    const of = { target: this.#target, clients: this.#clients, primary: this.#rest, isPlan };
     const source = await chooseSource(this.#job, of);
     return source.kind === 'pages' ? source : new DocumentSource(source, new Kinds(this.#job, this.#rest));
   }

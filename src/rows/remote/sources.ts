@@ -13,6 +13,7 @@ import { confirmIdentity } from '../../shards/http/shard-identity';
 import type { StreamEvent } from '../../shards/stream/replication';
 import type { ShardGrpc } from '../../shards/stream/shard-grpc';
 import type { Row, RowSource, ScanEvent } from '../ports';
+import { whyNotAssumed } from './assumed-follower';
 import { PageSource } from './page-source';
 import type { RemoteClients } from './clients';
 import type { RemoteJob } from './remote-job';
@@ -30,9 +31,16 @@ const SILENCE_MAX_MS = 60_000;
 const BARRIER_ID = 'barrier';
 const ALL_POINTS = { offset: 0, limit: 10, withPayload: true, withVector: false };
 
+interface SourceParts {
+  readonly target: ShardTarget;
+  readonly clients: RemoteClients;
+  readonly primary: ShardClient;
+}
+type FollowerParts = SourceParts & { readonly url: string; readonly grpcUrl: string };
+
 export async function chooseSource(
   job: RemoteJob,
-  { target, clients, primary }: { target: ShardTarget; clients: RemoteClients; primary: ShardClient },
+  { target, clients, primary, isPlan }: SourceParts & { isPlan: boolean },
 ): Promise<RowSource> {
   const stream = (kind: 'follower' | 'primary', grpcUrl: string, reason: string): RowSource =>
     new StreamSource(job, {
@@ -48,9 +56,11 @@ export async function chooseSource(
   for (const url of followers) {
     const isPrimary = url === primary.leaderUrl;
     const grpcUrl = isPrimary ? leaderGrpcUrl(target, clients, primary) : clients.grpcUrlOf(url);
-    const problem = await whyNotFollower(job, { target, clients, primary, url, grpcUrl });
+    const of = { target, clients, primary, url, grpcUrl };
+    const problem = isPlan ? await whyNotInPlan(job, of) : await whyNotFollower(job, of);
     if (problem === null) {
-      return stream(isPrimary ? 'primary' : 'follower', grpcUrl, target.source === null ? 'it is up to date' : 'named');
+      const why = isPlan ? 'it shows the identity of its primary' : 'it is up to date';
+      return stream(isPrimary ? 'primary' : 'follower', grpcUrl, target.source === null ? why : 'named');
     }
     missed.push(`${url} ${problem}`);
     if (target.source !== null) {
@@ -71,11 +81,18 @@ export function leaderGrpcUrl(target: ShardTarget, clients: RemoteClients, rest:
   return target.grpc_url ?? clients.grpcUrlOf(target.primary_url);
 }
 
+/** Null: it may be one. Writes nothing. */
+async function whyNotInPlan(job: RemoteJob, of: FollowerParts): Promise<string | null> {
+  const { clients, primary, url, grpcUrl } = of;
+  const client = clients.rest({ primary_url: url, replica_urls: [] });
+  const ctx = { ...job.reading, deadlineMs: Math.min(job.reading.deadlineMs, job.nowMs() + PROBE_TIMEOUT_MS) };
+  const problem = await whyNotAssumed(client, primary, ctx);
+  job.signal.throwIfAborted();
+  return problem ?? (await whyUnreachable(job, clients.grpc(grpcUrl)));
+}
+
 /** Null: it has everything that the primary had when this was asked. */
-async function whyNotFollower(
-  job: RemoteJob,
-  of: { target: ShardTarget; clients: RemoteClients; primary: ShardClient; url: string; grpcUrl: string },
-): Promise<string | null> {
+async function whyNotFollower(job: RemoteJob, of: FollowerParts): Promise<string | null> {
   const { target, clients, primary, url, grpcUrl } = of;
   if (target.identity === null) return 'cannot be proven to belong to this shard';
   const client = clients.rest({ primary_url: url, replica_urls: [] });

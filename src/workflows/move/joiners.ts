@@ -14,6 +14,7 @@ import { planMove } from './map-changes';
 import { idsOf, moveOf, partiesOf } from './placement';
 import type { MoveContext } from './context';
 import { planScans } from './rows/plan';
+import { readersOfGrow } from './rows/readers';
 import { sweepReceivers } from './rows/sweep';
 
 /** INV-2: the lock first, so that no other operation changes what preflight finds. */
@@ -50,11 +51,8 @@ export async function preflightGrow(context: MoveContext): Promise<string> {
     });
     return state.preflight;
   };
-  const plan = (): Promise<string> => {
-    const share = state.shards.length / (map.shards.length + state.shards.length);
-    const readers = map.shards.map(({ id: shardId }) => ({ shardId, scans: 2, share }));
-    return planScans(run, context, { move: moveOf(run), readers });
-  };
+  const plan = (): Promise<string> =>
+    planScans(run, context, { move: moveOf(run), readers: readersOfGrow(map.shards, state.shards.length) });
   const [, { collections }, planned] = await sideBySide(remember, look, plan);
   return `${counted(collections.length, 'collection')} on ${counted(map.shards.length, 'donor')}; ${planned}`;
 }

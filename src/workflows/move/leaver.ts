@@ -5,6 +5,7 @@ import { broughtUid, identifyShards } from '../identity/identify';
 import { applyTransition } from '../operation/transition';
 import { count, counted } from '../wording';
 import { planScans } from './rows/plan';
+import { readersOfDrain } from './rows/readers';
 import { refuseStrays } from './rows/strays';
 import { planMove } from './map-changes';
 import { idsOf, moveOf, partiesOf, plannedMove } from './placement';
@@ -38,10 +39,7 @@ export async function preflightDrain(context: MoveContext): Promise<string> {
     .preflight(`preflight of the drain of shard ${shardId}`)
     .preflightDrain({ ...plannedMove('drain', map, state.shards), routerUrls, mapVersion: map.version });
   const isInOrder = answer.isInOrder === true;
-  // The others are read once before the copy: what a router has left there alone, no scan of the leaver shows.
-  const readers = map.shards.map(({ id }) =>
-    id === shardId ? { shardId, scans: 2, share: 1 } : { shardId: id, scans: isInOrder ? 1 : 2, share: 0 },
-  );
+  const readers = readersOfDrain(map.shards, { shardId, isInOrder });
   const plan = await planScans(run, context, { move: moveOf(run), readers });
   const strays = isInOrder ? 'the cluster is in order' : await refuseStrays(context);
   return `${counted(found.collections, 'collection')} on ${counted(map.shards.length, 'shard')}; ${plan}; ${strays}`;

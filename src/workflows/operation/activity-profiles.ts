@@ -89,7 +89,7 @@ export interface Profiles {
   readonly transition: (summary: string) => Pick<CoordinatorActivities, 'changeCluster' | 'recallOperation'>;
   readonly preflight: (
     summary: string,
-  ) => Pick<CoordinatorActivities, 'preflightGrow' | 'preflightDrain' | 'planScans'>;
+  ) => Pick<CoordinatorActivities, 'preflightGrow' | 'preflightDrain' | 'planScans' | 'lookAtShards'>;
   readonly patient: (summary: string, patienceMs: number) => Pick<CoordinatorActivities, 'awaitRouters' | 'warmUp'>;
   readonly points: (
     summary: string,
@@ -100,6 +100,7 @@ export interface Profiles {
     | 'preflightGrow'
     | 'preflightDrain'
     | 'planScans'
+    | 'lookAtShards'
     | 'awaitRouters'
     | 'warmUp'
     | keyof WatchActivities

@@ -1,5 +1,6 @@
 /** What every operation answers while it runs and after its end. Set before its first await. */
 import { ApplicationFailure, CancellationScope, condition, setHandler } from '@temporalio/workflow';
+import { refuseCancel } from '../../domain/cancel';
 import type { OperationProgress } from '../../domain/progress';
 import {
   announcedQuery,
@@ -13,6 +14,7 @@ import type { AnnouncedAnswer } from '../../contract/requests';
 import type { OperationState } from '../../contract/operation-state';
 import type { StepProgress } from '../../domain/progress';
 import { nowMs } from '../clock';
+import { answering } from './domain-failures';
 
 /** The reason of a cancel stays in the history and in the outcome. */
 const CANCEL_REASON_CHARS_MAX = 200;
@@ -39,7 +41,7 @@ export function handleMessages(state: OperationState, forward: CancellationScope
       forward?.cancel();
       return progress;
     },
-    { validator: ({ reason }: { reason: string }): void => refuseCancel(state, forward !== null, reason) },
+    { validator: ({ reason }: { reason: string }): void => refuse(state, forward !== null, reason) },
   );
 }
 
@@ -61,29 +63,12 @@ function showStep(state: OperationState, step: StepProgress): void {
   progress.updatedAtMs = nowMs();
 }
 
-function refuseCancel({ progress }: OperationState, canBeCancelled: boolean, reason: string): void {
+function refuse({ progress }: OperationState, canBeCancelled: boolean, reason: string): void {
   if (reason.length > CANCEL_REASON_CHARS_MAX) {
     throw ApplicationFailure.nonRetryable(
       `a reason has at most ${CANCEL_REASON_CHARS_MAX} characters`,
       'InvalidRequest',
     );
   }
-  if (progress.status !== 'running') {
-    throw ApplicationFailure.nonRetryable(
-      `operation ${progress.operationId} has ended: ${progress.status}`,
-      'OperationEnded',
-    );
-  }
-  if (!canBeCancelled) {
-    throw ApplicationFailure.nonRetryable(
-      `operation ${progress.operationId} clears up after one that was ended from outside and only goes forward: wait for its end`,
-      'PointOfNoReturnPassed',
-    );
-  }
-  if (progress.pointOfNoReturnPassed) {
-    throw ApplicationFailure.nonRetryable(
-      `operation ${progress.operationId} has flipped ownership and only goes forward: wait for its end`,
-      'PointOfNoReturnPassed',
-    );
-  }
+  answering(() => refuseCancel(progress, canBeCancelled));
 }

@@ -4,6 +4,7 @@ import { describePass, NOTHING_FOUND, NOTHING_MENDED } from '../../domain/findin
 import { REPAIR_PASSES_MAX } from '../../domain/limits';
 import { moveOf } from '../move/placement';
 import { planScans } from '../move/rows/plan';
+import { readersOfPass } from '../move/rows/readers';
 import { routersHoldTheMap } from '../operation/routers';
 import { awaitOwners, confirmMap, identify, partiesOf, type RepairContext } from './map';
 import { passesNote, repairState, showFindings } from './report';
@@ -19,9 +20,9 @@ export async function inspect(context: RepairContext): Promise<string> {
   return `${collections.length} collections, ${wrong.length} of them missing somewhere or not to be compared${created}; ${plan}`;
 }
 
-/** Every shard is read once a pass. A check or a repair that would stop one for too long is not begun. */
+/** A check or a repair that would stop one for too long is not begun. */
 function planReading({ run, settings, request }: RepairContext): Promise<string> {
-  const readers = (run.state.move?.shards ?? []).map(({ id: shardId }) => ({ shardId, scans: 1, share: 0 }));
+  const readers = readersOfPass(run.state.move?.shards ?? []);
   return planScans(run, { settings, request }, { move: moveOf(run), readers });
 }
 
