@@ -33,6 +33,9 @@ export const policyBodySchema = policySchema.extend({
 });
 export type PolicyBody = z.infer<typeof policyBodySchema>;
 
+/** The other body of `PUT /cluster/autoscale`, by which nobody has to know the rest of the policy to stop it. */
+export const stopPolicyBodySchema = z.strictObject({ enabled: z.literal(false) });
+
 /** Body of `POST /cluster/autoscale/evaluate`. Both names mean the same. */
 export const evaluateBodySchema = z.strictObject({
   dryRun: z.boolean().optional(),

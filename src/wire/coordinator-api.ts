@@ -32,11 +32,13 @@ export const growBySeveralBodySchema = z.object({
 });
 
 /** Body of `PATCH /cluster/shards/{id}`. What is left out stays as it is. */
-export const replaceAddressBodySchema = z.strictObject({
-  primary_url: z.string().optional(),
-  replica_urls: z.array(z.string()).max(32).optional(),
-  grpc_url: z.string().optional(),
-});
+export const replaceAddressBodySchema = z
+  .strictObject({
+    primary_url: z.string().optional(),
+    replica_urls: z.array(z.string()).max(32).optional(),
+    grpc_url: z.string().optional(),
+  })
+  .meta({ minProperties: 1 });
 export type ReplaceAddressBody = z.infer<typeof replaceAddressBodySchema>;
 
 /**

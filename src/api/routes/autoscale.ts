@@ -1,4 +1,3 @@
-import { isDeepStrictEqual } from 'node:util';
 import { Router, type Request, type Response } from 'express';
 import type { AutoscalePolicy } from '../../domain/autoscale-policy';
 import { DomainError } from '../../domain/errors';
@@ -8,6 +7,7 @@ import {
   policyBodySchema,
   removeStandbySchema,
   standbyBodySchema,
+  stopPolicyBodySchema,
   type PolicyBody,
 } from '../../wire/autoscale';
 import { describeIssues } from '../../wire/problem';
@@ -29,8 +29,8 @@ export function autoscaleRouter(deps: ApiDeps): Router {
     .route('/cluster/autoscale')
     .get(reader, (_request, response) => answerState(deps, response))
     .put(admin, ...jsonBody, async (request, response) => {
-      // To stop it in a hurry, nobody has to know the rest of the policy.
-      const policy = onlyDisables(request) ? null : readPolicy(request);
+      const onlyStops = stopPolicyBodySchema.safeParse(request.body).success;
+      const policy = onlyStops ? null : readPolicy(request);
       const state = await deps.autoscale.readState();
       await deps.client.applyTransition({
         type: 'replacePolicy',
@@ -77,11 +77,6 @@ async function answerState(deps: ApiDeps, response: Response): Promise<void> {
   const { operations } = await deps.client.queryState();
   const view = viewOfAutoscale(state, { schedule, operations, nowMs: Date.now() });
   response.set('Cache-Control', 'no-store').json(view);
-}
-
-/** The body `{"enabled":false}`, and nothing else. */
-function onlyDisables(request: Request): boolean {
-  return isDeepStrictEqual(request.body, { enabled: false });
 }
 
 /** @throws ApiError MalformedBody; DomainError InvalidRequest */
