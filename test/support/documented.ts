@@ -65,5 +65,5 @@ function faultOfSuccess(entry: RouteEntry, { method, status, headers, text }: An
   const parsed = ANSWERS[answer].safeParse(body);
   if (!parsed.success) return `no ${answer}: ${parsed.error.message}`;
   // A schema drops what it does not know, and adds defaults.
-  return isDeepStrictEqual(parsed.data, body) ? null : `${answer} has other fields than ${text}`;
+  return isDeepStrictEqual(parsed.data, body) ? null : `${answer} has other fields than ${text.slice(0, 300)}`;
 }
