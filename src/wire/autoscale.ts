@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { DEFAULT_POLICY, POLICY_BOUNDS } from '../domain/autoscale-policy';
+import { givenUrlSchema } from './cluster-map';
 import { addShardBodySchema } from './coordinator-api';
 
 const within = ({ min, max }: { min: number; max: number }) => z.int().min(min).max(max);
@@ -46,7 +47,7 @@ export const evaluateBodySchema = z.strictObject({
 export const standbyBodySchema = addShardBodySchema;
 
 /** What `DELETE /cluster/standbys` is told, in its query or its body. */
-export const removeStandbySchema = z.strictObject({ primary_url: z.string() });
+export const removeStandbySchema = z.strictObject({ primary_url: givenUrlSchema });
 
 const evaluationSchema = z.object({
   at: z.iso.datetime(),

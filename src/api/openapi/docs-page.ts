@@ -85,13 +85,14 @@ function call({ method, path, operation }: Call): string {
 <p>${prose(summary)}</p>
 ${inputs.length === 0 ? '' : table(['parameter', 'in', 'type', 'meaning'], inputs)}
 ${body === undefined ? '' : `<p>Body${requestBody?.required === true ? '' : ' (optional)'}: ${body}</p>`}
-<details><summary>Answers</summary>${table(['status', 'holds', 'headers', 'meaning'], Object.entries(responses).map(answer))}</details>
+<details><summary>Answers</summary>${table(['status', 'answer'], Object.entries(responses).map(answer))}</details>
 </article>`;
 }
 
 function answer([status, { description, headers = {}, content = {} }]: [string, Answer]): string[] {
   const names = Object.keys(headers).map(code).join(', ');
-  return [escape(status), status.startsWith('2') ? contentOf(content) : problemOf(content), names, prose(description)];
+  const holds = status === '200' ? contentOf(content) : prose(description);
+  return [escape(status), names === '' ? holds : `${holds}; with ${names}`];
 }
 
 function contentOf(content: NonNullable<Answer['content']>): string {
@@ -100,12 +101,9 @@ function contentOf(content: NonNullable<Answer['content']>): string {
     .join(', ');
 }
 
-function problemOf(content: NonNullable<Answer['content']>): string {
-  return Object.keys(content).length === 0 ? '' : link('Problem');
-}
-
+/** The id is inside, so that a browser opens the part when a link leads to it. */
 function namedSchema([name, schema]: [string, Schema]): string {
-  return `<article id="schema-${escape(name)}"><details><summary><code>${escape(name)}</code></summary>${shapeOf(schema)}</details></article>`;
+  return `<details><summary>${code(name)}</summary><div id="schema-${escape(name)}">${shapeOf(schema)}</div></details>`;
 }
 
 /** An object as a table of its fields, with those of objects inside it below them. */
@@ -126,10 +124,16 @@ function fieldsOf(schema: Schema, prefix: string): string[][] {
     const isNever = isEmptyNot(field);
     if (isNever) return [];
     return [
-      [code(`${prefix}${name}`), typeOf(field), required.includes(name) ? 'yes' : ''],
+      [code(`${prefix}${name}`), `${typeOf(field)}${meaningOf(field)}`, required.includes(name) ? 'yes' : ''],
       ...fieldsOf(inner.schema, `${prefix}${name}${suffix}.`),
     ];
   });
+}
+
+/** Of a field, or of each entry of a list. */
+function meaningOf(field: Schema): string {
+  const { description } = isSchema(field['items']) ? field['items'] : field;
+  return typeof description === 'string' ? `: ${prose(description)}` : '';
 }
 
 /** The object that a field holds, also as one of several in a list or beside null. */

@@ -138,10 +138,8 @@ function problemsOf(codes: readonly ProblemCode[]): Record<string, Answer> {
   return Object.fromEntries(
     statuses.map((status) => {
       const ofStatus = codes.filter((code) => PROBLEM_STATUS[code] === status);
-      const only: Schema = {
-        type: 'object',
-        properties: { status: { const: status }, code: { type: 'string', enum: ofStatus } },
-      };
+      // Generators of clients merge it with Problem: they take a part of an enum, and no constant.
+      const only: Schema = { type: 'object', properties: { code: { type: 'string', enum: ofStatus } } };
       const schema = { allOf: [reference('Problem'), only] };
       const description = `${STATUS_TITLE[status] ?? 'Error'}: ${ofStatus.map((code) => `\`${code}\``).join(', ')}`;
       return [status, { description, ...problemHeaders(status), content: { [PROBLEM_MEDIA_TYPE]: { schema } } }];

@@ -1,6 +1,6 @@
 /** What routes take beside a body, and the headers of their answers. */
 import { z } from 'zod';
-import { shardIdSchema } from '../../wire/cluster-map';
+import { givenUrlSchema, shardIdSchema } from '../../wire/cluster-map';
 import { idempotencyKeySchema } from '../../wire/coordinator-api';
 
 export interface Parameter {
@@ -35,7 +35,7 @@ export const PARAMETERS = {
   standbyUrl: {
     in: 'query',
     name: 'primary_url',
-    schema: z.string(),
+    schema: givenUrlSchema,
     description: 'the standby; it may stand in the body instead',
   },
 } as const satisfies Record<string, Parameter>;

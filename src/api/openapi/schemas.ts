@@ -14,7 +14,6 @@ import {
   operationViewSchema,
   replaceAddressBodySchema,
 } from '../../wire/coordinator-api';
-import { openApiSchema } from '../../wire/openapi';
 import { problemSchema } from '../../wire/problem';
 import { checkBodySchema, repairBodySchema, startedOperationSchema } from '../../wire/repair';
 import { restoreAnswerSchema, restoreBodySchema } from '../../wire/restore';
@@ -30,26 +29,31 @@ export const ANSWERS = {
   ClusterHealth: clusterHealthSchema,
   Evaluated: evaluateAnswerSchema,
   Identities: identitiesSchema,
-  Notices: noticeListSchema,
-  OpenApi: openApiSchema,
+  NoticeList: noticeListSchema,
+  // OpenAPI has a schema of its own for the rest.
+  OpenApi: z.looseObject({ openapi: z.string(), info: z.looseObject({ title: z.string(), version: z.string() }) }),
   Operation: operationViewSchema,
-  Operations: operationListSchema,
+  OperationList: operationListSchema,
   Problem: problemSchema.extend({ code: z.enum(PROBLEM_CODES) }),
   Restored: restoreAnswerSchema,
   ShardMap: shardMapSchema,
-  Shards: shardsViewSchema,
+  ShardList: shardsViewSchema,
   StartedOperation: startedOperationSchema,
 } as const;
 export type AnswerName = keyof typeof ANSWERS;
 
-/** What a route takes as its body. */
+/** A body with `shards` is never read as one shard. */
+const growByOneSchema = growBodySchema.extend({ shards: z.never().optional() });
+
+/** What a route takes as its body. Parts of one that have a name make better clients. */
 export const BODIES = {
   AddShardBody: addShardBodySchema,
   CheckBody: checkBodySchema,
   DrainBody: drainBodySchema,
   EvaluateBody: evaluateBodySchema,
-  // A body with `shards` is never read as one shard.
-  GrowBody: z.union([growBodySchema.extend({ shards: z.never().optional() }), growBySeveralBodySchema]),
+  GrowBody: z.union([growByOneSchema, growBySeveralBodySchema]),
+  GrowByOneBody: growByOneSchema,
+  GrowBySeveralBody: growBySeveralBodySchema,
   PolicyBody: z.union([policyBodySchema, stopPolicyBodySchema]),
   RemoveStandbyBody: removeStandbySchema,
   RepairBody: repairBodySchema,

@@ -30,7 +30,7 @@ export const OPERATION_ENTRIES: readonly RouteEntry[] = [
     path: '/cluster/operations',
     role: 'read',
     summary: 'the running operation and the last ones that ended, newest first',
-    answer: 'Operations',
+    answer: 'OperationList',
     refusals: READS,
   },
   {
@@ -56,7 +56,7 @@ export const OPERATION_ENTRIES: readonly RouteEntry[] = [
     path: '/cluster/notices',
     role: 'read',
     summary: 'what an operator must notice, newest first',
-    answer: 'Notices',
+    answer: 'NoticeList',
     refusals: READS,
   },
   {
@@ -65,7 +65,7 @@ export const OPERATION_ENTRIES: readonly RouteEntry[] = [
     role: 'admin',
     summary: 'clears a notice, and answers with the others',
     parameters: ['noticeKey'],
-    answer: 'Notices',
+    answer: 'NoticeList',
     refusals: [...CHANGES, 'UnknownNotice'],
   },
 ];

@@ -9,7 +9,7 @@ export const SHARD_ENTRIES: readonly RouteEntry[] = [
     path: '/cluster/shards',
     role: 'read',
     summary: 'each shard with role, addresses, identity and rows',
-    answer: 'Shards',
+    answer: 'ShardList',
     refusals: READS,
   },
   {
