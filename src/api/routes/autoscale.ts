@@ -108,13 +108,27 @@ function readPolicy(request: Request): AutoscalePolicy {
   };
 }
 
-/** From the query, or from a body: not every HTTP client sends one with a DELETE. @throws ApiError InvalidRequest; DomainError InvalidShardUrl */
+/**
+ * From the query, or from a body: not every HTTP client sends one with a DELETE. A body that is not looked at could name another standby,
+ * so both must name the same one. @throws ApiError InvalidRequest; DomainError InvalidShardUrl
+ */
 function readStandbyUrl(request: Request): string {
-  const inQuery = Object.keys(request.query).length > 0;
-  const parsed = removeStandbySchema.safeParse(inQuery ? request.query : (request.body ?? {}));
-  if (parsed.success) return normalizeShardUrl(parsed.data.primary_url);
-  throw new ApiError(
-    'InvalidRequest',
-    `expected one primary_url, in the query or in the body: ${describeIssues(parsed.error)}`,
-  );
+  const body: unknown = request.body;
+  const given: unknown[] = [
+    ...(Object.keys(request.query).length > 0 ? [request.query] : []),
+    ...(body === undefined ? [] : [body]),
+  ];
+  const urls = (given.length === 0 ? [{}] : given).map((each) => {
+    const parsed = removeStandbySchema.safeParse(each);
+    if (parsed.success) return normalizeShardUrl(parsed.data.primary_url);
+    throw new ApiError(
+      'InvalidRequest',
+      `expected one primary_url, in the query or in the body: ${describeIssues(parsed.error)}`,
+    );
+  });
+  const [url = ''] = urls;
+  if (urls.some((each) => each !== url)) {
+    throw new ApiError('InvalidRequest', 'expected one primary_url, the query and the body name two: give one of them');
+  }
+  return url;
 }
