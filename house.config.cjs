@@ -77,10 +77,22 @@ const HOUSE = {
     packages: ['express', 'pino', 'node:*'],
   },
   'api/routes': {
-    rooms: ['domain', 'wire', 'contract', 'api/deps', 'api/operation-reader', 'api/views', 'api/map', 'api/http'],
+    rooms: [
+      'domain',
+      'wire',
+      'contract',
+      'api/deps',
+      'api/operation-reader',
+      'api/views',
+      'api/map',
+      'api/openapi',
+      'api/http',
+    ],
     packages: ['express', 'zod', 'node:*'],
   },
   'api/views': { rooms: ['domain', 'wire', 'contract', 'client'], packages: [] },
+  // The route table, and the document that is made of it.
+  'api/openapi': { rooms: ['domain', 'wire', 'api/http'], packages: ['zod', 'node:*'] },
   'api/map': { rooms: ['domain', 'client', 'api/http'], packages: ['pino', 'node:*'] },
   'api/metrics': {
     rooms: ['domain', 'client', 'api/map', 'api/http'],

@@ -11,6 +11,7 @@ import { healthRouter } from './routes/health';
 import { identitiesRouter } from './routes/identities';
 import { isMapPoll, mapRouter, serveMap } from './routes/map';
 import { noticesRouter } from './routes/notices';
+import { openApiRouter } from './routes/openapi';
 import { operationsRouter } from './routes/operations';
 import { repairRouter } from './routes/repair';
 import { restoreRouter } from './routes/restore';
@@ -35,7 +36,8 @@ export function createApi(deps: ApiDeps): RequestListener {
   };
 }
 
-function createExpressApp(deps: ApiDeps): Express {
+/** All routes, also those that `createApi` answers ahead of it. */
+export function createExpressApp(deps: ApiDeps): Express {
   const app = express();
   app.disable('x-powered-by');
   app.disable('etag');
@@ -52,6 +54,7 @@ function createExpressApp(deps: ApiDeps): Express {
   app.use(autoscaleRouter(deps));
   app.use(repairRouter(deps));
   app.use(restoreRouter(deps));
+  app.use(openApiRouter());
   app.use(unknownRoute);
   app.use(problemHandler(deps.logger));
   return app;

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { DEFAULT_POLICY, POLICY_BOUNDS } from '../domain/autoscale-policy';
+import { givenUrlSchema } from './cluster-map';
 import { addShardBodySchema } from './coordinator-api';
 
 const within = ({ min, max }: { min: number; max: number }) => z.int().min(min).max(max);
@@ -33,6 +34,9 @@ export const policyBodySchema = policySchema.extend({
 });
 export type PolicyBody = z.infer<typeof policyBodySchema>;
 
+/** The other body of `PUT /cluster/autoscale`, by which nobody has to know the rest of the policy to stop it. */
+export const stopPolicyBodySchema = z.strictObject({ enabled: z.literal(false) });
+
 /** Body of `POST /cluster/autoscale/evaluate`. Both names mean the same. */
 export const evaluateBodySchema = z.strictObject({
   dryRun: z.boolean().optional(),
@@ -43,7 +47,7 @@ export const evaluateBodySchema = z.strictObject({
 export const standbyBodySchema = addShardBodySchema;
 
 /** What `DELETE /cluster/standbys` is told, in its query or its body. */
-export const removeStandbySchema = z.strictObject({ primary_url: z.string() });
+export const removeStandbySchema = z.strictObject({ primary_url: givenUrlSchema });
 
 const evaluationSchema = z.object({
   at: z.iso.datetime(),

@@ -6,6 +6,13 @@ import { z } from 'zod';
  */
 export const shardIdSchema = z.int().nonnegative();
 
+/** An address that a caller gives. `normalizeShardUrl` has the last word; the pattern only tells a reader of the OpenAPI document. */
+export const givenUrlSchema = z.string().meta({
+  description: 'http or https, without user information, query and fragment',
+  pattern: '^\\s*[Hh][Tt][Tt][Pp][Ss]?://[^?#@]+$',
+  examples: ['http://shard-2:6333'],
+});
+
 export const shardSchema = z.object({
   id: shardIdSchema,
   primary_url: z.string().min(1),

@@ -1,14 +1,14 @@
 import { z } from 'zod';
-import { shardIdSchema } from './cluster-map';
+import { givenUrlSchema, shardIdSchema } from './cluster-map';
 import { findingsSchema } from './repair';
 import { scanFields } from './scan';
 
 /** Body of `POST /cluster/shards` and `POST /cluster/shards/joining`. Unknown fields are ignored, as Quiver does. */
 export const addShardBodySchema = z.object({
-  primary_url: z.string(),
-  replica_urls: z.array(z.string()).max(32).default([]),
+  primary_url: givenUrlSchema,
+  replica_urls: z.array(givenUrlSchema).max(32).default([]),
   /** Where its gRPC answers, when that is not the REST port with the offset of the settings. Quiver does not know it. */
-  grpc_url: z.string().optional(),
+  grpc_url: givenUrlSchema.optional(),
 });
 export type AddShardBody = z.infer<typeof addShardBodySchema>;
 
@@ -32,11 +32,13 @@ export const growBySeveralBodySchema = z.object({
 });
 
 /** Body of `PATCH /cluster/shards/{id}`. What is left out stays as it is. */
-export const replaceAddressBodySchema = z.strictObject({
-  primary_url: z.string().optional(),
-  replica_urls: z.array(z.string()).max(32).optional(),
-  grpc_url: z.string().optional(),
-});
+export const replaceAddressBodySchema = z
+  .strictObject({
+    primary_url: givenUrlSchema.optional(),
+    replica_urls: z.array(givenUrlSchema).max(32).optional(),
+    grpc_url: givenUrlSchema.optional(),
+  })
+  .meta({ minProperties: 1 });
 export type ReplaceAddressBody = z.infer<typeof replaceAddressBodySchema>;
 
 /**

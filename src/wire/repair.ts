@@ -3,7 +3,7 @@
  * mean the default.
  */
 import { z } from 'zod';
-import { shardIdSchema } from './cluster-map';
+import { givenUrlSchema, shardIdSchema } from './cluster-map';
 import { scanFields } from './scan';
 
 /** Keeps what an operation carries in its history far below Temporal's limits. */
@@ -11,8 +11,8 @@ const NAMES_MAX = 1_000;
 const LEFTOVERS_MAX = 64;
 
 const leftoverSchema = z.strictObject({
-  primary_url: z.string(),
-  replica_urls: z.array(z.string()).max(32).default([]),
+  primary_url: givenUrlSchema,
+  replica_urls: z.array(givenUrlSchema).max(32).default([]),
 });
 
 export const checkBodySchema = z.strictObject({

@@ -14,7 +14,9 @@ export const restoreBodySchema = z
   .strictObject({ state: givenStateSchema.optional(), last_known: z.literal(true).optional() })
   .refine(({ state, last_known }) => (state === undefined) !== (last_known === undefined), {
     message: 'give either {"state": {next_id, map}} or {"last_known": true}',
-  });
+  })
+  // What the check above says, for the OpenAPI document.
+  .meta({ oneOf: [{ required: ['state'] }, { required: ['last_known'] }] });
 export type RestoreBody = z.infer<typeof restoreBodySchema>;
 
 export const restoreAnswerSchema = z.object({

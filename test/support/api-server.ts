@@ -18,6 +18,7 @@ import { ApiMetricsPage } from '../../src/api/metrics/page';
 import type { SeenRouter } from '../../src/api/metrics/facts';
 import { unknownOperation } from '../../src/client/calls';
 import { keyDigest } from '../../src/config';
+import { faultOfAnswer } from './documented';
 import { seedState, type ClusterState, type OperationKind } from '../../src/domain/cluster-state';
 import { DEFAULT_TIMINGS } from '../../src/domain/limits';
 import type { EvaluationResult, OperationInput } from '../../src/contract/messages';
@@ -244,9 +245,12 @@ export class ApiServer {
     });
     const text = await response.text();
     const isJson = /json/.test(response.headers.get('content-type') ?? '');
+    const { status, headers: answered } = response;
+    const fault = faultOfAnswer({ method, path, status, headers: answered, text });
+    if (fault !== null) throw new Error(fault);
     return {
-      status: response.status,
-      headers: response.headers,
+      status,
+      headers: answered,
       text,
       json: (isJson && text !== '' ? JSON.parse(text) : null) as Record<string, unknown>,
     };

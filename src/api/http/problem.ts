@@ -102,7 +102,7 @@ export const PROBLEM_STATUS: Record<ProblemCode, number> = {
   Internal: 500,
 };
 
-const STATUS_TITLE: Record<number, string> = {
+export const STATUS_TITLE: Record<number, string> = {
   400: 'Bad Request',
   401: 'Unauthorized',
   403: 'Forbidden',

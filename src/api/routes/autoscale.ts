@@ -1,4 +1,3 @@
-import { isDeepStrictEqual } from 'node:util';
 import { Router, type Request, type Response } from 'express';
 import type { AutoscalePolicy } from '../../domain/autoscale-policy';
 import { DomainError } from '../../domain/errors';
@@ -8,6 +7,7 @@ import {
   policyBodySchema,
   removeStandbySchema,
   standbyBodySchema,
+  stopPolicyBodySchema,
   type PolicyBody,
 } from '../../wire/autoscale';
 import { describeIssues } from '../../wire/problem';
@@ -29,8 +29,8 @@ export function autoscaleRouter(deps: ApiDeps): Router {
     .route('/cluster/autoscale')
     .get(reader, (_request, response) => answerState(deps, response))
     .put(admin, ...jsonBody, async (request, response) => {
-      // To stop it in a hurry, nobody has to know the rest of the policy.
-      const policy = onlyDisables(request) ? null : readPolicy(request);
+      const onlyStops = stopPolicyBodySchema.safeParse(request.body).success;
+      const policy = onlyStops ? null : readPolicy(request);
       const state = await deps.autoscale.readState();
       await deps.client.applyTransition({
         type: 'replacePolicy',
@@ -79,11 +79,6 @@ async function answerState(deps: ApiDeps, response: Response): Promise<void> {
   response.set('Cache-Control', 'no-store').json(view);
 }
 
-/** The body `{"enabled":false}`, and nothing else. */
-function onlyDisables(request: Request): boolean {
-  return isDeepStrictEqual(request.body, { enabled: false });
-}
-
 /** @throws ApiError MalformedBody; DomainError InvalidRequest */
 function readPolicy(request: Request): AutoscalePolicy {
   const body: PolicyBody = readBody(policyBodySchema, request);
@@ -113,13 +108,27 @@ function readPolicy(request: Request): AutoscalePolicy {
   };
 }
 
-/** From the query, or from a body: not every HTTP client sends one with a DELETE. @throws ApiError InvalidRequest; DomainError InvalidShardUrl */
+/**
+ * From the query, or from a body: not every HTTP client sends one with a DELETE. A body that is not looked at could name another standby,
+ * so both must name the same one. @throws ApiError InvalidRequest; DomainError InvalidShardUrl
+ */
 function readStandbyUrl(request: Request): string {
-  const inQuery = Object.keys(request.query).length > 0;
-  const parsed = removeStandbySchema.safeParse(inQuery ? request.query : (request.body ?? {}));
-  if (parsed.success) return normalizeShardUrl(parsed.data.primary_url);
-  throw new ApiError(
-    'InvalidRequest',
-    `expected one primary_url, in the query or in the body: ${describeIssues(parsed.error)}`,
-  );
+  const body: unknown = request.body;
+  const given: unknown[] = [
+    ...(Object.keys(request.query).length > 0 ? [request.query] : []),
+    ...(body === undefined ? [] : [body]),
+  ];
+  const urls = (given.length === 0 ? [{}] : given).map((each) => {
+    const parsed = removeStandbySchema.safeParse(each);
+    if (parsed.success) return normalizeShardUrl(parsed.data.primary_url);
+    throw new ApiError(
+      'InvalidRequest',
+      `expected one primary_url, in the query or in the body: ${describeIssues(parsed.error)}`,
+    );
+  });
+  const [url = ''] = urls;
+  if (urls.some((each) => each !== url)) {
+    throw new ApiError('InvalidRequest', 'expected one primary_url, the query and the body name two: give one of them');
+  }
+  return url;
 }

@@ -22,7 +22,7 @@ export function mapRouter(deps: MapDeps): Router {
 }
 
 /** The request with which thousands of routers poll. It is hot and Express is not free, so `serveMap` answers it on plain Node requests. */
-export function isMapPoll({ method, url }: IncomingMessage): boolean {
+export function isMapPoll({ method, url }: Pick<IncomingMessage, 'method' | 'url'>): boolean {
   return url === MAP_PATH && (method === 'GET' || method === 'HEAD');
 }
 

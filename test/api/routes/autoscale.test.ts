@@ -225,6 +225,8 @@ describe('/cluster/standbys', () => {
     ['DELETE', '?primary_url=a&primary_url=b', undefined],
     ['DELETE', '?primary=http://s2', undefined],
     ['DELETE', '', { primary_url: 'ftp://s2' }],
+    ['DELETE', '?primary_url=http://s2', { primary_url: 'http://s3' }],
+    ['DELETE', '?primary_url=http://s2', { primary_url: 'http://s2', more: 1 }],
     ['POST', '', { primary_url: 's2' }],
     ['POST', '', { primary_url: 'http://s2', replica_urls: ['http://s2/'] }],
   ])('refuses %s%s with %j', async (method, query, body) => {

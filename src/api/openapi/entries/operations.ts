@@ -1,0 +1,71 @@
+import { CHANGES, READS, STARTS } from '../codes';
+import type { RouteEntry } from '../entry';
+
+/** Operations, and the notices that they leave. */
+export const OPERATION_ENTRIES: readonly RouteEntry[] = [
+  {
+    method: 'post',
+    path: '/cluster/check',
+    role: 'admin',
+    summary: 'starts a check: looks for points that do not lie where the map has them',
+    parameters: ['idempotencyKey'],
+    body: 'CheckBody?',
+    answer: 'StartedOperation',
+    answerHeaders: ['Location'],
+    refusals: STARTS,
+  },
+  {
+    method: 'post',
+    path: '/cluster/repair',
+    role: 'admin',
+    summary: 'starts a repair: moves such points to their owners',
+    parameters: ['idempotencyKey'],
+    body: 'RepairBody?',
+    answer: 'StartedOperation',
+    answerHeaders: ['Location'],
+    refusals: STARTS,
+  },
+  {
+    method: 'get',
+    path: '/cluster/operations',
+    role: 'read',
+    summary: 'the running operation and the last ones that ended, newest first',
+    answer: 'OperationList',
+    refusals: READS,
+  },
+  {
+    method: 'get',
+    path: '/cluster/operations/{id}',
+    role: 'read',
+    summary: 'one operation',
+    parameters: ['operationId'],
+    answer: 'Operation',
+    refusals: [...READS, 'UnknownOperation'],
+  },
+  {
+    method: 'post',
+    path: '/cluster/operations/{id}/cancel',
+    role: 'admin',
+    summary: 'asks an operation to undo itself, before its flip',
+    parameters: ['operationId', 'idempotencyKey'],
+    answer: 'Operation',
+    refusals: [...CHANGES, 'UnknownOperation', 'OperationEnded', 'PointOfNoReturnPassed'],
+  },
+  {
+    method: 'get',
+    path: '/cluster/notices',
+    role: 'read',
+    summary: 'what an operator must notice, newest first',
+    answer: 'NoticeList',
+    refusals: READS,
+  },
+  {
+    method: 'delete',
+    path: '/cluster/notices/{key}',
+    role: 'admin',
+    summary: 'clears a notice, and answers with the others',
+    parameters: ['noticeKey'],
+    answer: 'NoticeList',
+    refusals: [...CHANGES, 'UnknownNotice'],
+  },
+];
