@@ -4,6 +4,7 @@ import express, { type Express } from 'express';
 import type { ApiDeps } from './deps';
 import { problemHandler } from './http/problem';
 import { unknownRoute } from './http/routing';
+import { pageRouter } from './page';
 import { autoscaleRouter } from './routes/autoscale';
 import { healthRouter } from './routes/health';
 import { identitiesRouter } from './routes/identities';
@@ -30,6 +31,7 @@ function createExpressApp(deps: ApiDeps): Express {
   app.enable('strict routing');
   app.enable('case sensitive routing');
 
+  app.use(pageRouter(deps));
   app.use(healthRouter(deps));
   app.use(mapRouter(deps));
   app.use(shardsRouter(deps));
