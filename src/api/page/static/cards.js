@@ -148,6 +148,7 @@ export function noticesCard({ notices, problem, mayChange }) {
 export function autoscaleCard({ autoscale, problem, width }) {
   if (autoscale === null) return [heading('autoscale-title', 'Autoscale'), problemLine(problem)];
   const { policy, standbys, evaluations, forecast, next_evaluation_at, cooldown_left_secs, notices } = autoscale;
+  const groups = alike(evaluations);
   const chart = loadChart({ evaluations, mark: policy.high_water_points, forecast, width });
   return [
     heading(
@@ -173,13 +174,13 @@ export function autoscaleCard({ autoscale, problem, width }) {
     ),
     notices.map(({ code, message }) => h('p.inline-notice', {}, chip(code, 'warn'), ' ', message)),
     evaluations.length > 0 && h('h3', {}, 'Decisions'),
-    h('ul.decisions', {}, evaluations.slice(0, 4).map(decision)),
-    evaluations.length > 4 &&
+    h('ul.decisions', {}, groups.slice(0, 4).map(decision)),
+    groups.length > 4 &&
       h(
         'details',
         {},
-        h('summary', {}, `${evaluations.length - 4} earlier`),
-        h('ul.decisions', {}, evaluations.slice(4).map(decision)),
+        h('summary', {}, `${groups.length - 4} earlier`),
+        h('ul.decisions', {}, groups.slice(4).map(decision)),
       ),
   ];
 }
@@ -211,12 +212,24 @@ function forecastInWords(forecast, { high_water_points }) {
     : `${speed}: the mark is ${age(days_until_mark * 86_400_000)} away.`;
 }
 
-function decision({ at, reason, message, operation_id, refusal }) {
+/** Decisions in a row that say the same are one line. Newest first. */
+function alike(evaluations) {
+  const groups = [];
+  for (const each of evaluations) {
+    const last = groups.at(-1);
+    if (last?.reason === each.reason && last.operation_id === each.operation_id) last.times += 1;
+    else groups.push({ ...each, times: 1 });
+  }
+  return groups;
+}
+
+function decision({ at, reason, message, operation_id, refusal, times }) {
   const kind = refusal !== null ? 'warn' : operation_id !== null ? 'good' : '';
+  const repeated = times === 1 ? '' : `, ${times} times in a row`;
   return h(
     'li',
     {},
-    h('div', {}, chip(reason.replaceAll('_', ' '), kind), h('span.when', {}, ago(at))),
+    h('div', {}, chip(reason.replaceAll('_', ' '), kind), h('span.when', {}, ago(at), repeated)),
     h('p', {}, message),
   );
 }

@@ -2,7 +2,9 @@
 import { clock, count, percent, s, short } from './dom.js';
 
 const ROW = 30;
-const TOP = 78;
+const BAND = 52;
+/** Above the bars and below them, for the word of a mark. */
+const WORD = 22;
 
 /**
  * Each shard's points as a bar against the policy's mark. Above them one band has the share of all ids that each shard owns.
@@ -10,9 +12,12 @@ const TOP = 78;
  */
 export function fleetPicture({ shards, marks, width }) {
   const left = 46;
-  const right = 8;
+  const right = 72;
   const room = Math.max(80, width - left - right);
-  const height = TOP + shards.length * ROW + 6;
+  const [isHigh, isLow] = ['mark', 'low mark'].map((name) => marks.some((each) => each.name === name));
+  const top = BAND + (isHigh ? WORD : 0);
+  const bottom = top + shards.length * ROW;
+  const height = bottom + (isLow ? WORD : 6);
   const most = Math.max(1, ...shards.map(({ rows }) => rows ?? 0), ...marks.map(({ points }) => points));
   const x = (points) => left + (points / (most * 1.12)) * room;
   const high = marks.find(({ name }) => name === 'mark');
@@ -29,8 +34,8 @@ export function fleetPicture({ shards, marks, width }) {
     hatch('hatch-joining', 'hatch joining'),
     hatch('hatch-unknown', 'hatch unknown'),
     shareBand({ shards, left, room }),
-    shards.map((shard, index) => shardBar(shard, { y: TOP + index * ROW, left, room, x, high })),
-    marks.map((mark) => markLine(mark, { x: x(mark.points), height, width })),
+    shards.map((shard, index) => shardBar(shard, { y: top + index * ROW, left, room, width, x, high })),
+    marks.map((mark) => markLine(mark, { x: x(mark.points), top, bottom, left, room })),
   );
 }
 
@@ -82,12 +87,9 @@ function shareBand({ shards, left, room }) {
   );
 }
 
-function shardBar({ id, role, rows }, { y, left, room, x, high }) {
+function shardBar({ id, role, rows }, { y, left, room, width, x, high }) {
   const isOver = high !== undefined && rows !== null && rows > high.points;
   const end = rows === null ? left : Math.max(x(rows), rows > 0 ? left + 2 : left);
-  const words = rows === null ? 'unknown: the shard does not tell' : short(rows);
-  // Beside the bar while there is room, else in it.
-  const isInside = end + 8 + words.length * 7 > left + room;
   return s(
     'g',
     { class: `shard ${role}` },
@@ -104,27 +106,20 @@ function shardBar({ id, role, rows }, { y, left, room, x, high }) {
           class: `load ${role}${isOver ? ' over' : ''}`,
           fill: fillOf({ role }),
         }),
-    s(
-      'text',
-      {
-        x: isInside ? end - 8 : end + 8,
-        y: y + 16,
-        class: `value${isInside ? ' inside-end' : ''}${rows === null ? ' on-hatch' : ''}`,
-      },
-      words,
-    ),
+    s('text', { x: width - 4, y: y + 16, class: `value${isOver ? ' over' : ''}` }, short(rows)),
   );
 }
 
-function markLine({ name, points }, { x, height, width }) {
-  const isLate = x > width - 110;
+function markLine({ name, points }, { x, top, bottom, left, room }) {
+  const isHigh = name === 'mark';
+  const isLate = x > left + room / 2;
   return s(
     'g',
-    { class: `mark ${name === 'mark' ? 'high' : 'low'}` },
-    s('line', { x1: x, x2: x, y1: TOP - 8, y2: height - 2 }),
+    { class: `mark ${isHigh ? 'high' : 'low'}` },
+    s('line', { x1: x, x2: x, y1: isHigh ? top - 6 : top, y2: isHigh ? bottom : bottom + 6 }),
     s(
       'text',
-      { x: isLate ? x + 4 : x - 4, y: TOP - 14, class: isLate ? 'to-left' : 'to-right' },
+      { x: x + (isLate ? 4 : -4), y: isHigh ? top - 11 : bottom + 18, class: isLate ? 'to-left' : 'to-right' },
       `${name} ${short(points)}`,
     ),
   );

@@ -19,6 +19,9 @@ import {
 
 const STATUS_KIND = { running: 'info', succeeded: 'good', failed: 'bad', cancelled: 'warn' };
 
+/** The phases that change the owners. After them an operation only goes forward. */
+const FLIPS = new Set(['promote', 'remove']);
+
 export const statusChip = ({ status }) => chip(status, STATUS_KIND[status] ?? '');
 
 export function operationCard({ operation, last, problem, mayChange, can }) {
@@ -149,7 +152,7 @@ export function timeLine({ phases, started_at, ended_at, status }) {
       return h(
         `li.${state}`,
         isNow ? { 'aria-current': 'step' } : {},
-        h('span.phase', {}, each.phase),
+        h('span.phase', {}, each.phase, FLIPS.has(each.phase) && h('span.flip', {}, 'flip')),
         phaseTrack({ fromShare: shareOf(started), toShare: shareOf(ended), state }),
         h('span.took', {}, duration(ended - started)),
         each.note !== '' && h('span.what', {}, each.note),

@@ -38,6 +38,7 @@ function askForKey(problem) {
   session = null;
   stopWatching();
   showTrouble(null);
+  of('dialog').close();
   of('board').hidden = true;
   of('logout').hidden = true;
   of('who').textContent = '';
@@ -56,7 +57,7 @@ of('login-form').addEventListener('submit', async (event) => {
     field.value = '';
     of('login-problem').textContent = '';
     await start();
-    of('main').focus();
+    of('main').focus({ preventScroll: true });
   } catch (refusal) {
     of('login-problem').textContent =
       refusal.code === 'Unauthenticated' ? 'This is not a key of this coordinator.' : refusal.message;
@@ -80,10 +81,13 @@ function onTrouble(refusal) {
 function showTrouble(refusal) {
   if (refusal === null && trouble !== null && session !== null) say('The coordinator answers again.');
   trouble = refusal;
-  const since = known.reachedAtMs === 0 ? '' : ` What you see is ${age(Date.now() - known.reachedAtMs)} old.`;
+  const since = known.reachedAtMs === 0 ? '' : `What you see is ${age(Date.now() - known.reachedAtMs)} old.`;
   of('away').hidden = refusal === null;
   of('away').dataset.kind = refusal?.status === 0 ? 'away' : 'trouble';
-  if (refusal !== null) of('away').textContent = `${refusal.message}${since} The page tries again by itself.`;
+  // The words are an alert, so they change only when there is something new to tell.
+  const words = refusal === null ? '' : `${refusal.message} The page tries again by itself.`;
+  if (of('away-what').textContent !== words) of('away-what').textContent = words;
+  of('away-age').textContent = since;
   document.body.dataset.state = refusal === null ? 'there' : 'away';
   if (refusal !== null)
     showLive(refusal.status === 0 ? 'away' : 'trouble', refusal.status === 0 ? 'no answer' : 'trouble');
@@ -140,6 +144,7 @@ function tellChanges() {
         ? 'Nothing runs'
         : `${last.kind} ended: ${last.status}`;
   if (told !== null && words !== told) say(words);
+  document.title = `${operation === null ? '' : `${operation.kind}: ${operation.phase} · `}${session.cluster} · Quiver coordinator`;
   told = words;
 }
 
