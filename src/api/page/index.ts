@@ -56,7 +56,7 @@ export function pageRouter({ authenticator, cluster }: PageDeps): Router {
   router
     .route('/page/:file')
     .get((request, response, next) => {
-      if (!files.answer(String(request.params['file']), request, response)) next('router');
+      if (!files.answer(request.params['file'], request, response)) next('router');
     })
     .all(methodNotAllowed('GET', 'HEAD'));
 

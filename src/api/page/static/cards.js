@@ -26,13 +26,13 @@ export function summaryTiles({ map, shards, autoscale, notices, operation }) {
     tile(
       'Fullest shard',
       mark > 0 && most !== null ? percent(most / mark) : most === null ? 'unknown' : short(most),
-      mark > 0 ? `of the mark of ${short(mark)}` : 'points; the policy has no mark',
+      mark > 0 ? `of the mark of ${short(mark)}` : `points; the mark is ${autoscale === null ? 'unknown' : 'not set'}`,
       mark > 0 && most !== null && most > mark ? 'warn' : '',
     ),
     tile(
       'Notices',
       found === null ? 'unknown' : count(found),
-      found === 0 ? 'nothing needs you' : 'to look at',
+      found === null ? 'not read yet' : found === 0 ? 'nothing needs you' : 'to look at',
       found > 0 ? 'warn' : '',
     ),
     tile(
@@ -159,7 +159,7 @@ export function autoscaleCard({ autoscale, problem, width }) {
     problemLine(problem),
     h('p.facts', {}, policyInWords(policy)),
     chart !== null && h('div.picture', {}, chart),
-    h('p.facts', {}, forecastInWords(forecast, policy)),
+    h('p.facts', {}, forecastInWords(forecast, policy, evaluations[0]?.points_max ?? null)),
     h(
       'dl',
       {},
@@ -201,12 +201,13 @@ function policyInWords({ enabled, high_water_points, low_water_points, min_shard
   return `${grows}${cap}.${shrinks} Looks every ${age(interval_secs * 1_000)}.`;
 }
 
-function forecastInWords(forecast, { high_water_points }) {
+function forecastInWords(forecast, { high_water_points }, newest) {
   if (forecast === null) return 'No forecast yet: it needs three evaluations over a minute since the last move.';
   const { points_per_day, days_until_mark } = forecast;
   const speed = `The fullest shard ${points_per_day < 0 ? 'loses' : 'gains'} ${short(Math.abs(points_per_day))} points a day`;
   if (high_water_points === 0) return `${speed}.`;
   if (days_until_mark === null) return `${speed}, so the mark comes no nearer.`;
+  if (days_until_mark === 0 && newest < high_water_points) return `${speed} and reaches the mark within minutes.`;
   return days_until_mark === 0
     ? `${speed} and is above the mark.`
     : `${speed}: the mark is ${age(days_until_mark * 86_400_000)} away.`;

@@ -141,6 +141,7 @@ export function loadChart({ evaluations, mark, forecast, width }) {
   const endMs = last.ms + (forecast === null ? span * 0.04 : span / 3);
   const ahead = forecast === null ? null : last.points + (forecast.points_per_day * (endMs - last.ms)) / 86_400_000;
   const top = Math.max(1, mark, ahead ?? 0, ...seen.map(({ points }) => points)) * 1.15;
+  const step = roundStep(top / 4);
   const box = { left: 46, right: width - 10, top: 14, bottom: 128 };
   const x = (ms) => box.left + ((ms - first.ms) / (endMs - first.ms)) * (box.right - box.left);
   const y = (points) => box.bottom - (Math.max(0, points) / top) * (box.bottom - box.top);
@@ -154,7 +155,10 @@ export function loadChart({ evaluations, mark, forecast, width }) {
   return s(
     'svg',
     { class: 'chart', width, height: 150, viewBox: `0 0 ${width} 150`, role: 'img', 'aria-label': words },
-    [0, 0.5, 1].map((part) => gridLine({ points: (top / 1.15) * part, y, box })),
+    [0, 1, 2, 3, 4]
+      .map((n) => n * step)
+      .filter((points) => points <= top)
+      .map((points) => gridLine({ points, y, box })),
     s('path', { d: area, class: 'area' }),
     s('path', { d: line.join(''), class: 'line' }),
     ahead !== null && s('line', { x1: x(last.ms), y1: y(last.points), x2: x(endMs), y2: y(ahead), class: 'forecast' }),
@@ -171,10 +175,16 @@ export function loadChart({ evaluations, mark, forecast, width }) {
   );
 }
 
+/** The next of 1, 2 and 5 times a power of ten. */
+function roundStep(least) {
+  const power = 10 ** Math.floor(Math.log10(Math.max(1, least)));
+  return ([1, 2, 5].find((n) => n * power >= least) ?? 10) * power;
+}
+
 function gridLine({ points, y, box }) {
   return [
     s('line', { x1: box.left, x2: box.right, y1: y(points), y2: y(points), class: 'grid' }),
-    s('text', { x: box.left - 6, y: y(points) + 4, class: 'axis end' }, short(Math.round(points))),
+    s('text', { x: box.left - 6, y: y(points) + 4, class: 'axis end' }, short(points)),
   ];
 }
 

@@ -119,7 +119,8 @@ export function age(ms) {
   return `${Math.floor(ms / 86_400_000)} days`;
 }
 
-export const clock = (iso) => new Date(iso).toLocaleTimeString([], { hour: '2-digit', minute: '2-digit' });
+export const clock = (iso) =>
+  new Date(iso).toLocaleTimeString([], { hour: '2-digit', minute: '2-digit', hourCycle: 'h23' });
 
 /** A button that `page.js` acts upon. `disabled`: why it cannot be pressed, or null. */
 export function button(action, words, { data = {}, kind = '', disabled = null, label = null } = {}) {

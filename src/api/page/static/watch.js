@@ -27,8 +27,7 @@ let onChange = () => undefined;
 let onTrouble = () => undefined;
 let timer = null;
 let allAtMs = 0;
-let isLooking = false;
-let isWantedAgain = false;
+let askedAtMs = 0;
 let events = null;
 let eventsTriedAtMs = 0;
 
@@ -38,7 +37,7 @@ export function startWatching({ changed, troubled }) {
   onTrouble = troubled;
   stopWatching();
   document.addEventListener('visibilitychange', look);
-  timer = setInterval(look, LOOK_EVERY_MS);
+  timer = setInterval(tick, LOOK_EVERY_MS);
   void findPlan();
   return lookAtAll();
 }
@@ -59,34 +58,49 @@ export function lookAtAll() {
   return look();
 }
 
+/** While events come, asking is only a second pair of eyes. */
+function tick() {
+  if (!isLive() || Date.now() - askedAtMs >= LOOK_AT_ALL_EVERY_MS) void look();
+}
+
+/** A look at all may wait for a shard that does not answer. The map and the operation are shown meanwhile. */
 async function look() {
   // A page that nobody sees asks nothing.
   if (timer === null || document.hidden) return;
-  if (isLooking) {
-    isWantedAgain = true;
-    return;
-  }
-  isLooking = true;
-  try {
-    await lookAtMapAndOperation();
-    if (Date.now() - allAtMs >= LOOK_AT_ALL_EVERY_MS) {
-      allAtMs = Date.now();
-      await Promise.all([lookAtOperations(), lookAtShards(), lookAtAutoscale(), lookAtNotices(), lookAtRouters()]);
+  const isAnswered = await lookAtTheMost();
+  if (isAnswered && Date.now() - allAtMs >= LOOK_AT_ALL_EVERY_MS) await lookAtTheRest();
+}
+
+const lookAtTheMost = oneAtATime(async () => {
+  askedAtMs = Date.now();
+  await lookAtMapAndOperation();
+});
+
+const lookAtTheRest = oneAtATime(async () => {
+  allAtMs = Date.now();
+  await Promise.all([lookAtOperations(), lookAtShards(), lookAtAutoscale(), lookAtNotices(), lookAtRouters()]);
+});
+
+/** Whoever asks while one runs gets that one's answer, and true when there was one. */
+function oneAtATime(work) {
+  let running = null;
+  const run = async () => {
+    try {
+      await work();
+      known.reachedAtMs = Date.now();
+      listen();
+      onTrouble(null);
+      return true;
+    } catch (refusal) {
+      allAtMs = 0;
+      onTrouble(refusal);
+      return false;
+    } finally {
+      running = null;
+      onChange();
     }
-    known.reachedAtMs = Date.now();
-    listen();
-    onTrouble(null);
-  } catch (refusal) {
-    allAtMs = 0;
-    onTrouble(refusal);
-  } finally {
-    isLooking = false;
-  }
-  onChange();
-  if (isWantedAgain) {
-    isWantedAgain = false;
-    await look();
-  }
+  };
+  return () => (running ??= run());
 }
 
 async function lookAtMapAndOperation() {
@@ -94,11 +108,8 @@ async function lookAtMapAndOperation() {
   await part('map', async () => {
     const { json, headers } = await answerTo('/cluster/map');
     const stale = headers.get('Coordinator-Map-Stale');
-    known.map = {
-      ...json,
-      stale:
-        stale === null ? null : `the last known map: ${stale} s`.replace('; reason=', ' s old, ').replace(/ s$/, ''),
-    };
+    const [age, reason] = stale?.split('; reason=') ?? [];
+    known.map = { ...json, stale: stale === null ? null : `the last known map, ${age} s old: ${reason}` };
   });
   if (known.map?.version !== before) allAtMs = 0;
   const running = known.operation;
