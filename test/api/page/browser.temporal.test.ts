@@ -129,7 +129,7 @@ inBrowser('the status page in a browser', () => {
     expect(await cluster.misplaced('docs')).toEqual([]);
     await page.locator('#shards .facts', { hasText: 'owns 33 % of all ids' }).nth(2).waitFor();
     await page.locator('#history summary').first().click();
-    expect(await page.locator('#history .time-line .phase').allTextContents()).toContain('drop');
+    await page.locator('#history .time-line li', { hasText: 'drop' }).waitFor();
     await shoot(page, 'after');
   });
 

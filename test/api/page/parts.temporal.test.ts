@@ -214,6 +214,27 @@ inBrowser('the status page on a coordinator', () => {
     expect(api.client.started).toEqual([]);
   });
 
+  it('that does not list the phases of an old operation shows them when they are opened, and keeps them open', async () => {
+    const ended = (id: string) => ({
+      ...GROW,
+      id,
+      status: 'succeeded',
+      ended_at: '2026-01-01T00:00:03.000Z',
+      phases: [],
+    });
+    routes.set('GET /cluster/operations', { operations: [ended('grow-old')] });
+    routes.set('GET /cluster/operations/grow-old', { ...ended('grow-old'), phases: GROW.phases });
+    const page = await open();
+    await page.locator('#history summary').click();
+    const opened = page.locator('#history details[open]');
+    await opened.locator('.phase', { hasText: 'announce' }).waitFor();
+    routes.set('GET /cluster/operations', { operations: [ended('grow-new'), ended('grow-old')] });
+    await page.locator('#history li', { hasText: 'grow-new' }).waitFor({ timeout: 20_000 });
+    expect(await opened.count()).toBe(1);
+    expect(await opened.textContent()).toContain('grow-old');
+    await opened.locator('.phase', { hasText: 'announce' }).waitFor();
+  });
+
   it('that tells markup shows it as text', async () => {
     const markup = '<img src="/x" onerror="document.title=1"><b>bold</b>';
     routes.set('GET /cluster/notices', { notices: [notice(markup, markup)] });

@@ -284,7 +284,7 @@ function historyItem(operation) {
   const took = ended_at === null ? '' : ` · took ${age(Date.parse(ended_at) - Date.parse(started_at))}`;
   return h(
     'li',
-    {},
+    { id: `history-${id}` },
     h(
       'div',
       {},
@@ -299,9 +299,9 @@ function historyItem(operation) {
     ),
     h(
       'details',
-      {},
+      { 'data-operation': id },
       h('summary', {}, 'Phases'),
-      timeLine(operation) ?? h('p.when', {}, 'They are no longer known.'),
+      timeLine(operation) ?? h('p.when', {}, 'They are not known.'),
       h('p.when.id', {}, id, webUi(operation)),
     ),
   );

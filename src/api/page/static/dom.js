@@ -39,12 +39,21 @@ const KEPT = new Set(['open', 'value']);
 export function show(target, ...wanted) {
   const nodes = wanted.flat(Infinity).filter((each) => each instanceof Node);
   for (const [index, node] of nodes.entries()) {
+    const moved = namedIn(target, node.id);
+    if (moved !== undefined) target.insertBefore(moved, target.childNodes[index]);
     const old = target.childNodes[index];
     if (old === undefined) target.append(node);
     else if (isSameKind(old, node)) renew(old, node);
+    // Something new with an id: what stands here may be known by another one, and wanted further down.
+    else if (node.id) target.insertBefore(node, old);
     else old.replaceWith(node);
   }
   while (target.childNodes.length > nodes.length) target.lastChild.remove();
+}
+
+/** What has an id is known by it, wherever it stood before. */
+function namedIn(target, id) {
+  return id ? [...target.children].find((each) => each.id === id) : undefined;
 }
 
 function isSameKind(old, node) {

@@ -4,7 +4,7 @@ import { autoscaleCard, historyCard, noticesCard, routersCard, shardsCard, summa
 import { confirmChange } from './dialog.js';
 import { age, show } from './dom.js';
 import { operationCard } from './operation.js';
-import { isLive, known, lookAtAll, startWatching, stopWatching } from './watch.js';
+import { findPhases, isLive, known, lookAtAll, startWatching, stopWatching } from './watch.js';
 
 const TRY_AGAIN_MS = 2_000;
 const of = (id) => document.getElementById(id);
@@ -264,6 +264,16 @@ document.addEventListener('click', (event) => {
     },
   });
 });
+
+document.addEventListener(
+  'toggle',
+  ({ target }) => {
+    const id = target.dataset.operation;
+    // Whatever went wrong, the next look tells it.
+    if (target.open && id !== undefined) findPhases(id).catch(() => undefined);
+  },
+  true,
+);
 
 let isResized = false;
 new ResizeObserver(() => {

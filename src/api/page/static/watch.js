@@ -125,19 +125,30 @@ function take(operation) {
     return;
   }
   if (known.operation?.id === operation.id) known.operation = null;
-  if (known.ended !== null) {
-    known.ended = [operation, ...known.ended.filter(({ id }) => id !== operation.id)];
-  }
-  allAtMs = 0;
+  const at = known.ended?.findIndex(({ id }) => id === operation.id) ?? -1;
+  if (at >= 0) known.ended[at] = operation;
+  else known.ended?.unshift(operation);
+  if (at < 0) allAtMs = 0;
 }
 
 const lookAtOperations = () =>
   part('operations', async () => {
     const { operations } = await ask('/cluster/operations');
     known.operation = operations.find(({ status }) => status === 'running') ?? null;
-    known.ended = operations.filter(({ status }) => status !== 'running');
+    // The list knows the phases of some only, and only while a worker answers.
+    const phases = new Map((known.ended ?? []).map((each) => [each.id, each.phases]));
+    known.ended = operations
+      .filter(({ status }) => status !== 'running')
+      .map((each) => (each.phases.length > 0 ? each : { ...each, phases: phases.get(each.id) ?? [] }));
     known.can.pause = operations.some((each) => 'paused' in each);
   });
+
+/** Of an operation that ended, when somebody wants to see them. */
+export async function findPhases(id) {
+  if (known.ended?.find((each) => each.id === id)?.phases.length !== 0) return;
+  await part('operations', async () => take(await ask(`/cluster/operations/${encodeURIComponent(id)}`)));
+  onChange();
+}
 
 const lookAtShards = () =>
   part('shards', async () => {
