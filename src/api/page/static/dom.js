@@ -81,7 +81,8 @@ const compact = new Intl.NumberFormat('en', { notation: 'compact', maximumFracti
 export const count = (value) => (value === null || value === undefined ? 'unknown' : whole.format(value));
 export const short = (value) =>
   value === null || value === undefined ? 'unknown' : value < 10_000 ? whole.format(value) : compact.format(value);
-export const percent = (share) => `${(share * 100).toFixed(share >= 0.0995 || share === 0 ? 0 : 1)} %`;
+// The blank does not break.
+export const percent = (share) => `${(share * 100).toFixed(share >= 0.0995 || share === 0 ? 0 : 1)}\u00a0%`;
 export const plural = (n, one, many = `${one}s`) => `${whole.format(n)} ${n === 1 ? one : many}`;
 
 export function bytes(value) {
