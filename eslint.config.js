@@ -44,7 +44,7 @@ const OF_BROWSER = [
   'setTimeout',
 ];
 
-/** Files of test/support that start Temporal or Quiver, or the built product. */
+/** Files of test/support that start Temporal, Quiver, a browser or the built product. */
 const STARTS_A_SERVER = [
   'temporal',
   'cluster-fixture',
@@ -56,6 +56,7 @@ const STARTS_A_SERVER = [
   'coordinator-process',
   'suites',
   'operations-under-test',
+  'browser',
 ];
 
 module.exports = tseslint.config(
