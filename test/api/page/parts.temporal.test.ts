@@ -162,7 +162,11 @@ inBrowser('the status page on a coordinator', () => {
   it('with a pause asks why and for how long, and resumes', async () => {
     routes.set('GET /cluster/operations', { operations: [GROW] });
     routes.set('GET /cluster/operations/grow-a', GROW);
-    const paused = { ...GROW, paused: { reason: 'peak', since: AT, until: null, by: 'admin', holds: true } };
+    const paused = {
+      ...GROW,
+      limits: { max_bytes_per_s: 524_288, max_rows_per_s: null, delete_share: null },
+      paused: { reason: 'peak', since: AT, until: null, by: 'admin', holds: true },
+    };
     routes.set('POST /cluster/operations/grow-a/pause', (_request, response) => {
       routes.set('GET /cluster/operations/grow-a', paused);
       response.writeHead(200, { 'Content-Type': 'application/json' }).end(JSON.stringify(paused));
@@ -174,6 +178,7 @@ inBrowser('the status page on a coordinator', () => {
     await page.getByLabel('For so many minutes').fill('30');
     await page.getByRole('dialog').getByRole('button', { name: 'Pause', exact: true }).click();
     await page.getByText('Paused by admin: peak').waitFor();
+    await page.getByText('at most 512 KiB/s').waitFor();
     await page.getByRole('button', { name: 'Resume' }).click();
     await page.getByRole('dialog').getByRole('button', { name: 'Resume' }).click();
     await page.getByRole('dialog').waitFor({ state: 'hidden' });

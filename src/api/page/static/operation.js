@@ -54,6 +54,7 @@ export function operationCard({ operation, last, problem, mayChange, can }) {
       paused && chip(paused.holds ? 'paused' : 'pausing', 'warn'),
       cancel_requested === true && chip('cancel requested', 'warn'),
       point_of_no_return_passed === true && chip('past the point of no return', 'info'),
+      limitsInWords(operation.limits).map((words) => chip(words)),
       h('span.when', {}, `runs for ${age(sinceMs(operation.started_at))}`),
     ),
     progressOf(operation),
@@ -75,6 +76,15 @@ export function operationCard({ operation, last, problem, mayChange, can }) {
     operation.next !== null && h('p.facts', {}, h('span.when', {}, 'Next: '), operation.next),
     h('p.when.id', {}, operation.id, webUi(operation)),
   ];
+}
+
+function limitsInWords(limits) {
+  const { max_bytes_per_s = null, max_rows_per_s = null, delete_share = null } = limits ?? {};
+  return [
+    max_bytes_per_s === null ? null : `at most ${bytes(max_bytes_per_s)}/s`,
+    max_rows_per_s === null ? null : `at most ${short(max_rows_per_s)} points/s`,
+    delete_share === null ? null : `delete share ${percent(delete_share)}`,
+  ].filter((each) => each !== null);
 }
 
 function operationButtons({ id, kind, paused, cancel_requested, point_of_no_return_passed }, can) {
