@@ -21,7 +21,30 @@ const NO_NEW_DATE = {
   message: 'Time is an argument here: nowMs.',
 };
 
-/** Files of test/support that start Temporal or Quiver, or the built product. */
+const NO_MARKUP = {
+  selector:
+    'MemberExpression[property.name=/^(innerHTML|outerHTML|insertAdjacentHTML|write|cssText|createContextualFragment)$/]',
+  message: 'Data reaches the page as text and attributes only: use h and s of dom.js.',
+};
+/** All that the status page uses of a browser. */
+const OF_BROWSER = [
+  'AbortController',
+  'AbortSignal',
+  'EventSource',
+  'Node',
+  'ResizeObserver',
+  'URLSearchParams',
+  'clearInterval',
+  'crypto',
+  'document',
+  'fetch',
+  'location',
+  'requestAnimationFrame',
+  'setInterval',
+  'setTimeout',
+];
+
+/** Files of test/support that start Temporal, Quiver, a browser or the built product. */
 const STARTS_A_SERVER = [
   'temporal',
   'cluster-fixture',
@@ -33,6 +56,7 @@ const STARTS_A_SERVER = [
   'coordinator-process',
   'suites',
   'operations-under-test',
+  'browser',
 ];
 
 module.exports = tseslint.config(
@@ -67,6 +91,27 @@ module.exports = tseslint.config(
     // Inner loops over typed arrays and buffers, where every index is in bounds by construction and a check costs.
     files: ['src/domain/hrw.ts', 'src/domain/placement-plan.ts', 'src/shards/**/*.ts'],
     rules: { '@typescript-eslint/no-non-null-assertion': 'off' },
+  },
+  {
+    // The status page runs in browsers as it is written: no compiler looks at it, so these rules do.
+    files: ['src/api/page/static/*.js'],
+    languageOptions: {
+      sourceType: 'module',
+      globals: Object.fromEntries(OF_BROWSER.map((name) => [name, 'readonly'])),
+    },
+    linterOptions: { reportUnusedDisableDirectives: 'error' },
+    rules: {
+      eqeqeq: ['error', 'always', { null: 'ignore' }],
+      'no-console': 'error',
+      'no-undef': 'error',
+      'no-unused-vars': 'error',
+      'no-var': 'error',
+      'prefer-const': 'error',
+      'no-eval': 'error',
+      'no-implied-eval': 'error',
+      'max-lines': ['error', { max: 400, skipBlankLines: false }],
+      'no-restricted-syntax': ['error', NO_MARKUP],
+    },
   },
   {
     files: ['src/**/*.ts'],

@@ -73,9 +73,22 @@ const HOUSE = {
 
   // app → routes → views, map, http. What all of them are given is in deps.ts.
   api: {
-    rooms: ['domain', 'wire', 'contract', 'client', 'api/routes', 'api/views', 'api/map', 'api/metrics', 'api/http'],
+    rooms: [
+      'domain',
+      'wire',
+      'contract',
+      'client',
+      'api/routes',
+      'api/page',
+      'api/views',
+      'api/map',
+      'api/metrics',
+      'api/http',
+    ],
     packages: ['express', 'pino', 'node:*'],
   },
+  // The status page: its files for the browser are in `static`, and import only each other.
+  'api/page': { rooms: ['api/deps', 'api/http'], packages: ['express', 'node:*'] },
   'api/routes': {
     rooms: [
       'domain',

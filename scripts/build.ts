@@ -1,6 +1,6 @@
-/** `npm run build`: src compiled into dist, and the workflows bundled once, so that a worker does not run webpack at every start. */
+/** `npm run build`: src compiled into dist, the status page beside it, and the workflows bundled once, so that no worker runs webpack. */
 import { randomUUID } from 'node:crypto';
-import { rm, writeFile } from 'node:fs/promises';
+import { cp, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { bundleWorkflowCode } from '@temporalio/worker';
 import { ROOT, runCommand } from './run-command';
@@ -25,6 +25,9 @@ async function compile(folder: string): Promise<void> {
   const quiet = { trace: silent, debug: silent, info: silent, warn: console.warn, error: console.error, log: silent };
   const { code } = await bundleWorkflowCode({ workflowsPath: join(folder, 'workflows', 'index.js'), logger: quiet });
   await writeFile(join(folder, 'workflow-bundle.js'), code);
+  // The status page goes to the browser as it is.
+  const page = join('api', 'page', 'static');
+  await cp(join(ROOT, 'src', page), join(folder, page), { recursive: true });
 }
 
 const silent = (): void => undefined;

@@ -6,6 +6,7 @@ import { problemHandler } from './http/problem';
 import { createTrail } from './http/request-trail';
 import { unknownRoute } from './http/routing';
 import { metricsRouter } from './metrics/serve';
+import { pageRouter } from './page';
 import { autoscaleRouter } from './routes/autoscale';
 import { healthRouter } from './routes/health';
 import { identitiesRouter } from './routes/identities';
@@ -44,6 +45,7 @@ export function createExpressApp(deps: ApiDeps): Express {
   app.enable('strict routing');
   app.enable('case sensitive routing');
 
+  app.use(pageRouter(deps));
   app.use(healthRouter(deps));
   app.use(metricsRouter(deps));
   app.use(mapRouter(deps));

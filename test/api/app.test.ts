@@ -419,7 +419,7 @@ describe('everything else', () => {
     expect([headers.get('x-powered-by'), headers.get('etag')]).toEqual([null, null]);
   });
 
-  it.each(['/', '/cluster', '/cluster/map/', '/Cluster/map', '/cluster/shards/1/fill', '/v1/collections'])(
+  it.each(['/cluster', '/cluster/map/', '/Cluster/map', '/cluster/shards/1/fill', '/v1/collections'])(
     '%s is 404',
     async (path) => {
       await expectProblem(path, {}, { status: 404, code: 'UnknownRoute' });

@@ -142,6 +142,9 @@ describe('the program', () => {
       shards: [{ id: 0 }, { id: 1 }],
     });
 
+    const page = await Promise.all(['/', '/page/page.js'].map((path) => fetch(`${url}${path}`)));
+    expect(page.map(({ status }) => status)).toEqual([200, 200]);
+
     const firstPid = embeddedPid();
     process.kill(firstPid, 'SIGKILL');
     const secondPid = await waitFor('another Temporal runs', () => embeddedPid() !== firstPid && embeddedPid());
