@@ -71,14 +71,28 @@ const HOUSE = {
     packages: ['@temporalio/activity', '@temporalio/client', '@temporalio/common', 'pino', 'undici', 'node:*'],
   },
 
-  // app → routes → views, map, http. What all of them are given is in deps.ts.
+  // app → routes → events → views, map, http. What all of them are given is in deps.ts.
   api: {
-    rooms: ['domain', 'wire', 'contract', 'client', 'api/routes', 'api/views', 'api/map', 'api/http'],
+    rooms: ['domain', 'wire', 'contract', 'client', 'api/routes', 'api/events', 'api/views', 'api/map', 'api/http'],
     packages: ['express', 'pino', 'node:*'],
   },
   'api/routes': {
-    rooms: ['domain', 'wire', 'contract', 'api/deps', 'api/operation-reader', 'api/views', 'api/map', 'api/http'],
+    rooms: [
+      'domain',
+      'wire',
+      'contract',
+      'api/deps',
+      'api/operation-reader',
+      'api/events',
+      'api/views',
+      'api/map',
+      'api/http',
+    ],
     packages: ['express', 'zod', 'node:*'],
+  },
+  'api/events': {
+    rooms: ['domain', 'wire', 'contract', 'client', 'api/deps', 'api/operation-reader', 'api/views', 'api/http'],
+    packages: ['express', 'pino', 'node:*'],
   },
   'api/views': { rooms: ['domain', 'wire', 'contract', 'client'], packages: [] },
   'api/map': { rooms: ['domain', 'client', 'api/http'], packages: ['pino', 'node:*'] },

@@ -5,10 +5,12 @@ import type { NativeConnection, Worker } from '@temporalio/worker';
 import type { Logger } from 'pino';
 import { createActivities } from './activities';
 import { createApi } from './api/app';
+import { createEventHub } from './api/events/sources';
 import { Authenticator } from './api/http/auth';
 import { FailedKeys } from './api/http/failed-keys';
 import { AutoscaleClient } from './client/autoscale-client';
 import { ClusterClient } from './client/cluster-client';
+import { HistoryMarks } from './client/history-marks';
 import { ClusterRestore } from './client/restore-cluster';
 import { createProbe } from './api/http/shard-probe';
 import { Listener } from './api/http/listener';
@@ -229,12 +231,15 @@ async function startApi(
   const routers = new RouterLook({ routerUrls, askRouter, client, logger });
   const look = (): Promise<unknown> => Promise.all([client.lookAfterLock(settings), routers.look()]);
   const lockWatch = new LockWatch({ look, logger });
+  const mapReader = new MapReader({ queryMap: () => witnessedMap.readMap(), maxAgeMs: config.mapMaxAgeMs });
+  const marks = new HistoryMarks({ ...temporal, traces });
+  const events = createEventHub({ client, mapReader, marks, cluster, namespace, webUiUrl, logger });
   const api = createApi({
     cluster,
     namespace,
     client,
     autoscale,
-    mapReader: new MapReader({ queryMap: () => witnessedMap.readMap(), maxAgeMs: config.mapMaxAgeMs }),
+    mapReader,
     authenticator: new Authenticator(
       config.apiKeys,
       apiKeyFileOf(config, logger),
@@ -250,12 +255,14 @@ async function startApi(
     settings,
     lockWatch,
     restoreCluster: (given) => restore.restore(given),
+    events,
     webUiUrl,
     logger,
   });
   const listener = await Listener.listen(config.restAddress, api, config.listenerLimits);
   reach.addOwn(ownPortOf(listener.url));
-  parts.add('listener', () => listener.close(REQUESTS_PATIENCE_MS, () => stopping.abort()));
+  const endStreams = (): void => events.close();
+  parts.add('listener', () => listener.close(REQUESTS_PATIENCE_MS, () => stopping.abort(), endStreams));
   const starting = new AbortController();
   parts.add('start of the autoscale policy', () => Promise.resolve(starting.abort()));
   void autoscale.start(starting.signal).then(() => autoscale.watch(starting.signal));

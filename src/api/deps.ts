@@ -7,6 +7,7 @@ import type { SeenIdentity, ShardIdentity } from '../domain/shard-identity';
 import type { Shard, ShardAddress } from '../domain/shard-map';
 import type { OperationSettings } from '../contract/requests';
 import type { Authenticator } from './http/auth';
+import type { EventHub } from './events/hub';
 import type { LockWatch } from './lock-watch';
 import type { MapReader } from './map/reader';
 import type { ProbeShard } from './http/shard-probe';
@@ -52,6 +53,8 @@ export interface ApiDeps {
   /** Every request has it glance at the lock. */
   readonly lockWatch: LockWatch;
   readonly restoreCluster: RestoreCluster;
+  /** Who is told of changes while they happen. */
+  readonly events: EventHub;
   /** Base address of the Temporal Web UI for links, or null. */
   readonly webUiUrl: string | null;
   readonly logger: Logger;

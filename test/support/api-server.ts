@@ -4,10 +4,12 @@ import { DomainError } from '../../src/domain/errors';
 import type { SeenIdentity } from '../../src/domain/shard-identity';
 import { defaultGrpcUrl } from '../../src/domain/shard-map';
 import { Reach } from '../../src/shards/reach/reach';
-import { createServer, type Server } from 'node:http';
+import { createServer, type RequestListener, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { pino } from 'pino';
 import { createApi } from '../../src/api/app';
+import type { EventHubOptions } from '../../src/api/events/hub';
+import { createEventHub } from '../../src/api/events/sources';
 import type { ApiDeps } from '../../src/api/deps';
 import { Authenticator } from '../../src/api/http/auth';
 import type { RestoreCluster } from '../../src/client/restore-cluster';
@@ -128,6 +130,8 @@ export class FakeAutoscaleClient implements ApiAutoscale {
 
 const noOperation = (operationId: string): Promise<never> => Promise.reject(unknownOperation(operationId));
 
+type EventBounds = Omit<EventHubOptions, 'sources' | 'logger'>;
+
 export interface Call {
   method?: string;
   key?: string | null;
@@ -140,6 +144,7 @@ export class ApiServer {
   readonly client = new FakeClusterClient();
   readonly marks = new FakeMarks();
   readonly autoscale = new FakeAutoscaleClient(this.client);
+  readonly events: ApiDeps['events'];
   /** Names resolve to an address of a test network. */
   reach = new Reach({ allowed: [], own: [] }, () => Promise.resolve([{ address: '10.1.2.3', family: 4 }]));
   readonly logged: string[] = [];
@@ -147,17 +152,20 @@ export class ApiServer {
   looks = 0;
   /** What POST /cluster/restore does; a test may put its own in its place. */
   restoreCluster: RestoreCluster = () => Promise.resolve({ state: STATE, source: 'request', note: '' });
+  /** The app, for a server of a test's own. */
+  readonly listener: RequestListener;
   private readonly server: Server;
 
-  static async start(overrides: Partial<ApiDeps> = {}): Promise<ApiServer> {
-    const api = new ApiServer(overrides);
+  /** `bounds`: of events, which are looked for every 20 ms here. */
+  static async start(overrides: Partial<ApiDeps> = {}, bounds: EventBounds = {}): Promise<ApiServer> {
+    const api = new ApiServer(overrides, bounds);
     await new Promise<void>((resolve) => api.server.listen(0, '127.0.0.1', resolve));
     return api;
   }
 
-  private constructor(overrides: Partial<ApiDeps>) {
+  private constructor(overrides: Partial<ApiDeps>, bounds: EventBounds) {
     const logger = pino({ level: 'trace' }, { write: (line: string) => void this.logged.push(line) });
-    const deps: ApiDeps = {
+    const parts: Omit<ApiDeps, 'events'> = {
       cluster: 'test',
       namespace: 'default',
       client: this.client,
@@ -176,7 +184,14 @@ export class ApiServer {
       logger,
       ...overrides,
     };
-    this.server = createServer(createApi(deps));
+    // Each look finds another mark, so that it asks.
+    let looks = 0;
+    const mark = (): Promise<string> => Promise.resolve(String((looks += 1)));
+    const marks = { ofCluster: mark, ofOperation: mark };
+    this.events = overrides.events ?? createEventHub({ ...parts, marks }, { pauseMs: 20, ...bounds });
+    const deps: ApiDeps = { ...parts, events: this.events };
+    this.listener = createApi(deps);
+    this.server = createServer(this.listener);
   }
 
   private lookAtLock(): Promise<LockLook> {
@@ -189,6 +204,7 @@ export class ApiServer {
   }
 
   async close(): Promise<void> {
+    this.events.close();
     this.server.closeAllConnections();
     await new Promise((resolve) => this.server.close(resolve));
   }

@@ -16,6 +16,7 @@ export type ApiErrorCode =
   | 'Unauthenticated'
   | 'Forbidden'
   | 'TooManyFailedKeys'
+  | 'TooManySubscribers'
   | 'UnknownRoute'
   | 'UnknownOperation'
   | 'MethodNotAllowed'
@@ -86,6 +87,7 @@ export const PROBLEM_STATUS: Record<ProblemCode, number> = {
   Unauthenticated: 401,
   Forbidden: 403,
   TooManyFailedKeys: 429,
+  TooManySubscribers: 503,
   UnknownRoute: 404,
   UnknownOperation: 404,
   MethodNotAllowed: 405,
