@@ -40,6 +40,7 @@ const HOUSE = {
       'activities/preflight',
       'activities/move',
       'activities/repair',
+      'activities/hooks',
       'activities/collections',
       'activities/frame',
     ],
@@ -57,6 +58,10 @@ const HOUSE = {
   'activities/repair': {
     rooms: ['contract', 'rows', 'activities/rows', 'activities/frame'],
     packages: [],
+  },
+  'activities/hooks': {
+    rooms: ['domain', 'contract', 'client', 'activities/frame'],
+    packages: ['@temporalio/activity', '@temporalio/common', 'undici'],
   },
   'activities/collections': {
     rooms: ['domain', 'contract', 'shards', 'activities/frame'],

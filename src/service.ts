@@ -10,7 +10,9 @@ import { Authenticator } from './api/http/auth';
 import { FailedKeys } from './api/http/failed-keys';
 import { AutoscaleClient } from './client/autoscale-client';
 import { ClusterClient } from './client/cluster-client';
-import { HistoryMarks } from './client/history-marks';
+import { HistoryStamps } from './client/history-stamps';
+import { SecretSeal } from './client/hook-secrets';
+import { HooksClient } from './client/hooks-client';
 import { ClusterRestore } from './client/restore-cluster';
 import { createProbe } from './api/http/shard-probe';
 import { Listener } from './api/http/listener';
@@ -138,6 +140,10 @@ function apiKeyFileOf({ apiKeysFile }: Config, logger: Logger): KeyFile | null {
   return apiKeysFile === null ? null : new KeyFile(apiKeysFile, { onProblem: warnOfKeys(logger) });
 }
 
+function hookSealOf({ hooksKey }: Config): SecretSeal | null {
+  return hooksKey === null ? null : new SecretSeal(hooksKey);
+}
+
 /** Where a part of this program listens, which is no shard. */
 function ownPortOf(url: string): OwnPort {
   const { hostname, port } = new URL(url);
@@ -176,6 +182,7 @@ async function startWorker(
     watches,
     engine,
     ownTaskQueue,
+    hookSeal: hookSealOf(config),
   });
   const workerParts = { connection: native, namespace, cluster, activities, buildId };
   const workers: Worker[] = [await createWorker(workerParts), await createOwnWorker(workerParts, ownTaskQueue)];
@@ -232,8 +239,8 @@ async function startApi(
   const look = (): Promise<unknown> => Promise.all([client.lookAfterLock(settings), routers.look()]);
   const lockWatch = new LockWatch({ look, logger });
   const mapReader = new MapReader({ queryMap: () => witnessedMap.readMap(), maxAgeMs: config.mapMaxAgeMs });
-  const marks = new HistoryMarks({ ...temporal, traces });
-  const events = createEventHub({ client, mapReader, marks, cluster, namespace, webUiUrl, logger });
+  const stamps = new HistoryStamps({ ...temporal, traces });
+  const events = createEventHub({ client, mapReader, stamps, cluster, namespace, webUiUrl, logger });
   const api = createApi({
     cluster,
     namespace,
@@ -256,6 +263,7 @@ async function startApi(
     lockWatch,
     restoreCluster: (given) => restore.restore(given),
     events,
+    hooks: { client: new HooksClient(temporal), seal: hookSealOf(config) },
     webUiUrl,
     logger,
   });

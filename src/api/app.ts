@@ -2,6 +2,7 @@
 import type { RequestListener } from 'node:http';
 import express, { type Express } from 'express';
 import type { ApiDeps } from './deps';
+import { hooksRouter } from './events/hooks';
 import { eventsRouter } from './events/router';
 import { problemHandler } from './http/problem';
 import { unknownRoute } from './http/routing';
@@ -37,6 +38,7 @@ function createExpressApp(deps: ApiDeps): Express {
   app.use(identitiesRouter(deps));
   app.use(operationsRouter(deps));
   app.use(eventsRouter(deps));
+  app.use(hooksRouter(deps));
   app.use(noticesRouter(deps));
   app.use(autoscaleRouter(deps));
   app.use(repairRouter(deps));

@@ -44,3 +44,8 @@ export const evaluationWorkflowId = (cluster: string, key: string): string => `a
 
 /** An evaluation that no worker works on for this long is over. The next one decides on what is true then. */
 export const EVALUATION_LIFE_MS = 120_000;
+
+// ---- webhooks ----
+
+export const HOOKS_WORKFLOW = 'hooks';
+export const hooksWorkflowId = (cluster: string): string => `hooks/${cluster}`;

@@ -16,6 +16,8 @@ import type { RestoreCluster } from '../../src/client/restore-cluster';
 import { LockWatch } from '../../src/api/lock-watch';
 import { MapReader } from '../../src/api/map/reader';
 import { unknownOperation } from '../../src/client/calls';
+import { SecretSeal } from '../../src/client/hook-secrets';
+import { replaceHooks, type Hook, type NewHook } from '../../src/domain/hooks';
 import { keyDigest } from '../../src/config';
 import { seedState, type ClusterState, type OperationKind } from '../../src/domain/cluster-state';
 import { DEFAULT_TIMINGS } from '../../src/domain/limits';
@@ -128,6 +130,20 @@ export class FakeAutoscaleClient implements ApiAutoscale {
   };
 }
 
+/** Keeps hooks as their workflow does. */
+export class FakeHooksClient {
+  hooks: readonly Hook[] = [];
+
+  read(): Promise<readonly Hook[]> {
+    return Promise.resolve(this.hooks);
+  }
+
+  replace(given: readonly NewHook[]): Promise<readonly Hook[]> {
+    this.hooks = replaceHooks(this.hooks, given);
+    return Promise.resolve(this.hooks);
+  }
+}
+
 const noOperation = (operationId: string): Promise<never> => Promise.reject(unknownOperation(operationId));
 
 type EventBounds = Omit<EventHubOptions, 'sources' | 'logger'>;
@@ -145,6 +161,7 @@ export class ApiServer {
   readonly marks = new FakeMarks();
   readonly autoscale = new FakeAutoscaleClient(this.client);
   readonly events: ApiDeps['events'];
+  readonly hooks = new FakeHooksClient();
   /** Names resolve to an address of a test network. */
   reach = new Reach({ allowed: [], own: [] }, () => Promise.resolve([{ address: '10.1.2.3', family: 4 }]));
   readonly logged: string[] = [];
@@ -180,15 +197,16 @@ export class ApiServer {
       settings: { routerUrls: ['http://r0'], timings: DEFAULT_TIMINGS, searchAttributes: false },
       lockWatch: new LockWatch({ look: () => this.lookAtLock(), logger }),
       restoreCluster: (given) => this.restoreCluster(given),
+      hooks: { client: this.hooks, seal: new SecretSeal('a key that seals in tests') },
       webUiUrl: 'http://ui',
       logger,
       ...overrides,
     };
-    // Each look finds another mark, so that it asks.
+    // Each look finds another stamp, so that it asks.
     let looks = 0;
-    const mark = (): Promise<string> => Promise.resolve(String((looks += 1)));
-    const marks = { ofCluster: mark, ofOperation: mark };
-    this.events = overrides.events ?? createEventHub({ ...parts, marks }, { pauseMs: 20, ...bounds });
+    const stamp = (): Promise<string> => Promise.resolve(String((looks += 1)));
+    const stamps = { ofCluster: stamp, ofOperation: stamp };
+    this.events = overrides.events ?? createEventHub({ ...parts, stamps }, { pauseMs: 20, ...bounds });
     const deps: ApiDeps = { ...parts, events: this.events };
     this.listener = createApi(deps);
     this.server = createServer(this.listener);

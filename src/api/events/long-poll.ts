@@ -1,7 +1,7 @@
 /** `Prefer: wait=N` (RFC 7240): an answer that waits until what is asked for changes. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { EventHub, Seat } from './hub';
-import type { Watch } from './watch';
+import type { Lookout } from './lookout';
 
 /** A proxy or a client mostly gives up after this. */
 const WAIT_MAX_S = 60;
@@ -19,7 +19,7 @@ export function preferredWaitS({ headers }: Pick<IncomingMessage, 'headers'>): n
 export interface LongPoll {
   readonly response: ServerResponse;
   readonly waitS: number;
-  /** Brings the watch up to date. Its failure ends the wait. */
+  /** Brings the lookout up to date. Its failure ends the wait. */
   readonly look: () => Promise<unknown>;
   readonly isReached: () => boolean;
 }
@@ -27,12 +27,12 @@ export interface LongPoll {
 /** Waits, leaves the seat, and says on the answer that the wish was heard. @throws what `look` throws */
 export async function awaitTold(
   events: Pick<EventHub, 'isClosed'>,
-  { watch, leave }: Seat,
+  { lookout, leave }: Seat,
   { response, waitS, look, isReached }: LongPoll,
 ): Promise<void> {
   try {
     await look();
-    await untilTold(watch, { response, waitMs: waitS * 1_000, isReached });
+    await untilTold(lookout, { response, waitMs: waitS * 1_000, isReached });
   } finally {
     leave();
   }
@@ -43,10 +43,10 @@ export async function awaitTold(
 
 /** Resolves when `isReached` holds, after `waitMs`, when nothing more comes, or when the caller has gone. */
 function untilTold(
-  watch: Watch,
+  lookout: Lookout,
   { response, waitMs, isReached }: { response: ServerResponse; waitMs: number; isReached: () => boolean },
 ): Promise<void> {
-  if (isReached() || watch.isOver || response.destroyed) return Promise.resolve();
+  if (isReached() || lookout.isOver || response.destroyed) return Promise.resolve();
   return new Promise((resolve) => {
     const end = (): void => {
       clearTimeout(timer);
@@ -58,7 +58,7 @@ function untilTold(
     const take = (): void => {
       if (isReached()) end();
     };
-    const stopListening = watch.listen({ take, end });
+    const stopListening = lookout.listen({ take, end });
     response.once('close', end);
   });
 }

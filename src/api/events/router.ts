@@ -36,18 +36,18 @@ export function eventsRouter(deps: EventDeps): Router {
 
 async function stream(
   { authenticator }: Pick<EventDeps, 'authenticator'>,
-  { watch, leave }: Seat,
+  { lookout, leave }: Seat,
   { request, response }: { request: Request; response: Response },
 ): Promise<void> {
   try {
     // What cannot be looked at is a problem with a status, and no stream that says nothing.
-    await watch.look();
+    await lookout.look();
   } catch (error) {
     leave();
     throw error;
   }
   const lastId = lastIdOf(request);
-  const hasAll = watch.isOver && lastId !== null && lastId === watch.ring.lastId;
+  const hasAll = lookout.isOver && lastId !== null && lastId === lookout.ring.lastId;
   if (hasAll || request.method === 'HEAD' || response.destroyed) {
     leave();
     // A browser that is answered with 204 connects no more.
@@ -63,9 +63,9 @@ async function stream(
       leave();
     },
   });
-  for (const event of watch.backlog(lastId)) events.take(event);
-  if (watch.isOver) events.end();
-  else stopListening = watch.listen(events);
+  for (const event of lookout.backlog(lastId)) events.take(event);
+  if (lookout.isOver) events.end();
+  else stopListening = lookout.listen(events);
 }
 
 /** Null: the caller gave none, or none of ours. */

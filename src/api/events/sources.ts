@@ -1,10 +1,10 @@
 /**
- * What the watches look at. Each look begins with the mark of a history, which costs Temporal little. Workflows are asked only when the
- * mark has changed, because a query costs 6 to 10 ms of a worker.
+ * What the lookouts look at. Each look begins with the stamp of a history, which costs Temporal little. Workflows are asked only when the
+ * stamp has changed, because a query costs 6 to 10 ms of a worker.
  */
 import type { ClusterState } from '../../domain/cluster-state';
 import { ClientError } from '../../client/errors';
-import type { HistoryMarks } from '../../client/history-marks';
+import type { HistoryStamps } from '../../client/history-stamps';
 import type { MapChanged } from '../../wire/events';
 import type { ApiDeps } from '../deps';
 import { OperationReader } from '../operation-reader';
@@ -12,10 +12,10 @@ import { viewOfNotices } from '../views/notices';
 import { EventHub, type EventHubOptions } from './hub';
 import { etagOf, MAP_TOPIC, OPERATION_TOPIC, type EventName, type NewEvent } from './ring';
 import { sharing } from './shared-run';
-import type { Found, Source } from './watch';
+import type { Found, Source } from './lookout';
 
 type Parts = Pick<ApiDeps, 'client' | 'mapReader' | 'cluster' | 'namespace' | 'webUiUrl' | 'logger'> & {
-  readonly marks: Pick<HistoryMarks, 'ofCluster' | 'ofOperation'>;
+  readonly stamps: Pick<HistoryStamps, 'ofCluster' | 'ofOperation'>;
 };
 
 interface SeenOperation {
@@ -23,7 +23,7 @@ interface SeenOperation {
   readonly isOver: boolean;
 }
 
-/** Operations that are looked at one after another by several watches: what one look found is known to the others. */
+/** Operations that are looked at one after another by several lookouts: what one look found is known to the others. */
 const OPERATIONS_KNOWN_MAX = 64;
 /** Of the operations that run, the stream of the cluster tells of so many. */
 const OPERATIONS_FOLLOWED_MAX = 8;
@@ -72,22 +72,22 @@ class OperationLooks {
   }
 
   private lookOf(operationId: string): () => Promise<SeenOperation> {
-    let last: { readonly mark: string; readonly seen: SeenOperation } | null = null;
+    let last: { readonly stamp: string; readonly seen: SeenOperation } | null = null;
     return sharing(async () => {
-      const mark = await this.markOf(operationId);
-      if (last !== null && last.mark === mark) return last.seen;
+      const stamp = await this.stampOf(operationId);
+      if (last !== null && last.stamp === stamp) return last.seen;
       const view = await this.reader.showOperation(operationId);
       const seen = { text: JSON.stringify(view), isOver: view.status !== 'running' };
       // Without a phase it is the record, because the workflow did not answer: the next look asks it again.
-      last = mark === null || view.phase === null ? null : { mark, seen };
+      last = stamp === null || view.phase === null ? null : { stamp, seen };
       return seen;
     });
   }
 
   /** Null when there is none: the record may be all that is left of the operation. */
-  private async markOf(operationId: string): Promise<string | null> {
+  private async stampOf(operationId: string): Promise<string | null> {
     try {
-      return await this.parts.marks.ofOperation(operationId);
+      return await this.parts.stamps.ofOperation(operationId);
     } catch (error) {
       if (error instanceof ClientError) return null;
       throw error;
@@ -121,7 +121,7 @@ class OperationSource implements Source {
 class ClusterSource implements Source {
   private readonly parts: Parts;
   private readonly looks: OperationLooks;
-  private mark: string | null = null;
+  private stamp: string | null = null;
   private operations: ClusterState['operations'] = [];
   /** By topic, what was told last. */
   private readonly told = new Map<string, string>();
@@ -135,8 +135,8 @@ class ClusterSource implements Source {
   }
 
   async look(): Promise<Found> {
-    const mark = await this.parts.marks.ofCluster();
-    const ofCluster = mark === this.mark ? [] : await this.lookAtCluster(mark);
+    const stamp = await this.parts.stamps.ofCluster();
+    const ofCluster = stamp === this.stamp ? [] : await this.lookAtCluster(stamp);
     const before = this.followed;
     this.followed = this.toFollow();
     const ofOperations = await Promise.all(this.followed.map((id) => this.lookAtOperation(id)));
@@ -148,7 +148,7 @@ class ClusterSource implements Source {
     return { events: [...ofCluster, ...ofOperations.flat()], gone: gone.map(topicOf), isOver: false };
   }
 
-  private async lookAtCluster(mark: string): Promise<readonly NewEvent[]> {
+  private async lookAtCluster(stamp: string): Promise<readonly NewEvent[]> {
     const { client, mapReader } = this.parts;
     const [state, reading] = await Promise.all([client.queryState(), mapReader.readMap()]);
     this.operations = state.operations;
@@ -162,7 +162,7 @@ class ClusterSource implements Source {
     const notices = eventOf(NOTICES_TOPIC, 'notices', JSON.stringify(viewOfNotices(state.notices)));
     if (this.isNew(NOTICES_TOPIC, notices.data)) events.push(notices);
     // A map that could not be read now is tried again at the next look.
-    this.mark = reading.kind === 'fresh' ? mark : null;
+    this.stamp = reading.kind === 'fresh' ? stamp : null;
     return events;
   }
 

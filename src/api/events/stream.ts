@@ -4,7 +4,7 @@
  */
 import type { ServerResponse } from 'node:http';
 import type { ToldEvent } from './ring';
-import type { Listener } from './watch';
+import type { Listener } from './lookout';
 
 export interface StreamOptions {
   /** Throws when the key of the reader is no longer one. */

@@ -46,14 +46,14 @@ async function awaitChange(
   const held = request.headers['if-none-match'];
   if (held === undefined) return;
   const seat = deps.events.joinCluster();
-  const { watch } = seat;
+  const { lookout } = seat;
   await awaitTold(deps.events, seat, {
     response,
     waitS,
     // While Temporal is away the wait goes on: an answer at once would have the caller ask again at once.
-    look: () => watch.look().catch(() => undefined),
+    look: () => lookout.look().catch(() => undefined),
     isReached: () => {
-      const shown = watch.ring.newestOf(MAP_TOPIC);
+      const shown = lookout.ring.newestOf(MAP_TOPIC);
       return shown !== null && !isUnchanged(held, shown.etag);
     },
   });

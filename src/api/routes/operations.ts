@@ -58,13 +58,13 @@ async function awaitChange(
   { request, response, waitS }: { request: Request; response: Response; waitS: number },
 ): Promise<string | null> {
   const seat = events.joinOperation(operationId);
-  const shown = (): ToldEvent | null => seat.watch.ring.newestOf(OPERATION_TOPIC);
+  const shown = (): ToldEvent | null => seat.lookout.ring.newestOf(OPERATION_TOPIC);
   let held = request.headers['if-none-match'];
   await awaitTold(events, seat, {
     response,
     waitS,
     look: async () => {
-      await seat.watch.look();
+      await seat.lookout.look();
       held ??= shown()?.etag;
     },
     isReached: () => !isUnchanged(held, shown()?.etag ?? ''),

@@ -164,6 +164,22 @@ describe('GET /cluster/events', () => {
     expect(late.of('operation').map(({ id }) => id)).toEqual(['drain-n']);
   });
 
+  it('tells the end of an operation that another one has followed, also when its workflow tells it late', async () => {
+    const next = progressOf({ operationId: 'check-n', kind: 'check' });
+    const check = recordOf({ operationId: 'check-n', kind: 'check' });
+    api.client.queryProgress = (id) => Promise.resolve(id === 'grow-k' ? progress : next);
+    api.client.describeOperation = () =>
+      Promise.resolve({ isRunning: true, temporalStatus: 'RUNNING', failingTask: null });
+    api.client.state = { ...STATE, operations: [check, recordOf()] };
+    const reader = await open('/cluster/events');
+    await reader.next('operation', ({ id }) => id === 'grow-k');
+    const records = [check, recordOf({ end: 'succeeded', endedAtMs: 1 })];
+    api.client.state = { ...STATE, operations: records, map: { ...STATE.map, version: 2 } };
+    await reader.next('map', ({ version }) => version === 2);
+    end();
+    await reader.next('operation', ({ id, status }) => id === 'grow-k' && status === 'succeeded', 5_000);
+  });
+
   it('tells a change that this API makes at once', async () => {
     const slow = await ApiServer.start({}, { pauseMs: 60_000 });
     try {

@@ -1,7 +1,7 @@
 import { pino } from 'pino';
 import type { NewEvent, ToldEvent } from '../../../src/api/events/ring';
 import { EventHub } from '../../../src/api/events/hub';
-import type { Found, Listener, Source } from '../../../src/api/events/watch';
+import type { Found, Listener, Source } from '../../../src/api/events/lookout';
 
 /** A source whose looks a test counts, and answers as it likes. */
 class FakeSource implements Source {
@@ -38,7 +38,7 @@ class Ear implements Listener {
 }
 
 let source: FakeSource;
-const hubOf = (bounds: { seatsMax?: number; watchesMax?: number } = {}): EventHub =>
+const hubOf = (bounds: { seatsMax?: number; lookoutsMax?: number } = {}): EventHub =>
   new EventHub({
     sources: { cluster: () => source, operation: () => source },
     logger: pino({ level: 'silent' }),
@@ -61,13 +61,13 @@ beforeEach(() => {
 });
 afterEach(() => jest.useRealTimers());
 
-describe('a watch', () => {
+describe('a lookout', () => {
   it('looks once a second however many listen, tells all of them, and rests when all have left', async () => {
     const hub = hubOf();
     const ears = Array.from({ length: 50 }, () => new Ear());
     const leaves = ears.map((ear) => {
       const seat = hub.joinCluster();
-      const stop = seat.watch.listen(ear);
+      const stop = seat.lookout.listen(ear);
       return () => {
         stop();
         seat.leave();
@@ -87,11 +87,11 @@ describe('a watch', () => {
   it('looks at once when this process has changed something, and does not look where nobody listens', async () => {
     const hub = hubOf();
     const ear = new Ear();
-    const { watch } = hub.joinCluster();
+    const { lookout } = hub.joinCluster();
     hub.nudge();
     await jest.advanceTimersByTimeAsync(0);
     expect(source.looks).toBe(0);
-    watch.listen(ear);
+    lookout.listen(ear);
     source.tell('now');
     hub.nudge();
     await jest.advanceTimersByTimeAsync(0);
@@ -99,24 +99,24 @@ describe('a watch', () => {
   });
 
   it('begins a look for those who ask while one is under way, and one for all of them', async () => {
-    const { watch } = hubOf().joinCluster();
+    const { lookout } = hubOf().joinCluster();
     let open = (): void => undefined;
     source.gate = new Promise((resolve) => (open = resolve));
-    const first = watch.look();
+    const first = lookout.look();
     await jest.advanceTimersByTimeAsync(0);
-    const later = [watch.look(), watch.look()];
+    const later = [lookout.look(), lookout.look()];
     await jest.advanceTimersByTimeAsync(0);
     expect(source.looks).toBe(1);
     source.tell('seen by the later ones');
     open();
     await Promise.all([first, ...later]);
     expect(source.looks).toBe(2);
-    expect(watch.ring.newestOf('operation')?.data).toBe('seen by the later ones');
+    expect(lookout.ring.newestOf('operation')?.data).toBe('seen by the later ones');
   });
 
   it('goes on after a look that failed', async () => {
     const ear = new Ear();
-    hubOf().joinCluster().watch.listen(ear);
+    hubOf().joinCluster().lookout.listen(ear);
     source.trouble = new Error('no answer');
     await jest.advanceTimersByTimeAsync(3_000);
     source.trouble = null;
@@ -126,13 +126,13 @@ describe('a watch', () => {
   });
 
   it('makes one look a second also when listeners go and come while a look is under way', async () => {
-    const { watch } = hubOf().joinCluster();
+    const { lookout } = hubOf().joinCluster();
     let open = (): void => undefined;
     source.gate = new Promise((resolve) => (open = resolve));
-    const stop = watch.listen(new Ear());
+    const stop = lookout.listen(new Ear());
     await jest.advanceTimersByTimeAsync(1_000);
     stop();
-    watch.listen(new Ear());
+    lookout.listen(new Ear());
     source.gate = null;
     open();
     await jest.advanceTimersByTimeAsync(0);
@@ -143,8 +143,8 @@ describe('a watch', () => {
 
   it('ends its listeners when nothing more comes, after the last event', async () => {
     const ear = new Ear();
-    const { watch } = hubOf().joinCluster();
-    watch.listen(ear);
+    const { lookout } = hubOf().joinCluster();
+    lookout.listen(ear);
     source.tell('last');
     source.isOver = true;
     await jest.advanceTimersByTimeAsync(5_000);
@@ -152,14 +152,14 @@ describe('a watch', () => {
   });
 
   it('gives who comes back what it missed, and who brings an unknown id the present state', async () => {
-    const { watch } = hubOf().joinCluster();
+    const { lookout } = hubOf().joinCluster();
     source.tell('1');
-    await watch.look();
-    const id = watch.ring.lastId;
+    await lookout.look();
+    const id = lookout.ring.lastId;
     source.tell('2');
     source.tell('3');
-    await watch.look();
-    const told = (lastId: number | null): string[] => watch.backlog(lastId).map(({ data }) => data);
+    await lookout.look();
+    const told = (lastId: number | null): string[] => lookout.backlog(lastId).map(({ data }) => data);
     expect([told(id), told(null), told(5)]).toEqual([['2', '3'], ['3'], ['3']]);
   });
 });
@@ -175,40 +175,40 @@ describe('the event hub', () => {
     expect(codeOf(() => hub.joinCluster())).toBe('TooManySubscribers');
   });
 
-  it('keeps a watch for a minute after its last listener, so that an id stays known', async () => {
+  it('keeps a lookout for a minute after its last listener, so that an id stays known', async () => {
     const hub = hubOf();
     const leaveAfterOneEvent = async (): Promise<number | null> => {
-      const { watch, leave } = hub.joinCluster();
+      const { lookout, leave } = hub.joinCluster();
       source.tell('event');
-      await watch.look();
+      await lookout.look();
       leave();
-      return watch.ring.lastId;
+      return lookout.ring.lastId;
     };
     const id = (await leaveAfterOneEvent()) ?? 0;
     await jest.advanceTimersByTimeAsync(59_000);
     const again = hub.joinCluster();
-    expect(again.watch.ring.after(id)).toEqual([]);
+    expect(again.lookout.ring.after(id)).toEqual([]);
     again.leave();
     await jest.advanceTimersByTimeAsync(60_000);
-    expect(hub.joinCluster().watch.ring.after(id)).toBeNull();
+    expect(hub.joinCluster().lookout.ring.after(id)).toBeNull();
   });
 
-  it('gives up a watch that nobody listens to for a new one, and refuses a new one when all are listened to', async () => {
-    const hub = hubOf({ watchesMax: 2 });
+  it('gives up a lookout that nobody listens to for a new one, and refuses a new one when all are listened to', async () => {
+    const hub = hubOf({ lookoutsMax: 2 });
     const idle = hub.joinOperation('grow-a');
     source.tell('event');
-    await idle.watch.look();
+    await idle.lookout.look();
     idle.leave();
     hub.joinOperation('grow-b');
     hub.joinOperation('grow-c');
     expect(codeOf(() => hub.joinOperation('grow-d'))).toBe('TooManySubscribers');
-    expect(hub.joinOperation('grow-b').watch).toBeDefined();
+    expect(hub.joinOperation('grow-b').lookout).toBeDefined();
   });
 
   it('ends all listeners when it is closed, and takes nobody any more', async () => {
     const hub = hubOf();
     const ear = new Ear();
-    hub.joinCluster().watch.listen(ear);
+    hub.joinCluster().lookout.listen(ear);
     hub.close();
     await jest.advanceTimersByTimeAsync(10_000);
     expect([ear.ends, source.looks]).toEqual([1, 0]);

@@ -4,10 +4,10 @@ import { TemporalCalls, unknownOperation, type TemporalCallsOptions } from './ca
 import { failingTaskOf } from './failing-task';
 
 /**
- * A mark of a workflow changes when its history does, and when its task begins or ends to fail. It costs Temporal a short call and no
+ * A stamp of a workflow changes when its history does, and when its task begins or ends to fail. It costs Temporal a short call and no
  * worker anything, so it may be asked for often. Every method throws ClientError only.
  */
-export class HistoryMarks {
+export class HistoryStamps {
   private readonly cluster: string;
   private readonly calls: TemporalCalls;
 
@@ -18,7 +18,7 @@ export class HistoryMarks {
 
   async ofCluster(): Promise<string> {
     const handle = this.calls.workflows.getHandle(clusterWorkflowId(this.cluster));
-    return markOf(await this.calls.askCluster(() => handle.describe()));
+    return stampOf(await this.calls.askCluster(() => handle.describe()));
   }
 
   /** @throws ClientError UnknownOperation */
@@ -26,11 +26,11 @@ export class HistoryMarks {
     const parsed = parseOperationId(operationId);
     if (parsed === null) throw unknownOperation(operationId);
     const handle = this.calls.workflows.getHandle(operationWorkflowId(this.cluster, parsed.kind, parsed.key));
-    return markOf(await this.calls.askOperation(operationId, () => handle.describe()));
+    return stampOf(await this.calls.askOperation(operationId, () => handle.describe()));
   }
 }
 
-function markOf(described: WorkflowExecutionDescription): string {
+function stampOf(described: WorkflowExecutionDescription): string {
   const { runId, historyLength, status } = described;
   return `${runId} ${historyLength} ${status.name} ${failingTaskOf(described) === null ? 'works' : 'fails'}`;
 }

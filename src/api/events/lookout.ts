@@ -12,7 +12,7 @@ export interface Found {
   readonly isOver: boolean;
 }
 
-/** What a watch looks at. */
+/** What a lookout looks at. */
 export interface Source {
   /** @throws ClientError, ApiError when it cannot be known now */
   look(): Promise<Found>;
@@ -24,7 +24,7 @@ export interface Listener {
   end(): void;
 }
 
-export interface WatchOptions {
+export interface LookoutOptions {
   readonly source: Source;
   readonly ring: RingOptions;
   readonly logger: Logger;
@@ -32,16 +32,16 @@ export interface WatchOptions {
   readonly pauseMs: number;
 }
 
-export class Watch {
+export class Lookout {
   readonly ring: EventRing;
   /** Looks, and resolves when what is true now was told. @throws what a look throws */
   readonly look: () => Promise<void>;
-  private readonly options: WatchOptions;
+  private readonly options: LookoutOptions;
   private readonly listeners = new Set<Listener>();
   private timer: NodeJS.Timeout | null = null;
   private over = false;
 
-  constructor(options: WatchOptions) {
+  constructor(options: LookoutOptions) {
     this.options = options;
     this.ring = new EventRing(options.ring);
     this.look = sharing(() => this.lookOnce());
