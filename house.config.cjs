@@ -40,6 +40,7 @@ const HOUSE = {
       'activities/preflight',
       'activities/move',
       'activities/repair',
+      'activities/hooks',
       'activities/collections',
       'activities/frame',
     ],
@@ -58,6 +59,10 @@ const HOUSE = {
     rooms: ['contract', 'rows', 'activities/rows', 'activities/frame'],
     packages: [],
   },
+  'activities/hooks': {
+    rooms: ['domain', 'contract', 'client', 'activities/frame'],
+    packages: ['@temporalio/activity', '@temporalio/common', 'undici'],
+  },
   'activities/collections': {
     rooms: ['domain', 'contract', 'shards', 'activities/frame'],
     packages: ['@temporalio/activity'],
@@ -71,7 +76,7 @@ const HOUSE = {
     packages: ['@temporalio/activity', '@temporalio/client', '@temporalio/common', 'pino', 'undici', 'node:*'],
   },
 
-  // app → routes → views, map, http. What all of them are given is in deps.ts.
+  // app → routes → events → views, map, http. What all of them are given is in deps.ts.
   api: {
     rooms: [
       'domain',
@@ -80,6 +85,7 @@ const HOUSE = {
       'client',
       'api/routes',
       'api/page',
+      'api/events',
       'api/views',
       'api/map',
       'api/metrics',
@@ -96,12 +102,17 @@ const HOUSE = {
       'contract',
       'api/deps',
       'api/operation-reader',
+      'api/events',
       'api/views',
       'api/map',
       'api/openapi',
       'api/http',
     ],
     packages: ['express', 'zod', 'node:*'],
+  },
+  'api/events': {
+    rooms: ['domain', 'wire', 'contract', 'client', 'api/deps', 'api/operation-reader', 'api/views', 'api/http'],
+    packages: ['express', 'pino', 'node:*'],
   },
   'api/views': { rooms: ['domain', 'wire', 'contract', 'client'], packages: [] },
   // The route table, and the document that is made of it.

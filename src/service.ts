@@ -5,11 +5,15 @@ import type { NativeConnection, Worker } from '@temporalio/worker';
 import type { Logger } from 'pino';
 import { createActivities } from './activities';
 import { createApi } from './api/app';
+import { createEventHub } from './api/events/sources';
 import { Authenticator } from './api/http/auth';
 import { FailedKeys } from './api/http/failed-keys';
 import { AutoscaleClient } from './client/autoscale-client';
 import { ClusterClient } from './client/cluster-client';
 import { PlanClient } from './client/plan-client';
+import { HistoryStamps } from './client/history-stamps';
+import { SecretSeal } from './client/hook-secrets';
+import { HooksClient } from './client/hooks-client';
 import { ClusterRestore } from './client/restore-cluster';
 import { createProbe } from './api/http/shard-probe';
 import { Listener } from './api/http/listener';
@@ -160,6 +164,10 @@ function apiKeyFileOf({ apiKeysFile }: Config, logger: Logger): KeyFile | null {
   return apiKeysFile === null ? null : new KeyFile(apiKeysFile, { onProblem: warnOfKeys(logger) });
 }
 
+function hookSealOf({ hooksKey }: Config): SecretSeal | null {
+  return hooksKey === null ? null : new SecretSeal(hooksKey);
+}
+
 /** Where a part of this program listens, which is no shard. */
 function ownPortOf(url: string): OwnPort {
   const { hostname, port } = new URL(url);
@@ -198,6 +206,7 @@ async function startWorker(
     watches,
     engine,
     ownTaskQueue,
+    hookSeal: hookSealOf(config),
   });
   const workerParts = { connection: native, namespace, cluster, activities, buildId };
   const workers: Worker[] = [await createWorker(workerParts), await createOwnWorker(workerParts, ownTaskQueue)];
@@ -277,6 +286,8 @@ async function startApi(
   const pointsOf = (shard: Shard): Promise<number | null> => marks.rows(shard);
   const clusterLook = new ClusterLook({ client, mapReader, pointsOf, routers, witness: witnessedMap });
   const metrics = new ApiMetricsPage({ ...page, look: clusterLook });
+  const stamps = new HistoryStamps({ ...temporal, traces });
+  const events = createEventHub({ client, mapReader, stamps, cluster, namespace, webUiUrl, logger });
   const api = createApi({
     cluster,
     namespace,
@@ -292,12 +303,15 @@ async function startApi(
     settings,
     lockWatch,
     restoreCluster: (given) => restore.restore(given),
+    events,
+    hooks: { client: new HooksClient(temporal), seal: hookSealOf(config) },
     webUiUrl,
     logger,
   });
   const listener = await Listener.listen(config.restAddress, api, config.listenerLimits);
   reach.addOwn(ownPortOf(listener.url));
-  parts.add('listener', () => listener.close(REQUESTS_PATIENCE_MS, () => stopping.abort()));
+  const endStreams = (): void => events.close();
+  parts.add('listener', () => listener.close(REQUESTS_PATIENCE_MS, () => stopping.abort(), endStreams));
   await show(metrics);
   const starting = new AbortController();
   parts.add('start of the autoscale policy', () => Promise.resolve(starting.abort()));

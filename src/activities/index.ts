@@ -4,12 +4,14 @@ import { InlineEngine, type Engine } from '../rows/thread/engine';
 import { rowSteps } from './move/row-steps';
 import { findMisplaced } from './repair/find-misplaced';
 import { SYSTEM_CLOCK } from './frame/attempt';
+import { createAwaitHookNews } from './hooks/await-hook-news';
+import { createDeliverHookNews } from './hooks/deliver-hook-news';
 import type { AutoscaleActivities } from '../contract/evaluation-activities';
 import { awaitRouters } from './move/await-routers';
 import { createChangeCluster } from './cluster/change-cluster';
 import { cleanJoiner } from './move/clean-joiner';
 import { stepProgressSignal } from '../contract/messages';
-import type { CoordinatorActivities } from '../contract/activities';
+import type { CoordinatorActivities, HookActivities } from '../contract/activities';
 import type { ActivityDeps } from './frame/deps';
 import { inspectCollections } from './collections/inspect-collections';
 import { createConfirmLock } from './frame/lock-guard';
@@ -37,7 +39,7 @@ export type { ActivityDeps } from './frame/deps';
 const RENEW_TIMEOUT_MS = 3_000;
 
 /** All activities of a worker. They share the clients of the shards, and so their connections. */
-export function createActivities(deps: ActivityDeps): CoordinatorActivities & AutoscaleActivities {
+export function createActivities(deps: ActivityDeps): CoordinatorActivities & AutoscaleActivities & HookActivities {
   const runtime: ActivityRuntime = {
     shards: new ShardDirectory({
       key: deps.shardKey,
@@ -62,6 +64,8 @@ export function createActivities(deps: ActivityDeps): CoordinatorActivities & Au
     changeCluster: createChangeCluster(deps),
     lookAfterLock: createLookAfterLock(deps),
     observeCluster: createObserveCluster(deps),
+    awaitHookNews: createAwaitHookNews(deps),
+    deliverHookNews: createDeliverHookNews(deps),
     ...createStartByPolicy(deps),
     readLoads: activity(runtime, readLoads),
     probeStandbys: activity(runtime, probeStandbys),

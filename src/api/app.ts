@@ -2,6 +2,8 @@
 import type { RequestListener } from 'node:http';
 import express, { type Express } from 'express';
 import type { ApiDeps } from './deps';
+import { hooksRouter } from './events/hooks';
+import { eventsRouter } from './events/router';
 import { problemHandler } from './http/problem';
 import { createTrail } from './http/request-trail';
 import { unknownRoute } from './http/routing';
@@ -52,6 +54,8 @@ export function createExpressApp(deps: ApiDeps): Express {
   app.use(shardsRouter(deps));
   app.use(identitiesRouter(deps));
   app.use(operationsRouter(deps));
+  app.use(eventsRouter(deps));
+  app.use(hooksRouter(deps));
   app.use(noticesRouter(deps));
   app.use(autoscaleRouter(deps));
   app.use(repairRouter(deps));

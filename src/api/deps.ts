@@ -8,6 +8,9 @@ import type { SeenIdentity, ShardIdentity } from '../domain/shard-identity';
 import type { Shard, ShardAddress } from '../domain/shard-map';
 import type { OperationSettings } from '../contract/requests';
 import type { Authenticator } from './http/auth';
+import type { SecretSeal } from '../client/hook-secrets';
+import type { HooksClient } from '../client/hooks-client';
+import type { EventHub } from './events/hub';
 import type { LockWatch } from './lock-watch';
 import type { MapReader } from './map/reader';
 import type { ApiMetricsPage } from './metrics/page';
@@ -58,6 +61,10 @@ export interface ApiDeps {
   readonly restoreCluster: RestoreCluster;
   /** What Prometheus reads of this process. */
   readonly metrics: ApiMetricsPage;
+  /** Who is told of changes while they happen. */
+  readonly events: EventHub;
+  /** Webhooks. `seal` null: no secret can be kept. */
+  readonly hooks: { readonly client: Pick<HooksClient, 'read' | 'replace'>; readonly seal: SecretSeal | null };
   /** Base address of the Temporal Web UI for links, or null. */
   readonly webUiUrl: string | null;
   readonly logger: Logger;

@@ -21,6 +21,7 @@ export const CLIENT_ERROR_CODES = [
   'CancelUnanswered',
   'EvaluationUnanswered',
   'RestoreUnanswered',
+  'HooksUnanswered',
   // The cluster workflow does not run.
   'ClusterMissing',
   'ClusterClosed',

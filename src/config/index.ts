@@ -39,6 +39,8 @@ export interface Config {
   readonly apiKeys: readonly ApiKey[];
   /** Further admin keys, or null. */
   readonly apiKeysFile: string | null;
+  /** Seals the secrets of webhooks, or null. */
+  readonly hooksKey: string | null;
   readonly routerUrls: readonly string[];
   readonly routersFailClosed: boolean;
   /** How long a primary may stand still for one scan. */
@@ -97,6 +99,7 @@ export function loadConfig(
     shardKeys: { given: readShardKeys(reader), file: readKeyFile(reader, 'COORDINATOR_SHARD_KEY_FILE') },
     apiKeysFile: readKeyFile(reader, 'COORDINATOR_API_KEYS_FILE'),
     apiKeys: readRequiredApiKeys(reader, hasApi || (metrics.address !== null && !metrics.isOpen)),
+    hooksKey: reader.matching('COORDINATOR_HOOKS_KEY'),
     routerUrls: readUrls(reader, 'COORDINATOR_ROUTER_URLS'),
     scanStopMaxMs: reader.integer('COORDINATOR_SCAN_STOP_MAX_MS'),
     spoolFolder: reader.text('COORDINATOR_SPOOL_DIR') ?? join(requireText(reader, 'COORDINATOR_DATA_DIR'), 'spool'),

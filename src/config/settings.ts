@@ -65,6 +65,15 @@ export const SETTINGS = {
     advice: 'correct the path or the file, or leave it out',
     default: null,
   },
+  COORDINATOR_HOOKS_KEY: {
+    group: 'api',
+    meaning: 'The key that seals the secrets of webhooks, the same one in each API and worker.',
+    expected: '16 to 512 visible characters',
+    advice: 'set it to a long random text, or leave it out where no webhook has a secret',
+    default: null,
+    pattern: /^[\x21-\x7e]{16,512}$/,
+    isSecret: true,
+  },
   QUIVER_INSECURE: {
     group: 'api',
     meaning: 'Whether the API runs without keys and lets everybody who reaches it do everything.',

@@ -3,6 +3,7 @@
  * payload, point id or key is ever part of one, because all of it stays in a Temporal history.
  */
 import type { OperationState } from './operation-state';
+import type { Hook, HookNews, ToldNews } from '../domain/hooks';
 import type { Shard } from '../domain/shard-map';
 import type { ClusterAnswer, ClusterTransition } from './cluster';
 import type {
@@ -188,4 +189,19 @@ export interface CoordinatorActivities extends WatchActivities {
 
   /** Reads every holder in one scan, and finds what lies where it does not belong; with `mend`, repairs it. */
   findMisplaced(input: FindMisplacedInput): Promise<FindMisplacedResult>;
+}
+
+/** Of webhooks. No secret is in any of this in clear. */
+export interface HookActivities {
+  /**
+   * Waits until there is news, some minutes at most. Changes nothing, so a repeat is harmless. Without `told` it answers
+   * at once what is there, as no news.
+   */
+  awaitHookNews(input: {
+    cluster: string;
+    told: ToldNews | null;
+  }): Promise<{ told: ToldNews; news: readonly HookNews[] }>;
+
+  /** Tells one hook one thing, once. A repeat has the same id, by which a receiver tells it. Fails when it did not arrive. */
+  deliverHookNews(input: { cluster: string; hook: Pick<Hook, 'url' | 'sealed'>; news: HookNews }): Promise<void>;
 }

@@ -52,3 +52,8 @@ export const PLAN_WORKFLOW = 'plan';
 export const planWorkflowId = (cluster: string, id: string): string => `plan/${cluster}/plan-${id}`;
 /** Whoever asked for the plan has gone after that. */
 export const PLAN_LIFE_MS = 30_000;
+
+// ---- webhooks ----
+
+export const HOOKS_WORKFLOW = 'hooks';
+export const hooksWorkflowId = (cluster: string): string => `hooks/${cluster}`;

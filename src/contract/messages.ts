@@ -4,6 +4,7 @@ import type { ClusterAnswer, SentTransition } from './cluster';
 import type { Evaluation } from '../domain/autoscale-policy';
 import type { OperationKind, OperationLock, ClusterState, SavedState } from '../domain/cluster-state';
 import type { WitnessedState } from '../domain/witnessed';
+import type { Hook, NewHook, ToldNews } from '../domain/hooks';
 import type { OperationProgress, Phase } from '../domain/progress';
 import type { PlannedKind } from '../domain/plan';
 import type { Shard, ShardMap } from '../domain/shard-map';
@@ -136,3 +137,22 @@ export interface CancelledSoFar {
   readonly rows: number;
   readonly bytes: number;
 }
+
+// ---- webhooks. No secret is in any of this in clear. ----
+
+export interface HooksInput {
+  readonly cluster: string;
+  /** Absent in the first run. Present after continue-as-new. */
+  readonly carried?: HooksState;
+  /** After how many events of history a run hands over to the next one. Default HISTORY_EVENTS_MAX. */
+  readonly historyEventsMax?: number;
+}
+
+export interface HooksState {
+  readonly hooks: readonly Hook[];
+  readonly told: ToldNews | null;
+}
+
+export const hooksQuery = defineQuery<readonly Hook[]>('hooks');
+/** Replaces all hooks. Fails with a DomainErrorCode as type. A repeat is harmless. */
+export const replaceHooksUpdate = defineUpdate<readonly Hook[], [readonly NewHook[]]>('replaceHooks');

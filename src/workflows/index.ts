@@ -4,12 +4,13 @@ import { cluster } from './cluster';
 import { drain } from './drain';
 import { autoscale } from './evaluation';
 import { grow } from './grow';
+import { hooks } from './hooks/hooks';
 import { plan } from './plan/plan';
 import { recover } from './recover';
 import { check, repair } from './repair';
 import { witness } from './witness';
 
-export { autoscale, check, cluster, drain, grow, plan, recover, repair, witness as published };
+export { autoscale, check, cluster, drain, grow, hooks, plan, recover, repair, witness as published };
 
 // Under Worker Versioning an operation ends on the build that it began on. All else goes over to the current build: that is the
 // default of a worker. Without it Temporal refuses to be told either.

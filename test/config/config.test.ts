@@ -46,6 +46,7 @@ describe('loadConfig', () => {
       restAddress: { host: '127.0.0.1', port: 6333 },
       listenerLimits: { connectionsMax: 2_000, failedKeysPerMin: 60 },
       mapMaxAgeMs: 100,
+      hooksKey: null,
       buildId: null,
       cluster: 'default',
       seedShards: [],

@@ -4,10 +4,12 @@ import { DomainError } from '../../src/domain/errors';
 import type { SeenIdentity } from '../../src/domain/shard-identity';
 import { defaultGrpcUrl } from '../../src/domain/shard-map';
 import { Reach } from '../../src/shards/reach/reach';
-import { createServer, type Server } from 'node:http';
+import { createServer, type RequestListener, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { pino } from 'pino';
 import { createApi } from '../../src/api/app';
+import type { EventHubOptions } from '../../src/api/events/hub';
+import { createEventHub } from '../../src/api/events/sources';
 import type { ApiDeps } from '../../src/api/deps';
 import { Authenticator } from '../../src/api/http/auth';
 import type { RestoreCluster } from '../../src/client/restore-cluster';
@@ -17,6 +19,8 @@ import { ClusterLook } from '../../src/api/metrics/cluster-look';
 import { ApiMetricsPage } from '../../src/api/metrics/page';
 import type { SeenRouter } from '../../src/api/metrics/facts';
 import { unknownOperation } from '../../src/client/calls';
+import { SecretSeal } from '../../src/client/hook-secrets';
+import { replaceHooks, type Hook, type NewHook } from '../../src/domain/hooks';
 import { keyDigest } from '../../src/config';
 import { faultOfAnswer } from './documented';
 import { seedState, type ClusterState, type OperationKind } from '../../src/domain/cluster-state';
@@ -153,7 +157,23 @@ export class FakePlanner {
   };
 }
 
+/** Keeps hooks as their workflow does. */
+export class FakeHooksClient {
+  hooks: readonly Hook[] = [];
+
+  read(): Promise<readonly Hook[]> {
+    return Promise.resolve(this.hooks);
+  }
+
+  replace(given: readonly NewHook[]): Promise<readonly Hook[]> {
+    this.hooks = replaceHooks(this.hooks, given);
+    return Promise.resolve(this.hooks);
+  }
+}
+
 const noOperation = (operationId: string): Promise<never> => Promise.reject(unknownOperation(operationId));
+
+type EventBounds = Omit<EventHubOptions, 'sources' | 'logger'>;
 
 export interface Call {
   method?: string;
@@ -168,6 +188,8 @@ export class ApiServer {
   readonly marks = new FakeMarks();
   readonly autoscale = new FakeAutoscaleClient(this.client);
   readonly planner = new FakePlanner();
+  readonly events: ApiDeps['events'];
+  readonly hooks = new FakeHooksClient();
   /** Names resolve to an address of a test network. */
   reach = new Reach({ allowed: [], own: [] }, () => Promise.resolve([{ address: '10.1.2.3', family: 4 }]));
   readonly logged: string[] = [];
@@ -177,15 +199,18 @@ export class ApiServer {
   looks = 0;
   /** What POST /cluster/restore does; a test may put its own in its place. */
   restoreCluster: RestoreCluster = () => Promise.resolve({ state: STATE, source: 'request', note: '' });
+  /** The app, for a server of a test's own. */
+  readonly listener: RequestListener;
   private readonly server: Server;
 
-  static async start(overrides: Partial<ApiDeps> = {}): Promise<ApiServer> {
-    const api = new ApiServer(overrides);
+  /** `bounds`: of events, which are looked for every 20 ms here. */
+  static async start(overrides: Partial<ApiDeps> = {}, bounds: EventBounds = {}): Promise<ApiServer> {
+    const api = new ApiServer(overrides, bounds);
     await new Promise<void>((resolve) => api.server.listen(0, '127.0.0.1', resolve));
     return api;
   }
 
-  private constructor(overrides: Partial<ApiDeps>) {
+  private constructor(overrides: Partial<ApiDeps>, bounds: EventBounds) {
     const logger = pino({ level: 'trace' }, { write: (line: string) => void this.logged.push(line) });
     const mapReader = overrides.mapReader ?? new MapReader({ queryMap: () => this.client.queryMap() });
     const look = new ClusterLook({
@@ -195,7 +220,7 @@ export class ApiServer {
       routers: this.routers,
       witness: { rememberedAgeMs: 1_500 },
     });
-    const deps: ApiDeps = {
+    const parts: Omit<ApiDeps, 'events'> = {
       cluster: 'test',
       namespace: 'default',
       client: this.client,
@@ -212,11 +237,19 @@ export class ApiServer {
       settings: { routerUrls: ['http://r0'], timings: DEFAULT_TIMINGS, searchAttributes: false },
       lockWatch: new LockWatch({ look: () => this.lookAtLock(), logger }),
       restoreCluster: (given) => this.restoreCluster(given),
+      hooks: { client: this.hooks, seal: new SecretSeal('a key that seals in tests') },
       webUiUrl: 'http://ui',
       logger,
       ...overrides,
     };
-    this.server = createServer(createApi(deps));
+    // Each look finds another stamp, so that it asks.
+    let looks = 0;
+    const stamp = (): Promise<string> => Promise.resolve(String((looks += 1)));
+    const stamps = { ofCluster: stamp, ofOperation: stamp };
+    this.events = overrides.events ?? createEventHub({ ...parts, stamps }, { pauseMs: 20, ...bounds });
+    const deps: ApiDeps = { ...parts, events: this.events };
+    this.listener = createApi(deps);
+    this.server = createServer(this.listener);
   }
 
   private lookAtLock(): Promise<LockLook> {
@@ -229,6 +262,7 @@ export class ApiServer {
   }
 
   async close(): Promise<void> {
+    this.events.close();
     this.server.closeAllConnections();
     await new Promise((resolve) => this.server.close(resolve));
   }

@@ -59,6 +59,7 @@ const IS_CLUSTER_GONE: Record<Exclude<ClientErrorCode, 'Refused'>, boolean> = {
   CancelUnanswered: false,
   EvaluationUnanswered: false,
   RestoreUnanswered: false,
+  HooksUnanswered: false,
   ClusterRuns: false,
   WitnessUnread: false,
   EndedStateUnread: false,

@@ -1,6 +1,7 @@
 import type { Client } from '@temporalio/client';
 import type { Logger } from 'pino';
 import type { Dispatcher } from 'undici';
+import type { SecretSeal } from '../../client/hook-secrets';
 import type { WatchRegistry } from '../../shards/http/watch-registry';
 import type { Key } from '../../shards/reach/shard-keys';
 import type { Reach } from '../../shards/reach/reach';
@@ -15,6 +16,8 @@ export interface ActivityDeps {
   readonly grpcPortOffset?: number | undefined;
   readonly client: Client;
   readonly logger: Logger;
+  /** Opens the secrets of webhooks. Absent: hooks with a secret cannot be told. */
+  readonly hookSeal?: SecretSeal | null;
   /** Which shards and routers may be called. Without it, those of OPEN_REACH. */
   readonly reach?: Reach;
   /** How they are reached, when not by the connections of `reach`. */

@@ -68,11 +68,12 @@ export class Listener {
   }
 
   /**
-   * Takes no new request, and ends when those under way are answered. After `patienceMs` it calls `hurry`, which ends their calls to
-   * Temporal. A moment later it cuts what is left.
+   * Takes no new request, and ends when those under way are answered. It first calls `endStreams`, which ends the answers that never end
+   * by themselves. After `patienceMs` it calls `hurry`, which ends calls to Temporal. A moment later it cuts what is left.
    */
-  async close(patienceMs: number, hurry: () => void): Promise<void> {
+  async close(patienceMs: number, hurry: () => void, endStreams: () => void = () => undefined): Promise<void> {
     const closed = new Promise<void>((resolve) => this.server.close(() => resolve()));
+    endStreams();
     this.server.closeIdleConnections();
     const hurried = setTimeout(hurry, patienceMs);
     const cut = setTimeout(() => this.server.closeAllConnections(), patienceMs + HURRY_MS);

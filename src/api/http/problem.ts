@@ -16,6 +16,8 @@ export type ApiErrorCode =
   | 'Unauthenticated'
   | 'Forbidden'
   | 'TooManyFailedKeys'
+  | 'TooManySubscribers'
+  | 'HooksKeyMissing'
   | 'UnknownRoute'
   | 'UnknownOperation'
   | 'MethodNotAllowed'
@@ -86,6 +88,8 @@ export const PROBLEM_STATUS: Record<ProblemCode, number> = {
   Unauthenticated: 401,
   Forbidden: 403,
   TooManyFailedKeys: 429,
+  TooManySubscribers: 503,
+  HooksKeyMissing: 409,
   UnknownRoute: 404,
   UnknownOperation: 404,
   MethodNotAllowed: 405,
@@ -178,6 +182,10 @@ const OF_CLIENT: Record<Exclude<ClientErrorCode, 'Refused'>, Translation> = {
   RestoreUnanswered: {
     code: 'OutcomeUnknown',
     next: '; the cluster may or may not have been begun again: look at GET /readyz',
+  },
+  HooksUnanswered: {
+    code: 'OutcomeUnknown',
+    next: '; the hooks may or may not have been replaced: look at GET /cluster/hooks, and repeat the call',
   },
   ClusterMissing: {
     code: 'ClusterMissing',

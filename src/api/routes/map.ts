@@ -1,6 +1,9 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { Router } from 'express';
 import type { ApiDeps } from '../deps';
+import { awaitTold, preferredWaitS } from '../events/long-poll';
+import { MAP_TOPIC } from '../events/ring';
+import { isUnchanged } from '../http/conditional';
 import { ApiError, writeProblem } from '../http/problem';
 import { methodNotAllowed } from '../http/routing';
 import type { MapReading } from '../map/reader';
@@ -9,21 +12,51 @@ const MAP_PATH = '/cluster/map';
 /** On an answer that is the last known map: `<age in seconds>; reason=<problem code>`. */
 const STALE_HEADER = 'Coordinator-Map-Stale';
 
-type MapDeps = Pick<ApiDeps, 'authenticator' | 'mapReader' | 'logger'>;
+type MapDeps = Pick<ApiDeps, 'authenticator' | 'mapReader' | 'logger' | 'events'>;
 
-/** `GET /cluster/map` with a query, and all methods that it does not have. */
+/** `GET /cluster/map` with a query or a wish, and all methods that it does not have. */
 export function mapRouter(deps: MapDeps): Router {
   const router = Router({ strict: true, caseSensitive: true });
   router
     .route(MAP_PATH)
-    .get((request, response) => serveMap(deps, request, response))
+    .get(async (request, response) => {
+      const waitS = preferredWaitS(request);
+      if (waitS !== null) await awaitChange(deps, { request, response, waitS });
+      serveMap(deps, request, response);
+    })
     .all(methodNotAllowed('GET', 'HEAD'));
   return router;
 }
 
-/** The request with which thousands of routers poll. It is hot and Express is not free, so `serveMap` answers it on plain Node requests. */
-export function isMapPoll({ method, url }: Pick<IncomingMessage, 'method' | 'url'>): boolean {
-  return url === MAP_PATH && (method === 'GET' || method === 'HEAD');
+/**
+ * The request with which thousands of routers poll. It is hot and Express is not free, so `serveMap` answers it on plain Node requests.
+ * One that prefers to wait is none of these.
+ */
+export function isMapPoll(request: Pick<IncomingMessage, 'method' | 'url' | 'headers'>): boolean {
+  const { method, url } = request;
+  return url === MAP_PATH && (method === 'GET' || method === 'HEAD') && request.headers['prefer'] === undefined;
+}
+
+/** Until the map is another one than the caller holds. Who holds none is answered at once. */
+async function awaitChange(
+  deps: MapDeps,
+  { request, response, waitS }: { request: IncomingMessage; response: ServerResponse; waitS: number },
+): Promise<void> {
+  deps.authenticator.authenticate(request, 'read');
+  const held = request.headers['if-none-match'];
+  if (held === undefined) return;
+  const seat = deps.events.joinCluster();
+  const { lookout } = seat;
+  await awaitTold(deps.events, seat, {
+    response,
+    waitS,
+    // While Temporal is away the wait goes on: an answer at once would have the caller ask again at once.
+    look: () => lookout.look().catch(() => undefined),
+    isReached: () => {
+      const shown = lookout.ring.newestOf(MAP_TOPIC);
+      return shown !== null && !isUnchanged(held, shown.etag);
+    },
+  });
 }
 
 /** Returns a promise only when the map is not known in this turn. It never rejects. */
@@ -71,12 +104,4 @@ function writeMap(request: IncomingMessage, response: ServerResponse, reading: M
   headers.push('Content-Type', 'application/json', 'Content-Length', String(bytes));
   // Node leaves out the body of an answer to HEAD.
   response.writeHead(200, headers).end(body);
-}
-
-function isUnchanged(ifNoneMatch: string | undefined, etag: string): boolean {
-  if (ifNoneMatch === undefined) return false;
-  return ifNoneMatch.split(',').some((each) => {
-    const tag = each.trim();
-    return tag === '*' || tag === etag || tag === `W/${etag}`;
-  });
 }

@@ -3,7 +3,7 @@ import type { NoticeList } from '../../wire/coordinator-api';
 import type { ApiDeps } from '../deps';
 import { mayChange } from '../http/changes';
 import { methodNotAllowed } from '../http/routing';
-import { isoOf } from '../views/times';
+import { viewOfNotices } from '../views/notices';
 
 /** What an operator must notice. A notice goes by itself when a later check finds everything in place. */
 export function noticesRouter(deps: ApiDeps): Router {
@@ -30,14 +30,5 @@ export function noticesRouter(deps: ApiDeps): Router {
 
 async function listNotices(client: ApiDeps['client']): Promise<NoticeList> {
   const { notices } = await client.queryState();
-  return {
-    notices: notices.map(({ key, code, message, sinceMs, lastSeenMs, operationId }) => ({
-      key,
-      code,
-      message,
-      since: isoOf(sinceMs),
-      last_seen: isoOf(lastSeenMs),
-      operation_id: operationId,
-    })),
-  };
+  return viewOfNotices(notices);
 }

@@ -1,7 +1,10 @@
-import { Router } from 'express';
+import { Router, type Request, type Response } from 'express';
 import { parseOperationId } from '../../contract/ids';
 import type { ApiDeps } from '../deps';
+import { awaitTold, preferredWaitS } from '../events/long-poll';
+import { etagOf, OPERATION_TOPIC, type ToldEvent } from '../events/ring';
 import { mayChange } from '../http/changes';
+import { isUnchanged } from '../http/conditional';
 import { ApiError } from '../http/problem';
 import { jsonBody, readDryRun, readIdempotencyKey } from '../http/requests';
 import { methodNotAllowed } from '../http/routing';
@@ -25,7 +28,10 @@ export function operationsRouter(deps: ApiDeps): Router {
   router
     .route('/cluster/operations/:id')
     .get(authenticator.requires('read'), async (request, response) => {
-      response.json(await reader.showOperation(requireOperationId(request.params['id'])));
+      const id = requireOperationId(request.params['id']);
+      const waitS = preferredWaitS(request);
+      const shown = waitS === null ? null : await awaitChange(deps, id, { request, response, waitS });
+      sendOperation(shown ?? JSON.stringify(await reader.showOperation(id)), request, response);
     })
     .all(methodNotAllowed('GET', 'HEAD'));
 
@@ -42,6 +48,38 @@ export function operationsRouter(deps: ApiDeps): Router {
     .all(methodNotAllowed('POST'));
 
   return router;
+}
+
+/**
+ * Until it is another one than the caller holds or, when it holds none, another one than now. Null: nothing was seen of it.
+ * @throws ApiError, ClientError
+ */
+async function awaitChange(
+  { events }: Pick<ApiDeps, 'events'>,
+  operationId: string,
+  { request, response, waitS }: { request: Request; response: Response; waitS: number },
+): Promise<string | null> {
+  const seat = events.joinOperation(operationId);
+  const shown = (): ToldEvent | null => seat.lookout.ring.newestOf(OPERATION_TOPIC);
+  let held = request.headers['if-none-match'];
+  await awaitTold(events, seat, {
+    response,
+    waitS,
+    look: async () => {
+      await seat.lookout.look();
+      held ??= shown()?.etag;
+    },
+    isReached: () => !isUnchanged(held, shown()?.etag ?? ''),
+  });
+  return shown()?.data ?? null;
+}
+
+/** The caller may keep it, and must ask before each use. */
+function sendOperation(text: string, request: Request, response: Response): void {
+  const etag = etagOf(text);
+  response.set('ETag', etag).set('Cache-Control', 'no-cache');
+  if (isUnchanged(request.headers['if-none-match'], etag)) response.status(304).end();
+  else response.type('json').send(text);
 }
 
 function requireOperationId(id: string): string {
