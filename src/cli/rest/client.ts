@@ -161,10 +161,8 @@ function worded({ code, status, detail }: Pick<Problem, 'code' | 'status' | 'det
 
 /** The innermost reason: fetch itself only says that it failed. */
 function reasonOf(error: unknown): string {
-  if (!(error instanceof Error)) return String(error);
-  if (error.name === 'TimeoutError') return `no answer within ${TIMEOUT_MS / 1_000} s`;
-  const { cause } = error;
-  if (cause instanceof AggregateError && cause.errors[0] instanceof Error) return reasonOf(cause.errors[0]);
-  if (cause instanceof Error) return reasonOf(cause);
-  return (error as NodeJS.ErrnoException).code ?? error.message;
+  const { name, code, message, cause, errors } = error as NodeJS.ErrnoException & { cause?: unknown; errors?: unknown[] };
+  if (name === 'TimeoutError') return `no answer within ${TIMEOUT_MS / 1_000} s`;
+  const inner = errors?.[0] ?? cause;
+  return inner === undefined ? (code ?? message) : reasonOf(inner);
 }
