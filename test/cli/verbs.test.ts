@@ -2,6 +2,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { ClientError } from '../../src/client/errors';
 import { operationViewSchema } from '../../src/wire/coordinator-api';
 import { shardsViewSchema } from '../../src/wire/shards';
 import { ApiServer, KEYS, STATE } from '../support/api-server';
@@ -105,8 +106,8 @@ describe('grow and drain', () => {
   });
 
   it('find the operation again when the answer to its start was lost', async () => {
-    const { ClientError } = await import('../../src/client/errors');
-    api.client.startOperation = () => Promise.reject(new ClientError('StartUnanswered', 'no answer', { about: 'grow-k' }));
+    api.client.startOperation = () =>
+      Promise.reject(new ClientError('StartUnanswered', 'no answer', { about: 'grow-k' }));
     expect(await run('grow', 'http://s2:6333', '--idempotency-key', 'k')).toMatchObject({ code: 0 });
     api.client.queryProgress = () => Promise.reject(new ClientError('UnknownOperation', 'none'));
     api.client.state = STATE;
@@ -223,7 +224,10 @@ describe('autoscale and standbys', () => {
   it('show the decision, and decide without acting', async () => {
     expect((await json('autoscale', 'evaluate', '--dry-run')).value).toMatchObject({ dry_run: true });
     expect((await run('autoscale', 'evaluate')).stdout).toMatch(/^decided +below_mark$/m);
-    expect(api.autoscale.asked.filter((each) => each.startsWith('evaluate'))).toEqual(['evaluate true', 'evaluate false']);
+    expect(api.autoscale.asked.filter((each) => each.startsWith('evaluate'))).toEqual([
+      'evaluate true',
+      'evaluate false',
+    ]);
   });
 
   it('add and remove standbys', async () => {

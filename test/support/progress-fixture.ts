@@ -36,7 +36,13 @@ export const GROWN: OperationProgress = {
   ...GROW,
   status: 'succeeded',
   endedAtMs: STARTED_MS + 4_000,
-  outcome: { message: 'shard 2 joined', pointsMoved: 40, droppedByDonor: { '0': 40 }, pointsKept: 0, durationMs: 4_000 },
+  outcome: {
+    message: 'shard 2 joined',
+    pointsMoved: 40,
+    droppedByDonor: { '0': 40 },
+    pointsKept: 0,
+    durationMs: 4_000,
+  },
 };
 
 export const GROW_RECORD: OperationRecord = {
