@@ -38,7 +38,6 @@ export function age(time: string | null, nowMs: number): string {
 
 /** What came from elsewhere may hold sequences that a terminal obeys. They are shown as `?`. */
 export function plain(text: string): string {
-  // eslint-disable-next-line no-control-regex -- they are what is looked for
   return text.replace(/[\u0000-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/g, (each) => (each === '\n' ? ' ' : '?'));
 }
 
