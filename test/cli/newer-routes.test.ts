@@ -37,6 +37,13 @@ describe('op pause, resume and throttle', () => {
     expect(Date.parse(until) - beganMs).toBeLessThan(31 * 60_000);
   });
 
+  it('say that a command asks, and with which key', async () => {
+    stub.answer('GET /cluster/operations/grow-k', VIEW);
+    expect((await run('op', 'show', 'grow-k')).code).toBe(0);
+    const { 'user-agent': agent, authorization } = stub.asked[0]?.headers ?? {};
+    expect({ agent, authorization }).toEqual({ agent: 'quiver-coordinator-cli', authorization: 'Bearer key-of-admin' });
+  });
+
   it('resume without a body', async () => {
     stub.answer('POST /cluster/operations/grow-k/resume', { ...VIEW, paused: null });
     expect((await run('op', 'resume', 'grow-k')).code).toBe(0);

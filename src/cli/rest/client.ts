@@ -25,6 +25,9 @@ export interface Answer<T> {
 /** A start is answered when preflight is done and the map shows its change. */
 const TIMEOUT_MS = 90_000;
 
+/** So that a coordinator can tell a person who reads the map from a router that polls it. */
+export const USER_AGENT = 'quiver-coordinator-cli';
+
 /** What the coordinator answered instead of what was asked for. */
 export class ProblemError extends CliError {
   readonly code: string;
@@ -93,6 +96,7 @@ export class RestClient {
         redirect: 'manual',
         signal: signal === undefined ? timeout : AbortSignal.any([signal, timeout]),
         headers: {
+          'User-Agent': USER_AGENT,
           Accept: `application/json, ${PROBLEM_MEDIA_TYPE}, text/plain`,
           ...(this.#key === null ? {} : { Authorization: `Bearer ${this.#key}` }),
           ...(body === undefined ? {} : { 'Content-Type': 'application/json' }),
@@ -161,7 +165,10 @@ function worded({ code, status, detail }: Pick<Problem, 'code' | 'status' | 'det
 
 /** The innermost reason: fetch itself only says that it failed. */
 function reasonOf(error: unknown): string {
-  const { name, code, message, cause, errors } = error as NodeJS.ErrnoException & { cause?: unknown; errors?: unknown[] };
+  const { name, code, message, cause, errors } = error as NodeJS.ErrnoException & {
+    cause?: unknown;
+    errors?: unknown[];
+  };
   if (name === 'TimeoutError') return `no answer within ${TIMEOUT_MS / 1_000} s`;
   const inner = errors?.[0] ?? cause;
   return inner === undefined ? (code ?? message) : reasonOf(inner);
