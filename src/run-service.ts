@@ -5,7 +5,7 @@ import { join, resolve } from 'node:path';
 import { destination } from 'pino';
 import type { Logger } from 'pino';
 import type { UpOptions, UpReady } from './cli/io';
-import { ConfigError, hasApiKeys, loadConfig, type Config } from './config';
+import { ConfigError, hasApiKeys, keyDigest, loadConfig, type ApiKey, type Config } from './config';
 import { createLogger } from './log';
 import { startService, type Service, type ServiceRole } from './service';
 import { installRuntime } from './temporal/runtime';
@@ -42,8 +42,18 @@ export async function runUp({ shardUrls, onReady }: UpOptions, environment: Envi
     const onStarted = ({ url, temporal }: Service): void => {
       if (url !== null) onReady({ url, webUiUrl: temporal.webUiUrl, key });
     };
-    return run('serve', { config, logger, onStarted });
+    return run('serve', { config: key.kind === 'file' ? withRoutersKeys(config) : config, logger, onStarted });
   });
+}
+
+/** Routers present the key of the shards, and have to read the map. */
+function withRoutersKeys(config: Config): Config {
+  const routers = config.shardKeys.given.map((secret, index): ApiKey => ({
+    id: `shard-key-${index + 1}`,
+    role: 'read',
+    digest: keyDigest(secret),
+  }));
+  return { ...config, apiKeys: [...config.apiKeys, ...routers] };
 }
 
 function settingsOfUp(
@@ -51,7 +61,7 @@ function settingsOfUp(
   shardUrls: readonly string[],
 ): { settings: Environment; key: UpReady['key'] } {
   const settings = {
-    COORDINATOR_LOG_LEVEL: 'warn',
+    COORDINATOR_LOG_LEVEL: 'error',
     ...environment,
     ...(shardUrls.length === 0 ? {} : { QUIVER_CLUSTER_SHARDS: shardUrls.join(',') }),
   };

@@ -50,7 +50,8 @@ export async function follow(context: Context, id: string, options: FollowOption
     return options.goodEnds.includes(value.status) ? EXIT.done : EXIT.failed;
   } catch (error) {
     if (!(error instanceof Detached)) throw error;
-    io.stderr.write(`${error.message}: ${id} runs on. ${howToGoOn(id)}\n`);
+    // A terminal shows ^C where the cursor was.
+    io.stderr.write(`${io.stderr.isTTY === true ? '\n' : ''}${error.message}: ${id} runs on. ${howToGoOn(id)}\n`);
     return EXIT.running;
   }
 }
@@ -105,7 +106,10 @@ async function poll(
     let isLongPolled = false;
     try {
       const etag: string | null = last?.headers.get('etag') ?? null;
-      const headers: Record<string, string> = { Prefer: `wait=${LONG_POLL_S}`, ...(etag === null ? {} : { 'If-None-Match': etag }) };
+      const headers: Record<string, string> = {
+        Prefer: `wait=${LONG_POLL_S}`,
+        ...(etag === null ? {} : { 'If-None-Match': etag }),
+      };
       const call = { path: operationPath(id), headers, signal };
       const { response, text } = await client.fetch(call);
       isLongPolled = response.headers.has('preference-applied');

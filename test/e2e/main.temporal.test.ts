@@ -227,9 +227,14 @@ describe('the program', () => {
     const asked = new Program(['map', '-o', 'json'], { COORDINATOR_URL: url, COORDINATOR_KEY_FILE: keyFile });
     await asked.endsWith(0);
     expect(JSON.parse(asked.stdout)).toMatchObject({ shards: [{ id: 0 }, { id: 1 }] });
+    // A router presents the key of the shards: it may read the map, and change nothing.
+    const router = { Authorization: `Bearer ${SHARD_KEY}` };
+    expect((await fetch(`${url}/cluster/map`, { headers: router })).status).toBe(200);
+    expect((await fetch(`${url}/cluster/shards/1`, { method: 'DELETE', headers: router })).status).toBe(403);
     up.signal('SIGINT');
     await up.endsWith(0);
     expect(up.stdout + up.stderr).not.toContain(key);
+    expect(up.stdout + up.stderr).not.toMatch(/must-not-be-logged/);
 
     const again = new Program(['up'], settings);
     await waitFor('it is up again', () => again.stdout.includes('Go on'), START_TIMEOUT_MS);
