@@ -15,6 +15,7 @@ import { addServiceCommands } from './commands/service';
 import { Context, type GlobalOptions, type Runner } from './context';
 import { CliError, EXIT } from './exit';
 import type { CliIo, Output } from './io';
+import { plain } from './output/format';
 
 const NAME = 'quiver-coordinator';
 const HELP_COLUMNS = 80;
@@ -95,7 +96,7 @@ function failureOf(error: unknown, stderr: Output): number {
     return EXIT.usage;
   }
   if (error instanceof CliError) {
-    stderr.write(`${NAME}: ${error.message}\n`);
+    stderr.write(`${NAME}: ${plain(error.message)}\n`);
     return error.exitCode;
   }
   throw error;

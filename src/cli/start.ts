@@ -30,6 +30,7 @@ export async function startOperation(context: Context, start: Start, options: St
   if (start.question !== null) await context.confirm(start.question, options.yes);
   const key = options.idempotencyKey ?? randomUUID();
   const id = `${start.kind}-${key}`;
+  const beganMs = context.io.nowMs();
   try {
     await detachable(context, options.timeout, (signal) => post(context, { ...start, key, id }, signal));
   } catch (error) {
@@ -39,7 +40,11 @@ export async function startOperation(context: Context, start: Start, options: St
     );
     return EXIT.running;
   }
-  if (options.wait === true) return follow(context, id, { timeoutS: options.timeout, goodEnds: ['succeeded'] });
+  if (options.wait === true) {
+    const spentS = (context.io.nowMs() - beganMs) / 1_000;
+    const timeoutS = options.timeout === undefined ? undefined : Math.max(0, options.timeout - spentS);
+    return follow(context, id, { timeoutS, goodEnds: ['succeeded'] });
+  }
   await printStarted(context, id);
   return EXIT.done;
 }
