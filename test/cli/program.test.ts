@@ -49,6 +49,7 @@ describe('the command line', () => {
   it.each([
     ['serv', /unknown command 'serv'[^]*Did you mean serve/],
     ['serve now', /too many arguments/],
+    ['op', /^Usage: quiver-coordinator op /],
     ['grow', /missing required argument 'url'/],
     ['grow not-a-url', /Expected http:\/\/<host>:<port>/],
     ['grow ftp://s2', /Expected http:\/\/<host>:<port>/],
