@@ -106,10 +106,9 @@ async function poll(
     let isLongPolled = false;
     try {
       const etag: string | null = last?.headers.get('etag') ?? null;
-      const headers: Record<string, string> = {
-        Prefer: `wait=${LONG_POLL_S}`,
-        ...(etag === null ? {} : { 'If-None-Match': etag }),
-      };
+      // Without a known answer to wait beyond, the first one would come late.
+      const headers: Record<string, string> =
+        etag === null ? {} : { Prefer: `wait=${LONG_POLL_S}`, 'If-None-Match': etag };
       const call = { path: operationPath(id), headers, signal };
       const { response, text } = await client.fetch(call);
       isLongPolled = response.headers.has('preference-applied');

@@ -123,16 +123,16 @@ describe('doctor on the real API', () => {
 describe('doctor on a coordinator with routers', () => {
   it('tells the router behind, the router away and the poller that nobody explains', async () => {
     const stub = await StubCoordinator.start();
-    const map = {
-      version: 4,
-      shards: [{ id: 0, primary_url: 'http://s0', replica_urls: [] }],
-      joining: [],
-      leaving: [],
-    };
+    const identity = { uid: null, epoch: null };
+    const address = { primary_url: 'http://s0', replica_urls: [], grpc_url: 'http://s0:1' };
+    const shard = { id: 0, role: 'owner', ...address, identity, rows: 1, source: null };
     const router = { entry: 'e', lag: null, error: null };
     stub.answer('GET /healthz', 'ok');
     stub.answer('GET /readyz', 'ok');
-    stub.answer('GET /cluster/map', map);
+    stub.answer('GET /cluster/shards', { version: 4, shards: [shard] });
+    stub.answer('GET /cluster/health', { '0': true });
+    const notice = { key: 'u', code: 'UnknownRouter', message: '10.0.0.9 polls', since: '2026-01-02T03:04:05Z' };
+    stub.answer('GET /cluster/notices', { notices: [{ ...notice, last_seen: notice.since, operation_id: null }] });
     stub.answer('GET /cluster/routers', {
       entries: ['e'],
       routers: [
@@ -149,7 +149,9 @@ describe('doctor on a coordinator with routers', () => {
     expect(at('router http://r0')).toMatchObject({ level: 'ok' });
     expect(at('router http://r1')).toMatchObject({ level: 'warning', seen: 'version 3, and the map has 4' });
     expect(at('router http://r2')).toMatchObject({ level: 'error', seen: 'no answer' });
-    expect(at('poller 10.0.0.9')).toMatchObject({ level: 'error', remedy: expect.stringContaining('routers add') });
+    expect(at('poller 10.0.0.9')).toMatchObject({ level: 'warning', remedy: expect.stringContaining('routers add') });
+    expect(at('notice UnknownRouter')).toMatchObject({ level: 'error' });
+    expect(stub.asked.map(({ line }) => line)).not.toContain('GET /cluster/map');
     // What this one does not have, it does not have yet: no fault of the cluster.
     expect(at('operations')).toMatchObject({ level: 'unknown', remedy: 'upgrade it' });
     await stub.close();

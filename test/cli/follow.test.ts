@@ -143,7 +143,7 @@ describe('a watch on a coordinator', () => {
     // Two pauses between three answers: with the coordinator's own waiting they are short ones.
     expect(Date.now() - beganMs).toBeLessThan(1_000);
     expect(stub.asked.map(({ headers }) => [headers['prefer'], headers['if-none-match']])).toEqual([
-      ['wait=5', undefined],
+      [undefined, undefined],
       ['wait=5', '"1"'],
       ['wait=5', '"1"'],
     ]);

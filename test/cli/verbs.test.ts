@@ -32,10 +32,13 @@ describe('status, map and shards', () => {
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
     expect(stdout).toMatch(/^coordinator +http:\/\/127/m);
     expect(stdout).toMatch(/^shards +2, all answer$/m);
+    expect(stdout).toMatch(/^rows +6$/m);
     expect(stdout).toMatch(/^grow-k +running +copy +2 +10 /m);
+    // Who reads the map counts as a router: a look must not.
+    expect(api.client.mapQueries).toBe(1);
     expect((await json('status')).value).toMatchObject({
-      map: { version: 1 },
-      stale: null,
+      version: 1,
+      shards: [{ id: 0 }, { id: 1 }],
       health: { '0': true, '1': true },
       operation: { id: 'grow-k' },
       notices: [],

@@ -25,10 +25,10 @@ export function addClusterCommands(program: Command, runner: Runner): void {
     .action((_options: unknown, command: Command) => runner.run(command, showShards));
 }
 
+/** The map itself is not asked for: whoever reads it counts as one who routes by it. */
 interface Status {
-  readonly map: WireShardMap;
-  /** Why the map may be old, as the coordinator says it; null: it is as fresh as can be. */
-  readonly stale: string | null;
+  readonly version: number;
+  readonly shards: ShardsView['shards'];
   readonly health: Readonly<Record<string, boolean>>;
   readonly operation: Operation | null;
   readonly notices: NoticeList['notices'];
@@ -36,15 +36,14 @@ interface Status {
 
 async function status(context: Context): Promise<ExitCode> {
   const { client } = context;
-  const [map, health, operations, notices] = await Promise.all([
-    client.call(shardMapSchema, { path: '/cluster/map' }),
+  const [view, health, operations, notices] = await Promise.all([
+    client.call(shardsViewSchema, { path: '/cluster/shards' }),
     client.call(clusterHealthSchema, { path: '/cluster/health' }),
     client.call(operationsSchema, { path: '/cluster/operations' }),
     client.call(noticeListSchema, { path: '/cluster/notices' }),
   ]);
   const shown: Status = {
-    map: map.value,
-    stale: map.headers.get('coordinator-map-stale'),
+    ...view.value,
     health: health.value,
     operation: operations.value.operations.find((each) => each.status === 'running') ?? null,
     notices: notices.value.notices,
@@ -53,22 +52,36 @@ async function status(context: Context): Promise<ExitCode> {
   return EXIT.done;
 }
 
-function statusText({ map, stale, health, operation, notices }: Status, { client, io }: Context, style: Style): string {
-  const down = map.shards.filter(({ id }) => health[String(id)] === false).map(({ id }) => id);
+function statusText(
+  { version, shards, health, operation, notices }: Status,
+  { client, io }: Context,
+  style: Style,
+): string {
+  const idsOf = (those: (shard: Status['shards'][number]) => boolean): string =>
+    shards
+      .filter(those)
+      .map(({ id }) => id)
+      .join(', ');
+  const down = idsOf(({ id }) => health[String(id)] === false);
+  const moving = (['joining', 'leaving'] as const).map(
+    (role) => [role, idsOf((shard) => shard.role === role)] as const,
+  );
+  const rows = shards.map((shard) => shard.rows);
+  const sum = rows.reduce<number | null>((all, each) => (all === null || each === null ? null : all + each), 0);
   const head: [string, Cell][] = [
     ['coordinator', client.url],
-    ['map version', stale === null ? map.version : `${map.version}, the last known one (${stale})`],
-    ['shards', `${map.shards.length}, ${down.length === 0 ? 'all answer' : `no answer of ${down.join(', ')}`}`],
-    ...(map.joining.length === 0 ? [] : [['joining', map.joining.join(', ')] satisfies [string, Cell]]),
-    ...(map.leaving.length === 0 ? [] : [['leaving', map.leaving.join(', ')] satisfies [string, Cell]]),
+    ['map version', version],
+    ['shards', `${shards.length}, ${down === '' ? 'all answer' : `no answer of ${down}`}`],
+    ['rows', count(sum)],
+    ...moving.filter(([, ids]) => ids !== '').map(([role, ids]): [string, Cell] => [role, ids]),
     ['operation', operation === null ? 'none runs' : operation.id],
     ['notices', notices.length === 0 ? 'none' : notices.length],
   ];
-  const rows = notices.map(({ code, since, message }): Cell[] => [code, age(since, io.nowMs()), message]);
+  const told = notices.map(({ code, since, message }): Cell[] => [code, age(since, io.nowMs()), message]);
   return [
     list(head, style),
     operation === null ? '' : `\n${operationsTable([operation], io.nowMs(), style)}`,
-    rows.length === 0 ? '' : `\n${table(['NOTICE', 'AGE', 'WHAT'], rows, style)}`,
+    told.length === 0 ? '' : `\n${table(['NOTICE', 'AGE', 'WHAT'], told, style)}`,
   ].join('');
 }
 

@@ -7,7 +7,6 @@ import { bad, reportOf, reportText, type Finding, type Report } from '../doctor/
 import { lookAtKeyFile, lookAtNode, lookAtSpool } from '../doctor/local';
 import {
   lookAtApi,
-  lookAtMap,
   lookAtNotices,
   lookAtOperations,
   lookAtReadiness,
@@ -42,16 +41,15 @@ async function doctor(context: Context, isJson: boolean): Promise<ExitCode> {
 }
 
 async function lookAtCluster({ client, io }: Context): Promise<Finding[]> {
-  const map = await lookAtMap(client);
-  const [ready, shards, routers, operations, notices] = await Promise.all([
+  const shards = await lookAtShards(client);
+  const [ready, routers, operations, notices] = await Promise.all([
     lookAtReadiness(client),
-    lookAtShards(client),
-    lookAtRouters(client, map.version),
+    lookAtRouters(client, shards.version),
     lookAtOperations(client, io.nowMs()),
     lookAtNotices(client),
   ]);
   const spool = lookAtSpool(io.environment, { url: client.url, rows: shards.rows });
-  return [ready, ...map.findings, ...shards.findings, ...routers, ...operations, ...notices, ...spool];
+  return [ready, ...shards.findings, ...routers, ...operations, ...notices, ...spool];
 }
 
 function print(context: Context, report: Report, isJson: boolean): void {

@@ -2,7 +2,7 @@
 import type { Command } from 'commander';
 import type { Context, Runner } from '../context';
 import { EXIT, type ExitCode } from '../exit';
-import { age, count } from '../output/format';
+import { age, count, plain } from '../output/format';
 import { table, type Cell, type Style } from '../output/table';
 import type { Call } from '../rest/client';
 import { routersSchema, type Routers } from '../rest/shapes';
@@ -53,6 +53,7 @@ export function addRouterCommands(program: Command, runner: Runner): void {
 async function ask(context: Context, call: Call): Promise<ExitCode> {
   const { value, raw } = await context.client.call(routersSchema, call);
   context.print(raw, (style) => routersText(value, context.io.nowMs(), style));
+  if (value.risk != null) context.io.stderr.write(`${plain(value.risk)}\n`);
   return EXIT.done;
 }
 

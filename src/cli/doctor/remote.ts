@@ -1,5 +1,4 @@
 /** What `doctor` learns from the coordinator. It asks no shard, router or Temporal itself: what counts is what the coordinator sees. */
-import { shardMapSchema } from '../../wire/cluster-map';
 import { clusterHealthSchema, noticeListSchema } from '../../wire/coordinator-api';
 import { shardsViewSchema, type ShardsView } from '../../wire/shards';
 import { problemSchema } from '../../wire/problem';
@@ -29,6 +28,9 @@ const NOTICE_REMEDIES: Readonly<Record<string, string>> = {
   NoEvaluation: 'look at the Schedule in the Temporal Web UI',
   PointsKept: 'make the call that the notice names',
 };
+
+/** A router that no operation knows writes by an old map, and nothing else here loses data. */
+const ERROR_NOTICES: readonly string[] = ['UnknownRouter'];
 
 /** Is something there that answers? @returns null when nothing does; the findings end then */
 export async function lookAtApi(client: RestClient, nowMs: () => number): Promise<Finding[] | null> {
@@ -76,36 +78,29 @@ function jsonOf(text: string): unknown {
   }
 }
 
-/** The map, and whether the key may read it. `version` null: it could not be read. */
-export async function lookAtMap(client: RestClient): Promise<{ findings: Finding[]; version: number | null }> {
-  const what = ['map', 'map'] as const;
-  try {
-    const { value, headers } = await client.call(shardMapSchema, { path: '/cluster/map' });
-    const stale = headers.get('coordinator-map-stale');
-    const seen = `version ${value.version}`;
-    const finding =
-      stale === null
-        ? good(what, seen)
-        : bad('warning', what, `${seen}, the last known one: ${stale}`, 'see Temporal and cluster');
-    return { findings: [finding], version: value.version };
-  } catch (error) {
-    return { findings: [failed(what, error)], version: null };
-  }
-}
-
-/** `rows`: of all shards together, null while one of them does not tell. */
-export async function lookAtShards(client: RestClient): Promise<{ findings: Finding[]; rows: number | null }> {
+/**
+ * The shards, and which version the map has. The map itself is not asked for: whoever reads it counts as one who routes by it. `rows`: of
+ * all shards together, null while one of them does not tell.
+ */
+export async function lookAtShards(
+  client: RestClient,
+): Promise<{ findings: Finding[]; rows: number | null; version: number | null }> {
   try {
     const [health, view] = await Promise.all([
       client.call(clusterHealthSchema, { path: '/cluster/health' }),
       client.call(shardsViewSchema, { path: '/cluster/shards' }),
     ]);
-    const { shards } = view.value;
+    const { shards, version } = view.value;
     const rows = shards.map((each) => each.rows);
     const sum = rows.reduce<number | null>((all, each) => (all === null || each === null ? null : all + each), 0);
-    return { findings: shards.map((each) => lookAtShard(each, health.value[String(each.id)])), rows: sum };
+    const map = good(['map', 'map'], `version ${version}`);
+    return {
+      findings: [map, ...shards.map((each) => lookAtShard(each, health.value[String(each.id)]))],
+      rows: sum,
+      version,
+    };
   } catch (error) {
-    return { findings: [failed(['shard', 'shards'], error)], rows: null };
+    return { findings: [failed(['map', 'map'], error)], rows: null, version: null };
   }
 }
 
@@ -137,12 +132,13 @@ export async function lookAtRouters(client: RestClient, mapVersion: number | nul
     return [
       ...(value.routers.length === 0 ? [none] : []),
       ...value.routers.map(({ url, version, error }) => lookAtRouter({ url, version, error }, mapVersion)),
+      // A person may have looked once. Who polls on becomes a notice, and that is an error.
       ...strangers.map(({ address, key_id }) =>
         bad(
-          'error',
+          'warning',
           ['router', `poller ${address}`],
-          `polls the map with key ${key_id ?? 'none'}, and no entry explains it`,
-          'quiver-coordinator routers add its address, or take its key away',
+          `asked for the map with key ${key_id ?? 'none'}, and no entry explains it`,
+          'if it is a router: quiver-coordinator routers add its address',
         ),
       ),
     ];
@@ -172,7 +168,7 @@ export async function lookAtNotices(client: RestClient): Promise<Finding[]> {
     if (value.notices.length === 0) return [good(['notice', 'notices'], 'none')];
     return value.notices.map(({ code, message }) =>
       bad(
-        'warning',
+        ERROR_NOTICES.includes(code) ? 'error' : 'warning',
         ['notice', `notice ${code}`],
         message,
         NOTICE_REMEDIES[code] ?? 'see Notices in docs/operating.md',

@@ -101,6 +101,7 @@ export function planText(plan: Plan, style: Style): string {
     ['bytes to move', bytes(plan.bytes_to_move)],
     ['time', time],
     ...plan.noticed_by.map((each): [string, Cell] => ['noticed by', each]),
+    ...(plan.not_checked ?? []).map((each): [string, Cell] => ['not checked', each]),
   ];
   const shards = plan.shards.map((each): Cell[] => [
     each.shard_id,

@@ -55,6 +55,8 @@ export const routersSchema = z.object({
       explained_by: z.string().nullable(),
     }),
   ),
+  /** What a change that takes an entry out risks. */
+  risk: z.string().nullish(),
 });
 export type Routers = z.infer<typeof routersSchema>;
 
@@ -83,5 +85,7 @@ export const planSchema = z.object({
   bytes_to_move: z.number().nullable(),
   duration_s: z.object({ least: z.number(), most: z.number(), basis: z.string() }).nullable(),
   noticed_by: z.array(z.string()),
+  /** What only the operation itself finds out. */
+  not_checked: z.array(z.string()).optional(),
 });
 export type Plan = z.infer<typeof planSchema>;
