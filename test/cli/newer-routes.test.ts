@@ -104,6 +104,17 @@ describe('routers', () => {
   });
 });
 
+describe('status', () => {
+  it('does not read the map, because whoever does counts as a router', async () => {
+    stub.answer('GET /cluster/shards', { version: 4, shards: [] });
+    stub.answer('GET /cluster/health', {});
+    stub.answer('GET /cluster/operations', { operations: [VIEW] });
+    stub.answer('GET /cluster/notices', { notices: [] });
+    expect((await run('status')).stdout).toMatch(/^map version +4$/m);
+    expect(stub.asked.map(({ line }) => line)).not.toContain('GET /cluster/map');
+  });
+});
+
 describe('a dry run', () => {
   const PLAN = {
     dry_run: true,
