@@ -62,5 +62,6 @@ function pauseLine({ reason, until, holds }: NonNullable<Operation['paused']>): 
 /** What a log of lines says again only when it changes. */
 export function newsOf(operation: Operation): string {
   const { phase, status, waiting, paused, cancel_requested } = operation;
-  return JSON.stringify([phase, status, waiting?.reason, paused?.reason, paused?.holds, cancel_requested]);
+  const hasBar = shareOf(operation) !== null;
+  return JSON.stringify([phase, status, hasBar, waiting?.reason, paused?.reason, paused?.holds, cancel_requested]);
 }
