@@ -127,6 +127,19 @@ const HOUSE = {
     packages: ['express', 'pino', 'undici', 'zod', 'node:*'],
   },
 
+  // The command line talks REST, so it knows the shapes of the wire and nothing of the service. main.ts hands that to it.
+  cli: {
+    rooms: ['config', 'wire', 'cli/commands', 'cli/output', 'cli/rest'],
+    packages: ['commander', 'node:*'],
+  },
+  'cli/commands': {
+    rooms: ['config', 'wire', 'cli'],
+    packages: ['commander', 'node:*'],
+  },
+  'cli/doctor': { rooms: ['wire', 'cli'], packages: ['node:*'] },
+  'cli/output': { rooms: ['wire', 'cli'], packages: [] },
+  'cli/rest': { rooms: ['wire', 'cli'], packages: ['zod'] },
+
   temporal: {
     rooms: ['contract', 'config', 'client/large-payloads'],
     packages: ['@grpc/grpc-js', '@temporalio/client', '@temporalio/worker', 'pino', 'node:*'],

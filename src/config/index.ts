@@ -168,6 +168,15 @@ function readAllowedHostItems(reader: SettingReader): readonly string[] {
   return items;
 }
 
+/** What callers of this API need. `missing`: the program does not start so. */
+export function hasApiKeys(
+  environment: Readonly<Record<string, string | undefined>>,
+): 'configured' | 'none' | 'missing' {
+  const reader = new SettingReader(readSources(environment));
+  if (readApiKeys(reader).length > 0 || reader.text('COORDINATOR_API_KEYS_FILE') !== null) return 'configured';
+  return reader.boolean('QUIVER_INSECURE') ? 'none' : 'missing';
+}
+
 /** A comma is between two keys: Quiver reads its own list of keys in the same way. */
 function readShardKeys(reader: SettingReader): readonly string[] {
   const name = 'QUIVER_CLUSTER_SHARD_KEY';

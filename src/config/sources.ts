@@ -1,6 +1,7 @@
 /** The environment and `quiver.toml` as they are, and the check that no name in them is mistyped. */
 import { readFileSync } from 'node:fs';
 import { parse, TomlError } from 'smol-toml';
+import { CLIENT_SETTINGS } from './client-settings';
 import { ConfigError, type Sources } from './reader';
 import { AUTOSCALE_TABLE, SETTINGS, tomlKey } from './settings';
 
@@ -70,7 +71,7 @@ function withoutServiceLinks(environment: Environment): { environment: Environme
 export function refuseUnknownNames(sources: Sources): void {
   const known = Object.keys(SETTINGS).filter((name) => name.startsWith('COORDINATOR_'));
   for (const name of Object.keys(sources.environment)) {
-    if (!name.startsWith('COORDINATOR_') || known.includes(name)) continue;
+    if (!name.startsWith('COORDINATOR_') || known.includes(name) || Object.hasOwn(CLIENT_SETTINGS, name)) continue;
     throw new ConfigError(`${name}: expected a known setting, got a name that is none: use one of ${known.join(', ')}`);
   }
   const isOurs = (key: string): boolean => key.startsWith('coordinator_') || key.split('.', 1)[0] === AUTOSCALE_TABLE;

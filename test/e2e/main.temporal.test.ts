@@ -1,6 +1,6 @@
 /** The built program itself, as a process: settings, start, stop, and an embedded Temporal that is killed under it. */
 import { spawn, type ChildProcess } from 'node:child_process';
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -112,7 +112,7 @@ const embeddedPid = (): number =>
   (JSON.parse(readFileSync(join(dir, 'data', 'temporal.db.pid'), 'utf8')) as { pid: number }).pid;
 
 describe('the program', () => {
-  it('ends with exit code 2 and one line when it is started in a way that cannot work', async () => {
+  it('ends with exit code 2, and says why, when it is started in a way that cannot work', async () => {
     const ends = async (args: readonly string[], environment: Record<string, string>) => {
       const program = new Program(args, environment);
       return { exit: await program.exit, stderr: program.stderr };
@@ -122,12 +122,14 @@ describe('the program', () => {
       await Promise.all([
         ends([], {}),
         ends(['serv'], {}),
+        ends(['serve', 'now'], {}),
         ends(['serve'], { COORDINATOR_GRACE_MS: 'soon' }),
         ends(['worker'], {}),
       ]),
     ).toEqual([
-      line(/^usage: .* serve \| api \| worker\n$/),
-      line(/^usage: [^\n]+\n$/),
+      line(/^Usage: quiver-coordinator /),
+      line(/^error: unknown command 'serv'\n\(Did you mean serve\?\)\n/),
+      line(/^error: too many arguments for 'serve'/),
       line(/^COORDINATOR_GRACE_MS: expected [^\n]+\n$/),
       line(/^TEMPORAL_ADDRESS: expected [^\n]+\n$/),
     ]);
@@ -207,6 +209,47 @@ describe('the program', () => {
     const url = await second.url();
     await waitFor('it is ready', () => isReady(url), START_TIMEOUT_MS);
     expect(await (await get(`${url}/cluster/map`)).json()).toEqual(await add.json());
+  });
+
+  it('runs everything with up: prints four lines, makes a key of its own and keeps it', async () => {
+    const settings = { QUIVER_API_KEYS: '', QUIVER_CLUSTER_SHARDS: '' };
+    const keyFile = join(dir, 'data', 'admin.key');
+    const up = new Program(['up', 'http://127.0.0.1:1', 'http://127.0.0.1:2'], settings);
+    const [api = '', page, webUi, goOn] = await waitFor(
+      `the four lines of ${up.stderr}`,
+      () => up.stdout.includes('Go on') && up.stdout.trimEnd().split('\n'),
+      START_TIMEOUT_MS,
+    );
+    expect(up.stdout.trimEnd().split('\n')).toHaveLength(4);
+    const url = api.replace(/^API +/, '');
+    expect(page).toBe(`Status page  ${url}/`);
+    expect(webUi).toMatch(/^Web UI +http:/);
+    expect(goOn).toContain(`COORDINATOR_URL=${url} COORDINATOR_KEY_FILE=${keyFile} `);
+    expect(statSync(keyFile).mode & 0o777).toBe(0o600);
+    const key = readFileSync(keyFile, 'utf8').trim();
+    const asked = new Program(['map', '-o', 'json'], { COORDINATOR_URL: url, COORDINATOR_KEY_FILE: keyFile });
+    await asked.endsWith(0);
+    expect(JSON.parse(asked.stdout)).toMatchObject({ shards: [{ id: 0 }, { id: 1 }] });
+    // A router presents the key of the shards: it may read the map, and change nothing.
+    const router = { Authorization: `Bearer ${SHARD_KEY}` };
+    expect((await fetch(`${url}/cluster/map`, { headers: router })).status).toBe(200);
+    expect((await fetch(`${url}/cluster/shards/1`, { method: 'DELETE', headers: router })).status).toBe(403);
+    up.signal('SIGINT');
+    await up.endsWith(0);
+    expect(up.stdout + up.stderr).not.toContain(key);
+    expect(up.stdout + up.stderr).not.toMatch(/must-not-be-logged/);
+
+    const again = new Program(['up'], settings);
+    await waitFor('it is up again', () => again.stdout.includes('Go on'), START_TIMEOUT_MS);
+    expect(readFileSync(keyFile, 'utf8').trim()).toBe(key);
+    again.signal('SIGTERM');
+    await again.endsWith(0);
+  });
+
+  it('refuses up beside another Temporal', async () => {
+    const up = new Program(['up'], { TEMPORAL_ADDRESS: '127.0.0.1:7233' });
+    await up.endsWith(2);
+    expect(up.stderr).toMatch(/TEMPORAL_ADDRESS: expected nothing/);
   });
 
   it('does not begin anew at version 0 when its database is lost, says so, and begins again above the last map when it is told to', async () => {
