@@ -10,6 +10,7 @@ import { identitiesRouter } from './routes/identities';
 import { isMapPoll, mapRouter, serveMap } from './routes/map';
 import { noticesRouter } from './routes/notices';
 import { operationsRouter } from './routes/operations';
+import { paceRouter } from './routes/pace';
 import { repairRouter } from './routes/repair';
 import { restoreRouter } from './routes/restore';
 import { shardsRouter } from './routes/shards';
@@ -34,6 +35,7 @@ function createExpressApp(deps: ApiDeps): Express {
   app.use(mapRouter(deps));
   app.use(shardsRouter(deps));
   app.use(identitiesRouter(deps));
+  app.use(paceRouter(deps));
   app.use(operationsRouter(deps));
   app.use(noticesRouter(deps));
   app.use(autoscaleRouter(deps));

@@ -38,6 +38,7 @@ export interface ApiDeps {
     | 'queryProgress'
     | 'describeOperation'
     | 'cancelOperation'
+    | 'adjustOperation'
     | 'clusterFailingTask'
   >;
   readonly autoscale: Pick<AutoscaleClient, 'readState' | 'syncSchedule' | 'evaluate'>;

@@ -6,8 +6,10 @@ import type { ClusterAnswer, ClusterTransition } from '../contract/cluster';
 import type { ClusterState, OperationKind, OperationLock } from '../domain/cluster-state';
 import { RULES } from '../domain/rules';
 import { isBehind } from '../domain/witnessed';
+import type { PauseRequest } from '../domain/pause';
 import type { OperationProgress } from '../domain/progress';
 import type { ShardMap } from '../domain/shard-map';
+import type { ClusterLimits, WorkLimits } from '../domain/work-limits';
 import type { LockLook } from '../contract/evaluation-activities';
 import { recoverAbandonedLock, witnessedBy } from './abandoned-lock';
 import { answerOfRecord, beganNothing } from './repeated-key';
@@ -17,10 +19,14 @@ import {
   announcedQuery,
   announcedUpdate,
   cancelUpdate,
+  clusterLimitsUpdate,
+  limitUpdate,
   lockQuery,
   mapQuery,
   operationStateQuery,
+  pauseUpdate,
   progressQuery,
+  resumeUpdate,
   stateQuery,
   transitionUpdate,
   type OperationInput,
@@ -28,7 +34,7 @@ import {
 import type { OperationState } from '../contract/operation-state';
 import type { AnnouncedAnswer, OperationRequest, OperationSettings } from '../contract/requests';
 import { operationIdOf, operationWorkflowId, parseOperationId } from '../contract/ids';
-import { ClientError, RefusedError } from './errors';
+import { ClientError, RefusedError, type UnansweredCode } from './errors';
 import { failingTaskOf, type FailingTask } from './failing-task';
 import { Semaphore } from './semaphore';
 import { RefusedBeforeStart, StartTurns } from './start-turns';
@@ -41,6 +47,21 @@ export interface OperationExecution {
   readonly temporalStatus: string;
   readonly failingTask: FailingTask | null;
 }
+
+/** What a running operation can be told beside a cancel. */
+export type Adjustment =
+  | { readonly kind: 'pause'; readonly request: PauseRequest }
+  | { readonly kind: 'resume' }
+  | { readonly kind: 'limit'; readonly change: Partial<WorkLimits> }
+  | { readonly kind: 'clusterLimits'; readonly limits: ClusterLimits };
+
+/** What there is nothing to do with in an operation that has ended. */
+const IN_VAIN: Record<Adjustment['kind'], string> = {
+  pause: 'pause',
+  resume: 'resume',
+  limit: 'limit',
+  clusterLimits: 'limit',
+};
 
 const UPDATE_TIMEOUT_MS = 10_000;
 /** A preflight looks at every shard and may wait for a slow one. The caller's own HTTP client gives up after about this. */
@@ -253,22 +274,48 @@ export class ClusterClient {
 
   /** @throws ClientError UnknownOperation, or refused as PointOfNoReturnPassed or OperationEnded */
   async cancelOperation(operationId: string, reason: string): Promise<OperationProgress> {
-    let progress: OperationProgress;
+    const handle = this.operationHandle(operationId);
+    const progress = await this.tell(operationId, { unanswered: 'CancelUnanswered', inVain: 'cancel' }, () =>
+      handle.executeUpdate(cancelUpdate, { args: [{ reason }] }),
+    );
+    await this.markCancelled(operationId);
+    return progress;
+  }
+
+  /** @throws ClientError UnknownOperation, or refused as CannotPauseNow, OperationEnded or InvalidRequest */
+  async adjustOperation(operationId: string, adjustment: Adjustment): Promise<OperationProgress> {
+    const handle = this.operationHandle(operationId);
+    return this.tell(operationId, { unanswered: 'AdjustUnanswered', inVain: IN_VAIN[adjustment.kind] }, () => {
+      switch (adjustment.kind) {
+        case 'pause':
+          return handle.executeUpdate(pauseUpdate, { args: [adjustment.request] });
+        case 'resume':
+          return handle.executeUpdate(resumeUpdate);
+        case 'limit':
+          return handle.executeUpdate(limitUpdate, { args: [adjustment.change] });
+        case 'clusterLimits':
+          return handle.executeUpdate(clusterLimitsUpdate, { args: [adjustment.limits] });
+      }
+    });
+  }
+
+  /** `inVain`: what there is nothing to do with once the operation has ended. */
+  private async tell(
+    operationId: string,
+    { unanswered, inVain }: { unanswered: UnansweredCode; inVain: string },
+    update: () => Promise<OperationProgress>,
+  ): Promise<OperationProgress> {
     try {
-      progress = await this.calls.withinMs(this.timeouts.updateMs, () =>
-        this.operationHandle(operationId).executeUpdate(cancelUpdate, { args: [{ reason }] }),
-      );
+      return await this.calls.withinMs(this.timeouts.updateMs, update);
     } catch (error) {
       if (error instanceof WorkflowNotFoundError) {
         // Temporal answers "not found" for an ended workflow too: only a description tells the two apart.
         await this.describeOperation(operationId);
-        const message = `operation ${operationId} has ended: there is nothing to cancel`;
+        const message = `operation ${operationId} has ended: there is nothing to ${inVain}`;
         throw new RefusedError({ type: 'OperationEnded', message }, error);
       }
-      throw updateError(error, { code: 'CancelUnanswered', about: operationId });
+      throw updateError(error, { code: unanswered, about: operationId });
     }
-    await this.markCancelled(operationId);
-    return progress;
   }
 
   /** The update alone cancels the operation. Temporal shows it as Canceled, and not as Failed, only when asked to cancel it as well. */

@@ -1,12 +1,11 @@
 import { Router } from 'express';
-import { parseOperationId } from '../../contract/ids';
 import type { ApiDeps } from '../deps';
 import { mayChange } from '../http/changes';
-import { ApiError } from '../http/problem';
-import { jsonBody, readIdempotencyKey } from '../http/requests';
+import { jsonBody, readIdempotencyKey, requireOperationId } from '../http/requests';
 import { methodNotAllowed } from '../http/routing';
 import { OperationReader } from '../operation-reader';
 import { viewOfProgress } from '../views/operation';
+import { readLimitChange } from './pace';
 
 /** Every operation, running or ended: list, show, cancel. */
 export function operationsRouter(deps: ApiDeps): Router {
@@ -26,7 +25,13 @@ export function operationsRouter(deps: ApiDeps): Router {
     .get(authenticator.requires('read'), async (request, response) => {
       response.json(await reader.showOperation(requireOperationId(request.params['id'])));
     })
-    .all(methodNotAllowed('GET', 'HEAD'));
+    .patch(mayChange(deps), ...jsonBody, async (request, response) => {
+      const operationId = requireOperationId(request.params['id']);
+      const change = readLimitChange(request);
+      const progress = await deps.client.adjustOperation(operationId, { kind: 'limit', change });
+      response.json(viewOfProgress(progress, reader.linkTo(operationId)));
+    })
+    .all(methodNotAllowed('GET', 'HEAD', 'PATCH'));
 
   router
     .route('/cluster/operations/:id/cancel')
@@ -40,9 +45,4 @@ export function operationsRouter(deps: ApiDeps): Router {
     .all(methodNotAllowed('POST'));
 
   return router;
-}
-
-function requireOperationId(id: string): string {
-  if (parseOperationId(id) !== null) return id;
-  throw new ApiError('UnknownOperation', 'there is no such operation: GET /cluster/operations lists them');
 }

@@ -32,6 +32,7 @@ describe('an error of the client, as REST answers it', () => {
     ],
     [
       'CancelUnanswered',
+      'AdjustUnanswered',
       'OutcomeUnknown',
       503,
       'seen; the cancel may or may not have been taken: look at the operation, and repeat the call',

@@ -123,6 +123,7 @@ export async function dropRound(context: MoveContext): Promise<Dropped> {
     // Each round stops the donors that it reads.
     if (round > 1)
       await run.waits.until(nowMs() + pauseMs(run, round), 'what was read for the drop is lost: it is read again');
+    if (run.holds.isDue()) await run.holds.hold();
     await run.renewAddresses();
     await sideBySide(left, (donor) => readForDrop(run, donor, isLeaver));
     const isUnbroken = await isWatchUnbroken(context);
