@@ -70,6 +70,7 @@ async function takeOver(run: OperationRun, input: RecoverInput): Promise<string>
   );
   const lock = answer.lock as OperationLock;
   if (recalled !== null) adopt(state, readCarried(recalled));
+  if (answer.limits !== undefined) run.holds.adoptClusterLimits(answer.limits);
   state.recovers = { operationId: request.dead, kind: lock.kind, stage: lock.stage };
   goOnFrom(run, answer, lock);
   // Before the flip from now on, not from its death: it may have been reset since, and was shut out only by the transition. After the flip

@@ -32,7 +32,7 @@ export function handleHolds(state: OperationState, holds: Holds, steps: () => nu
     },
     { validator: () => refuseEnded(state) },
   );
-  const tellSteps = (): void => setHandler(stepLimitsQuery, () => shareOf(state.progress.limits ?? NO_LIMITS, steps()));
+  const tellSteps = (): void => setHandler(stepLimitsQuery, () => stepLimits(state, steps()) ?? NO_LIMITS);
   setHandler(
     limitUpdate,
     (change) => {
@@ -64,8 +64,13 @@ export function handleHolds(state: OperationState, holds: Holds, steps: () => nu
   holds.onLimits = tellSteps;
 }
 
-/** Steps side by side share what the operation may take. Each of them deletes on a shard of its own. */
-function shareOf({ maxBytesPerS, maxRowsPerS, deleteShare }: WorkLimits, steps: number): WorkLimits {
+/**
+ * What one of `steps` side by side may take: they share the rates, and each of them deletes on a shard of its own. Null:
+ * nothing limits the operation.
+ */
+export function stepLimits({ progress }: OperationState, steps: number): WorkLimits | null {
+  if (progress.limits === undefined) return null;
+  const { maxBytesPerS, maxRowsPerS, deleteShare } = progress.limits;
   const share = (rate: number | null): number | null => (rate === null ? null : rate / Math.max(steps, 1));
   return { maxBytesPerS: share(maxBytesPerS), maxRowsPerS: share(maxRowsPerS), deleteShare };
 }

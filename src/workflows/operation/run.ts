@@ -27,7 +27,7 @@ import { activityProfiles, type Profiles } from './activity-profiles';
 import { PATCHES } from '../patches';
 import { renewAddresses } from '../identity/addresses';
 import { Holds } from '../holds/holds';
-import { handleHolds } from '../holds/messages';
+import { handleHolds, stepLimits } from '../holds/messages';
 import { handleMessages } from './handlers';
 import { persist, type Patience, type Retrying } from './retry';
 import { Waits } from './waits';
@@ -90,7 +90,11 @@ export class OperationRun implements Retrying {
     this.searchAttributes = options.searchAttributes;
     this.historyEventsMax = options.historyEventsMax ?? HISTORY_EVENTS_MAX;
     this.checkpointNow = options.continueAsNew;
-    this.activities = activityProfiles(options.timings, () => this.lockGuard());
+    this.activities = activityProfiles(
+      options.timings,
+      () => this.lockGuard(),
+      () => stepLimits(this.state, this.stepsUnderWay),
+    );
     this.waits = new Waits(options.state, options.timings, () => this.show());
     this.holds = new Holds(this);
     this.waits.showLongest();

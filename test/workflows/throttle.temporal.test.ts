@@ -1,0 +1,95 @@
+import { clusterLimitsUpdate, limitUpdate, stepLimitsQuery } from '../../src/contract/messages';
+import { NO_CLUSTER_LIMITS, type ClusterLimits, type WorkLimits } from '../../src/domain/work-limits';
+import { type ClusterFixture, refusalOf } from '../support/cluster-fixture';
+import { useCluster } from '../support/use-cluster';
+import { waitFor } from '../support/wait-for';
+
+const POINTS = 3_000;
+let cluster: ClusterFixture;
+
+useCluster('throttled', { points: POINTS }, (started) => {
+  cluster = started;
+});
+
+function limit(change: Partial<WorkLimits>) {
+  return cluster.operation('a').executeUpdate(limitUpdate, { args: [change] });
+}
+
+function tellCluster(change: Partial<ClusterLimits>) {
+  const limits = { ...NO_CLUSTER_LIMITS, ...change };
+  return cluster.operation('a').executeUpdate(clusterLimitsUpdate, { args: [limits] });
+}
+
+const copied = (): number => cluster.joiner.ids('docs').length;
+
+/** A grow whose copy has begun, and takes very long by itself. */
+async function beginSlowly(): Promise<void> {
+  const slow = cluster.donors[0]!.faults.add({ match: { path: /Replicate/ }, fault: { kind: 'slow', ms: 1_000 } });
+  await cluster.announce('a');
+  await slow.struck;
+  await limit({ maxRowsPerS: 20 });
+  expect(await cluster.progress('a')).toMatchObject({ limits: { maxRowsPerS: 20 } });
+  await waitFor('some rows', () => copied() > 0, 30_000);
+}
+
+describe('a grow that is limited', () => {
+  it('copies no faster, and at full speed again as soon as the limit is gone, in the same step', async () => {
+    await beginSlowly();
+    const [before, beganAtMs] = [copied(), Date.now()];
+    await new Promise((resolve) => setTimeout(resolve, 5_000));
+    const rate = (copied() - before) / ((Date.now() - beganAtMs) / 1_000);
+    // Two donors begin with the whole of it each, until both have asked.
+    expect(rate).toBeLessThanOrEqual(45);
+    expect((await cluster.progress('a')).phase).toBe('copy');
+    expect(await cluster.operation('a').query(stepLimitsQuery)).toMatchObject({ maxRowsPerS: 10 });
+    const attempts = (await cluster.progress('a')).failedAttempts;
+    await limit({ maxRowsPerS: null });
+    const liftedAtMs = Date.now();
+    await waitFor('the end of the copy', async () => (await cluster.progress('a')).phase !== 'copy', 30_000);
+    expect(Date.now() - liftedAtMs).toBeLessThan(10_000);
+    await cluster.operation('a').result();
+    const progress = await cluster.progress('a');
+    expect(progress).toMatchObject({ status: 'succeeded', failedAttempts: attempts });
+    expect(progress.limits).toBeUndefined();
+    expect(await cluster.misplaced('docs')).toEqual([]);
+  });
+
+  it('is limited by the cluster where it has no limit of its own', async () => {
+    await beginSlowly();
+    await tellCluster({ maxRowsPerS: 1_000_000, maxBytesPerS: 5_000 });
+    expect((await cluster.progress('a')).limits).toEqual({ maxBytesPerS: 5_000, maxRowsPerS: 20, deleteShare: null });
+    await tellCluster({});
+    await limit({ maxRowsPerS: null });
+    await cluster.operation('a').result();
+  });
+
+  it('refuses limits that mean nothing', async () => {
+    await beginSlowly();
+    expect(await refusalOf(limit({ maxRowsPerS: 0 }))).toBe('InvalidRequest');
+    expect(await refusalOf(limit({ deleteShare: 2 }))).toBe('InvalidRequest');
+    await limit({ maxRowsPerS: null });
+    await cluster.operation('a').result();
+  });
+});
+
+describe('outside of the window of the cluster', () => {
+  const time = (ms: number): string => new Date(ms).toISOString().slice(11, 16);
+  const HOUR_MS = 60 * 60 * 1_000;
+
+  it('a grow stands still behind the step that runs, says until when, and goes on when the window is changed', async () => {
+    await beginSlowly();
+    const nowMs = Date.now();
+    await tellCluster({ activeFrom: time(nowMs + 2 * HOUR_MS), activeTo: time(nowMs + 3 * HOUR_MS) });
+    await limit({ maxRowsPerS: null });
+    const { waiting, phase, pause } = await waitFor('the wait', async () => {
+      const progress = await cluster.progress('a');
+      return progress.waiting?.reason.startsWith('operations work from') === true ? progress : null;
+    });
+    expect(pause).toBeUndefined();
+    expect(['copy', 'warm-up']).toContain(phase);
+    expect(waiting?.endsWhen).toMatch(/has passed, or PUT \/cluster\/limits changes the window$/);
+    await tellCluster({});
+    await cluster.operation('a').result();
+    expect(await cluster.misplaced('docs')).toEqual([]);
+  });
+});
