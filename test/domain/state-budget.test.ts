@@ -119,7 +119,7 @@ const BUDGET = {
   lock: 15,
   'notices of the policy': 14,
   answered: 12,
-  limits: 0.2,
+  limits: 1,
 };
 
 describe('the state of a cluster with the maximum of everything', () => {
