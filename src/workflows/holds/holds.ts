@@ -121,16 +121,12 @@ export class Holds {
   async untilPaused(steps: () => Promise<void>): Promise<boolean> {
     const outer = CancellationScope.current();
     const scope = new CancellationScope({ cancellable: true });
-    let isCutOff = false;
-    this.#cutOff = () => {
-      isCutOff = true;
-      scope.cancel();
-    };
+    this.#cutOff = () => scope.cancel();
     try {
       await scope.run(steps);
       return true;
     } catch (error) {
-      if (!isCutOff || !isCancellation(error) || outer.consideredCancelled) throw error;
+      if (!scope.consideredCancelled || !isCancellation(error) || outer.consideredCancelled) throw error;
       return false;
     } finally {
       this.#cutOff = null;

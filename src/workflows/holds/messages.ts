@@ -2,8 +2,14 @@
 import { ApplicationFailure, setHandler } from '@temporalio/workflow';
 import { clusterLimitsUpdate, limitUpdate, pauseUpdate, resumeUpdate, stepLimitsQuery } from '../../contract/messages';
 import type { OperationState } from '../../contract/operation-state';
-import { pausedBy } from '../../domain/pause';
-import { NO_LIMITS, requireClusterLimits, requireLimits, type WorkLimits } from '../../domain/work-limits';
+import { pausedBy, type PauseRequest } from '../../domain/pause';
+import {
+  NO_LIMITS,
+  requireClusterLimits,
+  requireLimits,
+  type ClusterLimits,
+  type WorkLimits,
+} from '../../domain/work-limits';
 import { nowMs } from '../clock';
 import { answering } from '../operation/domain-failures';
 import type { Holds } from './holds';
@@ -17,7 +23,7 @@ export function handleHolds(state: OperationState, holds: Holds, steps: () => nu
       return state.progress;
     },
     {
-      validator: (request) => {
+      validator: (request: PauseRequest) => {
         refuseEnded(state);
         refusePause(state);
         answering(() => pausedBy(state.progress.pause, request, nowMs()));
@@ -40,7 +46,7 @@ export function handleHolds(state: OperationState, holds: Holds, steps: () => nu
       return state.progress;
     },
     {
-      validator: (change) => {
+      validator: (change: Partial<WorkLimits>) => {
         refuseEnded(state);
         answering(() => requireLimits(change));
       },
@@ -53,7 +59,7 @@ export function handleHolds(state: OperationState, holds: Holds, steps: () => nu
       return state.progress;
     },
     {
-      validator: (limits) => {
+      validator: (limits: ClusterLimits) => {
         refuseEnded(state);
         answering(() => requireClusterLimits(limits));
       },

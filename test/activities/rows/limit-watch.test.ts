@@ -1,3 +1,4 @@
+import { status } from '@grpc/grpc-js';
 import { QueryNotRegisteredError } from '@temporalio/client';
 import { sharedLimits } from '../../../src/activities/frame/shared-limits';
 import { LimitWatch } from '../../../src/activities/rows/limit-watch';
@@ -52,7 +53,9 @@ describe('the limits of an operation', () => {
   });
 
   it('are none where it does not know the question, and unknown where it does not answer', async () => {
-    const notKnown = sharedLimits(() => Promise.reject(new QueryNotRegisteredError('no such query', 3)));
+    const notKnown = sharedLimits(() =>
+      Promise.reject(new QueryNotRegisteredError('no such query', status.INVALID_ARGUMENT)),
+    );
     expect(await notKnown(of('r'))).toEqual(NO_LIMITS);
     const silent = sharedLimits(() => {
       throw new Error('gone');
