@@ -1,5 +1,9 @@
 /** All that the API and activities ask of one cluster's workflows. Every method throws ClientError only. */
-import { WithStartWorkflowOperation, WorkflowExecutionAlreadyStartedError } from '@temporalio/client';
+import {
+  WithStartWorkflowOperation,
+  WorkflowExecutionAlreadyStartedError,
+  type WorkflowHandle,
+} from '@temporalio/client';
 import { WorkflowNotFoundError, type QueryDefinition } from '@temporalio/common';
 import type { Logger } from 'pino';
 import type { ClusterAnswer, ClusterTransition } from '../contract/cluster';
@@ -54,6 +58,9 @@ export type Adjustment =
   | { readonly kind: 'resume' }
   | { readonly kind: 'limit'; readonly change: Partial<WorkLimits> }
   | { readonly kind: 'clusterLimits'; readonly limits: ClusterLimits };
+
+/** How a workflow refuses a message that its build does not know: without a type (calls.ts). */
+const UNKNOWN_MESSAGE = 'none';
 
 /** What there is nothing to do with in an operation that has ended. */
 const IN_VAIN: Record<Adjustment['kind'], string> = {
@@ -285,6 +292,16 @@ export class ClusterClient {
   /** @throws ClientError UnknownOperation, or refused as CannotPauseNow, OperationEnded or InvalidRequest */
   async adjustOperation(operationId: string, adjustment: Adjustment): Promise<OperationProgress> {
     const handle = this.operationHandle(operationId);
+    try {
+      return await this.adjust(handle, operationId, adjustment);
+    } catch (error) {
+      if (!(error instanceof RefusedError) || error.refusal.type !== UNKNOWN_MESSAGE) throw error;
+      const message = `operation ${operationId} runs on an earlier release, which knows no pauses and no limits: wait for its end, or cancel it`;
+      throw new RefusedError({ type: 'CannotPauseNow', message }, error);
+    }
+  }
+
+  private adjust(handle: WorkflowHandle, operationId: string, adjustment: Adjustment): Promise<OperationProgress> {
     return this.tell(operationId, { unanswered: 'AdjustUnanswered', inVain: IN_VAIN[adjustment.kind] }, () => {
       switch (adjustment.kind) {
         case 'pause':

@@ -70,6 +70,7 @@ async function takeOver(run: OperationRun, input: RecoverInput): Promise<string>
   );
   const lock = answer.lock as OperationLock;
   if (recalled !== null) adopt(state, readCarried(recalled));
+  if (state.limits !== undefined) run.holds.onLimits();
   if (answer.limits !== undefined) run.holds.adoptClusterLimits(answer.limits);
   state.recovers = { operationId: request.dead, kind: lock.kind, stage: lock.stage };
   goOnFrom(run, answer, lock);

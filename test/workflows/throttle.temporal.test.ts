@@ -1,4 +1,4 @@
-import { clusterLimitsUpdate, limitUpdate, stepLimitsQuery } from '../../src/contract/messages';
+import { clusterLimitsUpdate, limitUpdate, stepLimitsQuery, transitionUpdate } from '../../src/contract/messages';
 import { NO_CLUSTER_LIMITS, type ClusterLimits, type WorkLimits } from '../../src/domain/work-limits';
 import { type ClusterFixture, FAST, refusalOf } from '../support/cluster-fixture';
 import { useCluster } from '../support/use-cluster';
@@ -83,6 +83,24 @@ describe('a grow that is limited', () => {
 describe('outside of the window of the cluster', () => {
   const time = (ms: number): string => new Date(ms).toISOString().slice(11, 16);
   const HOUR_MS = 60 * 60 * 1_000;
+
+  it('a grow that begins is announced and waits, as the cluster itself has told it', async () => {
+    const nowMs = Date.now();
+    const hours = { activeFrom: time(nowMs + 2 * HOUR_MS), activeTo: time(nowMs + 3 * HOUR_MS) };
+    const replace = (limits: Partial<ClusterLimits>) =>
+      cluster.cluster.executeUpdate(transitionUpdate, {
+        args: [{ type: 'replaceLimits', limits: { ...NO_CLUSTER_LIMITS, ...limits } }],
+      });
+    await replace({ ...hours, maxRowsPerS: 30 });
+    expect((await cluster.announce('a')).map.joining).toHaveLength(1);
+    await waitFor('the wait', async () => (await cluster.progress('a')).waiting?.reason.includes('UTC') === true);
+    expect(await cluster.progress('a')).toMatchObject({ phase: 'announce', limits: { maxRowsPerS: 30 } });
+    expect(copied()).toBe(0);
+    await replace({});
+    await tellCluster({});
+    await cluster.operation('a').result();
+    expect(await cluster.misplaced('docs')).toEqual([]);
+  });
 
   it('a grow stands still behind the step that runs, says until when, and goes on when the window is changed', async () => {
     await beginSlowly();

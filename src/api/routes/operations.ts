@@ -26,6 +26,7 @@ export function operationsRouter(deps: ApiDeps): Router {
       response.json(await reader.showOperation(requireOperationId(request.params['id'])));
     })
     .patch(mayChange(deps), ...jsonBody, async (request, response) => {
+      readIdempotencyKey(request);
       const operationId = requireOperationId(request.params['id']);
       const change = readLimitChange(request);
       const progress = await deps.client.adjustOperation(operationId, { kind: 'limit', change });
