@@ -79,6 +79,8 @@ describe('a paused grow', () => {
       waiting: { reason: 'paused by ops: a release', endsWhen: 'it is resumed' },
     });
     expect(await pendingActivities()).toBe(0);
+    const { donors } = await cluster.operation('a').query(operationStateQuery);
+    expect(Object.values(donors).filter((donor) => donor?.isCopied === false)).not.toEqual([]);
     expect((await cluster.state()).lock).toMatchObject({ operationId: 'grow-a' });
     const writes = cluster.joiner.requests.length;
     await new Promise((resolve) => setTimeout(resolve, 700));
