@@ -193,6 +193,35 @@ describe('after the flip', () => {
     await expectDone();
   });
 
+  it('a pause while donors are read for the drop holds before anything is dropped, and the donors are read again', async () => {
+    const reads = (): number =>
+      cluster.donors.reduce(
+        (sum, donor) => sum + donor.requests.filter(({ path }) => /Replicate/.test(path)).length,
+        0,
+      );
+    let before = 0;
+    await cluster.announce('a', { timings: { ...TIMINGS, graceMs: 1_000 } });
+    await cluster.inPhase('a', 'await-routers-after');
+    cluster.donors[0]!.faults.add({
+      match: { method: 'GRPC', path: /Replicate/ },
+      fault: {
+        kind: 'before',
+        run: async () => {
+          if (before > 0 || (await cluster.progress('a')).phase !== 'drop') return;
+          before = reads();
+          await pause();
+        },
+      },
+    });
+    await holds();
+    expect(await cluster.progress('a')).toMatchObject({ phase: 'drop' });
+    expect((await cluster.operation('a').query(operationStateQuery)).droppedByDonor).toEqual({});
+    expect((await cluster.misplaced('docs')).length).toBeGreaterThan(0);
+    await resume();
+    await expectDone();
+    expect(reads()).toBeGreaterThan(before);
+  });
+
   it('a recovery goes on with the pause of the grow that it finishes', async () => {
     await pauseInWindow();
     await holds();

@@ -129,6 +129,11 @@ export async function dropRound(context: MoveContext): Promise<Dropped> {
     const isUnbroken = await isWatchUnbroken(context);
     const unread: Shard[] = [];
     await sideBySide(left, async (donor) => {
+      if (run.holds.isDue()) {
+        // What was read grows old while it stands still: it is read again.
+        unread.push(donor);
+        return;
+      }
       const result = await dropFromDonor(run, { donor, isLeaver, isWatchUnbroken: isUnbroken });
       if (result.needsRead) unread.push(donor);
       sum.dropped += result.dropped;
