@@ -10,7 +10,7 @@ import type { AutoscaleActivities } from '../contract/evaluation-activities';
 import { awaitRouters } from './move/await-routers';
 import { createChangeCluster } from './cluster/change-cluster';
 import { cleanJoiner } from './move/clean-joiner';
-import { stepProgressSignal } from '../contract/messages';
+import { stepLimitsQuery, stepProgressSignal } from '../contract/messages';
 import type { CoordinatorActivities, HookActivities } from '../contract/activities';
 import type { ActivityDeps } from './frame/deps';
 import { inspectCollections } from './collections/inspect-collections';
@@ -29,6 +29,7 @@ import { createRecallOperation } from './cluster/recall-operation';
 import { removeOrphanCollections } from './collections/remove-orphan-collections';
 import { activity, type ActivityRuntime } from './frame/run-activity';
 import { ShardDirectory } from './frame/shard-directory';
+import { sharedLimits } from './frame/shared-limits';
 import { createStartByPolicy } from './cluster/start-by-policy';
 import { warmUp } from './move/warm-up';
 import { watchActivities } from './move/watch-routers';
@@ -56,6 +57,11 @@ export function createActivities(deps: ActivityDeps): CoordinatorActivities & Au
         .signal(stepProgressSignal, step)
         .catch(() => undefined);
     },
+    readLimits: sharedLimits(({ workflowId, runId }) =>
+      deps.client.withDeadline(Date.now() + RENEW_TIMEOUT_MS, () =>
+        deps.client.workflow.getHandle(workflowId, runId).query(stepLimitsQuery),
+      ),
+    ),
     renewLease: (taskToken, details) =>
       deps.client.withDeadline(Date.now() + RENEW_TIMEOUT_MS, () => deps.client.activity.heartbeat(taskToken, details)),
   };

@@ -16,6 +16,7 @@ import { isMapPoll, mapRouter, serveMap } from './routes/map';
 import { noticesRouter } from './routes/notices';
 import { openApiRouter } from './routes/openapi';
 import { operationsRouter } from './routes/operations';
+import { paceRouter } from './routes/pace';
 import { repairRouter } from './routes/repair';
 import { restoreRouter } from './routes/restore';
 import { shardsRouter } from './routes/shards';
@@ -53,6 +54,7 @@ export function createExpressApp(deps: ApiDeps): Express {
   app.use(mapRouter(deps));
   app.use(shardsRouter(deps));
   app.use(identitiesRouter(deps));
+  app.use(paceRouter(deps));
   app.use(operationsRouter(deps));
   app.use(eventsRouter(deps));
   app.use(hooksRouter(deps));

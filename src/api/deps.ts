@@ -43,6 +43,7 @@ export interface ApiDeps {
     | 'queryProgress'
     | 'describeOperation'
     | 'cancelOperation'
+    | 'adjustOperation'
     | 'clusterFailingTask'
   >;
   /** Says what an operation would do. */

@@ -1,13 +1,19 @@
 /** All that the API and activities ask of one cluster's workflows. Every method throws ClientError only. */
-import { WithStartWorkflowOperation, WorkflowExecutionAlreadyStartedError } from '@temporalio/client';
+import {
+  WithStartWorkflowOperation,
+  WorkflowExecutionAlreadyStartedError,
+  type WorkflowHandle,
+} from '@temporalio/client';
 import { WorkflowNotFoundError, type QueryDefinition } from '@temporalio/common';
 import type { Logger } from 'pino';
 import type { ClusterAnswer, ClusterTransition } from '../contract/cluster';
 import type { ClusterState, OperationKind, OperationLock } from '../domain/cluster-state';
 import { RULES } from '../domain/rules';
 import { isBehind } from '../domain/witnessed';
+import type { PauseRequest } from '../domain/pause';
 import type { OperationProgress } from '../domain/progress';
 import type { ShardMap } from '../domain/shard-map';
+import type { ClusterLimits, WorkLimits } from '../domain/work-limits';
 import type { LockLook } from '../contract/evaluation-activities';
 import { recoverAbandonedLock, witnessedBy } from './abandoned-lock';
 import { answerOfRecord, beganNothing } from './repeated-key';
@@ -17,10 +23,14 @@ import {
   announcedQuery,
   announcedUpdate,
   cancelUpdate,
+  clusterLimitsUpdate,
+  limitUpdate,
   lockQuery,
   mapQuery,
   operationStateQuery,
+  pauseUpdate,
   progressQuery,
+  resumeUpdate,
   stateQuery,
   transitionUpdate,
   type OperationInput,
@@ -28,7 +38,7 @@ import {
 import type { OperationState } from '../contract/operation-state';
 import type { AnnouncedAnswer, OperationRequest, OperationSettings } from '../contract/requests';
 import { operationIdOf, operationWorkflowId, parseOperationId } from '../contract/ids';
-import { ClientError, RefusedError } from './errors';
+import { ClientError, RefusedError, type UnansweredCode } from './errors';
 import { failingTaskOf, type FailingTask } from './failing-task';
 import { Semaphore } from './semaphore';
 import { RefusedBeforeStart, StartTurns } from './start-turns';
@@ -41,6 +51,24 @@ export interface OperationExecution {
   readonly temporalStatus: string;
   readonly failingTask: FailingTask | null;
 }
+
+/** What a running operation can be told beside a cancel. */
+export type Adjustment =
+  | { readonly kind: 'pause'; readonly request: PauseRequest }
+  | { readonly kind: 'resume' }
+  | { readonly kind: 'limit'; readonly change: Partial<WorkLimits> }
+  | { readonly kind: 'clusterLimits'; readonly limits: ClusterLimits };
+
+/** How a workflow refuses a message that its build does not know: without a type (calls.ts). */
+const UNKNOWN_MESSAGE = 'none';
+
+/** What there is nothing to do with in an operation that has ended. */
+const IN_VAIN: Record<Adjustment['kind'], string> = {
+  pause: 'pause',
+  resume: 'resume',
+  limit: 'limit',
+  clusterLimits: 'limit',
+};
 
 const UPDATE_TIMEOUT_MS = 10_000;
 /** A preflight looks at every shard and may wait for a slow one. The caller's own HTTP client gives up after about this. */
@@ -253,22 +281,58 @@ export class ClusterClient {
 
   /** @throws ClientError UnknownOperation, or refused as PointOfNoReturnPassed or OperationEnded */
   async cancelOperation(operationId: string, reason: string): Promise<OperationProgress> {
-    let progress: OperationProgress;
+    const handle = this.operationHandle(operationId);
+    const progress = await this.tell(operationId, { unanswered: 'CancelUnanswered', inVain: 'cancel' }, () =>
+      handle.executeUpdate(cancelUpdate, { args: [{ reason }] }),
+    );
+    await this.markCancelled(operationId);
+    return progress;
+  }
+
+  /** @throws ClientError UnknownOperation, or refused as CannotPauseNow, OperationEnded or InvalidRequest */
+  async adjustOperation(operationId: string, adjustment: Adjustment): Promise<OperationProgress> {
+    const handle = this.operationHandle(operationId);
     try {
-      progress = await this.calls.withinMs(this.timeouts.updateMs, () =>
-        this.operationHandle(operationId).executeUpdate(cancelUpdate, { args: [{ reason }] }),
-      );
+      return await this.adjust(handle, operationId, adjustment);
+    } catch (error) {
+      if (!(error instanceof RefusedError) || error.refusal.type !== UNKNOWN_MESSAGE) throw error;
+      const message = `operation ${operationId} runs on an earlier release, which knows no pauses and no limits: wait for its end, or cancel it`;
+      throw new RefusedError({ type: 'CannotPauseNow', message }, error);
+    }
+  }
+
+  private adjust(handle: WorkflowHandle, operationId: string, adjustment: Adjustment): Promise<OperationProgress> {
+    return this.tell(operationId, { unanswered: 'AdjustUnanswered', inVain: IN_VAIN[adjustment.kind] }, () => {
+      switch (adjustment.kind) {
+        case 'pause':
+          return handle.executeUpdate(pauseUpdate, { args: [adjustment.request] });
+        case 'resume':
+          return handle.executeUpdate(resumeUpdate);
+        case 'limit':
+          return handle.executeUpdate(limitUpdate, { args: [adjustment.change] });
+        case 'clusterLimits':
+          return handle.executeUpdate(clusterLimitsUpdate, { args: [adjustment.limits] });
+      }
+    });
+  }
+
+  /** `inVain`: what there is nothing to do with once the operation has ended. */
+  private async tell(
+    operationId: string,
+    { unanswered, inVain }: { unanswered: UnansweredCode; inVain: string },
+    update: () => Promise<OperationProgress>,
+  ): Promise<OperationProgress> {
+    try {
+      return await this.calls.withinMs(this.timeouts.updateMs, update);
     } catch (error) {
       if (error instanceof WorkflowNotFoundError) {
         // Temporal answers "not found" for an ended workflow too: only a description tells the two apart.
         await this.describeOperation(operationId);
-        const message = `operation ${operationId} has ended: there is nothing to cancel`;
+        const message = `operation ${operationId} has ended: there is nothing to ${inVain}`;
         throw new RefusedError({ type: 'OperationEnded', message }, error);
       }
-      throw updateError(error, { code: 'CancelUnanswered', about: operationId });
+      throw updateError(error, { code: unanswered, about: operationId });
     }
-    await this.markCancelled(operationId);
-    return progress;
   }
 
   /** The update alone cancels the operation. Temporal shows it as Canceled, and not as Failed, only when asked to cancel it as well. */

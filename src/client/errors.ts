@@ -19,6 +19,7 @@ export const CLIENT_ERROR_CODES = [
   'TransitionUnanswered',
   'StartUnanswered',
   'CancelUnanswered',
+  'AdjustUnanswered',
   'EvaluationUnanswered',
   'RestoreUnanswered',
   'HooksUnanswered',

@@ -5,12 +5,13 @@ import type { WitnessedState } from '../domain/witnessed';
 import type { LockRequest, OperationResult } from '../domain/lock-transitions';
 import type { NewNotice } from '../domain/notices';
 import type { ManualChange } from '../domain/manual-changes';
+import type { ClusterLimits } from '../domain/work-limits';
 import type { ClusterIdentity, Members } from '../domain/members';
 import type { ShardAddress, ShardMap } from '../domain/shard-map';
 
 /**
  * A transition of the cluster workflow. See domain/lock-transitions.ts, manual-changes.ts, autoscale-state.ts,
- * notices.ts and witnessed.ts.
+ * notices.ts, limit-transitions.ts and witnessed.ts.
  */
 export type ClusterTransition =
   /** `uid`: taken for the cluster's own when it has none yet. `asked`: digest of the operation's request. */
@@ -53,6 +54,7 @@ export type ClusterTransition =
   | { readonly type: 'raiseFromZero' }
   | { readonly type: 'notice'; readonly notices: readonly NewNotice[] }
   | { readonly type: 'clearNotice'; readonly key: string }
+  | { readonly type: 'replaceLimits'; readonly limits: ClusterLimits }
   | { readonly type: 'catchUp'; readonly published: WitnessedState };
 
 /** As it is sent: with the rules that its sender knows (domain/rules.ts). Absent in what earlier releases sent. */
@@ -69,6 +71,8 @@ export interface ClusterAnswer {
   readonly epoch: number;
   /** Only where an operation begins, and those with a gRPC address in `confirmHeld`: a history must not grow at each step. */
   readonly members?: Members;
+  /** How fast operations work, and when. Absent: nobody has ever said. */
+  readonly limits?: ClusterLimits;
 }
 
 /**

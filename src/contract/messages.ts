@@ -3,11 +3,13 @@ import { defineQuery, defineSignal, defineUpdate } from '@temporalio/workflow';
 import type { ClusterAnswer, SentTransition } from './cluster';
 import type { Evaluation } from '../domain/autoscale-policy';
 import type { OperationKind, OperationLock, ClusterState, SavedState } from '../domain/cluster-state';
+import type { PauseRequest } from '../domain/pause';
 import type { WitnessedState } from '../domain/witnessed';
 import type { Hook, NewHook, ToldNews } from '../domain/hooks';
 import type { OperationProgress, Phase } from '../domain/progress';
 import type { PlannedKind } from '../domain/plan';
 import type { Shard, ShardMap } from '../domain/shard-map';
+import type { ClusterLimits, WorkLimits } from '../domain/work-limits';
 import type { OperationState } from './operation-state';
 import type { StepProgress } from '../domain/progress';
 import type {
@@ -84,6 +86,21 @@ export const announcedQuery = defineQuery<{ answer: AnnouncedAnswer | null; refu
 
 /** Asks for the undo. Fails with PointOfNoReturnPassed or OperationEnded as type. A repeat is harmless. */
 export const cancelUpdate = defineUpdate<OperationProgress, [{ reason: string }]>('cancel');
+
+/**
+ * Has the operation stand still at its next safe point. Fails with CannotPauseNow, OperationEnded or InvalidRequest as
+ * type. A repeat gives it other words and another end.
+ */
+export const pauseUpdate = defineUpdate<OperationProgress, [PauseRequest]>('pause');
+/** Fails with OperationEnded as type. Harmless where nothing is paused. */
+export const resumeUpdate = defineUpdate<OperationProgress>('resume');
+/** Changes its own limits: what is absent stays, null is as the cluster says. Fails with OperationEnded as type. */
+export const limitUpdate = defineUpdate<OperationProgress, [Partial<WorkLimits>]>('limit');
+/** Tells a running operation what the cluster says by now. */
+export const clusterLimitsUpdate = defineUpdate<OperationProgress, [ClusterLimits]>('clusterLimits');
+/** What one step may take of the operation's limits. Not there while nothing limits the operation. */
+export const stepLimitsQuery = defineQuery<WorkLimits>('stepLimits');
+
 export const progressQuery = defineQuery<OperationProgress>('progress');
 
 export const stepProgressSignal = defineSignal<[StepProgress]>('stepProgress');

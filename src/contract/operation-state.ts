@@ -8,6 +8,7 @@ import type { DomainErrorCode } from '../domain/errors';
 import type { Holder, Mended, PassFindings } from '../domain/findings';
 import type { OperationProgress, Phase } from '../domain/progress';
 import type { Shard } from '../domain/shard-map';
+import type { ClusterLimits, WorkLimits } from '../domain/work-limits';
 
 type Mutable<T> = { -readonly [K in keyof T]: T[K] };
 
@@ -68,6 +69,10 @@ export interface OperationState {
   undoing: UndoState | null;
   /** Of a recovery: what it took over. */
   recovers: { readonly operationId: string; readonly kind: LockingKind; readonly stage: LockStage } | null;
+  /** How fast it may work, and when: its own limits, and what the cluster says. Absent: nothing was ever said. */
+  limits?: { readonly own: Partial<WorkLimits>; readonly cluster: ClusterLimits | null };
+  /** It stood still since its last clean pass, so another one comes before the flip. */
+  isProofStale?: true;
 }
 
 /** Where an undo stands. Every part of it is harmless to repeat, but what it left to a person is said once. */

@@ -24,6 +24,7 @@ export const DOMAIN_ERROR_CODES = [
   'PointOfNoReturnPassed',
   'OperationEnded',
   'OperationCancelled',
+  'CannotPauseNow',
   // What preflight found.
   'JoinerUnreachable',
   'JoinerRefusedKey',

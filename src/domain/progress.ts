@@ -1,6 +1,8 @@
 import type { Attention } from './attention';
 import type { OperationEnd, OperationKind } from './cluster-state';
 import type { Findings } from './findings';
+import type { Pause } from './pause';
+import type { WorkLimits } from './work-limits';
 
 /**
  * The phases of all operations. The order in which an operation runs through them is its script (workflows/grow.ts, drain.ts, repair.ts).
@@ -79,6 +81,10 @@ export interface OperationProgress {
   readonly sourcesLeftOut?: number;
   /** Of a check or a repair, growing while it reads; null in every other operation. */
   readonly findings: Findings | null;
+  /** Absent: it is not paused. It may be over already. */
+  readonly pause?: Pause;
+  /** How fast it may work, its own limits and those of the cluster together. Absent: nothing limits it. */
+  readonly limits?: WorkLimits;
 }
 
 /** How one shard is read. */

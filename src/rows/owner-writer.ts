@@ -1,3 +1,4 @@
+import { Pace } from './pace';
 import { keptRow, rowBytes } from './row';
 import type { Job, Row, Shards } from './ports';
 
@@ -53,6 +54,7 @@ export class OwnerWriter {
   readonly #shards: Shards;
   readonly #priming: Priming | null;
   readonly #held: HeldRows;
+  readonly #pace: Pace;
   readonly #outboxes = new Map<string, Outbox>();
   readonly #rowsMax = new Map<number, number>();
   readonly #underWay = new Map<number, Promise<void>>();
@@ -67,6 +69,7 @@ export class OwnerWriter {
     this.#priming = priming;
     this.#held = held;
     held.writers += 1;
+    this.#pace = new Pace(job);
   }
 
   /** Returns when there is room for the next row. */
@@ -77,7 +80,8 @@ export class OwnerWriter {
     outbox.rows.push(keptRow(row));
     outbox.bytes += rowBytes(row);
     this.#hold(rowBytes(row));
-    if (outbox.rows.length >= this.#rowsMaxOf(ownerId) || outbox.bytes >= BYTES_MAX) await this.#send(outbox);
+    const most = this.#pace.atMost({ rows: this.#rowsMaxOf(ownerId), bytes: BYTES_MAX });
+    if (outbox.rows.length >= most.rows || outbox.bytes >= most.bytes) await this.#send(outbox);
     while (this.#held.areTooMany(this.#ownBytes)) await this.#makeRoom();
   }
 
@@ -155,6 +159,8 @@ export class OwnerWriter {
   }
 
   async #upsert(ownerId: number, collection: string, rows: readonly Row[]): Promise<void> {
+    await this.#pace.ready();
+    this.#pace.owe(rows);
     const beganAtMs = this.#job.nowMs();
     await this.#shards(ownerId).upsert(collection, rows);
     this.points += rows.length;

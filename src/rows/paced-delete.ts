@@ -1,3 +1,4 @@
+import { restAfter } from './pace';
 import type { Job, RowShard } from './ports';
 
 /** Ids in one call. A shard syncs its disk for each, under one lock for all of them. */
@@ -47,7 +48,7 @@ export class PacedDelete {
       deleted += await this.#shard.delete(collection, some);
       const tookMs = this.#job.nowMs() - beganAtMs;
       if (some.length === this.#idsMax) this.#adapt(tookMs);
-      if (tookMs > CROWDED_MS) await this.#job.sleep(Math.ceil(tookMs));
+      await restAfter(this.#job, tookMs, { atLeastMs: tookMs > CROWDED_MS ? Math.ceil(tookMs) : 0 });
     }
     return deleted;
   }

@@ -4,6 +4,7 @@
  * difference is left alone for a settle time and looked at again before anything is written.
  */
 import { judgePair, type PairDecision } from '../domain/row-decisions';
+import { Pace } from './pace';
 import { isSameRow } from './row';
 import type { Job, Row, RowShard, Shards } from './ports';
 
@@ -103,13 +104,16 @@ export function isSettled({ decision }: SeenPair): boolean {
 /** Puts the donor's rows on their owners. Returns how many were put; the others were deleted on the donor meanwhile. */
 export async function putRows(candidates: readonly Candidate[], scope: PairScope): Promise<number> {
   let put = 0;
+  const pace = new Pace(scope.job);
   for (let start = 0; start < candidates.length; start += PUT_ROWS_MAX) {
-    put += await putSome(candidates.slice(start, start + PUT_ROWS_MAX), scope);
+    put += await putSome(candidates.slice(start, start + PUT_ROWS_MAX), scope, pace);
+    // Behind the write: nothing may come between a row that was read and its write.
+    await pace.ready();
   }
   return put;
 }
 
-async function putSome(candidates: readonly Candidate[], scope: PairScope): Promise<number> {
+async function putSome(candidates: readonly Candidate[], scope: PairScope, pace: Pace): Promise<number> {
   const { donor, shards, collection } = scope;
   const put = new Set<Candidate>();
   let changing = candidates;
@@ -120,6 +124,7 @@ async function putSome(candidates: readonly Candidate[], scope: PairScope): Prom
       const present = ofOwner.map((each) => rows.get(each) ?? null).filter((row) => row !== null);
       if (present.length === 0) continue;
       await shards(ownerId).upsert(collection, present);
+      pace.owe(present);
       for (const each of ofOwner) if (rows.get(each) != null) put.add(each);
     }
     const written = rows;

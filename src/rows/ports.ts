@@ -3,6 +3,8 @@
  * these, so the same decisions run in a worker, in its thread, and in the simulator.
  */
 
+import type { WorkLimits } from '../domain/work-limits';
+
 /** A point, or a token of a multivector document, as bytes that nobody decodes. */
 export interface Row {
   readonly id: Buffer;
@@ -113,6 +115,8 @@ export interface Job {
   nowMs(): number;
   sleep(ms: number): Promise<void>;
   report(progress: JobProgress): void;
+  /** What it may take by now. Absent: everything. */
+  limits?(): WorkLimits;
 }
 
 /** A shard of the operation by its id, or a leftover by its primary URL. */

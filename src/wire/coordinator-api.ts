@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { givenUrlSchema, shardIdSchema } from './cluster-map';
+import { limitsSchema, pausedSchema } from './pace';
 import { findingsSchema } from './repair';
 import { scanFields } from './scan';
 
@@ -86,6 +87,9 @@ export const operationViewSchema = z.object({
   rate_points_per_s: z.number().nullable(),
   eta_s: z.number().nullable(),
   waiting: waitingSchema.nullable(),
+  /** Null: nobody has paused it. */
+  paused: pausedSchema.nullable(),
+  limits: limitsSchema,
   /** Attempts of steps that failed and were made again. */
   attempts: z.number().nullable(),
   cancel_requested: z.boolean().nullable(),

@@ -42,6 +42,7 @@ import {
 } from '../domain/identity-transitions';
 import { unknownToThisVersion } from '../domain/errors';
 import { catchUp } from '../domain/witnessed';
+import { replaceLimits } from '../domain/limit-transitions';
 import { HISTORY_EVENTS_MAX } from '../domain/limits';
 import {
   announce,
@@ -135,6 +136,8 @@ function apply(state: ClusterState, transition: ClusterTransition): ClusterState
       return recordNotices(state, transition.notices, nowMs());
     case 'clearNotice':
       return clearNotice(state, transition.key);
+    case 'replaceLimits':
+      return replaceLimits(state, transition.limits);
     case 'catchUp':
       return catchUp(state, transition.published);
     case 'addStandby':
@@ -151,8 +154,8 @@ const BEGINNINGS: readonly ClusterTransition['type'][] = ['reserve', 'beginCheck
 function answerOf(state: ClusterState, { type }: ClusterTransition): ClusterAnswer {
   const { map, lock, identity } = state;
   const epoch = lock?.epoch ?? state.epoch;
-  const { members, isInOrder } = state;
-  const answer = { map, lock, identity, epoch };
+  const { members, isInOrder, limits } = state;
+  const answer = { map, lock, identity, epoch, ...(limits === undefined ? {} : { limits }) };
   if (BEGINNINGS.includes(type)) return { ...answer, members, isInOrder };
   return type === 'confirmHeld' ? { ...answer, members: withGrpcAlone(members) } : answer;
 }

@@ -52,7 +52,12 @@ export const DRAIN: MoveScript = [
   },
   { phase: 'remove', does: 'take the leaver out of the map', step: flip, isFlip: true },
   // ---- The point of no return ----
-  { phase: 'await-routers-after', does: 'wait until no router uses the leaver', step: awaitRoutersAndFollow },
+  {
+    phase: 'await-routers-after',
+    does: 'wait until no router uses the leaver',
+    step: awaitRoutersAndFollow,
+    goesOn: true,
+  },
   { phase: 'drop', does: 'empty the leaver', step: dropSlice, canAbandonLeaver: true },
   { phase: 'confirm', does: 'count what is left', step: confirmDrop, canAbandonLeaver: true },
   { phase: 'empty', does: 'remove what it holds of others', step: emptyAndReleaseLeaver, canAbandonLeaver: true },

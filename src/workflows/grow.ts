@@ -64,6 +64,7 @@ export const GROW: MoveScript = [
     phase: 'await-routers-after',
     does: 'wait until every router reads from the joiner',
     step: awaitRoutersAndFollow,
+    goesOn: true,
   },
   { phase: 'await-index', does: 'wait until searches find what was moved', step: findOnJoiner },
   { phase: 'drop', does: 'drop the slice from the donors', step: dropSlice },

@@ -70,6 +70,8 @@ async function takeOver(run: OperationRun, input: RecoverInput): Promise<string>
   );
   const lock = answer.lock as OperationLock;
   if (recalled !== null) adopt(state, readCarried(recalled));
+  if (state.limits !== undefined) run.holds.onLimits();
+  if (answer.limits !== undefined) run.holds.adoptClusterLimits(answer.limits);
   state.recovers = { operationId: request.dead, kind: lock.kind, stage: lock.stage };
   goOnFrom(run, answer, lock);
   // Before the flip from now on, not from its death: it may have been reset since, and was shut out only by the transition. After the flip
@@ -83,10 +85,13 @@ async function takeOver(run: OperationRun, input: RecoverInput): Promise<string>
 /** What the dead operation knew becomes what this one knows; its identity, its phases and its callers do not. */
 function adopt(state: OperationState, recalled: OperationState): void {
   const { progress, announced, refusal, cancelReason } = state;
-  const { pointsDone, pointsExpected, bytesDone, bytesExpected } = recalled.progress;
+  const { pointsDone, pointsExpected, bytesDone, bytesExpected, pause, limits } = recalled.progress;
   // An undo that the dead operation had begun is begun again: each part of it looks for itself.
   Object.assign(state, recalled, { announced, refusal, cancelReason, undoing: null });
   state.progress = Object.assign(progress, { pointsDone, pointsExpected, bytesDone, bytesExpected });
+  // What a person has asked of it holds for what finishes it.
+  if (pause !== undefined) state.progress.pause = { ...pause, holds: false };
+  if (limits !== undefined) state.progress.limits = limits;
 }
 
 /** Where the change stands is the cluster's word, not the dead operation's: its last answer may have been lost. */

@@ -83,6 +83,7 @@ async function succeed(context: RepairContext): Promise<OperationOutcome> {
 async function giveUp(context: RepairContext, cause: unknown): Promise<never> {
   const { run } = context;
   const { state } = run;
+  run.holds.end();
   run.endPhase('ended by a failure or a cancel');
   await run.waits.forLateWrites();
   const why = isCancellation(cause) ? (state.cancelReason ?? 'on request') : messageOf(cause);

@@ -45,6 +45,7 @@ export function progressDetails(progress: OperationProgress): string {
     '',
     aboutCancel(progress),
     '',
+    ...aboutPause(progress),
     ...aboutAttention(progress),
     ...aboutSources(progress),
     '| phase | started | took | note |',
@@ -55,6 +56,26 @@ export function progressDetails(progress: OperationProgress): string {
     return `| ${phase.phase} | ${iso(phase.startedAtMs)} | ${took} | ${phase.note} |`;
   });
   return [...facts, ...rows].join('\n');
+}
+
+function aboutPause({ pause, limits }: OperationProgress): string[] {
+  const told: string[] = [];
+  if (pause !== undefined) {
+    const { by, reason, sinceMs, untilMs, holds } = pause;
+    const state = holds ? 'Paused' : 'Pauses at its next safe point';
+    const end = untilMs === null ? 'it is resumed' : `${iso(untilMs)} has passed`;
+    told.push(`⏸ **${state}** by ${by} since ${iso(sinceMs)}: ${reason}. It ends when ${end}.`, '');
+  }
+  if (limits !== undefined) {
+    const { maxBytesPerS, maxRowsPerS, deleteShare } = limits;
+    const rates = [
+      ...(maxBytesPerS === null ? [] : [`${count(maxBytesPerS)} bytes/s`]),
+      ...(maxRowsPerS === null ? [] : [`${count(maxRowsPerS)} rows/s`]),
+      ...(deleteShare === null ? [] : [`deletes for ${deleteShare} of the time`]),
+    ];
+    told.push(`🐢 **Limited** to ${rates.join(', ')}.`, '');
+  }
+  return told;
 }
 
 function aboutAttention({ outcome }: OperationProgress): string[] {

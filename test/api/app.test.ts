@@ -439,7 +439,10 @@ describe('everything else', () => {
     ['/cluster/shards/1', 'GET', 'PATCH, DELETE'],
     ['/cluster/shards/1/promote', 'DELETE', 'POST'],
     ['/cluster/operations', 'POST', 'GET, HEAD'],
-    ['/cluster/operations/grow-a', 'DELETE', 'GET, HEAD'],
+    ['/cluster/operations/grow-a', 'DELETE', 'GET, HEAD, PATCH'],
+    ['/cluster/operations/grow-a/pause', 'GET', 'POST'],
+    ['/cluster/operations/grow-a/resume', 'DELETE', 'POST'],
+    ['/cluster/limits', 'POST', 'GET, HEAD, PUT'],
     ['/cluster/operations/grow-a/cancel', 'GET', 'POST'],
   ])('%s is 405 for %s and says that it takes %s', async (path, method, allow) => {
     const { headers } = await expectProblem(path, { method }, { status: 405, code: 'MethodNotAllowed' });

@@ -517,6 +517,33 @@ describe('a grow', () => {
   });
 });
 
+describe('a pause', () => {
+  const request = { reason: 'a test', untilMs: null, by: 'ops' };
+
+  it('holds the operation until it is resumed', async () => {
+    const gate = new Gate();
+    const { cluster, client } = await newCluster({ beforeAwaitRouters: gate });
+    await client.startOperation('grow', growInput(cluster, 'k'));
+    await progressOf('k', client, 'await-routers');
+    expect(await client.adjustOperation('grow-k', { kind: 'pause', request })).toMatchObject({ pause: request });
+    gate.release();
+    await waitFor('it stands still', async () => (await client.queryProgress('grow-k')).pause?.holds === true);
+    expect(await client.adjustOperation('grow-k', { kind: 'resume' })).not.toHaveProperty('pause');
+    expect((await untilEnded(client, 'k')).status).toBe('succeeded');
+  });
+
+  it('is refused after the end, as a limit is, and for an operation that never was', async () => {
+    const { cluster, client } = await newCluster();
+    await client.startOperation('grow', growInput(cluster, 'k'));
+    await untilEnded(client, 'k');
+    await temporal.workflow.getHandle(operationWorkflowId(cluster, 'grow', 'k')).result();
+    await expectCode(client.adjustOperation('grow-k', { kind: 'pause', request }), 'OperationEnded');
+    const change = { maxRowsPerS: 1 };
+    await expectCode(client.adjustOperation('grow-k', { kind: 'limit', change }), 'OperationEnded');
+    await expectCode(client.adjustOperation('grow-never', { kind: 'resume' }), 'UnknownOperation');
+  });
+});
+
 describe('a cancel', () => {
   it('has the operation undone before the flip', async () => {
     const gate = new Gate();

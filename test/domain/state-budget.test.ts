@@ -11,6 +11,7 @@ import {
   STANDBYS_MAX,
 } from '../../src/domain/limits';
 import { announce, beginCheck, endCheck, reserve } from '../../src/domain/lock-transitions';
+import { replaceLimits } from '../../src/domain/limit-transitions';
 import { changeByHand } from '../../src/domain/manual-changes';
 import { recordNotices } from '../../src/domain/notices';
 import type { ShardAddress } from '../../src/domain/shard-map';
@@ -95,6 +96,13 @@ function fullState(): ClusterState {
   const members = Object.fromEntries(
     state.map.shards.map(({ id }) => [id, { epoch: 1_000_000, grpcUrl: url('g', id) }]),
   );
+  state = replaceLimits(state, {
+    maxBytesPerS: Number.MAX_SAFE_INTEGER,
+    maxRowsPerS: Number.MAX_SAFE_INTEGER,
+    deleteShare: 0.1 + 0.2,
+    activeFrom: '22:30',
+    activeTo: '04:00',
+  });
   return { ...state, members, autoscale: refreshNotices(autoscale, nowMs) };
 }
 
@@ -111,15 +119,16 @@ const BUDGET = {
   lock: 15,
   'notices of the policy': 14,
   answered: 12,
+  limits: 1,
 };
 
 describe('the state of a cluster with the maximum of everything', () => {
   const state = fullState();
 
   it('has every part within its budget, and is far below what Temporal takes', () => {
-    const { map, members, operations, notices, lock, answered, autoscale } = state;
+    const { map, members, operations, notices, lock, answered, autoscale, limits } = state;
     const { standbys, evaluations } = autoscale;
-    const parts = { map, members, standbys, operations, notices, evaluations, lock, answered };
+    const parts = { map, members, standbys, operations, notices, evaluations, lock, answered, limits };
     const sizes = Object.entries({ ...parts, 'notices of the policy': autoscale.notices }).map(
       ([part, value]) => [part, bytes(value) / KIB] as const,
     );

@@ -68,6 +68,7 @@ export class FakeClusterClient implements ApiClient {
   describeOperation: ApiClient['describeOperation'] = noOperation;
   clusterFailingTask: ApiClient['clusterFailingTask'] = () => Promise.resolve(null);
   cancelOperation: ApiClient['cancelOperation'] = noOperation;
+  adjustOperation: ApiClient['adjustOperation'] = noOperation;
 }
 
 /** Shards by address: those with no entry answer, and show nothing. */

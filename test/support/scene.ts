@@ -1,7 +1,7 @@
 /** One operation on a cluster of its own: in-process shards, a router, a real Temporal, faults, and what its end has to be. */
 import { createServer, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { cancelUpdate } from '../../src/contract/messages';
+import { cancelUpdate, operationStateQuery, pauseUpdate, resumeUpdate } from '../../src/contract/messages';
 import type { OperationRequest } from '../../src/contract/requests';
 import type { Phase } from '../../src/domain/progress';
 import type { ShardMap } from '../../src/domain/shard-map';
@@ -142,6 +142,34 @@ export class Scene {
 
   cancel(): Promise<string> {
     return refusalOf(this.operation.executeUpdate(cancelUpdate, { args: [{ reason: 'a test' }] }));
+  }
+
+  pause(): Promise<string> {
+    const request = { reason: 'a test', untilMs: null, by: 'tester' };
+    return refusalOf(this.operation.executeUpdate(pauseUpdate, { args: [request] }));
+  }
+
+  async resume(): Promise<void> {
+    await this.operation.executeUpdate(resumeUpdate);
+  }
+
+  /** False: there was no safe point left, and it ended. */
+  async standsStill(): Promise<boolean> {
+    const { status } = await waitFor(
+      'it stands still, or ends',
+      async () => {
+        const progress = await this.progress();
+        return progress.status !== 'running' || progress.pause?.holds === true ? progress : undefined;
+      },
+      PATIENCE_MS,
+    );
+    return status === 'running';
+  }
+
+  /** It never stands still between the flip and the routers that hold it. */
+  async expectAdoptedFlip(): Promise<void> {
+    const { progress, completed } = await this.operation.query(operationStateQuery);
+    if (progress.pointOfNoReturnPassed) expect(completed).toContain('await-routers-after');
   }
 
   /** Looks after the lock as every request does, until it is free. */

@@ -5,6 +5,7 @@
  *   with a reason, and goes on when the fault ends;
  * - run it twice (its first answers are lost), kill the worker in it: the same end as without;
  * - cancel it: undone before the flip, refused after it;
+ * - pause it: it stands still at a safe point, and goes on to the same end when it is resumed;
  * - terminate it: the recovery ends as the operation itself would have;
  * - the same for the undo: run twice, without its worker, and terminated.
  *
@@ -28,6 +29,7 @@ const ROW_FAULTS = [
   'runs twice',
   'loses its worker',
   'is cancelled',
+  'is paused',
   'is terminated',
 ] as const;
 /** Of the last row before the flip, so that there is most to undo. */
@@ -140,6 +142,28 @@ const PLAYS: Record<RowFaultName, (play: Play) => Promise<void>> = {
     if (isBeforeFlip) return scene.expectUndone(['cancelled']);
     if (!moves) return scene.expectGivenUp(['cancelled']);
     expect(await waitFor('the answer to the cancel', async () => answer)).toBe('PointOfNoReturnPassed');
+    return scene.expectDone();
+  },
+  'is paused': async ({ scene, row, activity, movesPoints: moves }) => {
+    let answer: Promise<string> | null = null;
+    scene.faults.strike(row.phase, {
+      isStruck: (name) => name === activity,
+      before: async () => {
+        await (answer ??= scene.pause());
+      },
+    });
+    await scene.begin();
+    await scene.reached(row.phase);
+    const refusal = await waitFor('the answer to the pause', async () => answer);
+    scene.faults.clear();
+    if (refusal !== 'not refused') {
+      expect(refusal).toBe('CannotPauseNow');
+      return scene.expectDone();
+    }
+    if (await scene.standsStill()) {
+      if (moves) await scene.expectAdoptedFlip();
+      await scene.resume();
+    }
     return scene.expectDone();
   },
   'is terminated': async ({ scene, row, activity, isBeforeFlip, movesPoints: moves }) => {

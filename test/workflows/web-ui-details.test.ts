@@ -13,6 +13,21 @@ describe('the details in the Web UI', () => {
     expect(clusterDetails(seedState([at('s0')]))).not.toContain('⚠️');
   });
 
+  it('of an operation show why it is paused, until when, and what limits it', () => {
+    const { progress } = newOperationState('grow', 'grow-a', 0);
+    const pause = { reason: 'a release', by: 'ops', sinceMs: 0, untilMs: 60_000, holds: true };
+    const limits = { maxBytesPerS: null, maxRowsPerS: 5_000, deleteShare: 0.2 };
+    const details = progressDetails({ ...progress, pause, limits });
+    expect(details).toContain(
+      '⏸ **Paused** by ops since 1970-01-01 00:00:00: a release. It ends when 1970-01-01 00:01:00 has passed.',
+    );
+    expect(details).toContain('**Limited** to 5,000 rows/s, deletes for 0.2 of the time.');
+    expect(progressDetails({ ...progress, pause: { ...pause, holds: false, untilMs: null } })).toContain(
+      '⏸ **Pauses at its next safe point** by ops since 1970-01-01 00:00:00: a release. It ends when it is resumed.',
+    );
+    expect(progressDetails(progress)).not.toMatch(/Pause|Limited/);
+  });
+
   it('of an operation show what it leaves to a person, and the call that mends it', () => {
     const { progress } = newOperationState('grow', 'grow-a', 0);
     const attention = [{ what: 'points kept', points: 1_200, mendedBy: 'POST /cluster/repair' }];

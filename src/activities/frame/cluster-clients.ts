@@ -57,6 +57,7 @@ const IS_CLUSTER_GONE: Record<Exclude<ClientErrorCode, 'Refused'>, boolean> = {
   TransitionUnanswered: false,
   StartUnanswered: false,
   CancelUnanswered: false,
+  AdjustUnanswered: false,
   EvaluationUnanswered: false,
   RestoreUnanswered: false,
   HooksUnanswered: false,

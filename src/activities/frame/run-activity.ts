@@ -2,6 +2,7 @@ import { CancelledFailure, Context } from '@temporalio/activity';
 import type { Logger } from 'pino';
 import { Attempt, type Clock, type RenewLease } from './attempt';
 import type { StepProgress } from '../../domain/progress';
+import type { WorkLimits } from '../../domain/work-limits';
 import type { LockGuard } from '../../contract/cluster';
 import { activityFailure, type FailureDetails } from './failures';
 import type { ConfirmLock } from './lock-guard';
@@ -13,6 +14,8 @@ export interface ActivityScope {
   readonly shards: ShardDirectory;
   /** Null where nobody is to be told. */
   readonly tellStep: ((step: StepProgress) => void) | null;
+  /** What the step may take of its operation's limits by now; null where nobody can be asked. */
+  readonly readLimits: (() => Promise<WorkLimits | null>) | null;
 }
 
 export interface ActivityRuntime {
@@ -22,7 +25,11 @@ export interface ActivityRuntime {
   readonly confirmLock: ConfirmLock;
   readonly renewLease?: RenewLease;
   readonly tellStep?: TellStep;
+  readonly readLimits?: ReadStepLimits;
 }
+
+/** Asks the workflow that waits for a step. Null: it did not answer. */
+export type ReadStepLimits = (workflow: { workflowId: string; runId: string }) => Promise<WorkLimits | null>;
 
 /** Tells the workflow that waits for a step how far it has come. Nothing depends on it. */
 export type TellStep = (workflow: { workflowId: string; runId: string }, step: StepProgress) => void;
@@ -46,7 +53,10 @@ export function activity<I, R>(
       const { tellStep } = runtime;
       const tell =
         tellStep === undefined || workflow === undefined ? null : (step: StepProgress) => tellStep(workflow, step);
-      return withToldTime(await body({ attempt, shards: runtime.shards, tellStep: tell }, input), attempt);
+      const { readLimits } = runtime;
+      const read = readLimits === undefined || workflow === undefined ? null : () => readLimits(workflow);
+      const scope = { attempt, shards: runtime.shards, tellStep: tell, readLimits: read };
+      return withToldTime(await body(scope, input), attempt);
     } catch (error) {
       attempt.heartbeatEnd();
       const details: FailureDetails = { lateWritesUntilMs: attempt.lateWritesUntilMs, told: attempt.told };

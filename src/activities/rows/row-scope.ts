@@ -1,6 +1,7 @@
 /** A job of the engine as an activity runs it: its time is that of the attempt, its shards are those of the move. */
 import { ApplicationFailure } from '@temporalio/activity';
 import type { ShardAddress } from '../../domain/shard-map';
+import type { WorkLimits } from '../../domain/work-limits';
 import type { Move } from '../../contract/move';
 import { CollectionMissing, CollectionOfOtherKind } from '../../rows/ports';
 import { ShardLostRows } from '../../rows/jobs/compare';
@@ -8,16 +9,18 @@ import type { Engine, EngineJob } from '../../rows/thread/engine';
 import type { JobDone, JobInput, JobName } from '../../rows/remote/run-job';
 import type { ShardTarget } from '../../rows/remote/target';
 import { SpoolError } from '../../rows/spool/spool';
+import { LimitWatch } from './limit-watch';
 import { collectionInFlux, type ActivityErrorCode } from '../frame/failures';
 import type { ActivityScope } from '../frame/run-activity';
 
 /** Runs jobs on the shards of `move`, and on leftovers by their URL. */
 export async function runRowJob<Name extends JobName>(
-  { attempt, tellStep }: ActivityScope,
+  { attempt, tellStep, readLimits }: ActivityScope,
   engine: Engine,
   run: { name: Name; input: JobInput<Name>; move: Move; leftovers?: readonly ShardAddress[] },
 ): Promise<JobDone<Name>> {
   const told = new RareTelling(attempt.nowMs());
+  const watch = new LimitWatch(limitsIn(run.move), readLimits);
   const job: EngineJob = {
     signal: attempt.signal,
     nowMs: () => attempt.nowMs(),
@@ -29,16 +32,25 @@ export async function runRowJob<Name extends JobName>(
     reading: attempt.reading,
     write: (send) => attempt.write(send),
     mayWriteUntilMs: () => attempt.mayWriteUntilMs,
+    limits: () => watch.limits,
     noteWrites: (lateWritesUntilMs) => {
       attempt.noteWrites(lateWritesUntilMs);
     },
   };
   const { name, input, move, leftovers = [] } = run;
+  watch.start();
   try {
     return await engine.run(job, { name, input, targets: targetsOf(move, leftovers) });
   } catch (error) {
     throw asFailure(error);
+  } finally {
+    watch.stop();
   }
+}
+
+/** Every input carries them as they were when the step was asked for (activity-profiles.ts). */
+function limitsIn(input: Move): WorkLimits | undefined {
+  return (input as Move & { readonly limits?: WorkLimits }).limits;
 }
 
 /** First after two seconds, then after ever longer pauses: some fifty times in an hour, eighty in a day. */

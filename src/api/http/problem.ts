@@ -60,6 +60,7 @@ export const PROBLEM_STATUS: Record<ProblemCode, number> = {
   PointOfNoReturnPassed: 409,
   OperationEnded: 409,
   OperationCancelled: 409,
+  CannotPauseNow: 409,
   JoinerUnreachable: 422,
   JoinerRefusedKey: 422,
   JoinerNotEmpty: 409,
@@ -174,6 +175,11 @@ const OF_CLIENT: Record<Exclude<ClientErrorCode, 'Refused'>, Translation> = {
   CancelUnanswered: {
     code: 'OutcomeUnknown',
     next: '; the cancel may or may not have been taken: look at the operation, and repeat the call',
+  },
+  AdjustUnanswered: {
+    code: 'OutcomeUnknown',
+    next: (id) =>
+      `; the call may or may not have been taken: look at GET /cluster/operations/${id}, and repeat the call`,
   },
   EvaluationUnanswered: {
     code: 'OutcomeUnknown',

@@ -3,6 +3,7 @@ import { json, type Request, type RequestHandler } from 'express';
 import type { z } from 'zod';
 import { DomainError } from '../../domain/errors';
 import { REQUEST_BODY_BYTES_MAX } from '../../domain/limits';
+import { parseOperationId } from '../../contract/ids';
 import type { ScanRequest } from '../../contract/requests';
 import { normalizeShardUrl, type ShardAddress } from '../../domain/shard-map';
 import { idempotencyKeySchema, type AddShardBody, type ReplaceAddressBody } from '../../wire/coordinator-api';
@@ -102,4 +103,10 @@ export function readDryRun(request: Request): boolean {
     'InvalidRequest',
     `expected dry_run=true, dry_run=false or no query: ${describeIssues(parsed.error)}`,
   );
+}
+
+/** @throws ApiError UnknownOperation */
+export function requireOperationId(id: string | undefined): string {
+  if (id !== undefined && parseOperationId(id) !== null) return id;
+  throw new ApiError('UnknownOperation', 'there is no such operation: GET /cluster/operations lists them');
 }

@@ -1,15 +1,14 @@
 import { Router, type Request, type Response } from 'express';
-import { parseOperationId } from '../../contract/ids';
 import type { ApiDeps } from '../deps';
 import { awaitTold, preferredWaitS } from '../events/long-poll';
 import { etagOf, OPERATION_TOPIC, type ToldEvent } from '../events/ring';
 import { mayChange } from '../http/changes';
 import { isUnchanged } from '../http/conditional';
-import { ApiError } from '../http/problem';
-import { jsonBody, readDryRun, readIdempotencyKey } from '../http/requests';
+import { jsonBody, readDryRun, readIdempotencyKey, requireOperationId } from '../http/requests';
 import { methodNotAllowed } from '../http/routing';
 import { OperationReader } from '../operation-reader';
 import { viewOfProgress } from '../views/operation';
+import { readLimitChange } from './pace';
 import { answerPlan } from './start-operation';
 
 /** Every operation, running or ended: list, show, cancel. */
@@ -33,7 +32,14 @@ export function operationsRouter(deps: ApiDeps): Router {
       const shown = waitS === null ? null : await awaitChange(deps, id, { request, response, waitS });
       sendOperation(shown ?? JSON.stringify(await reader.showOperation(id)), request, response);
     })
-    .all(methodNotAllowed('GET', 'HEAD'));
+    .patch(mayChange(deps), ...jsonBody, async (request, response) => {
+      readIdempotencyKey(request);
+      const operationId = requireOperationId(request.params['id']);
+      const change = readLimitChange(request);
+      const progress = await deps.client.adjustOperation(operationId, { kind: 'limit', change });
+      response.json(viewOfProgress(progress, reader.linkTo(operationId)));
+    })
+    .all(methodNotAllowed('GET', 'HEAD', 'PATCH'));
 
   router
     .route('/cluster/operations/:id/cancel')
@@ -80,9 +86,4 @@ function sendOperation(text: string, request: Request, response: Response): void
   response.set('ETag', etag).set('Cache-Control', 'no-cache');
   if (isUnchanged(request.headers['if-none-match'], etag)) response.status(304).end();
   else response.type('json').send(text);
-}
-
-function requireOperationId(id: string): string {
-  if (parseOperationId(id) !== null) return id;
-  throw new ApiError('UnknownOperation', 'there is no such operation: GET /cluster/operations lists them');
 }

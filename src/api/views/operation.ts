@@ -3,6 +3,7 @@ import type { OperationProgress, SourceProgress } from '../../domain/progress';
 import type { OperationView } from '../../wire/coordinator-api';
 import type { OperationExecution } from '../../client/cluster-client';
 import { viewOfFindings } from './findings';
+import { viewOfLimits, viewOfPause } from './pace';
 import { isoOf, isoOrNull } from './times';
 
 /** A refused operation changed nothing; REST shows it as failed. */
@@ -15,7 +16,11 @@ const STATUS: Record<'running' | OperationEnd, OperationView['status']> = {
 };
 
 /** From the answer of the operation's own workflow. */
-export function viewOfProgress(progress: OperationProgress, webUiUrl: string | null): OperationView {
+export function viewOfProgress(
+  progress: OperationProgress,
+  webUiUrl: string | null,
+  nowMs: number = Date.now(),
+): OperationView {
   const { waiting, outcome } = progress;
   return {
     id: progress.operationId,
@@ -30,6 +35,8 @@ export function viewOfProgress(progress: OperationProgress, webUiUrl: string | n
     rate_points_per_s: progress.ratePerSecond,
     eta_s: progress.etaSeconds,
     waiting: waiting && { reason: waiting.reason, since: isoOf(waiting.sinceMs), ends_when: waiting.endsWhen },
+    paused: viewOfPause(progress.pause, nowMs),
+    limits: viewOfLimits(progress.limits),
     attempts: progress.failedAttempts,
     cancel_requested: progress.cancelRequested,
     point_of_no_return_passed: progress.pointOfNoReturnPassed,
@@ -97,6 +104,8 @@ export function viewOfRecord(record: OperationRecord, webUiUrl: string | null): 
     rate_points_per_s: null,
     eta_s: null,
     waiting: null,
+    paused: null,
+    limits: viewOfLimits(undefined),
     attempts: null,
     cancel_requested: null,
     point_of_no_return_passed: null,
@@ -151,6 +160,7 @@ export function endedFromOutside(
     eta_s: null,
     rate_points_per_s: 0,
     waiting: null,
+    paused: null,
     next: 'nothing: it no longer runs',
     ended_at: isoOrNull(record?.endedAtMs ?? null),
     outcome,

@@ -28,6 +28,7 @@ import {
 import { FINDING_SAMPLES_MAX } from '../../domain/limits';
 import { PlacementPlan } from '../../domain/placement-plan';
 import type { PlacementSpec } from '../../domain/shard-map';
+import { Pace } from '../pace';
 import { PacedDelete } from '../paced-delete';
 import { CollectionMissing, type Job, type Row, type RowShard } from '../ports';
 import { scanCut } from '../scan';
@@ -98,6 +99,7 @@ class Search {
   readonly #input: MisplacedJob;
   readonly #parts: MoveParts;
   readonly #plan: PlacementPlan;
+  readonly #pace: Pace;
   readonly #scans: HolderScan[] = [];
   #rowsRead = 0;
   #moved = 0;
@@ -108,6 +110,7 @@ class Search {
     this.#input = input;
     this.#parts = parts;
     this.#plan = new PlacementPlan(input.placement);
+    this.#pace = new Pace(job);
   }
 
   async run(): Promise<MisplacedDone> {
@@ -218,6 +221,7 @@ class Search {
     await this.#job.sleep(mend.settleMs);
     const removals: Look[] = [];
     for (let start = 0; start < batch.length; start += ROWS_AT_ONCE) {
+      await this.#pace.ready();
       const looks = await this.#look(collection, batch.slice(start, start + ROWS_AT_ONCE));
       removals.push(...(await this.#mend(collection, looks, { prefer: mend.prefer, tally })));
     }
@@ -263,10 +267,9 @@ class Search {
     for (const ownerId of new Set(moves.map(({ look }) => look.ownerId))) {
       const ofOwner = moves.filter(({ look }) => look.ownerId === ownerId);
       const owner = this.#parts.shards(ownerId);
-      await owner.upsert(
-        collection,
-        ofOwner.map(({ row }) => row),
-      );
+      const rows = ofOwner.map(({ row }) => row);
+      await owner.upsert(collection, rows);
+      this.#pace.owe(rows);
       this.#moved += ofOwner.length;
       // A client may have deleted a row at once: then its copies stay for the next pass, which looks at them again.
       const shown = await rowsOf(

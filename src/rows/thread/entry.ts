@@ -7,6 +7,7 @@ import type { JobProgress } from '../ports';
 import { InlineEngine } from './engine';
 import type { RemoteJob } from '../remote/remote-job';
 import { toFailure } from './errors';
+import { readLease } from './lease';
 import type { FromThread, ThreadData, ToThread } from './protocol';
 
 const port = parentPort;
@@ -57,7 +58,9 @@ function jobOf(
 ): RemoteJob {
   let hasWritten = false;
   let reportedAtMs = 0;
+  const { mayWriteUntilMs, limits } = readLease(lease);
   return {
+    limits,
     signal,
     nowMs: () => steadyNowMs(),
     sleep: async (ms) => {
@@ -72,7 +75,7 @@ function jobOf(
     reading: { deadlineMs, signal },
     write: async (send) => {
       signal.throwIfAborted();
-      if (steadyNowMs() >= (lease[0] ?? 0)) throw new OutOfTime();
+      if (steadyNowMs() >= mayWriteUntilMs()) throw new OutOfTime();
       if (!hasWritten) tell({ kind: 'writes', id, lateWritesUntilMs: 0 });
       hasWritten = true;
       try {

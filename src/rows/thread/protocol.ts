@@ -19,7 +19,7 @@ export type ToThread =
       readonly id: number;
       readonly request: JobRequest;
       readonly deadlineMs: number;
-      /** One float: until when the job may begin to write. The worker moves it on while the attempt lives. */
+      /** What the job may do by now (lease.ts). The worker writes it again and again while the attempt lives. */
       readonly lease: SharedArrayBuffer;
     }
   | { readonly kind: 'abort'; readonly id: number }

@@ -4,6 +4,7 @@ import { Worker } from 'node:worker_threads';
 import type { Engine, EngineJob } from './engine';
 import type { JobDone, JobName, JobRequest } from '../remote/run-job';
 import { fromFailure } from './errors';
+import { newLease, writeLease } from './lease';
 import type { FromThread, ThreadData, ThreadOptions, ToThread } from './protocol';
 import { steadyBase } from '../../shards/steady-clock';
 
@@ -46,9 +47,9 @@ export class ThreadEngine implements Engine {
 
   async run<Name extends JobName>(job: EngineJob, request: JobRequest<Name>): Promise<JobDone<Name>> {
     const id = this.#nextId++;
-    const lease = new SharedArrayBuffer(Float64Array.BYTES_PER_ELEMENT);
+    const lease = newLease();
     const view = new Float64Array(lease);
-    view[0] = job.mayWriteUntilMs();
+    writeLease(view, job);
     const abort = (): void => this.#send({ kind: 'abort', id });
     job.signal.throwIfAborted();
     job.signal.addEventListener('abort', abort, { once: true });
@@ -98,8 +99,7 @@ export class ThreadEngine implements Engine {
     });
     clearInterval(this.#leases);
     this.#leases = setInterval(() => {
-      for (const { job, lease } of this.#pending.values())
-        if (job !== null && lease !== null) lease[0] = job.mayWriteUntilMs();
+      for (const { job, lease } of this.#pending.values()) if (job !== null && lease !== null) writeLease(lease, job);
     }, LEASE_EVERY_MS);
     this.#leases.unref();
     return thread;

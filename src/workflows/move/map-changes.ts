@@ -10,6 +10,7 @@ import { applyTransition } from '../operation/transition';
 import { nowMs } from '../clock';
 import { plannedMove, type MoveKind } from './placement';
 import type { MoveContext } from './context';
+import { reconcileUntilClean } from './rows/reconcile';
 
 /** What each change of the map is called where people read it. */
 const WORDS: Record<MoveKind, { readonly announce: string; readonly flip: string; readonly withdraw: string }> = {
@@ -51,8 +52,12 @@ export async function announce({ run, kind, request }: MoveContext): Promise<str
   return `map version ${map.version}`;
 }
 
-export async function flip({ run, kind, forward }: MoveContext): Promise<string> {
+export async function flip(context: MoveContext): Promise<string> {
+  const { run, kind, forward } = context;
   const { state } = run;
+  while (!state.progress.pointOfNoReturnPassed && (run.holds.isDue() || state.isProofStale === true)) {
+    await reconcileUntilClean(context);
+  }
   const isCancelled = forward?.consideredCancelled === true || state.progress.cancelRequested;
   // A run that continued as new while it waited for the flip has passed the point already.
   if (isCancelled && !state.progress.pointOfNoReturnPassed) throw cancelled();

@@ -54,6 +54,7 @@ async function undoPhase(script: MoveScript, context: MoveContext, cause: unknow
   if (state.undoing === null) {
     // Only a flip that was refused comes here from after the point of no return: nothing has flipped then.
     state.progress.pointOfNoReturnPassed = false;
+    run.holds.end();
     run.endPhase('ended by a failure or a cancel');
   }
   const undoing = (state.undoing ??= beginningWith(cause));

@@ -10,6 +10,7 @@ import type { LockGuard } from '../../contract/cluster';
 import { ASKED_TO_WAIT } from '../../contract/move';
 import type { WatchActivities } from '../../contract/watch';
 import type { Timings } from '../../domain/limits';
+import type { WorkLimits } from '../../domain/work-limits';
 
 const BLIP: NonNullable<ActivityOptions['retry']> = {
   initialInterval: '100ms',
@@ -119,7 +120,11 @@ export interface Profiles {
  * The activities, by profile. The summary is what the Web UI shows beside each one. What reads or writes points confirms `lockGuard`
  * first; null for an operation that holds no lock.
  */
-export function activityProfiles(timings: Timings, lockGuard: () => LockGuard | null = () => null): Profiles {
+export function activityProfiles(
+  timings: Timings,
+  lockGuard: () => LockGuard | null = () => null,
+  limits: () => WorkLimits | null = () => null,
+): Profiles {
   return {
     transition: (summary) => proxyActivities<CoordinatorActivities>({ ...TRANSITION, summary }),
     preflight: (summary) => proxyActivities<CoordinatorActivities>({ ...PREFLIGHT, summary }),
@@ -129,7 +134,7 @@ export function activityProfiles(timings: Timings, lockGuard: () => LockGuard | 
     watch: (summary, worker) =>
       proxyActivities<WatchActivities>({ ...WATCH, ...(worker === null ? {} : { taskQueue: worker }), summary }),
     rows: (summary, worker) =>
-      guarded(proxyActivities<CoordinatorActivities>({ ...rowsProfile(timings, worker), summary }), lockGuard),
+      guarded(proxyActivities<CoordinatorActivities>({ ...rowsProfile(timings, worker), summary }), lockGuard, limits),
     session: (summary, worker) =>
       proxyActivities<CoordinatorActivities>({ ...WATCH, ...(worker === null ? {} : { taskQueue: worker }), summary }),
     points: (summary) =>
@@ -139,12 +144,17 @@ export function activityProfiles(timings: Timings, lockGuard: () => LockGuard | 
 
 type AnyActivity = (input: object) => Promise<unknown>;
 
-/** Every input carries the guard as it is when the activity is asked for. */
-function guarded<A extends object>(activities: A, lockGuard: () => LockGuard | null): A {
+/** Every input carries the guard, and the limits of its operation, as they are when the activity is asked for. */
+function guarded<A extends object>(
+  activities: A,
+  lockGuard: () => LockGuard | null,
+  limits: () => WorkLimits | null = () => null,
+): A {
   return new Proxy(activities, {
     get: (target, name) => (input: object) => {
       const run = Reflect.get(target, name) as AnyActivity;
-      return run({ ...input, guard: lockGuard() });
+      const limited = limits();
+      return run({ ...input, guard: lockGuard(), ...(limited === null ? {} : { limits: limited }) });
     },
   });
 }

@@ -36,6 +36,8 @@ export function handleMessages(state: OperationState, forward: CancellationScope
     cancelUpdate,
     ({ reason }: { reason: string }): OperationProgress => {
       progress.cancelRequested = true;
+      // Its undo is not held up.
+      delete progress.pause;
       progress.next = 'undo everything';
       state.cancelReason ??= reason;
       forward?.cancel();

@@ -26,6 +26,8 @@ import { progressDetails } from '../web-ui-details';
 import { activityProfiles, type Profiles } from './activity-profiles';
 import { PATCHES } from '../patches';
 import { renewAddresses } from '../identity/addresses';
+import { Holds } from '../holds/holds';
+import { handleHolds, stepLimits } from '../holds/messages';
 import { handleMessages } from './handlers';
 import { persist, type Patience, type Retrying } from './retry';
 import { Waits } from './waits';
@@ -55,6 +57,7 @@ export function beginRun<Request>(
       return continueAsNew<typeof self>({ ...input, carried: state });
     },
   });
+  handleHolds(state, run.holds, () => run.stepsUnderWay);
   return { run, forward };
 }
 
@@ -64,6 +67,9 @@ export class OperationRun implements Retrying {
   readonly activities: Profiles;
   readonly state: OperationState;
   readonly waits: Waits;
+  readonly holds: Holds;
+  /** Steps that read or write rows. */
+  stepsUnderWay = 0;
   private isLeaverDispensable = false;
   private readonly searchAttributes: boolean;
   private readonly historyEventsMax: number;
@@ -84,8 +90,13 @@ export class OperationRun implements Retrying {
     this.searchAttributes = options.searchAttributes;
     this.historyEventsMax = options.historyEventsMax ?? HISTORY_EVENTS_MAX;
     this.checkpointNow = options.continueAsNew;
-    this.activities = activityProfiles(options.timings, () => this.lockGuard());
+    this.activities = activityProfiles(
+      options.timings,
+      () => this.lockGuard(),
+      () => stepLimits(this.state, this.stepsUnderWay),
+    );
     this.waits = new Waits(options.state, options.timings, () => this.show());
+    this.holds = new Holds(this);
     this.waits.showLongest();
   }
 
@@ -203,6 +214,7 @@ export class OperationRun implements Retrying {
     const { progress } = this.state;
     progress.status = end;
     progress.endedAtMs = nowMs();
+    this.holds.end();
     this.waits.endAll();
     progress.next = 'nothing: it has ended';
     progress.ratePerSecond = 0;

@@ -36,6 +36,8 @@ export interface Row<Context> {
   readonly isFlip?: true;
   /** The operation goes on when this row fails. The text says what becomes of its work. */
   readonly optional?: string;
+  /** No pause comes before this row: it goes on with what the row above has begun. */
+  readonly goesOn?: true;
   /** After the flip: a leaver that stays away for longer than the patience is abandoned, and with it every row that allows it. */
   readonly canAbandonLeaver?: true;
 }
@@ -82,6 +84,7 @@ async function runRows<Context extends StepContext>(
   for (const [index, row] of rows.entries()) {
     if (row.canAbandonLeaver && isLeaverAbandoned) continue;
     const next = rows[index + 1]?.does ?? afterwards;
+    if (canBeHeld(row, run)) await run.holds.hold();
     try {
       await run.phase(row.phase, next, () => stepOf(row, context), { canAbandonLeaver: row.canAbandonLeaver === true });
     } catch (error) {
@@ -92,6 +95,11 @@ async function runRows<Context extends StepContext>(
     }
     await noticeClocks(run);
   }
+}
+
+/** A flip holds by itself, because what was proven before must be proven again. */
+function canBeHeld<Context>({ phase, isFlip, goesOn }: Row<Context>, { state, holds }: OperationRun): boolean {
+  return isFlip !== true && goesOn !== true && !state.completed.includes(phase) && holds.isDue();
 }
 
 async function stepOf<Context>(row: Row<Context>, context: Context): Promise<string> {

@@ -14,6 +14,7 @@ export async function applyTransition(
     patience,
   );
   const { state } = run;
+  if (answer.limits !== undefined) run.holds.adoptClusterLimits(answer.limits);
   state.lockStage = answer.lock?.operationId === state.progress.operationId ? answer.lock.stage : null;
   return answer;
 }

@@ -82,6 +82,12 @@ export async function compare(context: RepairContext): Promise<string> {
 /** Every shard is read once. */
 async function readAll(context: RepairContext, repair: RepairState): Promise<void> {
   const { run, isRepair, request } = context;
+  while (run.holds.isDue() || (isRepair && run.state.isProofStale === true)) {
+    await run.holds.hold();
+    // A router may have restarted meanwhile, and written by its seeds.
+    if (isRepair) await awaitOwners(context);
+    delete run.state.isProofStale;
+  }
   if (isRepair) await confirmMap(context);
   const failedBefore = run.state.progress.failedAttempts;
   const input = {

@@ -56,6 +56,7 @@ function deps(client: ClusterClient) {
     queryProgress: (...args: Parameters<ClusterClient['queryProgress']>) => client.queryProgress(...args),
     describeOperation: (...args: Parameters<ClusterClient['describeOperation']>) => client.describeOperation(...args),
     cancelOperation: (...args: Parameters<ClusterClient['cancelOperation']>) => client.cancelOperation(...args),
+    adjustOperation: (...given) => client.adjustOperation(...given),
     clusterFailingTask: () => client.clusterFailingTask(),
   };
 }

@@ -37,6 +37,12 @@ describe('an error of the client, as REST answers it', () => {
       'seen; the cancel may or may not have been taken: look at the operation, and repeat the call',
     ],
     [
+      'AdjustUnanswered',
+      'OutcomeUnknown',
+      503,
+      'seen; the call may or may not have been taken: look at GET /cluster/operations/grow-k, and repeat the call',
+    ],
+    [
       'EvaluationUnanswered',
       'OutcomeUnknown',
       503,

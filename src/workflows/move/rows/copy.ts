@@ -5,6 +5,8 @@
  * The scan begins when every router writes to both sides and no write of before can be under way. So what it does not
  * show is on both sides.
  *
+ * A pause cuts it off as a crash does, because a scan may take hours. A window that closes does not: it would never end.
+ *
  * Crash: a copy begins anew. What an attempt in another process wrote is known to nobody then, so the first pass reads
  * the receivers too.
  */
@@ -15,6 +17,7 @@ import { nowMs } from '../../clock';
 import { count, counted } from '../../wording';
 import { prepareCollections, prepareForDonor } from '../collections';
 import type { MoveContext } from '../context';
+import { mustStandStill, standStill } from '../standing';
 import { partiesOf, type MoveParties } from '../placement';
 import { donorInput, donorState, onItsWorker, sideBySide } from './donors';
 import { noteScan } from './sources';
@@ -24,6 +27,7 @@ export async function copyPoints(context: MoveContext): Promise<string> {
   const { run } = context;
   const { state } = run;
   const parties = partiesOf(context.kind, state);
+  while (mustStandStill(run)) await standStill(context);
   if (state.watch === null) await openWatch(context);
   await run.waits.until(
     state.routersAdoptedAtMs + run.timings.inFlightMs,
@@ -31,10 +35,32 @@ export async function copyPoints(context: MoveContext): Promise<string> {
   );
   state.copy ??= await planCopy(run, parties);
   await run.checkpoint();
-  await sideBySide(parties.donors, (donor) => copyDonor(run, parties, donor));
+  await copyAll(context, parties);
   await run.checkpoint();
   const { pointsDone, bytesDone } = state.progress;
   return `${count(pointsDone)} points, ${count(bytesDone)} bytes, from ${counted(parties.donors.length, 'donor')}`;
+}
+
+async function copyAll(context: MoveContext, parties: MoveParties): Promise<void> {
+  const { run } = context;
+  for (;;) {
+    const isWhole = await run.holds.untilPaused(() =>
+      sideBySide(parties.donors, async (donor) => {
+        if (!run.holds.isDue()) await copyDonor(run, parties, donor);
+      }),
+    );
+    if (isWhole && parties.donors.every((donor) => donorState(run, donor).isCopied)) return;
+    for (const donor of parties.donors) run.waits.end(copying(donor));
+    while (mustStandStill(run)) await standStill(context);
+    await run.waits.until(
+      run.state.routersAdoptedAtMs + run.timings.inFlightMs,
+      'a write that a router began with the map before may still be under way',
+    );
+  }
+}
+
+function copying(donor: Shard): string {
+  return `copying from shard ${donor.id}`;
 }
 
 async function planCopy(run: OperationRun, parties: MoveParties): Promise<NonNullable<OperationRun['state']['copy']>> {
@@ -53,7 +79,7 @@ async function copyDonor(run: OperationRun, parties: MoveParties, donor: Shard):
   const { copy } = run.state;
   const collections = copy?.collections ?? [];
   const expected = Math.round((copy?.rowsExpected ?? 0) / parties.donors.length);
-  const result = await run.persist(`copying from shard ${donor.id}`, async () => {
+  const result = await run.persist(copying(donor), async () => {
     const isRepeat = known.tries > 0;
     known.tries += 1;
     // A client may have dropped and created collections meanwhile.

@@ -56,12 +56,15 @@ export async function onItsWorker<T extends KeptByWorker & MayWriteLate>(
   donor: DonorState,
   step: (worker: string | null) => Promise<T>,
 ): Promise<T> {
+  run.stepsUnderWay += 1;
   try {
     const result = run.waits.noted(await step(donor.worker));
     donor.worker = result.worker;
     return result;
   } catch (error) {
     if (isCancellation(error) || donor.worker === null || !isNeverStarted(error)) throw error;
+  } finally {
+    run.stepsUnderWay -= 1;
   }
   forgetWorker(donor);
   const result = run.waits.noted(await step(null));

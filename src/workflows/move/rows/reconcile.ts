@@ -18,6 +18,7 @@ import { count } from '../../wording';
 import { prepareCollections, prepareForDonor, removeOrphans } from '../collections';
 import type { MoveContext } from '../context';
 import { partiesOf, type MoveParties } from '../placement';
+import { mustStandStill, standStill } from '../standing';
 import { donorInput, donorState, onItsWorker, sideBySide } from './donors';
 import { noteScan } from './sources';
 import { readWatch } from './watch';
@@ -43,6 +44,7 @@ export async function reconcileUntilClean(context: MoveContext): Promise<string>
   const { state } = run;
   const parties = partiesOf(kind, state);
   for (;;) {
+    while (mustStandStill(run)) await standStill(context);
     await confirmAnnounced(context);
     await run.waits.until(
       state.routersAdoptedAtMs + run.timings.inFlightMs,
@@ -58,7 +60,8 @@ export async function reconcileUntilClean(context: MoveContext): Promise<string>
     state.passes += 1;
     const isClean = pass.written === 0 && state.lateWritesUntilMs <= pass.startedAtMs;
     const isWatched = await wasWatched(context, parties);
-    if (isClean && isWatched) return endClean(run, parties, pass);
+    // What stands still now proves itself again afterwards.
+    if (isClean && isWatched && !run.holds.isDue()) return endClean(run, parties, pass);
     if (pass.written > 0) {
       await run.waits.until(
         nowMs() + run.timings.inFlightMs,
@@ -145,6 +148,7 @@ function endClean(run: OperationRun, parties: MoveParties, pass: Pass): string {
   const points = sumOf(run, parties, 'pointsCompared');
   const bytes = sumOf(run, parties, 'bytesCompared');
   state.provenCollections = pass.collections;
+  delete state.isProofStale;
   Object.assign(state.progress, { pointsDone: points, pointsExpected: points, bytesDone: bytes, bytesExpected: bytes });
   return `pass ${state.passes} compared ${count(points)} points and wrote nothing`;
 }

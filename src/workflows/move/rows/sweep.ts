@@ -123,11 +123,17 @@ export async function dropRound(context: MoveContext): Promise<Dropped> {
     // Each round stops the donors that it reads.
     if (round > 1)
       await run.waits.until(nowMs() + pauseMs(run, round), 'what was read for the drop is lost: it is read again');
+    if (run.holds.isDue()) await run.holds.hold();
     await run.renewAddresses();
     await sideBySide(left, (donor) => readForDrop(run, donor, isLeaver));
     const isUnbroken = await isWatchUnbroken(context);
     const unread: Shard[] = [];
     await sideBySide(left, async (donor) => {
+      if (run.holds.isDue()) {
+        // What was read grows old while it stands still: it is read again.
+        unread.push(donor);
+        return;
+      }
       const result = await dropFromDonor(run, { donor, isLeaver, isWatchUnbroken: isUnbroken });
       if (result.needsRead) unread.push(donor);
       sum.dropped += result.dropped;
