@@ -13,7 +13,9 @@ import { ClusterRestore } from './client/restore-cluster';
 import { createProbe } from './api/http/shard-probe';
 import { Listener } from './api/http/listener';
 import { LockWatch } from './api/lock-watch';
+import { RouterList } from './api/router-list';
 import { RouterLook } from './api/router-look';
+import { MapPollers } from './api/map/pollers';
 import { MapReader } from './api/map/reader';
 import { WitnessedMap } from './api/map/witnessed-map';
 import { ConfigError, type Config } from './config';
@@ -21,6 +23,8 @@ import { ShardMarks } from './shards/http/shard-marks';
 import { Reach, type OwnPort } from './shards/reach/reach';
 import { KeyFile } from './shards/reach/key-file';
 import { ShardKeys } from './shards/reach/shard-keys';
+import type { FoundRouters } from './domain/router-entries';
+import { RouterResolver } from './shards/reach/router-resolver';
 import { routerMap } from './shards/http/router-client';
 import { steadyNowMs } from './shards/steady-clock';
 import { WatchRegistry } from './shards/http/watch-registry';
@@ -215,7 +219,11 @@ async function startApi(
   const witness = new Witness({ ...temporal, file });
   const askRouter: AskRouter = (url, untilMs) =>
     routerMap(url, keys, { deadlineMs: steadyNowMs() + untilMs - Date.now() }, reach.dispatcher);
-  const traces = new ClusterTraces({ ...temporal, witness, routerUrls, askRouter });
+  const resolver = new RouterResolver(reach);
+  const findRouters = (entries: readonly string[]): Promise<FoundRouters> => resolver.find(entries);
+  // The client needs the traces, and the list needs the client.
+  let list: Pick<RouterList, 'lastKnown'> = { lastKnown: routerUrls };
+  const traces = new ClusterTraces({ ...temporal, witness, routerUrls: () => findRouters(list.lastKnown), askRouter });
   const ensured = await ensureCluster({ ...temporal, firstState: () => firstState(config), traces });
   if (ensured === 'unconfigured') throw noFirstState(cluster);
   if (config.apiKeys.length === 0 && config.apiKeysFile === null) {
@@ -226,8 +234,12 @@ async function startApi(
   const autoscale = new AutoscaleClient({ ...temporal, client, seed: config.autoscale, settings });
   const witnessedMap = new WitnessedMap({ client, witness, logger });
   const restore = new ClusterRestore({ ...temporal, traces, witness });
-  const routers = new RouterLook({ routerUrls, askRouter, client, logger });
-  const look = (): Promise<unknown> => Promise.all([client.lookAfterLock(settings), routers.look()]);
+  const pollers = new MapPollers();
+  const addressesOf = (url: string): Promise<readonly string[]> => resolver.addressesOf(url);
+  const routers = new RouterList({ seed: routerUrls, client, findRouters, addressesOf, askRouter, pollers, logger });
+  list = routers;
+  const routerLook = new RouterLook({ list: routers, askRouter, client, logger });
+  const look = (): Promise<unknown> => Promise.all([client.lookAfterLock(settings), routerLook.look()]);
   const lockWatch = new LockWatch({ look, logger });
   const api = createApi({
     cluster,
@@ -241,6 +253,8 @@ async function startApi(
       new FailedKeys(config.listenerLimits.failedKeysPerMin),
     ),
     probeShard: createProbe({ dispatcher: reach.dispatcher }),
+    pollers,
+    routers,
     marks: new ShardMarks({
       key: keys,
       grpcPortOffset: config.grpcPortOffset,
@@ -258,6 +272,7 @@ async function startApi(
   parts.add('listener', () => listener.close(REQUESTS_PATIENCE_MS, () => stopping.abort()));
   const starting = new AbortController();
   parts.add('start of the autoscale policy', () => Promise.resolve(starting.abort()));
+  void routers.start(starting.signal);
   void autoscale.start(starting.signal).then(() => autoscale.watch(starting.signal));
   return listener.url;
 }

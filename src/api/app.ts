@@ -12,6 +12,7 @@ import { noticesRouter } from './routes/notices';
 import { operationsRouter } from './routes/operations';
 import { repairRouter } from './routes/repair';
 import { restoreRouter } from './routes/restore';
+import { routersRouter } from './routes/routers';
 import { shardsRouter } from './routes/shards';
 
 export function createApi(deps: ApiDeps): RequestListener {
@@ -37,6 +38,7 @@ function createExpressApp(deps: ApiDeps): Express {
   app.use(operationsRouter(deps));
   app.use(noticesRouter(deps));
   app.use(autoscaleRouter(deps));
+  app.use(routersRouter(deps));
   app.use(repairRouter(deps));
   app.use(restoreRouter(deps));
   app.use(unknownRoute);

@@ -8,7 +8,9 @@ import type { Shard, ShardAddress } from '../domain/shard-map';
 import type { OperationSettings } from '../contract/requests';
 import type { Authenticator } from './http/auth';
 import type { LockWatch } from './lock-watch';
+import type { MapPollers } from './map/pollers';
 import type { MapReader } from './map/reader';
+import type { RouterList } from './router-list';
 import type { ProbeShard } from './http/shard-probe';
 
 /** The identities on the shards. Its failures are DomainErrors. */
@@ -33,6 +35,7 @@ export interface ApiDeps {
     ClusterClient,
     | 'queryMap'
     | 'queryState'
+    | 'queryRouters'
     | 'applyTransition'
     | 'startOperation'
     | 'queryProgress'
@@ -43,6 +46,9 @@ export interface ApiDeps {
   readonly autoscale: Pick<AutoscaleClient, 'readState' | 'syncSchedule' | 'evaluate'>;
   readonly mapReader: MapReader;
   readonly authenticator: Authenticator;
+  /** Every poll of the map is noted. */
+  readonly pollers: Pick<MapPollers, 'note'>;
+  readonly routers: Pick<RouterList, 'seed' | 'entries' | 'view'>;
   readonly probeShard: ProbeShard;
   readonly marks: Marks;
   /** Refuses URLs that the coordinator may not call. @throws DomainError AddressNotAllowed */

@@ -21,6 +21,7 @@ import {
   mapQuery,
   operationStateQuery,
   progressQuery,
+  routersQuery,
   stateQuery,
   transitionUpdate,
   type OperationInput,
@@ -98,6 +99,12 @@ export class ClusterClient {
 
   queryState(): Promise<ClusterState> {
     return this.calls.askCluster(() => this.calls.clusterHandle().query(stateQuery));
+  }
+
+  /** The entries of the list of routers; null while the cluster has none. */
+  queryRouters(): Promise<readonly string[] | null> {
+    // Over the wire it is null.
+    return this.calls.askCluster(async () => (await this.calls.clusterHandle().query(routersQuery)) ?? null);
   }
 
   queryLock(): Promise<OperationLock | null> {

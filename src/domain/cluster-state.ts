@@ -1,6 +1,7 @@
 import { NO_AUTOSCALE, type AutoscaleState, type Standby } from './autoscale-state';
 import { membersWith, NO_IDENTITY, type ClusterIdentity, type Members } from './members';
 import type { ClusterNotice } from './notices';
+import type { ClusterRouters } from './router-entries';
 import { asMember, type Shard, type ShardAddress, type ShardMap } from './shard-map';
 
 /** The kinds of operation that hold the lock while they work. A repair changes no map, but relies on it. */
@@ -106,6 +107,8 @@ export interface ClusterState {
   readonly isInOrder: boolean;
   /** Newest first, bounded by NOTICES_MAX. What hinders the autoscale policy is in `autoscale`. */
   readonly notices: readonly ClusterNotice[];
+  /** Absent until somebody has given one: then an operation asks the routers of its own settings. */
+  readonly routers?: ClusterRouters;
 }
 
 type NewIn03 = 'identity' | 'epoch' | 'members' | 'notices' | 'isInOrder';

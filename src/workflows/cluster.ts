@@ -59,10 +59,18 @@ import { changeByHand } from '../domain/manual-changes';
 import type { Members } from '../domain/members';
 import { clearNotice, recordNotices, type ClusterNotice } from '../domain/notices';
 import { refuseMember, refuseWhileLocked } from '../domain/preconditions';
+import { changeRouters, seedRouters, setRouters } from '../domain/router-list';
 import { refuseLaterRules } from '../domain/rules';
 import { nowMs } from './clock';
 import { answering } from './operation/domain-failures';
-import { lockQuery, mapQuery, stateQuery, transitionUpdate, type ClusterInput } from '../contract/messages';
+import {
+  lockQuery,
+  mapQuery,
+  routersQuery,
+  stateQuery,
+  transitionUpdate,
+  type ClusterInput,
+} from '../contract/messages';
 import { clusterDetails } from './web-ui-details';
 
 export async function cluster(input: ClusterInput): Promise<void> {
@@ -70,6 +78,7 @@ export async function cluster(input: ClusterInput): Promise<void> {
   setHandler(mapQuery, () => state.map);
   setHandler(lockQuery, () => state.lock);
   setHandler(stateQuery, () => state);
+  setHandler(routersQuery, () => state.routers?.entries);
   setHandler(
     transitionUpdate,
     (transition): ClusterAnswer => {
@@ -135,6 +144,12 @@ function apply(state: ClusterState, transition: ClusterTransition): ClusterState
       return recordNotices(state, transition.notices, nowMs());
     case 'clearNotice':
       return clearNotice(state, transition.key);
+    case 'seedRouters':
+      return seedRouters(state, transition.entries);
+    case 'setRouters':
+      return setRouters(state, transition.entries);
+    case 'changeRouters':
+      return changeRouters(state, transition);
     case 'catchUp':
       return catchUp(state, transition.published);
     case 'addStandby':
@@ -152,7 +167,8 @@ function answerOf(state: ClusterState, { type }: ClusterTransition): ClusterAnsw
   const { map, lock, identity } = state;
   const epoch = lock?.epoch ?? state.epoch;
   const { members, isInOrder } = state;
-  const answer = { map, lock, identity, epoch };
+  const routers = state.routers === undefined ? {} : { routers: state.routers.entries.length };
+  const answer = { map, lock, identity, epoch, ...routers };
   if (BEGINNINGS.includes(type)) return { ...answer, members, isInOrder };
   return type === 'confirmHeld' ? { ...answer, members: withGrpcAlone(members) } : answer;
 }

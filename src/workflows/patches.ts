@@ -14,4 +14,10 @@ export const PATCHES = {
    * addresses of its shards. Before, it waited for a dead address for ever.
    */
   renewedAddresses: 'renewed-addresses',
+  /**
+   * 0.4: the list of routers is state of the cluster. An operation learns at its start, and before each wait for routers,
+   * whether there are any. Before, it believed the setting of the API that started it, and a router that was gone for
+   * good held it up for ever.
+   */
+  routersAreState: 'routers-are-state',
 } as const;

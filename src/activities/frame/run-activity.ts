@@ -4,6 +4,7 @@ import { Attempt, type Clock, type RenewLease } from './attempt';
 import type { StepProgress } from '../../domain/progress';
 import type { LockGuard } from '../../contract/cluster';
 import { activityFailure, type FailureDetails } from './failures';
+import type { FindRouters } from './find-routers';
 import type { ConfirmLock } from './lock-guard';
 import type { ShardDirectory } from './shard-directory';
 
@@ -11,6 +12,8 @@ import type { ShardDirectory } from './shard-directory';
 export interface ActivityScope {
   readonly attempt: Attempt;
   readonly shards: ShardDirectory;
+  /** The routers of a list, just now. Names are resolved at each call. */
+  readonly findRouters: FindRouters;
   /** Null where nobody is to be told. */
   readonly tellStep: ((step: StepProgress) => void) | null;
 }
@@ -20,6 +23,7 @@ export interface ActivityRuntime {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly confirmLock: ConfirmLock;
+  readonly findRouters: FindRouters;
   readonly renewLease?: RenewLease;
   readonly tellStep?: TellStep;
 }
@@ -43,10 +47,10 @@ export function activity<I, R>(
       const { guard } = input as { readonly guard?: LockGuard | null };
       if (guard != null) await runtime.confirmLock(guard);
       const workflow = context.info.workflowExecution;
-      const { tellStep } = runtime;
+      const { tellStep, shards, findRouters } = runtime;
       const tell =
         tellStep === undefined || workflow === undefined ? null : (step: StepProgress) => tellStep(workflow, step);
-      return withToldTime(await body({ attempt, shards: runtime.shards, tellStep: tell }, input), attempt);
+      return withToldTime(await body({ attempt, shards, findRouters, tellStep: tell }, input), attempt);
     } catch (error) {
       attempt.heartbeatEnd();
       const details: FailureDetails = { lateWritesUntilMs: attempt.lateWritesUntilMs, told: attempt.told };

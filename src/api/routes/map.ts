@@ -9,7 +9,7 @@ const MAP_PATH = '/cluster/map';
 /** On an answer that is the last known map: `<age in seconds>; reason=<problem code>`. */
 const STALE_HEADER = 'Coordinator-Map-Stale';
 
-type MapDeps = Pick<ApiDeps, 'authenticator' | 'mapReader' | 'logger'>;
+type MapDeps = Pick<ApiDeps, 'authenticator' | 'mapReader' | 'pollers' | 'logger'>;
 
 /** `GET /cluster/map` with a query, and all methods that it does not have. */
 export function mapRouter(deps: MapDeps): Router {
@@ -28,7 +28,8 @@ export function isMapPoll({ method, url }: IncomingMessage): boolean {
 
 export function serveMap(deps: MapDeps, request: IncomingMessage, response: ServerResponse): void {
   try {
-    deps.authenticator.authenticate(request, 'read');
+    const { id } = deps.authenticator.authenticate(request, 'read');
+    deps.pollers.note(request.socket.remoteAddress ?? '', id, request.headers['if-none-match']);
   } catch (error) {
     if (error instanceof ApiError) writeProblem(response, error);
     else fail(deps, response, error);
