@@ -18,7 +18,9 @@ import { ClusterRestore } from './client/restore-cluster';
 import { createProbe } from './api/http/shard-probe';
 import { Listener } from './api/http/listener';
 import { LockWatch } from './api/lock-watch';
+import { RouterList } from './api/router-list';
 import { RouterLook } from './api/router-look';
+import { MapPollers } from './api/map/pollers';
 import { MapReader } from './api/map/reader';
 import { ClusterLook } from './api/metrics/cluster-look';
 import { ApiMetricsPage, MetricsPage, type MetricsPageOptions } from './api/metrics/page';
@@ -30,6 +32,8 @@ import { ShardMarks } from './shards/http/shard-marks';
 import { Reach, type OwnPort } from './shards/reach/reach';
 import { KeyFile } from './shards/reach/key-file';
 import { ShardKeys } from './shards/reach/shard-keys';
+import type { FoundRouters } from './domain/router-entries';
+import { RouterResolver } from './shards/reach/router-resolver';
 import { routerMap } from './shards/http/router-client';
 import { steadyNowMs } from './shards/steady-clock';
 import { WatchRegistry } from './shards/http/watch-registry';
@@ -262,7 +266,11 @@ async function startApi(
   const witness = new Witness({ ...temporal, file });
   const askRouter: AskRouter = (url, untilMs) =>
     routerMap(url, keys, { deadlineMs: steadyNowMs() + untilMs - Date.now() }, reach.dispatcher);
-  const traces = new ClusterTraces({ ...temporal, witness, routerUrls, askRouter });
+  const resolver = new RouterResolver(reach);
+  const findRouters = (entries: readonly string[]): Promise<FoundRouters> => resolver.find(entries);
+  // The client needs the traces, and the list needs the client.
+  let list: Pick<RouterList, 'lastKnown'> = { lastKnown: routerUrls };
+  const traces = new ClusterTraces({ ...temporal, witness, routerUrls: () => findRouters(list.lastKnown), askRouter });
   const ensured = await ensureCluster({ ...temporal, firstState: () => firstState(config), traces });
   if (ensured === 'unconfigured') throw noFirstState(cluster);
   if (config.apiKeys.length === 0 && config.apiKeysFile === null) {
@@ -274,8 +282,12 @@ async function startApi(
   const planner = new PlanClient({ ...temporal, client });
   const witnessedMap = new WitnessedMap({ client, witness, logger });
   const restore = new ClusterRestore({ ...temporal, traces, witness });
-  const routers = new RouterLook({ routerUrls, askRouter, client, logger });
-  const look = (): Promise<unknown> => Promise.all([client.lookAfterLock(settings), routers.look()]);
+  const pollers = new MapPollers();
+  const addressesOf = (url: string): Promise<readonly string[]> => resolver.addressesOf(url);
+  const routers = new RouterList({ seed: routerUrls, client, findRouters, addressesOf, askRouter, pollers, logger });
+  list = routers;
+  const routerLook = new RouterLook({ list: routers, askRouter, client, logger });
+  const look = (): Promise<unknown> => Promise.all([client.lookAfterLock(settings), routerLook.look()]);
   const lockWatch = new LockWatch({ look, logger });
   const mapReader = new MapReader({ queryMap: () => witnessedMap.readMap(), maxAgeMs: config.mapMaxAgeMs });
   const marks = new ShardMarks({
@@ -284,7 +296,7 @@ async function startApi(
     dispatcher: reach.dispatcher,
   });
   const pointsOf = (shard: Shard): Promise<number | null> => marks.rows(shard);
-  const clusterLook = new ClusterLook({ client, mapReader, pointsOf, routers, witness: witnessedMap });
+  const clusterLook = new ClusterLook({ client, mapReader, pointsOf, routers: routerLook, witness: witnessedMap });
   const metrics = new ApiMetricsPage({ ...page, look: clusterLook });
   const stamps = new HistoryStamps({ ...temporal, traces });
   const events = createEventHub({ client, mapReader, stamps, cluster, namespace, webUiUrl, logger });
@@ -299,6 +311,8 @@ async function startApi(
     probeShard: createProbe({ dispatcher: reach.dispatcher }),
     marks,
     metrics,
+    pollers,
+    routers,
     requireAllowed: (urls) => reach.requireAllowed(urls),
     settings,
     lockWatch,
@@ -315,6 +329,7 @@ async function startApi(
   await show(metrics);
   const starting = new AbortController();
   parts.add('start of the autoscale policy', () => Promise.resolve(starting.abort()));
+  void routers.start(starting.signal);
   void autoscale.start(starting.signal).then(() => autoscale.watch(starting.signal));
   return listener.url;
 }

@@ -14,6 +14,7 @@ import { stepLimitsQuery, stepProgressSignal } from '../contract/messages';
 import type { CoordinatorActivities, HookActivities } from '../contract/activities';
 import type { ActivityDeps } from './frame/deps';
 import { inspectCollections } from './collections/inspect-collections';
+import { createFindRouters } from './frame/find-routers';
 import { createConfirmLock } from './frame/lock-guard';
 import { listCollections } from './collections/list-collections';
 import { createLookAfterLock } from './cluster/look-after-lock';
@@ -41,16 +42,18 @@ const RENEW_TIMEOUT_MS = 3_000;
 
 /** All activities of a worker. They share the clients of the shards, and so their connections. */
 export function createActivities(deps: ActivityDeps): CoordinatorActivities & AutoscaleActivities & HookActivities {
+  const shards = new ShardDirectory({
+    key: deps.shardKey,
+    dispatcher: deps.dispatcher,
+    reach: deps.reach,
+    grpcPortOffset: deps.grpcPortOffset,
+  });
   const runtime: ActivityRuntime = {
-    shards: new ShardDirectory({
-      key: deps.shardKey,
-      dispatcher: deps.dispatcher,
-      reach: deps.reach,
-      grpcPortOffset: deps.grpcPortOffset,
-    }),
+    shards,
     clock: deps.clock ?? SYSTEM_CLOCK,
     logger: deps.logger,
     confirmLock: createConfirmLock(deps),
+    findRouters: createFindRouters(deps, shards.reach),
     tellStep: ({ workflowId, runId }, step) => {
       void deps.client.workflow
         .getHandle(workflowId, runId)

@@ -19,6 +19,7 @@ import { operationsRouter } from './routes/operations';
 import { paceRouter } from './routes/pace';
 import { repairRouter } from './routes/repair';
 import { restoreRouter } from './routes/restore';
+import { routersRouter } from './routes/routers';
 import { shardsRouter } from './routes/shards';
 
 export function createApi(deps: ApiDeps): RequestListener {
@@ -60,6 +61,7 @@ export function createExpressApp(deps: ApiDeps): Express {
   app.use(hooksRouter(deps));
   app.use(noticesRouter(deps));
   app.use(autoscaleRouter(deps));
+  app.use(routersRouter(deps));
   app.use(repairRouter(deps));
   app.use(restoreRouter(deps));
   app.use(openApiRouter());

@@ -12,8 +12,10 @@ import type { SecretSeal } from '../client/hook-secrets';
 import type { HooksClient } from '../client/hooks-client';
 import type { EventHub } from './events/hub';
 import type { LockWatch } from './lock-watch';
+import type { MapPollers } from './map/pollers';
 import type { MapReader } from './map/reader';
 import type { ApiMetricsPage } from './metrics/page';
+import type { RouterList } from './router-list';
 import type { ProbeShard } from './http/shard-probe';
 
 /** The identities on the shards. Its failures are DomainErrors. */
@@ -38,6 +40,7 @@ export interface ApiDeps {
     ClusterClient,
     | 'queryMap'
     | 'queryState'
+    | 'queryRouters'
     | 'applyTransition'
     | 'startOperation'
     | 'queryProgress'
@@ -51,6 +54,9 @@ export interface ApiDeps {
   readonly autoscale: Pick<AutoscaleClient, 'readState' | 'syncSchedule' | 'evaluate'>;
   readonly mapReader: MapReader;
   readonly authenticator: Authenticator;
+  /** Every poll of the map is noted. */
+  readonly pollers: Pick<MapPollers, 'note'>;
+  readonly routers: Pick<RouterList, 'seed' | 'entries' | 'view'>;
   readonly probeShard: ProbeShard;
   readonly marks: Marks;
   /** Refuses URLs that the coordinator may not call. @throws DomainError AddressNotAllowed */

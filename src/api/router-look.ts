@@ -1,9 +1,18 @@
 import type { Logger } from 'pino';
-import { routerNotice, suspectOfShown } from '../domain/notices';
+import {
+  routerNotice,
+  suspectOfShown,
+  unknownRouterNotice,
+  UNKNOWN_ROUTER_KEY,
+  type NewNotice,
+} from '../domain/notices';
+import type { FoundRouters } from '../domain/router-entries';
 import type { ShardMap } from '../domain/shard-map';
+import { RefusedError } from '../client/errors';
 import type { AskRouter } from '../client/survey';
 import type { ApiDeps } from './deps';
 import type { SeenRouter } from './metrics/facts';
+import type { RouterList } from './router-list';
 
 /** The same trouble is recorded again after this long, so that it shows that it lasts. */
 const RECORDED_AGAIN_MS = 10 * 60_000;
@@ -17,10 +26,11 @@ interface Looked {
 /**
  * Notices routers that serve their seeds while no operation watches them. One that restarts does so for a moment, which
  * a look now and then mostly misses. One that cannot reach its coordinator does so for ever, and that is found here.
+ * Notices pollers of the map that no entry of the list explains, too.
  */
 export class RouterLook {
   private readonly options: {
-    readonly routerUrls: readonly string[];
+    readonly list: Pick<RouterList, 'entries' | 'find' | 'explained'>;
     readonly askRouter: AskRouter;
     readonly client: Pick<ApiDeps['client'], 'queryMap' | 'applyTransition'>;
     readonly logger: Logger;
@@ -35,20 +45,25 @@ export class RouterLook {
   }
 
   async look(): Promise<void> {
-    const { routerUrls, client } = this.options;
-    if (routerUrls.length === 0) return;
+    const { list, client } = this.options;
+    const found = await list.find(await list.entries());
     // Before the routers are asked: a map that begins meanwhile must not make an older router look wrong.
-    const map = await client.queryMap();
+    const map = found.routers.length === 0 ? null : await client.queryMap();
     const nowMs = this.nowMs();
-    const found = await Promise.all(routerUrls.map((url) => this.lookAt(url, map)));
-    this.seen = found.map(({ seen }) => seen);
-    const notices = found
-      .map(({ notice }) => notice)
+    const [unknown, ...looked] = await Promise.all([
+      this.noticeOfUnknown(found),
+      ...found.routers.map(({ url }) => (map === null ? null : this.lookAt(url, map))),
+    ]);
+    const ofRouters = looked.filter((each) => each !== null);
+    this.seen = ofRouters.map(({ seen }) => seen);
+    const notices = [unknown, ...ofRouters.map(({ notice }) => notice)]
       .filter((notice) => notice !== null)
       .filter(({ key }) => nowMs - (this.recordedAtMs.get(key) ?? -Infinity) >= RECORDED_AGAIN_MS);
-    if (notices.length === 0) return;
-    await client.applyTransition({ type: 'notice', notices });
-    for (const { key } of notices) this.recordedAtMs.set(key, nowMs);
+    if (notices.length > 0) {
+      await client.applyTransition({ type: 'notice', notices });
+      for (const { key } of notices) this.recordedAtMs.set(key, nowMs);
+    }
+    if (unknown === null) await this.endUnknown();
   }
 
   private async lookAt(url: string, map: ShardMap): Promise<Looked> {
@@ -62,6 +77,22 @@ export class RouterLook {
     } catch (error) {
       logger.debug({ err: error, router: url }, 'a router could not be asked for its map');
       return { seen: { url, version: null, mapVersion: map.version }, notice: null };
+    }
+  }
+
+  private async noticeOfUnknown(found: FoundRouters): Promise<NewNotice | null> {
+    const pollers = await this.options.list.explained(found);
+    const unknown = pollers.filter(({ isSteady, explainedBy }) => isSteady && explainedBy === null);
+    return unknown.length === 0 ? null : unknownRouterNotice(unknown);
+  }
+
+  /** What another API has recorded stays: it may see pollers that this one does not. */
+  private async endUnknown(): Promise<void> {
+    if (!this.recordedAtMs.delete(UNKNOWN_ROUTER_KEY)) return;
+    try {
+      await this.options.client.applyTransition({ type: 'clearNotice', key: UNKNOWN_ROUTER_KEY });
+    } catch (error) {
+      if (!(error instanceof RefusedError)) throw error;
     }
   }
 

@@ -31,6 +31,7 @@ import {
   pauseUpdate,
   progressQuery,
   resumeUpdate,
+  routersQuery,
   stateQuery,
   transitionUpdate,
   type OperationInput,
@@ -126,6 +127,12 @@ export class ClusterClient {
 
   queryState(): Promise<ClusterState> {
     return this.calls.askCluster(() => this.calls.clusterHandle().query(stateQuery));
+  }
+
+  /** The entries of the list of routers; null while the cluster has none. */
+  queryRouters(): Promise<readonly string[] | null> {
+    // Over the wire it is null.
+    return this.calls.askCluster(async () => (await this.calls.clusterHandle().query(routersQuery)) ?? null);
   }
 
   queryLock(): Promise<OperationLock | null> {

@@ -1,6 +1,7 @@
 /** What is left of a cluster whose workflow is gone: others remember what a lost Temporal does not. */
 import type { Logger } from 'pino';
 import { isBehind, type WitnessedState } from '../domain/witnessed';
+import type { FoundRouters } from '../domain/router-entries';
 import type { KnownState } from '../domain/restored-state';
 import { isSameMap, normalizeMap, type ShardMap } from '../domain/shard-map';
 import { clusterWorkflowId } from '../contract/ids';
@@ -14,7 +15,8 @@ export interface ClusterTracesOptions {
   readonly namespace: string;
   readonly cluster: string;
   readonly witness: Pick<Witness, 'workflowId' | 'file' | 'readRecord' | 'exists' | 'readFile'>;
-  readonly routerUrls: readonly string[];
+  /** The routers of the list as it was last known, or the setting's: the cluster itself may be gone. */
+  readonly routerUrls: readonly string[] | (() => Promise<FoundRouters>);
   readonly askRouter: AskRouter;
   readonly logger: Logger;
 }
@@ -127,12 +129,14 @@ export class ClusterTraces {
 
   private async surveyRouters(): Promise<Omit<Survey, 'unread'>> {
     const { routerUrls, askRouter } = this.options;
+    const found = typeof routerUrls === 'function' ? await routerUrls() : null;
+    const urls = typeof routerUrls === 'function' ? (found?.routers ?? []).map(({ url }) => url) : routerUrls;
     const deadlineMs = Date.now() + ROUTER_PATIENCE_MS;
     const known: KnownState[] = [];
     const unusable: { where: string; version: number }[] = [];
-    const silentRouters: { where: string; reason: string }[] = [];
+    const silentRouters = (found?.unknown ?? []).map(({ entry, reason }) => ({ where: `routers of ${entry}`, reason }));
     await Promise.all(
-      routerUrls.map(async (url) => {
+      urls.map(async (url) => {
         const where = `router ${url}`;
         try {
           const { version: held, map } = await askRouter(url, deadlineMs);

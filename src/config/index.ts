@@ -11,6 +11,7 @@ import type { AutoscalePolicy } from '../domain/autoscale-policy';
 import { DomainError } from '../domain/errors';
 import { DEFAULT_TIMINGS, type Timings } from '../domain/limits';
 import { KeyFile, KeyFileError } from '../shards/reach/key-file';
+import { normalizeRouterEntry } from '../domain/router-entries';
 import { normalizeShardUrl, type ShardAddress } from '../domain/shard-map';
 
 export { keyDigest, type ApiKey, type Role } from './api-keys';
@@ -100,7 +101,7 @@ export function loadConfig(
     apiKeysFile: readKeyFile(reader, 'COORDINATOR_API_KEYS_FILE'),
     apiKeys: readRequiredApiKeys(reader, hasApi || (metrics.address !== null && !metrics.isOpen)),
     hooksKey: reader.matching('COORDINATOR_HOOKS_KEY'),
-    routerUrls: readUrls(reader, 'COORDINATOR_ROUTER_URLS'),
+    routerUrls: readUrls(reader, 'COORDINATOR_ROUTER_URLS', normalizeRouterEntry),
     scanStopMaxMs: reader.integer('COORDINATOR_SCAN_STOP_MAX_MS'),
     spoolFolder: reader.text('COORDINATOR_SPOOL_DIR') ?? join(requireText(reader, 'COORDINATOR_DATA_DIR'), 'spool'),
     routersFailClosed: reader.boolean('COORDINATOR_ROUTERS_FAIL_CLOSED'),
@@ -249,17 +250,26 @@ function readAutoscale(reader: SettingReader): Config['autoscale'] {
 
 // ---- URLs. What was given is not shown: a URL may carry a password. ----
 
-function readUrl(reader: SettingReader, name: SettingName, text: string): string {
+function readUrl(
+  reader: SettingReader,
+  name: SettingName,
+  text: string,
+  normalize: (text: string) => string = normalizeShardUrl,
+): string {
   try {
-    return normalizeShardUrl(text);
+    return normalize(text);
   } catch (error) {
     if (error instanceof DomainError) throw reader.error(name, text, `one that is not a plain URL (${error.message})`);
     throw error;
   }
 }
 
-function readUrls(reader: SettingReader, name: SettingName): readonly string[] {
-  const urls = reader.textList(name).map((text) => readUrl(reader, name, text));
+function readUrls(
+  reader: SettingReader,
+  name: SettingName,
+  normalize: (text: string) => string = normalizeShardUrl,
+): readonly string[] {
+  const urls = reader.textList(name).map((text) => readUrl(reader, name, text, normalize));
   refuseDuplicates(reader, name, urls);
   const { itemsMax = Infinity }: Setting = SETTINGS[name];
   if (urls.length > itemsMax) throw reader.error(name, '', `${urls.length} of them, and ${itemsMax} is the most`);

@@ -1,4 +1,10 @@
-import { DEFAULT_SCAN_STOP_MAX_MS, DEFAULT_TIMINGS, GRPC_PORT_OFFSET, SHARDS_MAX } from '../domain/limits';
+import {
+  DEFAULT_SCAN_STOP_MAX_MS,
+  DEFAULT_TIMINGS,
+  GRPC_PORT_OFFSET,
+  ROUTER_ENTRIES_MAX,
+  SHARDS_MAX,
+} from '../domain/limits';
 import { AUTOSCALE_SETTINGS } from './autoscale-settings';
 import { DURATION_BOUNDS, embeddedPort, integer, type Bounds, type Setting } from './setting';
 
@@ -135,10 +141,11 @@ export const SETTINGS = {
   },
   COORDINATOR_ROUTER_URLS: {
     group: 'routers',
-    meaning: 'The routers that an operation asks which map they hold, instead of waiting for the grace.',
-    expected: 'a list of router URLs',
+    meaning: 'The list of routers, until `PUT` or `PATCH` of `/cluster/routers` has changed it.',
+    expected: 'a list of router URLs, dns+http://name:port or dnssrv+http://name',
     advice: 'give for instance http://router0:6333,http://router1:6333',
     default: '[]',
+    itemsMax: ROUTER_ENTRIES_MAX,
   },
   COORDINATOR_ROUTERS_FAIL_CLOSED: {
     group: 'routers',
@@ -189,7 +196,7 @@ export const SETTINGS = {
   }),
   COORDINATOR_ROUTER_PATIENCE_MS: integer({
     group: 'routers',
-    meaning: 'How long the routers in `COORDINATOR_ROUTER_URLS` may take to adopt a map.',
+    meaning: 'How long the routers of the list may take to adopt a map.',
     default: DEFAULT_TIMINGS.routerPatienceMs,
     bounds: DURATION_BOUNDS,
     unit: 'ms',

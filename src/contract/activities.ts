@@ -18,6 +18,7 @@ import type {
   FollowDonorInput,
   FollowDonorResult,
   LaggingRouter,
+  RouterList,
   MayWriteLate,
   Move,
   PreflightInput,
@@ -107,13 +108,14 @@ export interface CoordinatorActivities extends WatchActivities {
   /**
    * Asks routers until all hold exactly `version`, or `patienceMs` is over (0: asks once). Never fails because a router
    * lags. The map does not change while an operation holds the lock. So a later version comes from elsewhere, and is no
-   * better than an old one. `more`: so many lag beside the samples in `lagging`, which is empty only when none lags.
+   * better than an old one. The list of the cluster is read again meanwhile. `more`: so many lag beside the samples in `lagging`, which is empty only when none lags.
    */
-  awaitRouters(input: {
-    routerUrls: readonly string[];
-    version: number;
-    patienceMs: number;
-  }): Promise<{ lagging: readonly LaggingRouter[]; more?: number }>;
+  awaitRouters(input: RouterList & { version: number; patienceMs: number }): Promise<{
+    lagging: readonly LaggingRouter[];
+    more?: number;
+    /** The list of the cluster is empty by now, so nobody was asked. */
+    none?: true;
+  }>;
 
   /** Reads one donor in one scan, and sends its slice to the owners as the bytes that came. */
   copyDonor(input: CopyDonorInput): Promise<CopyDonorResult>;

@@ -7,11 +7,12 @@ import type { NewNotice } from '../domain/notices';
 import type { ManualChange } from '../domain/manual-changes';
 import type { ClusterLimits } from '../domain/work-limits';
 import type { ClusterIdentity, Members } from '../domain/members';
+import type { RouterChange } from '../domain/router-list';
 import type { ShardAddress, ShardMap } from '../domain/shard-map';
 
 /**
  * A transition of the cluster workflow. See domain/lock-transitions.ts, manual-changes.ts, autoscale-state.ts,
- * notices.ts, limit-transitions.ts and witnessed.ts.
+ * notices.ts, limit-transitions.ts, router-list.ts and witnessed.ts.
  */
 export type ClusterTransition =
   /** `uid`: taken for the cluster's own when it has none yet. `asked`: digest of the operation's request. */
@@ -55,6 +56,10 @@ export type ClusterTransition =
   | { readonly type: 'notice'; readonly notices: readonly NewNotice[] }
   | { readonly type: 'clearNotice'; readonly key: string }
   | { readonly type: 'replaceLimits'; readonly limits: ClusterLimits }
+  /** By an API at its start, from its setting. */
+  | { readonly type: 'seedRouters'; readonly entries: readonly string[] }
+  | { readonly type: 'setRouters'; readonly entries: readonly string[] }
+  | ({ readonly type: 'changeRouters' } & RouterChange)
   | { readonly type: 'catchUp'; readonly published: WitnessedState };
 
 /** As it is sent: with the rules that its sender knows (domain/rules.ts). Absent in what earlier releases sent. */
@@ -73,6 +78,8 @@ export interface ClusterAnswer {
   readonly members?: Members;
   /** How fast operations work, and when. Absent: nobody has ever said. */
   readonly limits?: ClusterLimits;
+  /** How many entries the list of routers has. Absent while the cluster has none: the settings of the operation count. */
+  readonly routers?: number;
 }
 
 /**

@@ -31,6 +31,8 @@ export interface ClusterInput {
 export const mapQuery = defineQuery<ShardMap>('map');
 export const lockQuery = defineQuery<OperationLock | null>('lock');
 export const stateQuery = defineQuery<ClusterState>('state');
+/** The entries of the list of routers; undefined while the cluster has none. */
+export const routersQuery = defineQuery<readonly string[] | undefined>('routers');
 
 /** Fails with an ApplicationFailure whose type is a DomainErrorCode. */
 export const transitionUpdate = defineUpdate<ClusterAnswer, [SentTransition]>('transition');

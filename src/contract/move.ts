@@ -216,10 +216,16 @@ export interface LaggingRouter {
   readonly version: number | null;
   readonly reason: string;
 }
-export interface PreflightInput {
+/** The routers of a cluster. */
+export interface RouterList {
+  /** Absent: the list is `routerUrls`. Else it is the cluster's, read by the activity, and `routerUrls` where that has none. */
+  readonly cluster?: string;
+  /** Entries as in domain/router-entries.ts. */
+  readonly routerUrls: readonly string[];
+}
+export interface PreflightInput extends RouterList {
   readonly joiners: readonly ShardAddress[];
   readonly donors: readonly Shard[];
-  readonly routerUrls: readonly string[];
   readonly allowNonempty: boolean;
   /**
    * The version of the cluster's map. A router with a later one follows another coordinator, or a lost cluster
@@ -234,7 +240,6 @@ export interface PreflightReport {
   /** Of these, the collections that held points (allowNonempty): an undo leaves them alone. */
   readonly nonemptyBefore: readonly (readonly string[])[];
 }
-export interface DrainPreflightInput extends Move {
-  readonly routerUrls: readonly string[];
+export interface DrainPreflightInput extends Move, RouterList {
   readonly mapVersion: number;
 }

@@ -49,6 +49,8 @@ export interface OperationState {
   /** How often collections of the receivers were replaced, because clients had created them anew. */
   replacements: number;
   watch: WatchState | null;
+  /** How many entries the cluster's list of routers has, as it told last. Absent: it never told, so the settings count. */
+  routerEntries?: number;
   /** By shard id: how far the steps of this phase that run have come. */
   steps: Readonly<Record<string, StepProgress>>;
   /** Since the flip a router was not watched: it may have written by an old map. No later reading of the watch ends that. */
@@ -137,6 +139,8 @@ export interface WatchState {
   sinceMs: number;
   /** What the processes of the routers were marked with when the watch was opened. */
   readonly mark: string;
+  /** What is watched, where it is not the list of the settings. */
+  readonly routerUrls?: readonly string[];
 }
 
 /** Where a check or a repair stands: the pass that runs, and what came of those before. */

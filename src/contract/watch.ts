@@ -1,10 +1,10 @@
 /** What the activities of a watch over the routers take and answer. Plain JSON and bounded: it stays in a history. */
+import type { RouterList } from './move';
 import type { WatchJudgement, WatchQuestion } from '../domain/router-watch';
 
-export interface OpenWatchInput {
+export interface OpenWatchInput extends RouterList {
   /** Of the caller's choice. A repeat finds the watch that is open. */
   readonly watchId: string;
-  readonly routerUrls: readonly string[];
 }
 
 export interface OpenedWatch {
@@ -16,6 +16,8 @@ export interface OpenedWatch {
   readonly openedAtMs: number;
   /** Left in the process of each router before `openedAtMs`. A process that has it has not restarted since. */
   readonly mark: string;
+  /** The URLs that are watched, where they are not those that were given: the list was read and resolved. */
+  readonly routerUrls?: readonly string[];
   /** Routers that had not answered after 3 s. They are watched all the same. Bounded. */
   readonly notConnected: readonly { readonly url: string; readonly reason: string }[];
 }
@@ -25,11 +27,15 @@ export interface ReadWatchInput extends WatchQuestion {
   readonly watchId: string;
   /** With it any worker can answer: it opens the watch anew, and judges by the marks. */
   readonly marked?: { readonly mark: string; readonly routerUrls: readonly string[] };
+  /** With it the list is read and resolved again: what the watch does not have was not watched. */
+  readonly list?: RouterList;
 }
 
 export type WatchReading = WatchJudgement & {
   /** This worker has no such watch: nobody has watched, so it counts as broken. */
   readonly unknown?: true;
+  /** The list has other routers than the watch: it has to be opened anew. */
+  readonly changed?: true;
   /** What is asked about next may begin here: everything after it is watched by what was judged here. */
   readonly readAtMs: number;
   /** The task queue of the worker that watches now. */

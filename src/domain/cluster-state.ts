@@ -2,6 +2,7 @@ import { NO_AUTOSCALE, type AutoscaleState, type Standby } from './autoscale-sta
 import { membersWith, NO_IDENTITY, type ClusterIdentity, type Members } from './members';
 import type { ClusterNotice } from './notices';
 import type { ClusterLimits } from './work-limits';
+import type { ClusterRouters } from './router-entries';
 import { asMember, type Shard, type ShardAddress, type ShardMap } from './shard-map';
 
 /** The kinds of operation that hold the lock while they work. A repair changes no map, but relies on it. */
@@ -109,6 +110,8 @@ export interface ClusterState {
   readonly notices: readonly ClusterNotice[];
   /** How fast operations work, and when. Absent: nobody has ever said. */
   readonly limits?: ClusterLimits;
+  /** Absent until somebody has given one: then an operation asks the routers of its own settings. */
+  readonly routers?: ClusterRouters;
 }
 
 type NewIn03 = 'identity' | 'epoch' | 'members' | 'notices' | 'isInOrder';

@@ -14,6 +14,7 @@ export const DOMAIN_ERROR_CODES = [
   'StandbyKnown',
   'UnknownStandby',
   'UnknownNotice',
+  'UnknownRouterEntry',
   'IdempotencyKeyReused',
   // What the cluster is doing now.
   'ShardAlreadyInMap',

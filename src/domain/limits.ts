@@ -55,6 +55,11 @@ export const SAMPLES_MAX = 3;
 export const SAMPLE_CHARS_MAX = 120;
 /** Things of one kind that notices of the autoscale policy name one by one. One more notice counts the others. */
 export const NAMED_NOTICES_MAX = 20;
+/** Entries of the list of routers, and characters of one of them. */
+export const ROUTER_ENTRIES_MAX = 128;
+export const ROUTER_ENTRY_CHARS_MAX = 200;
+/** Routers that the names of one list may come to. */
+export const ROUTERS_FOUND_MAX = 1_024;
 /** Standbys that may wait outside a cluster. */
 export const STANDBYS_MAX = 128;
 /** Samples of a finding that a check keeps; all of them are counted. */

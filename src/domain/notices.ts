@@ -3,7 +3,7 @@
  * is known to be mended. Plain JSON and bounded.
  */
 import type { AutoscaleState } from './autoscale-state';
-import { boundedText } from './bounded-text';
+import { boundedText, samplesOf } from './bounded-text';
 import { DomainError } from './errors';
 import { NOTICES_MAX, TEXT_CHARS_MAX } from './limits';
 import { isDeadSeed, type RouterSuspect } from './router-watch';
@@ -13,9 +13,10 @@ import type { ShardMap } from './shard-map';
  * - `RouterServesSeeds`: a router may have written by another map than the cluster's.
  * - `PointsKept`: an operation left points where they do not belong, rather than to lose them.
  * - `ClockSkew`: the clock of a worker is off.
+ * - `UnknownRouter`: somebody polls the map, and the list of routers does not explain it.
  * - `NoEvaluation`: the autoscale policy is enabled, and nothing evaluates it.
  */
-export type ClusterNoticeCode = 'RouterServesSeeds' | 'PointsKept' | 'ClockSkew' | 'NoEvaluation';
+export type ClusterNoticeCode = 'RouterServesSeeds' | 'PointsKept' | 'ClockSkew' | 'NoEvaluation' | 'UnknownRouter';
 
 /** Total on purpose: points may lie where the map does not have them, and a clean check tells that they do not. */
 const IS_ABOUT_POINTS: Record<ClusterNoticeCode, boolean> = {
@@ -23,6 +24,8 @@ const IS_ABOUT_POINTS: Record<ClusterNoticeCode, boolean> = {
   PointsKept: true,
   ClockSkew: false,
   NoEvaluation: false,
+  // A risk of the next operation, and no sign of what an earlier one left.
+  UnknownRouter: false,
 };
 
 /** A notice as it is given. */
@@ -181,6 +184,23 @@ export function noEvaluationNotice(
     `expected an evaluation of the autoscale policy every ${policy.intervalSecs} s, the last one was ${lastMs === null ? 'never' : `at ${iso(lastMs)}`}: ` +
     'look at the Schedule and its workflows in the Web UI, and whether a worker of this cluster runs. The notice goes with the next evaluation';
   return { key: NO_EVALUATION_KEY, code: 'NoEvaluation', message, operationId: null };
+}
+
+// ---- UnknownRouter ----
+
+export const UNKNOWN_ROUTER_KEY = 'UnknownRouter';
+const UNKNOWN_ROUTER_ADVICE =
+  'An operation neither asks nor watches them, so a router there may write by an old map. ' +
+  'Add each to the list (PATCH /cluster/routers), or stop what polls';
+
+/** One notice for all of them, so that many do not push out others. `pollers` is not empty. */
+export function unknownRouterNotice(
+  pollers: readonly { readonly address: string; readonly keyId: string }[],
+): NewNotice {
+  const who = samplesOf(pollers.map(({ address, keyId }) => `${address} (key ${keyId})`));
+  const text = `expected every poller of the map to be a router of GET /cluster/routers, found ${pollers.length} that ${pollers.length === 1 ? 'is' : 'are'} not: ${who}`;
+  const message = `${boundedText(text, TEXT_CHARS_MAX - UNKNOWN_ROUTER_ADVICE.length - 2)}. ${UNKNOWN_ROUTER_ADVICE}`;
+  return { key: UNKNOWN_ROUTER_KEY, code: 'UnknownRouter', message, operationId: null };
 }
 
 const slug = (url: string): string => url.replace(/[^A-Za-z0-9.-]+/g, '_');

@@ -5,6 +5,7 @@
  * A router adopts only later maps: the right version at the end of a life that began with no later one says enough.
  */
 import { boundedText } from './bounded-text';
+import type { FoundRouters } from './router-entries';
 
 /** All that is known of one watched router. Times are of the clock of the worker that watches. */
 export interface WatchedRouterState {
@@ -105,6 +106,46 @@ export function judgeWatch(
     // Where routers fail closed, only seeds that were seen to be live speak against a router.
     .filter(({ seeds }) => !question.routersFailClosed || seeds === 'live');
   return { unbroken: false, reasons: boundedTexts(reasons), suspects: suspects.slice(0, SUSPECTS_MAX) };
+}
+
+/** The list of routers as it is by now, beside what the watch has. */
+export interface ListedRouters {
+  readonly watched: readonly string[];
+  readonly found: FoundRouters;
+  readonly question: WatchQuestion;
+}
+
+export function hasChanged(watched: readonly string[], { routers }: FoundRouters): boolean {
+  return routers.length !== watched.length || routers.some(({ url }) => !watched.includes(url));
+}
+
+/**
+ * INV-8: a router that came into the list since the watch was opened was watched by nobody, and those of a name without
+ * an answer are not known. One that left the list is judged by its connection for the last time.
+ */
+export function judgeList(judgement: WatchJudgement, { watched, found, question }: ListedRouters): WatchJudgement {
+  const { sinceMs, routersFailClosed } = question;
+  const added = routersFailClosed ? [] : found.routers.filter(({ url }) => !watched.includes(url));
+  const what = 'came into the list of routers since the watch began, so nobody watched it';
+  const reasons = [
+    ...added.map(({ url }) => `router ${url} ${what}`),
+    ...found.unknown.map(({ entry, reason }) => `the routers of ${entry} are not known: ${reason}`),
+  ];
+  if (reasons.length === 0) return judgement;
+  const suspects = added.map(({ url }): RouterSuspect => ({
+    url,
+    seeds: 'unknown',
+    fromMs: sinceMs,
+    untilMs: null,
+    what,
+    shardUrls: [],
+  }));
+  const before = judgement.unbroken ? { reasons: [], suspects: [] } : judgement;
+  return {
+    unbroken: false,
+    reasons: boundedTexts([...before.reasons, ...reasons]),
+    suspects: [...before.suspects, ...suspects].slice(0, SUSPECTS_MAX),
+  };
 }
 
 interface Judged extends Required<WatchAid> {

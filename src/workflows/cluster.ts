@@ -60,10 +60,18 @@ import { changeByHand } from '../domain/manual-changes';
 import type { Members } from '../domain/members';
 import { clearNotice, recordNotices, type ClusterNotice } from '../domain/notices';
 import { refuseMember, refuseWhileLocked } from '../domain/preconditions';
+import { changeRouters, seedRouters, setRouters } from '../domain/router-list';
 import { refuseLaterRules } from '../domain/rules';
 import { nowMs } from './clock';
 import { answering } from './operation/domain-failures';
-import { lockQuery, mapQuery, stateQuery, transitionUpdate, type ClusterInput } from '../contract/messages';
+import {
+  lockQuery,
+  mapQuery,
+  routersQuery,
+  stateQuery,
+  transitionUpdate,
+  type ClusterInput,
+} from '../contract/messages';
 import { clusterDetails } from './web-ui-details';
 
 export async function cluster(input: ClusterInput): Promise<void> {
@@ -71,6 +79,7 @@ export async function cluster(input: ClusterInput): Promise<void> {
   setHandler(mapQuery, () => state.map);
   setHandler(lockQuery, () => state.lock);
   setHandler(stateQuery, () => state);
+  setHandler(routersQuery, () => state.routers?.entries);
   setHandler(
     transitionUpdate,
     (transition): ClusterAnswer => {
@@ -138,6 +147,12 @@ function apply(state: ClusterState, transition: ClusterTransition): ClusterState
       return clearNotice(state, transition.key);
     case 'replaceLimits':
       return replaceLimits(state, transition.limits);
+    case 'seedRouters':
+      return seedRouters(state, transition.entries);
+    case 'setRouters':
+      return setRouters(state, transition.entries);
+    case 'changeRouters':
+      return changeRouters(state, transition);
     case 'catchUp':
       return catchUp(state, transition.published);
     case 'addStandby':
@@ -155,7 +170,8 @@ function answerOf(state: ClusterState, { type }: ClusterTransition): ClusterAnsw
   const { map, lock, identity } = state;
   const epoch = lock?.epoch ?? state.epoch;
   const { members, isInOrder, limits } = state;
-  const answer = { map, lock, identity, epoch, ...(limits === undefined ? {} : { limits }) };
+  const routers = state.routers === undefined ? {} : { routers: state.routers.entries.length };
+  const answer = { map, lock, identity, epoch, ...routers, ...(limits === undefined ? {} : { limits }) };
   if (BEGINNINGS.includes(type)) return { ...answer, members, isInOrder };
   return type === 'confirmHeld' ? { ...answer, members: withGrpcAlone(members) } : answer;
 }

@@ -198,7 +198,7 @@ async function tryStandby(
 }
 
 async function preflight(
-  { settings }: AutoscaleInput,
+  { cluster, settings }: AutoscaleInput,
   { map }: ObservedCluster,
   standby: ShardAddress,
 ): Promise<Refusal | null> {
@@ -207,6 +207,7 @@ async function preflight(
     await profile(`preflight of ${standby.primary_url}`).preflightGrow({
       joiners: [standby],
       donors: map.shards,
+      cluster,
       routerUrls: settings.routerUrls,
       allowNonempty: false,
       mapVersion: map.version,

@@ -19,4 +19,10 @@ export const PATCHES = {
    * at once. Before, it did so one after the other, and the caller of the grow waited for each.
    */
   preflightSideBySide: 'preflight-side-by-side',
+  /**
+   * 0.3: the list of routers is state of the cluster. An operation learns at its start, and before each wait for routers,
+   * whether there are any. Before, it believed the setting of the API that started it, and a router that was gone for
+   * good held it up for ever.
+   */
+  routersAreState: 'routers-are-state',
 } as const;

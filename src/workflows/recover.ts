@@ -28,6 +28,7 @@ import { undoForAnother } from './move/undo';
 import { end, messageOf, outcomeOf } from './operation/ending';
 import { beginRun, type OperationRun } from './operation/run';
 import { rowsAfterFlip, rowsUntilFlip } from './operation/script';
+import { noteRouters } from './operation/transition';
 
 const SCRIPTS: Record<MoveKind, MoveScript> = { grow: GROW, drain: DRAIN };
 
@@ -72,6 +73,7 @@ async function takeOver(run: OperationRun, input: RecoverInput): Promise<string>
   if (recalled !== null) adopt(state, readCarried(recalled));
   if (state.limits !== undefined) run.holds.onLimits();
   if (answer.limits !== undefined) run.holds.adoptClusterLimits(answer.limits);
+  noteRouters(state, answer);
   state.recovers = { operationId: request.dead, kind: lock.kind, stage: lock.stage };
   goOnFrom(run, answer, lock);
   // Before the flip from now on, not from its death: it may have been reset since, and was shut out only by the transition. After the flip

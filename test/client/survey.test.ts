@@ -2,6 +2,7 @@ import { pino } from 'pino';
 import { seedState } from '../../src/domain/cluster-state';
 import { witnessedPart, type WitnessedState } from '../../src/domain/witnessed';
 import { ClusterTraces, type AskRouter } from '../../src/client/survey';
+import type { FoundRouters } from '../../src/domain/router-entries';
 import type { Witness } from '../../src/client/witness';
 import type { FileReading } from '../../src/client/witness-file';
 import type { WitnessRecord } from '../../src/contract/messages';
@@ -24,7 +25,10 @@ beforeEach(() => {
   asks = 0;
 });
 
-function traces({ record = null, exists = false, file = { kind: 'absent' }, routers = [] }: Left): ClusterTraces {
+function traces(
+  { record = null, exists = false, file = { kind: 'absent' }, routers = [] }: Left,
+  found: FoundRouters | null = null,
+): ClusterTraces {
   const witness = {
     workflowId: 'published/c',
     file: { path: '/data/p.json' },
@@ -40,7 +44,8 @@ function traces({ record = null, exists = false, file = { kind: 'absent' }, rout
     throw held ?? new Error(`${url} was not to be asked`);
   };
   const logger = pino({}, { write: (line: string) => void logged.push(JSON.parse(line) as Record<string, unknown>) });
-  return new ClusterTraces({ namespace: 'ns', cluster: 'c', witness, routerUrls, askRouter, logger });
+  const given = found === null ? routerUrls : () => Promise.resolve(found);
+  return new ClusterTraces({ namespace: 'ns', cluster: 'c', witness, routerUrls: given, askRouter, logger });
 }
 
 describe('a cluster about to be created', () => {
@@ -69,6 +74,14 @@ describe('a cluster about to be created', () => {
     expect(await traces({ routers: [new Error('connection refused'), 3] }).lostSince(version(3))).toBeNull();
     expect(logged).toMatchObject([{ level: 40, router: 'router http://r0', reason: 'connection refused' }]);
     expect(await traces({ routers: [new Error('connection refused'), 4] }).lostSince(version(3))).toMatch(/version 4/);
+  });
+
+  it('is looked for on the routers of a list, and a name without an address is one that does not answer', async () => {
+    const entry = 'dns+http://r:6333';
+    const unknown = [{ entry: 'dns+http://gone:1', reason: 'ENOTFOUND' }];
+    const found: FoundRouters = { routers: [{ url: 'http://r0', entry }], unknown };
+    expect(await traces({ routers: [4] }, found).lostSince(version(3))).toMatch(/http:\/\/r0 holds version 4/);
+    expect(logged).toMatchObject([{ level: 40, router: 'routers of dns+http://gone:1', reason: 'ENOTFOUND' }]);
   });
 
   it.each<[string, WitnessedState]>([

@@ -11,6 +11,7 @@ import {
   noEvaluationNotice,
   skewNotice,
   suspectOfShown,
+  unknownRouterNotice,
   type NewNotice,
 } from '../../src/domain/notices';
 import type { RouterSuspect } from '../../src/domain/router-watch';
@@ -243,5 +244,21 @@ describe('noEvaluationNotice', () => {
   it('is none while the policy is disabled', () => {
     const state = { policy: { ...policy, enabled: false }, evaluations: [] };
     expect(noEvaluationNotice(state, { watchedSinceMs: 0, nowMs: 1e12 })).toBeNull();
+  });
+});
+
+describe('a notice about unknown routers', () => {
+  it('names a few pollers, counts the others, and keeps its advice within 500 characters', () => {
+    const pollers = Array.from({ length: 10_000 }, (_, n) => ({ address: `10.0.0.${n}`, keyId: 'k'.repeat(400) }));
+    const { message } = unknownRouterNotice(pollers);
+    expect(message.length).toBeLessThanOrEqual(500);
+    expect(message).toMatch(/^expected every poller of the map.*\(PATCH \/cluster\/routers\), or stop what polls$/);
+    expect(unknownRouterNotice(pollers.slice(0, 1)).message).toContain('found 1 that is not: 10.0.0.0 (key k');
+  });
+
+  it('says nothing about points: a cluster in order stays so', () => {
+    const state = { ...cluster(), isInOrder: true };
+    const notice = unknownRouterNotice([{ address: '10.0.0.1', keyId: 'read' }]);
+    expect(recordNotices(state, [notice], 1)).toMatchObject({ isInOrder: true, notices: [{ key: 'UnknownRouter' }] });
   });
 });

@@ -1,4 +1,4 @@
-import { isDeadSeed, judgeWatch, type WatchedRouterState } from '../../src/domain/router-watch';
+import { hasChanged, isDeadSeed, judgeList, judgeWatch, type WatchedRouterState } from '../../src/domain/router-watch';
 
 const NOW_MS = 100_000;
 const URL = 'http://r0:6333';
@@ -138,4 +138,50 @@ describe('isDeadSeed', () => {
     'http://user.invalid@s0:6333',
     'http://s0/x.invalid',
   ])('is false of %s', (url) => expect(isDeadSeed(url)).toBe(false));
+});
+
+describe('judgeList', () => {
+  const entry = 'dns+http://r:6333';
+  const found = (...urls: string[]) => ({ routers: urls.map((url) => ({ url, entry })), unknown: [] });
+  const list = (of: ReturnType<typeof found>, asked = question) => ({ watched: [URL], found: of, question: asked });
+
+  it('says nothing where the watch has all routers of the list, or more', () => {
+    expect(judgeList({ unbroken: true }, list(found(URL)))).toEqual({ unbroken: true });
+    expect(judgeList({ unbroken: true }, list(found()))).toEqual({ unbroken: true });
+  });
+
+  it('suspects a router that came into the list, which nobody watched, unless routers fail closed', () => {
+    const judged = judgeList({ unbroken: true }, list(found(URL, 'http://r1')));
+    expect(judged).toMatchObject({
+      unbroken: false,
+      suspects: [{ url: 'http://r1', seeds: 'unknown', fromMs: question.sinceMs, untilMs: null }],
+    });
+    expect(judgeList({ unbroken: true }, list(found(URL, 'http://r1'), failClosed))).toEqual({ unbroken: true });
+  });
+
+  it('is broken, and suspects nobody, while a name has no address', () => {
+    const unknown = { routers: [], unknown: [{ entry, reason: 'ENOTFOUND' }] };
+    const judged = judgeList({ unbroken: true }, { watched: [URL], found: unknown, question: failClosed });
+    expect(judged).toEqual({
+      unbroken: false,
+      reasons: [`the routers of ${entry} are not known: ENOTFOUND`],
+      suspects: [],
+    });
+  });
+
+  it('adds to what the connections tell, and stays bounded', () => {
+    const many = Array.from({ length: 100 }, (_, n) => `http://r${n}/${'x'.repeat(400)}`);
+    const judged = judgeList(judge(broken), list(found(...many)));
+    if (judged.unbroken) throw new Error('expected a broken watch');
+    expect(judged.suspects).toHaveLength(8);
+    expect(judged.suspects[0]?.url).toBe(URL);
+    expect(judged.reasons.at(-1)).toMatch(/^and \d+ more$/);
+    expect(Math.max(...judged.reasons.map((reason) => reason.length))).toBeLessThanOrEqual(300);
+  });
+
+  it('tells a list with other routers, in whatever order, from the same one', () => {
+    expect(hasChanged([URL, 'http://r1'], found('http://r1', URL))).toBe(false);
+    expect(hasChanged([URL], found('http://r1'))).toBe(true);
+    expect(hasChanged([URL], found())).toBe(true);
+  });
 });

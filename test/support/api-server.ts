@@ -14,6 +14,10 @@ import type { ApiDeps } from '../../src/api/deps';
 import { Authenticator } from '../../src/api/http/auth';
 import type { RestoreCluster } from '../../src/client/restore-cluster';
 import { LockWatch } from '../../src/api/lock-watch';
+import { MapPollers } from '../../src/api/map/pollers';
+import { RouterList } from '../../src/api/router-list';
+import type { AskRouter } from '../../src/client/survey';
+import { RouterResolver } from '../../src/shards/reach/router-resolver';
 import { MapReader } from '../../src/api/map/reader';
 import { ClusterLook } from '../../src/api/metrics/cluster-look';
 import { ApiMetricsPage } from '../../src/api/metrics/page';
@@ -55,6 +59,7 @@ export class FakeClusterClient implements ApiClient {
   };
   queryState: ApiClient['queryState'] = () =>
     this.trouble === null ? Promise.resolve(this.state) : Promise.reject(this.trouble);
+  queryRouters: ApiClient['queryRouters'] = async () => (await this.queryState()).routers?.entries ?? null;
   applyTransition: ApiClient['applyTransition'] = (transition) => {
     this.transitions.push(transition);
     const { map, lock, identity, epoch } = this.state;
@@ -193,9 +198,12 @@ export class ApiServer {
   readonly hooks = new FakeHooksClient();
   /** Names resolve to an address of a test network. */
   reach = new Reach({ allowed: [], own: [] }, () => Promise.resolve([{ address: '10.1.2.3', family: 4 }]));
+  readonly pollers = new MapPollers();
   readonly logged: string[] = [];
   /** What the API knows of routers. */
   readonly routers: { seen: readonly SeenRouter[] } = { seen: [] };
+  /** What a router holds; a test may put its own in its place. */
+  askRouter: AskRouter = () => Promise.resolve({ version: 1, map: null });
   /** How often the lock was looked at. */
   looks = 0;
   /** What POST /cluster/restore does; a test may put its own in its place. */
@@ -232,6 +240,16 @@ export class ApiServer {
       authenticator: new Authenticator(
         (['read', 'write', 'admin'] as const).map((role) => ({ id: role, role, digest: keyDigest(KEYS[role]) })),
       ),
+      pollers: this.pollers,
+      routers: new RouterList({
+        seed: ['http://r0'],
+        client: this.client,
+        findRouters: (entries) => new RouterResolver(this.reach).find(entries),
+        addressesOf: (url) => new RouterResolver(this.reach).addressesOf(url),
+        askRouter: (url, deadlineMs) => this.askRouter(url, deadlineMs),
+        pollers: this.pollers,
+        logger,
+      }),
       probeShard: () => Promise.resolve(true),
       marks: this.marks,
       requireAllowed: (urls) => this.reach.requireAllowed(urls),

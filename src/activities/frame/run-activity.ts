@@ -5,6 +5,7 @@ import type { StepProgress } from '../../domain/progress';
 import type { WorkLimits } from '../../domain/work-limits';
 import type { LockGuard } from '../../contract/cluster';
 import { activityFailure, type FailureDetails } from './failures';
+import type { FindRouters } from './find-routers';
 import type { ConfirmLock } from './lock-guard';
 import type { ShardDirectory } from './shard-directory';
 
@@ -12,6 +13,8 @@ import type { ShardDirectory } from './shard-directory';
 export interface ActivityScope {
   readonly attempt: Attempt;
   readonly shards: ShardDirectory;
+  /** The routers of a list, just now. Names are resolved at each call. */
+  readonly findRouters: FindRouters;
   /** Null where nobody is to be told. */
   readonly tellStep: ((step: StepProgress) => void) | null;
   /** What the step may take of its operation's limits by now; null where nobody can be asked. */
@@ -23,6 +26,7 @@ export interface ActivityRuntime {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly confirmLock: ConfirmLock;
+  readonly findRouters: FindRouters;
   readonly renewLease?: RenewLease;
   readonly tellStep?: TellStep;
   readonly readLimits?: ReadStepLimits;
@@ -50,12 +54,12 @@ export function activity<I, R>(
       const { guard } = input as { readonly guard?: LockGuard | null };
       if (guard != null) await runtime.confirmLock(guard);
       const workflow = context.info.workflowExecution;
-      const { tellStep } = runtime;
+      const { tellStep, shards, findRouters } = runtime;
       const tell =
         tellStep === undefined || workflow === undefined ? null : (step: StepProgress) => tellStep(workflow, step);
       const { readLimits } = runtime;
       const read = readLimits === undefined || workflow === undefined ? null : () => readLimits(workflow);
-      const scope = { attempt, shards: runtime.shards, tellStep: tell, readLimits: read };
+      const scope = { attempt, shards, findRouters, tellStep: tell, readLimits: read };
       return withToldTime(await body(scope, input), attempt);
     } catch (error) {
       attempt.heartbeatEnd();

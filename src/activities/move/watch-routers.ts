@@ -1,6 +1,7 @@
 /** Routers are watched through a move, not asked before and after it: one that restarts writes by its seeds meanwhile. */
 import type { OpenedWatch, OpenWatchInput, ReadWatchInput, WatchActivities, WatchReading } from '../../contract/watch';
-import { FRESH_ANSWER_MS, judgeWatch } from '../../domain/router-watch';
+import { boundedText } from '../../domain/bounded-text';
+import { FRESH_ANSWER_MS, hasChanged, judgeList, judgeWatch, type WatchJudgement } from '../../domain/router-watch';
 import { WatchRegistry } from '../../shards/http/watch-registry';
 import type { ActivityDeps } from '../frame/deps';
 import { activity, type ActivityRuntime, type ActivityScope } from '../frame/run-activity';
@@ -23,22 +24,28 @@ export function watchActivities(runtime: ActivityRuntime, deps: ActivityDeps): W
 }
 
 function openWatch(watches: WatchRegistry, worker: string | null): Body<OpenWatchInput, OpenedWatch> {
-  return async ({ shards }, { watchId, routerUrls }) => {
+  return async ({ shards, findRouters }, { watchId, ...list }) => {
+    const found = await findRouters(list);
+    const routerUrls = found.routers.map(({ url }) => url);
     const watch = watches.open(watchId, { routerUrls, key: shards.key });
     await watch.connected(CONNECT_PATIENCE_MS);
     const mark = await watch.mark(CONNECT_PATIENCE_MS);
     const { atMs, routers } = watch.snapshot();
     const missing = routers.filter(({ connectedSinceMs, version }) => connectedSinceMs === null || version === null);
-    const notConnected = missing.slice(0, NOT_CONNECTED_MAX).map(({ url, problem }) => ({
+    const silent = missing.map(({ url, problem }) => ({
       url,
       reason: problem ?? `no answer in ${CONNECT_PATIENCE_MS} ms`,
     }));
-    return { worker, openedAtMs: atMs, mark, notConnected };
+    const unknown = found.unknown.map(({ entry, reason }) => ({ url: entry, reason: boundedText(reason) }));
+    const notConnected = [...silent, ...unknown].slice(0, NOT_CONNECTED_MAX);
+    const isAsGiven = routerUrls.join() === list.routerUrls.join();
+    return { worker, openedAtMs: atMs, mark, notConnected, ...(isAsGiven ? {} : { routerUrls }) };
   };
 }
 
 function readWatch(watches: WatchRegistry, worker: string | null): Body<ReadWatchInput, WatchReading> {
-  return async ({ shards }, { watchId, marked, ...question }) => {
+  return async ({ shards, findRouters }, { watchId, marked, list, ...question }) => {
+    const found = list === undefined ? null : await findRouters(list);
     const known = watches.find(watchId);
     if (known === null && marked === undefined) return unknown(watches.clock.nowMs());
     const watch = known ?? watches.open(watchId, { routerUrls: marked?.routerUrls ?? [], key: shards.key });
@@ -47,10 +54,16 @@ function readWatch(watches: WatchRegistry, worker: string | null): Body<ReadWatc
     const snapshot = watch.snapshot();
     const isNewWatch = known === null;
     const reading = { readAtMs: snapshot.atMs, worker };
+    const changed = found !== null && hasChanged(watch.routerUrls, found) ? ({ changed: true } as const) : {};
+    const withList = (judged: WatchJudgement): WatchReading => ({
+      ...(found === null ? judged : judgeList(judged, { watched: watch.routerUrls, found, question })),
+      ...reading,
+      ...changed,
+    });
     const byConnection = judgeWatch(snapshot, question, { isNewWatch });
-    if (byConnection.unbroken || marked === undefined) return { ...byConnection, ...reading };
+    if (byConnection.unbroken || marked === undefined) return withList(byConnection);
     const same = await watch.marked(marked.mark, ASK_PATIENCE_MS);
-    return { ...judgeWatch(snapshot, question, { isNewWatch, marked: same }), ...reading };
+    return withList(judgeWatch(snapshot, question, { isNewWatch, marked: same }));
   };
 }
 

@@ -4,6 +4,7 @@
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import { DomainError, type DomainErrorCode } from '../../domain/errors';
+import type { RouterList } from '../../contract/move';
 import type { Shard, ShardAddress } from '../../domain/shard-map';
 import { ShardError } from '../../shards/errors';
 import { routerVersion } from '../../shards/http/router-client';
@@ -64,7 +65,19 @@ export async function probeShard(scope: ActivityScope, address: ShardAddress, ro
   return { url: address.primary_url, role, result };
 }
 
-export async function probeRouter({ attempt, shards }: ActivityScope, url: string): Promise<RouterProbe> {
+/** All routers of the list, just now. A name that does not resolve counts as a router that does not answer (INV-8). */
+export async function probeRouters(scope: ActivityScope, list: RouterList): Promise<readonly RouterProbe[]> {
+  const { cluster, routerUrls } = list;
+  const found = await scope.findRouters({ routerUrls, ...(cluster === undefined ? {} : { cluster }) });
+  const probes = await Promise.all(found.routers.map(({ url }) => probeRouter(scope, url)));
+  const unknown = found.unknown.map(({ entry, reason }): RouterProbe => {
+    const message = `its routers are not known: ${reason}`;
+    return { url: entry, result: { status: 'rejected', reason: routerUnreachable(entry, message) } };
+  });
+  return [...probes, ...unknown];
+}
+
+async function probeRouter({ attempt, shards }: ActivityScope, url: string): Promise<RouterProbe> {
   const ask = (ctx: CallContext): Promise<number> => routerVersion(url, shards.key, ctx, shards.dispatcher);
   const [result] = await Promise.allSettled([onceMoreIfCut(attempt.readingFor(PROBE_TIMEOUT_MS), ask)]);
   return { url, result };
@@ -120,9 +133,13 @@ export function requireRouter({ result, url }: RouterProbe, mapVersion: number):
   const error: unknown = result.reason;
   if (!(error instanceof ShardError)) throw error;
   if (error.code === 'AddressNotAllowed') throw new DomainError('AddressNotAllowed', error.message);
-  throw new DomainError(
+  throw routerUnreachable(url, error.message);
+}
+
+function routerUnreachable(url: string, reason: string): DomainError {
+  return new DomainError(
     'RouterUnreachable',
-    `expected the router ${url} to tell its map version within ${PROBE_TIMEOUT_MS} ms, it did not: start it, or take it out of COORDINATOR_ROUTER_URLS (${error.message})`,
+    `expected the router ${url} to tell its map version within ${PROBE_TIMEOUT_MS} ms, it did not: start it, or take it out of the list (PATCH /cluster/routers) when it is gone for good (${reason})`,
   );
 }
 

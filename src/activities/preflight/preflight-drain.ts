@@ -3,7 +3,7 @@ import type { CoordinatorActivities } from '../../contract/activities';
 import type { DrainPreflightInput } from '../../contract/move';
 import {
   agreedCollections,
-  probeRouter,
+  probeRouters,
   probeShard,
   refuseMultivector,
   requireAnswer,
@@ -19,11 +19,11 @@ type DrainReport = Awaited<ReturnType<CoordinatorActivities['preflightDrain']>>;
  * order, is the answer. Who the shards are is known by now (identify-shards.ts).
  */
 export async function preflightDrain(scope: ActivityScope, input: DrainPreflightInput): Promise<DrainReport> {
-  const { placement, shards, routerUrls } = input;
+  const { placement, shards } = input;
   const roleOf = ({ id }: Shard): Role => (placement.leaving.includes(id) ? 'leaver' : 'stayer');
   const [probes, routers] = await Promise.all([
     Promise.all(shards.map((shard) => probeShard(scope, shard, roleOf(shard)))),
-    Promise.all(routerUrls.map((url) => probeRouter(scope, url))),
+    probeRouters(scope, input),
   ]);
   scope.attempt.signal.throwIfAborted();
   const seen = probes.map(requireAnswer);

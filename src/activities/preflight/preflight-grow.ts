@@ -5,7 +5,7 @@ import { collectionInfos } from '../collections/schemas';
 import type { PreflightInput, PreflightReport } from '../../contract/move';
 import {
   agreedCollections,
-  probeRouter,
+  probeRouters,
   probeShard,
   refuseMultivector,
   requireAnswer,
@@ -22,7 +22,7 @@ export async function preflightGrow(scope: ActivityScope, input: PreflightInput)
   const [joiners, donors, routers] = await Promise.all([
     Promise.all(input.joiners.map((joiner) => probeShard(scope, joiner, 'joiner'))),
     Promise.all(input.donors.map((donor) => probeShard(scope, donor, 'donor'))),
-    Promise.all(input.routerUrls.map((url) => probeRouter(scope, url))),
+    probeRouters(scope, input),
   ]);
   scope.attempt.signal.throwIfAborted();
   const ofJoiners = joiners.map(requireAnswer);

@@ -51,6 +51,7 @@ export const PROBLEM_STATUS: Record<ProblemCode, number> = {
   StandbyKnown: 409,
   UnknownStandby: 404,
   UnknownNotice: 404,
+  UnknownRouterEntry: 404,
   IdempotencyKeyReused: 422,
   ShardAlreadyInMap: 409,
   OperationInProgress: 409,

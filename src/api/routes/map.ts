@@ -12,7 +12,7 @@ const MAP_PATH = '/cluster/map';
 /** On an answer that is the last known map: `<age in seconds>; reason=<problem code>`. */
 const STALE_HEADER = 'Coordinator-Map-Stale';
 
-type MapDeps = Pick<ApiDeps, 'authenticator' | 'mapReader' | 'logger' | 'events'>;
+type MapDeps = Pick<ApiDeps, 'authenticator' | 'mapReader' | 'pollers' | 'logger' | 'events'>;
 
 /** `GET /cluster/map` with a query or a wish, and all methods that it does not have. */
 export function mapRouter(deps: MapDeps): Router {
@@ -62,7 +62,8 @@ async function awaitChange(
 /** Returns a promise only when the map is not known in this turn. It never rejects. */
 export function serveMap(deps: MapDeps, request: IncomingMessage, response: ServerResponse): Promise<void> | undefined {
   try {
-    deps.authenticator.authenticate(request, 'read');
+    const { id } = deps.authenticator.authenticate(request, 'read');
+    deps.pollers.note(request.socket.remoteAddress ?? '', id, request.headers['if-none-match']);
   } catch (error) {
     if (error instanceof ApiError) writeProblem(response, error);
     else fail(deps, response, error);

@@ -40,7 +40,8 @@ type PlannedCall = Parameters<ApiDeps['planner']['plan']>[0];
 export async function answerPlan(deps: ApiDeps, call: PlannedCall, response: Response): Promise<void> {
   const refused = 'request' in call ? await notAllowed(deps, call.request) : null;
   await requireReachableCluster(deps);
-  const plan = await deps.planner.plan(call, deps.settings, refused);
+  const routerUrls = await deps.routers.entries();
+  const plan = await deps.planner.plan(call, { ...deps.settings, routerUrls }, refused);
   response.set('Cache-Control', 'no-store').json(viewOfPlan(plan));
 }
 

@@ -48,6 +48,7 @@ export class AddressNotAllowedError extends Error {
 const WILDCARDS: readonly string[] = ['0.0.0.0', '::'];
 /** How long a look at an address that somebody gives may wait for its resolver. */
 const RESOLVE_TIMEOUT_MS = 3_000;
+const NAMES_MAX = 4_096;
 
 const resolveBySystem: Resolve = (host, family) =>
   new Promise((resolve, reject) => {
@@ -59,6 +60,8 @@ export class Reach {
   readonly #allowed: AllowedHosts;
   readonly #own: OwnPort[];
   readonly #resolve: Resolve;
+  /** By address: the name that was resolved to it. */
+  readonly #names = new Map<string, string>();
   #dispatcher: Dispatcher | null = null;
 
   constructor(options: ReachOptions = { allowed: [], own: [] }, resolve: Resolve = resolveBySystem) {
@@ -121,6 +124,21 @@ export class Reach {
     await Promise.all([...new Set(urls)].map((url) => this.#requireAllowed(url)));
   }
 
+  /**
+   * The addresses of `host` that may be called at `port`. A connection to one of them by its address alone is judged by
+   * this name from now on: COORDINATOR_ALLOWED_HOSTS may hold names only. Gives up after 3 s.
+   * @throws AddressNotAllowedError, or what the resolver says
+   */
+  async resolve(host: string, port: number): Promise<readonly string[]> {
+    const name = plainHost(host);
+    const refusal = this.#refusalOfLiteral(name, port);
+    if (refusal !== null) throw new AddressNotAllowedError(refusal);
+    if (parseIp(name) !== null) return [name];
+    const found = await inTime(this.#resolveAllowed(name, port, 0));
+    for (const { address } of found) this.#name(address, name);
+    return [...new Set(found.map(({ address }) => address))];
+  }
+
   async close(): Promise<void> {
     await this.#dispatcher?.destroy();
   }
@@ -162,7 +180,19 @@ export class Reach {
   }
 
   #refusalOfLiteral(host: string, port: number): string | null {
-    return parseIp(host) === null ? null : this.#refusal(host, host, port);
+    if (parseIp(host) === null) return null;
+    const refusal = this.#refusal(host, host, port);
+    const name = refusal === null ? undefined : this.#names.get(textOf(plainHost(host)));
+    return name === undefined ? refusal : this.#refusal(name, plainHost(host), port);
+  }
+
+  /** The newest name of an address counts. */
+  #name(address: string, name: string): void {
+    const key = textOf(address);
+    this.#names.delete(key);
+    const [oldest] = this.#names.keys();
+    if (oldest !== undefined && this.#names.size >= NAMES_MAX) this.#names.delete(oldest);
+    this.#names.set(key, name);
   }
 
   #refusal(host: string, ip: string, port: number): string | null {
@@ -202,7 +232,8 @@ const defaultPort = (protocol: string): number => (protocol === 'https:' ? 443 :
 /** The port that a connection to `url` goes to. */
 export const portOf = (url: URL): number => (url.port === '' ? defaultPort(url.protocol) : Number(url.port));
 
-async function inTime<T>(call: Promise<T>): Promise<T> {
+/** Rejects when a resolver takes longer than 3 s. */
+export async function inTime<T>(call: Promise<T>): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_resolve, reject) => {
     timer = setTimeout(() => reject(new Error('the resolver took too long')), RESOLVE_TIMEOUT_MS);

@@ -5,6 +5,7 @@ import type { GrowRequest } from '../../contract/requests';
 import { requestDigest } from '../../domain/request-digest';
 import type { Shard } from '../../domain/shard-map';
 import { askShards, broughtUid, recordEpochs } from '../identity/identify';
+import { listOf } from '../operation/routers';
 import type { OperationRun } from '../operation/run';
 import { applyTransition } from '../operation/transition';
 import { PATCHES } from '../patches';
@@ -19,7 +20,7 @@ import { sweepReceivers } from './rows/sweep';
 
 /** INV-2: the lock first, so that no other operation changes what preflight finds. */
 export async function preflightGrow(context: MoveContext): Promise<string> {
-  const { run, routerUrls } = context;
+  const { run } = context;
   const { state, activities } = run;
   const { shards, allowNonempty, fromStandby, seenLastScaleAtMs } = context.request as GrowRequest;
   const { operationId } = state.progress;
@@ -45,7 +46,7 @@ export async function preflightGrow(context: MoveContext): Promise<string> {
     state.preflight = await activities.preflight(`preflight of ${shards.length} joining`).preflightGrow({
       joiners: shards,
       donors: map.shards,
-      routerUrls,
+      ...listOf(context),
       allowNonempty,
       mapVersion: map.version,
     });

@@ -2,6 +2,7 @@
 import type { DrainRequest } from '../../contract/requests';
 import { requestDigest } from '../../domain/request-digest';
 import { broughtUid, identifyShards } from '../identity/identify';
+import { listOf } from '../operation/routers';
 import { applyTransition } from '../operation/transition';
 import { count, counted } from '../wording';
 import { planScans } from './rows/plan';
@@ -14,7 +15,7 @@ import { dropRound, keptBy, sweepReceivers } from './rows/sweep';
 
 /** INV-2: the lock first, so that no other operation changes what preflight finds. */
 export async function preflightDrain(context: MoveContext): Promise<string> {
-  const { run, routerUrls } = context;
+  const { run } = context;
   const { state, activities } = run;
   const { shardId, toStandby, seenLastScaleAtMs: seen } = context.request as DrainRequest;
   const { operationId } = state.progress;
@@ -37,7 +38,7 @@ export async function preflightDrain(context: MoveContext): Promise<string> {
   });
   const found = await activities
     .preflight(`preflight of the drain of shard ${shardId}`)
-    .preflightDrain({ ...plannedMove('drain', map, state.shards), routerUrls, mapVersion: map.version });
+    .preflightDrain({ ...plannedMove('drain', map, state.shards), ...listOf(context), mapVersion: map.version });
   const isInOrder = answer.isInOrder === true;
   const readers = readersOfDrain(map.shards, { shardId, isInOrder });
   const plan = await planScans(run, context, { move: moveOf(run), readers });

@@ -1,13 +1,15 @@
 /** Whether routers hold the operation's version of the map: what they write, and where to, depends on it. */
-import { ApplicationFailure } from '@temporalio/workflow';
+import { ActivityFailure, ApplicationFailure, isCancellation, patched } from '@temporalio/workflow';
+import type { RouterList } from '../../contract/move';
 import { samplesOf } from '../../domain/bounded-text';
 import { nowMs } from '../clock';
 import { counted } from '../wording';
 import type { OperationRun } from './run';
-import { applyTransition } from './transition';
+import { applyTransition, noteRouters } from './transition';
+import { PATCHES } from '../patches';
 
-/** An operation that depends on routers. `routerUrls` is empty where none can be asked. */
-interface AsksRouters {
+/** An operation that depends on routers. `routerUrls`: those of its settings, which count until the cluster tells of others. */
+export interface AsksRouters {
   readonly run: OperationRun;
   readonly routerUrls: readonly string[];
 }
@@ -40,7 +42,7 @@ export async function awaitRoutersForever(context: AsksRouters): Promise<string>
     }
     run.waits.begin(LAGGING, {
       reason: `a router does not hold map version ${state.mapVersion}: ${lagging}`,
-      endsWhen: 'it does',
+      endsWhen: 'it does, or is gone for good and its entry is removed (PATCH /cluster/routers)',
       sinceMs,
     });
     await run.checkpoint();
@@ -53,32 +55,34 @@ export async function awaitRoutersForever(context: AsksRouters): Promise<string>
 }
 
 /** Waits for the routers, bounded. Returns who lags, or null when all are there or, where none can be asked, the grace is over. */
-export async function routersBehind({ run, routerUrls }: AsksRouters): Promise<string | null> {
+export async function routersBehind(context: AsksRouters): Promise<string | null> {
+  const { run } = context;
   const { state, timings, activities } = run;
-  if (routerUrls.length === 0) {
-    await run.waits.until(
-      nowMs() + timings.graceMs,
-      'no router URLs are configured, so routers get a grace to adopt the map',
-    );
-    state.routersAdoptedAtMs = nowMs();
-    return null;
-  }
+  await askForRouters(run);
+  if (routerEntries(context) === 0) return grace(run);
   await run.renewAddresses();
   const version = state.mapVersion;
+  const asked = routerEntries(context);
   run.waits.begin(ROUTERS, {
     reason: `routers are to hold map version ${version}; they ask for it every 2 s`,
-    endsWhen: `all of them do (${routerUrls.length} asked), or ${timings.routerPatienceMs} ms are over`,
+    endsWhen: `all of them do (${asked} asked), or ${timings.routerPatienceMs} ms are over`,
     sinceMs: nowMs(),
   });
-  const { lagging, more = 0 } = await run.persist(`asking routers for map version ${version}`, () =>
+  const {
+    lagging,
+    more = 0,
+    none = false,
+  } = await run.persist(`asking routers for map version ${version}`, () =>
     activities
-      .patient(
-        `wait until all routers hold map version ${version} (${routerUrls.length} asked)`,
-        timings.routerPatienceMs,
-      )
-      .awaitRouters({ routerUrls, version, patienceMs: timings.routerPatienceMs }),
+      .patient(`wait until all routers hold map version ${version} (${asked} asked)`, timings.routerPatienceMs)
+      .awaitRouters({ ...listOf(context), version, patienceMs: timings.routerPatienceMs }),
   );
   run.waits.end(ROUTERS);
+  if (none) {
+    // Somebody has emptied the list while it waited.
+    state.routerEntries = 0;
+    return grace(run);
+  }
   if (lagging.length > 0) {
     return samplesOf(
       lagging.map((router) => `${router.url} (${router.reason})`),
@@ -89,20 +93,58 @@ export async function routersBehind({ run, routerUrls }: AsksRouters): Promise<s
   return null;
 }
 
+/** Where none can be asked. */
+async function grace({ waits, timings, state }: OperationRun): Promise<null> {
+  await waits.until(
+    nowMs() + timings.graceMs,
+    'no router URLs are configured, so routers get a grace to adopt the map',
+  );
+  state.routersAdoptedAtMs = nowMs();
+  return null;
+}
+
+/** Before each wait: somebody may have given the cluster routers, or its last one may be gone. */
+async function askForRouters({ state, cluster, activities }: OperationRun): Promise<void> {
+  if (state.lockStage === null || !patched(PATCHES.routersAreState)) return;
+  const { operationId } = state.progress;
+  try {
+    const answer = await activities
+      .transition('which routers does the cluster have?')
+      .changeCluster({ cluster, transition: { type: 'confirmHeld', operationId } });
+    noteRouters(state, answer);
+  } catch (error) {
+    // What it told last counts. The step that follows says what a lost lock means.
+    if (!(error instanceof ActivityFailure) || isCancellation(error)) throw error;
+  }
+}
+
+/** How many entries the list has. 0: nobody can be asked, and the grace stands for it. */
+export function routerEntries({ run, routerUrls }: AsksRouters): number {
+  return run.state.routerEntries ?? routerUrls.length;
+}
+
+/** For the activities, which read the cluster's list themselves, each time. */
+export function listOf({ run, routerUrls }: AsksRouters): RouterList {
+  return { cluster: run.cluster, routerUrls };
+}
+
 /** Asks once. A router that restarted serves from its seed map until it polls again. True where none can be asked. */
-export async function routersHoldTheMap({ run, routerUrls }: AsksRouters): Promise<boolean> {
-  if (routerUrls.length === 0) return true;
+export async function routersHoldTheMap(context: AsksRouters): Promise<boolean> {
+  const { run } = context;
+  if (routerEntries(context) === 0) return true;
   const { mapVersion: version } = run.state;
   const { lagging } = await run.persist(`asking routers for map version ${version}`, () =>
     run.activities
       .patient(`do all routers hold map version ${version}?`, 0)
-      .awaitRouters({ routerUrls, version, patienceMs: 0 }),
+      .awaitRouters({ ...listOf(context), version, patienceMs: 0 }),
   );
   return lagging.length === 0;
 }
 
-function routersNote({ run, routerUrls }: AsksRouters): string {
-  return routerUrls.length === 0
-    ? `waited ${run.timings.graceMs} ms for routers that could not be asked`
-    : `${counted(routerUrls.length, 'router')} at version ${run.state.mapVersion}`;
+function routersNote(context: AsksRouters): string {
+  const { timings, state } = context.run;
+  const entries = routerEntries(context);
+  return entries === 0
+    ? `waited ${timings.graceMs} ms for routers that could not be asked`
+    : `${counted(entries, 'router')} at version ${state.mapVersion}`;
 }

@@ -448,6 +448,14 @@ describe('awaitRouters', () => {
     }
   });
 
+  it('takes a name without an address for a router that lags, and not for no router', async () => {
+    cluster = await MovingCluster.start();
+    const entry = 'dns+http://no-such-name.invalid:6333';
+    const { result } = await cluster.run('awaitRouters', { routerUrls: [entry], version: 4, patienceMs: 0 });
+    expect(result.lagging).toMatchObject([{ url: entry, version: null }]);
+    expect(result.lagging[0]!.reason).toContain('its routers are not known');
+  });
+
   it('returns at once when there is no router to ask', async () => {
     cluster = await MovingCluster.start();
     const { result } = await cluster.run('awaitRouters', { routerUrls: [], version: 4, patienceMs: 1_000 });

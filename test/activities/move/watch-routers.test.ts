@@ -52,6 +52,29 @@ describe('a watch over routers', () => {
     expect(await read(first.readAtMs)).toMatchObject({ unbroken: true });
   });
 
+  it('is broken, and to be opened anew, when the list has a router by now that nobody watched', async () => {
+    const late = await new StubShard((response) => json(response, { version, shards: [] })).start();
+    try {
+      const { openedAtMs } = await run('openWatch', { watchId, routerUrls: [router.url] });
+      const list = { routerUrls: [router.url, late.url] };
+      expect(await read(openedAtMs, { list: { routerUrls: [router.url] } })).toMatchObject({ unbroken: true });
+      const reading = await read(openedAtMs, { list });
+      expect(reading).toMatchObject({ unbroken: false, changed: true, suspects: [{ url: late.url }] });
+      const again = await run('openWatch', { watchId, ...list });
+      expect(await read(again.openedAtMs, { list })).toMatchObject({ unbroken: true });
+    } finally {
+      await late.stop();
+    }
+  });
+
+  it('says which routers it watches where a name stands for them', async () => {
+    const port = new URL(router.url).port;
+    const opened = await run('openWatch', { watchId, routerUrls: [`dns+http://localhost:${port}`] });
+    expect(opened.routerUrls).toContain(`http://127.0.0.1:${port}`);
+    const gone = { list: { routerUrls: ['dns+http://no-such-name.invalid:1'] } };
+    expect(await read(opened.openedAtMs, gone)).toMatchObject({ unbroken: false, suspects: [] });
+  });
+
   it('judges by an answer that is younger than the question', async () => {
     const { openedAtMs } = await run('openWatch', { watchId, routerUrls: [router.url] });
     version = 8;

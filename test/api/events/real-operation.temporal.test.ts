@@ -56,7 +56,8 @@ function deps(client: ClusterClient) {
     queryProgress: (...args: Parameters<ClusterClient['queryProgress']>) => client.queryProgress(...args),
     describeOperation: (...args: Parameters<ClusterClient['describeOperation']>) => client.describeOperation(...args),
     cancelOperation: (...args: Parameters<ClusterClient['cancelOperation']>) => client.cancelOperation(...args),
-    adjustOperation: (...given) => client.adjustOperation(...given),
+    queryRouters: (...args: Parameters<ClusterClient['queryRouters']>) => client.queryRouters(...args),
+    adjustOperation: (...args: Parameters<ClusterClient['adjustOperation']>) => client.adjustOperation(...args),
     clusterFailingTask: () => client.clusterFailingTask(),
   };
 }

@@ -57,7 +57,9 @@ describe('the route table', () => {
   });
 
   it('has the route that is answered ahead of the app', () => {
-    const polls = ENTRIES.filter(({ method, path }) => isMapPoll({ headers: {}, method: method.toUpperCase(), url: path }));
+    const polls = ENTRIES.filter(({ method, path }) =>
+      isMapPoll({ headers: {}, method: method.toUpperCase(), url: path }),
+    );
     expect(polls.map(nameOf)).toEqual(['GET /cluster/map']);
   });
 

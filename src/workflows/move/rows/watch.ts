@@ -6,6 +6,7 @@ import { ActivityFailure, TimeoutFailure } from '@temporalio/workflow';
 import type { WatchReading } from '../../../contract/watch';
 import { nowMs } from '../../clock';
 import { noticeRouters } from '../../operation/notices';
+import { listOf, routerEntries } from '../../operation/routers';
 import type { MoveContext } from '../context';
 import { sessionOf } from '../placement';
 
@@ -13,17 +14,19 @@ const SILENCE_PATIENCE_MS = 60_000;
 const ASK_AGAIN_MS = 1_000;
 
 /** Opens the watch, or a new one in the place of one that was lost. Returns from when on it holds. */
-export async function openWatch({ run, routerUrls }: MoveContext): Promise<void> {
+export async function openWatch(context: MoveContext): Promise<void> {
+  const { run } = context;
   const { state } = run;
-  if (routerUrls.length === 0) return;
+  if (routerEntries(context) === 0) return;
   const watchId = sessionOf(run);
   const worker = state.watch?.worker ?? null;
   const opened = await run.persist('watching the routers', () =>
     onWatcher(worker, (queue) =>
-      run.activities.watch(`watch ${routerUrls.length} routers`, queue).openWatch({ watchId, routerUrls }),
+      run.activities.watch('watch the routers', queue).openWatch({ watchId, ...listOf(context) }),
     ),
   );
-  state.watch = { watchId, worker: opened.worker, sinceMs: opened.openedAtMs, mark: opened.mark };
+  const { worker: watcher, openedAtMs: sinceMs, mark, routerUrls } = opened;
+  state.watch = { watchId, worker: watcher, sinceMs, mark, ...(routerUrls === undefined ? {} : { routerUrls }) };
 }
 
 /**
@@ -31,20 +34,21 @@ export async function openWatch({ run, routerUrls }: MoveContext): Promise<void>
  * cannot be watched, the grace stands for it.
  */
 export async function readWatch(context: MoveContext): Promise<WatchReading | null> {
-  const { run, routerUrls, settings } = context;
+  const { run, settings } = context;
   const { state } = run;
-  if (routerUrls.length === 0) return null;
+  if (routerEntries(context) === 0) return null;
   // A map that got another address since has another version, and routers hold that one.
   await run.renewAddresses();
   if (state.watch === null) {
     await openWatch(context);
     return lost('nobody has watched the routers until now');
   }
-  const { watchId, worker, sinceMs, mark } = state.watch;
+  const { watchId, worker, sinceMs, mark, routerUrls = context.routerUrls } = state.watch;
   const question = {
     watchId,
     sinceMs,
     marked: { mark, routerUrls },
+    list: listOf(context),
     version: state.mapVersion,
     routersFailClosed: settings.routersFailClosed === true,
   };
@@ -56,7 +60,7 @@ export async function readWatch(context: MoveContext): Promise<WatchReading | nu
   if (reading.unbroken) return reading;
   await noticeRouters(run, reading);
   // A router that is gone is marked when it is back.
-  if (reading.unknown === true || reading.suspects.some(({ untilMs }) => untilMs !== null)) await openWatch(context);
+  if (mustOpenAnew(reading)) await openWatch(context);
   return reading;
 }
 
@@ -80,6 +84,11 @@ export async function isWatchUnbroken(context: MoveContext): Promise<boolean> {
       `not every router answers as it has to: ${reading.reasons.join('; ')}`,
     );
   }
+}
+
+function mustOpenAnew(reading: WatchReading & { readonly unbroken: false }): boolean {
+  if (reading.unknown === true || reading.changed === true) return true;
+  return reading.suspects.some(({ untilMs }) => untilMs !== null);
 }
 
 /** Asks the worker that watches, and any other one when that one is gone. */
