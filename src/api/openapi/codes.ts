@@ -10,6 +10,9 @@ export const READS: readonly ProblemCode[] = ['TemporalUnreachable', 'ClusterMis
 /** Of a route that changes the cluster. InvalidRequest: API and worker are of two versions. */
 export const CHANGES: readonly ProblemCode[] = [...READS, 'OutcomeUnknown', 'Busy', 'InvalidRequest'];
 
+/** Of a route that changes how a running operation goes on. */
+export const ADJUSTS: readonly ProblemCode[] = [...CHANGES, 'UnknownOperation', 'OperationEnded', 'CannotPauseNow'];
+
 /** Of a route whose body or path names the address of a shard. */
 export const ADDRESSES: readonly ProblemCode[] = ['InvalidShardUrl', 'InvalidRequest', 'AddressNotAllowed'];
 

@@ -14,6 +14,8 @@ export interface PlainAnswer {
   readonly holds: string;
 }
 
+export const EVENTS: PlainAnswer = { media: 'text/event-stream', holds: 'server-sent events' };
+
 export interface RouteEntry {
   /** A GET stands for HEAD too. */
   readonly method: Method;

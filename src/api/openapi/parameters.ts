@@ -32,6 +32,30 @@ export const PARAMETERS = {
     schema: z.string(),
     description: 'the `ETag` of the map that the caller holds: the answer is 304 while that is the newest one',
   },
+  operationETag: {
+    in: 'header',
+    name: 'If-None-Match',
+    schema: z.string(),
+    description: 'the `ETag` of the answer that the caller holds: the answer is 304 while nothing has changed',
+  },
+  prefer: {
+    in: 'header',
+    name: 'Prefer',
+    schema: z.string(),
+    description: '`wait=N`, 1 to 60: the answer waits so many seconds for a change',
+  },
+  lastEventId: {
+    in: 'header',
+    name: 'Last-Event-ID',
+    schema: z.string(),
+    description: 'the `id` of the last event that the caller has seen: the stream goes on behind it',
+  },
+  dryRun: {
+    in: 'query',
+    name: 'dry_run',
+    schema: z.enum(['true', 'false']),
+    description: '`true`: the answer is a plan, and nothing is changed',
+  },
   standbyUrl: {
     in: 'query',
     name: 'primary_url',
@@ -43,9 +67,10 @@ export type ParameterName = keyof typeof PARAMETERS;
 
 /** Headers of answers, by their names, with what they say. */
 export const ANSWER_HEADERS = {
-  ETag: 'names this version of the map',
+  ETag: 'names this version of the answer',
   Location: 'the path of the operation that was started',
   'Coordinator-Map-Stale': '`<age in s>; reason=<code>`: this is the last known map',
+  'Preference-Applied': 'the wait that was heard',
   Warning: '110 on the last known map',
   'Coordinator-Notices': 'how many notices there are, as of an earlier probe',
 } as const;

@@ -14,9 +14,13 @@ import {
   operationViewSchema,
   replaceAddressBodySchema,
 } from '../../wire/coordinator-api';
+import { hookListSchema, hooksBodySchema } from '../../wire/hooks';
+import { clusterLimitsSchema, limitChangeSchema, pauseBodySchema } from '../../wire/pace';
+import { planViewSchema } from '../../wire/plan';
 import { problemSchema } from '../../wire/problem';
 import { checkBodySchema, repairBodySchema, startedOperationSchema } from '../../wire/repair';
 import { restoreAnswerSchema, restoreBodySchema } from '../../wire/restore';
+import { patchRoutersBodySchema, putRoutersBodySchema, routersViewSchema } from '../../wire/routers';
 import { identitiesSchema, shardsViewSchema } from '../../wire/shards';
 import { PROBLEM_STATUS, type ProblemCode } from '../http/problem';
 
@@ -28,17 +32,25 @@ export const ANSWERS = {
   Autoscale: autoscaleViewSchema,
   ClusterHealth: clusterHealthSchema,
   Evaluated: evaluateAnswerSchema,
+  HookList: hookListSchema,
   Identities: identitiesSchema,
+  Limits: clusterLimitsSchema,
+  // With `?dry_run=true` a plan, else what the call itself answers with.
+  MapOrPlan: z.union([planViewSchema, shardMapSchema]),
   NoticeList: noticeListSchema,
   // OpenAPI has a schema of its own for the rest.
   OpenApi: z.looseObject({ openapi: z.string(), info: z.looseObject({ title: z.string(), version: z.string() }) }),
   Operation: operationViewSchema,
   OperationList: operationListSchema,
+  OperationOrPlan: z.union([planViewSchema, operationViewSchema]),
+  Plan: planViewSchema,
   Problem: problemSchema.extend({ code: z.enum(PROBLEM_CODES) }),
   Restored: restoreAnswerSchema,
+  Routers: routersViewSchema,
   ShardMap: shardMapSchema,
   ShardList: shardsViewSchema,
   StartedOperation: startedOperationSchema,
+  StartedOrPlan: z.union([planViewSchema, startedOperationSchema]),
 } as const;
 export type AnswerName = keyof typeof ANSWERS;
 
@@ -54,6 +66,12 @@ export const BODIES = {
   GrowBody: z.union([growByOneSchema, growBySeveralBodySchema]),
   GrowByOneBody: growByOneSchema,
   GrowBySeveralBody: growBySeveralBodySchema,
+  HooksBody: hooksBodySchema,
+  LimitsBody: clusterLimitsSchema,
+  LimitChangeBody: limitChangeSchema,
+  PatchRoutersBody: patchRoutersBodySchema,
+  PauseBody: pauseBodySchema,
+  PutRoutersBody: putRoutersBodySchema,
   PolicyBody: z.union([policyBodySchema, stopPolicyBodySchema]),
   RemoveStandbyBody: removeStandbySchema,
   RepairBody: repairBodySchema,

@@ -22,7 +22,7 @@ export function mapRouter(deps: MapDeps): Router {
     .get(async (request, response) => {
       const waitS = preferredWaitS(request);
       if (waitS !== null) await awaitChange(deps, { request, response, waitS });
-      serveMap(deps, request, response);
+      await serveMap(deps, request, response);
     })
     .all(methodNotAllowed('GET', 'HEAD'));
   return router;

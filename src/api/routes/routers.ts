@@ -4,7 +4,7 @@ import { REMOVAL_RISK } from '../../domain/router-list';
 import { patchRoutersBodySchema, putRoutersBodySchema } from '../../wire/routers';
 import type { ApiDeps } from '../deps';
 import { mayChange } from '../http/changes';
-import { jsonBody, readBody } from '../http/requests';
+import { jsonBody, readBody, readIdempotencyKey } from '../http/requests';
 import { methodNotAllowed } from '../http/routing';
 
 /** The routers that operations ask and watch, which map each of them holds, and who else polls. */
@@ -27,6 +27,7 @@ export function routersRouter(deps: ApiDeps): Router {
       response.json(await routers.view(isRemoval ? REMOVAL_RISK : null));
     })
     .patch(admin, ...jsonBody, async (request, response) => {
+      readIdempotencyKey(request);
       const body = readBody(patchRoutersBodySchema, request);
       const add = body.add.map(normalizeRouterEntry);
       const remove = body.remove.map(normalizeRouterEntry);

@@ -15,6 +15,12 @@ const SAMPLES: Readonly<Record<string, unknown>> = {
   'post /cluster/shards/grow': { shards: [SHARD], accept_stop_s: 3 },
   'patch /cluster/shards/{id}': { primary_url: 'http://s1b:6333' },
   'put /cluster/autoscale': { enabled: true, high_water_points: 1_000 },
+  'post /cluster/operations/{id}/pause': { reason: 'a backup' },
+  'patch /cluster/operations/{id}': { max_rows_per_s: 100 },
+  'put /cluster/limits': { delete_share: 0.5 },
+  'put /cluster/routers': { entries: ['http://r0:6333'] },
+  'patch /cluster/routers': { add: ['http://r1:6333'] },
+  'put /cluster/hooks': { hooks: [{ url: 'http://hook:80/a', events: ['notice'] }] },
   'post /cluster/standbys': SHARD,
   'delete /cluster/standbys': SHARD,
   'post /cluster/restore': { last_known: true },
@@ -52,6 +58,7 @@ beforeEach(async () => {
   api.client.state = recordNotices(STATE, [notice], 0);
   api.client.queryProgress = () => Promise.resolve(PROGRESS);
   api.client.cancelOperation = () => Promise.resolve({ ...PROGRESS, cancelRequested: true });
+  api.client.adjustOperation = () => Promise.resolve(PROGRESS);
   api.client.describeOperation = () =>
     Promise.resolve({ isRunning: true, temporalStatus: 'RUNNING', failingTask: null });
 });
@@ -76,6 +83,7 @@ describe.each(ASKED.map((entry) => [`${entry.method} ${entry.path}`, entry] as c
     api.client.trouble = away;
     api.client.queryProgress = () => Promise.reject(away);
     api.client.cancelOperation = () => Promise.reject(away);
+    api.client.adjustOperation = () => Promise.reject(away);
     expect([200, 503]).toContain((await ask(entry)).status);
   });
 });

@@ -1,5 +1,5 @@
 import { READS } from '../codes';
-import type { RouteEntry } from '../entry';
+import { EVENTS, type RouteEntry } from '../entry';
 
 /** The probes, the map, and what the API tells of itself. */
 export const CLUSTER_ENTRIES: readonly RouteEntry[] = [
@@ -24,11 +24,11 @@ export const CLUSTER_ENTRIES: readonly RouteEntry[] = [
     path: '/cluster/map',
     role: 'read',
     summary: 'the shard map, as routers poll it',
-    parameters: ['ifNoneMatch'],
+    parameters: ['ifNoneMatch', 'prefer'],
     answer: 'ShardMap',
-    answerHeaders: ['ETag', 'Coordinator-Map-Stale', 'Warning'],
+    answerHeaders: ['ETag', 'Preference-Applied', 'Coordinator-Map-Stale', 'Warning'],
     others: { 304: 'the caller holds the newest map' },
-    refusals: READS,
+    refusals: [...READS, 'TooManySubscribers'],
   },
   {
     method: 'get',
@@ -37,6 +37,22 @@ export const CLUSTER_ENTRIES: readonly RouteEntry[] = [
     summary: 'does the primary of each shard answer, by shard id',
     answer: 'ClusterHealth',
     refusals: READS,
+  },
+  {
+    method: 'get',
+    path: '/cluster/events',
+    role: 'read',
+    summary: 'each change of the map, of the notices and of running operations while it happens',
+    parameters: ['lastEventId'],
+    answer: EVENTS,
+    refusals: [...READS, 'TooManySubscribers'],
+  },
+  {
+    method: 'get',
+    path: '/metrics',
+    role: 'read',
+    summary: 'the metrics of this process and of the cluster',
+    answer: { media: 'text/plain', holds: 'metrics as Prometheus reads them' },
   },
   {
     method: 'get',
