@@ -89,6 +89,7 @@ const HOUSE = {
       'api/views',
       'api/map',
       'api/metrics',
+      'api/openapi',
       'api/http',
     ],
     packages: ['express', 'pino', 'node:*'],
@@ -105,7 +106,6 @@ const HOUSE = {
       'api/events',
       'api/views',
       'api/map',
-      'api/openapi',
       'api/http',
     ],
     packages: ['express', 'zod', 'node:*'],
@@ -116,7 +116,7 @@ const HOUSE = {
   },
   'api/views': { rooms: ['domain', 'wire', 'contract', 'client'], packages: [] },
   // The route table, and the document that is made of it.
-  'api/openapi': { rooms: ['domain', 'wire', 'api/http'], packages: ['zod', 'node:*'] },
+  'api/openapi': { rooms: ['domain', 'wire', 'api/http'], packages: ['express', 'zod', 'node:*'] },
   'api/map': { rooms: ['domain', 'client', 'api/http'], packages: ['pino', 'node:*'] },
   'api/metrics': {
     rooms: ['domain', 'client', 'api/map', 'api/http'],

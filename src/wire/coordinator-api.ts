@@ -1,8 +1,8 @@
 import { z } from 'zod';
 import { givenUrlSchema, shardIdSchema } from './cluster-map';
-import { limitsSchema, pausedSchema } from './pace';
-import { findingsSchema } from './repair';
-import { scanFields } from './scan';
+import { limitsSchema, pausedSchema } from './operations/pace';
+import { findingsSchema } from './operations/repair';
+import { scanFields } from './operations/scan';
 
 /** Body of `POST /cluster/shards` and `POST /cluster/shards/joining`. Unknown fields are ignored, as Quiver does. */
 export const addShardBodySchema = z.object({

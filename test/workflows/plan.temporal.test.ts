@@ -4,7 +4,7 @@ import { PlanClient, type OperationPlan, type PlannedCall } from '../../src/clie
 import { planWorkflowId } from '../../src/contract/ids';
 import type { OperationSettings } from '../../src/contract/requests';
 import { viewOfPlan } from '../../src/api/views/plan';
-import { planViewSchema } from '../../src/wire/plan';
+import { planViewSchema } from '../../src/wire/operations/plan';
 import { DRAIN } from '../../src/workflows/drain';
 import { GROW } from '../../src/workflows/grow';
 import { type ClusterFixture, FAST, type TemporalForTests } from '../support/cluster-fixture';

@@ -7,8 +7,8 @@ import { parseOperationId } from '../../contract/ids';
 import type { ScanRequest } from '../../contract/requests';
 import { normalizeShardUrl, type ShardAddress } from '../../domain/shard-map';
 import { idempotencyKeySchema, type AddShardBody, type ReplaceAddressBody } from '../../wire/coordinator-api';
-import type { ScanBody } from '../../wire/scan';
-import { dryRunQuerySchema } from '../../wire/plan';
+import type { ScanBody } from '../../wire/operations/scan';
+import { dryRunQuerySchema } from '../../wire/operations/plan';
 import { describeIssues } from '../../wire/problem';
 import { ApiError } from './problem';
 

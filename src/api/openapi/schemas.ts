@@ -15,10 +15,10 @@ import {
   replaceAddressBodySchema,
 } from '../../wire/coordinator-api';
 import { hookListSchema, hooksBodySchema } from '../../wire/hooks';
-import { clusterLimitsSchema, limitChangeSchema, pauseBodySchema } from '../../wire/pace';
-import { planViewSchema } from '../../wire/plan';
+import { clusterLimitsSchema, limitChangeSchema, pauseBodySchema } from '../../wire/operations/pace';
+import { planViewSchema } from '../../wire/operations/plan';
 import { problemSchema } from '../../wire/problem';
-import { checkBodySchema, repairBodySchema, startedOperationSchema } from '../../wire/repair';
+import { checkBodySchema, repairBodySchema, startedOperationSchema } from '../../wire/operations/repair';
 import { restoreAnswerSchema, restoreBodySchema } from '../../wire/restore';
 import { patchRoutersBodySchema, putRoutersBodySchema, routersViewSchema } from '../../wire/routers';
 import { identitiesSchema, shardsViewSchema } from '../../wire/shards';

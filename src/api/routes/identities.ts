@@ -4,7 +4,7 @@ import type { ApiDeps } from '../deps';
 import { mayChange } from '../http/changes';
 import { jsonBody, readIdempotencyKey } from '../http/requests';
 import { methodNotAllowed } from '../http/routing';
-import { requireReachableCluster } from './start-operation';
+import { requireReachableCluster } from './operations/start-operation';
 
 /** The marks that say whose the shards are: taken off for Quiver's own coordinator, and put on again. */
 export function identitiesRouter(deps: ApiDeps): Router {

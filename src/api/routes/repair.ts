@@ -3,13 +3,13 @@ import { Router, type Request, type Response } from 'express';
 import type { z } from 'zod';
 import type { Holder } from '../../domain/findings';
 import { normalizeShardUrl } from '../../domain/shard-map';
-import { checkBodySchema, repairBodySchema, type StartedOperation } from '../../wire/repair';
+import { checkBodySchema, repairBodySchema, type StartedOperation } from '../../wire/operations/repair';
 import type { RepairRequest } from '../../contract/requests';
 import type { ApiDeps } from '../deps';
 import { mayChange } from '../http/changes';
 import { jsonBody, readAddress, readBody, readDryRun, readIdempotencyKey, readScan } from '../http/requests';
 import { methodNotAllowed } from '../http/routing';
-import { answerPlan, startOperation } from './start-operation';
+import { answerPlan, startOperation } from './operations/start-operation';
 
 /** Operations that look for points which do not lie where the map has them. They answer with the operation's id as soon as it runs. */
 export function repairRouter(deps: ApiDeps): Router {

@@ -26,7 +26,7 @@ import { methodNotAllowed } from '../http/routing';
 import { OperationReader } from '../operation-reader';
 import { viewOfShards } from '../views/shards';
 import { addChecked, requireSameShard } from './address-checks';
-import { answerPlan, requireReachableCluster, startOperation } from './start-operation';
+import { answerPlan, requireReachableCluster, startOperation } from './operations/start-operation';
 
 /** Every change of the shards that an operator asks for. All answer with the map. */
 export function shardsRouter(deps: ApiDeps): Router {

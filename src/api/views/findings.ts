@@ -1,5 +1,5 @@
 import type { Findings, HolderFindings, PassFindings } from '../../domain/findings';
-import type { FindingsView, PassFindingsView } from '../../wire/repair';
+import type { FindingsView, PassFindingsView } from '../../wire/operations/repair';
 
 export function viewOfFindings({ found, mended, left }: Findings): FindingsView {
   return {

@@ -1,7 +1,7 @@
 import { isOver, type Pause } from '../../domain/pause';
 import { NO_CLUSTER_LIMITS, NO_LIMITS, type ClusterLimits, type WorkLimits } from '../../domain/work-limits';
 import type { OperationView } from '../../wire/coordinator-api';
-import type { ClusterLimitsView, LimitsView } from '../../wire/pace';
+import type { ClusterLimitsView, LimitsView } from '../../wire/operations/pace';
 import { isoOf, isoOrNull } from './times';
 
 /** A pause whose end has passed is over, whether the operation has noticed it yet or not. */

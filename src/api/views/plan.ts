@@ -1,5 +1,5 @@
 import type { OperationPlan } from '../../client/plan-client';
-import type { PlanView } from '../../wire/plan';
+import type { PlanView } from '../../wire/operations/plan';
 
 export function viewOfPlan(plan: OperationPlan): PlanView {
   const { refusal, duration } = plan;

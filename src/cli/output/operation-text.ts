@@ -1,5 +1,5 @@
 /** Operations on the standard output. */
-import type { FindingsView, PassFindingsView } from '../../wire/repair';
+import type { FindingsView, PassFindingsView } from '../../wire/operations/repair';
 import type { Operation, Plan } from '../rest/shapes';
 import { age, bytes, count, duration } from './format';
 import { standstills } from './progress';

@@ -1,10 +1,10 @@
-import { OperationReader } from '../../../src/api/operation-reader';
-import { unknownOperation } from '../../../src/client/calls';
-import { ClientError, RefusedError } from '../../../src/client/errors';
-import type { OperationRecord } from '../../../src/domain/cluster-state';
-import type { OperationProgress } from '../../../src/domain/progress';
-import { operationListSchema, operationViewSchema } from '../../../src/wire/coordinator-api';
-import { ApiServer, KEYS, STATE } from '../../support/api-server';
+import { OperationReader } from '../../../../src/api/operation-reader';
+import { unknownOperation } from '../../../../src/client/calls';
+import { ClientError, RefusedError } from '../../../../src/client/errors';
+import type { OperationRecord } from '../../../../src/domain/cluster-state';
+import type { OperationProgress } from '../../../../src/domain/progress';
+import { operationListSchema, operationViewSchema } from '../../../../src/wire/coordinator-api';
+import { ApiServer, KEYS, STATE } from '../../../support/api-server';
 
 const START_MS = Date.UTC(2026, 0, 2, 3, 4, 5);
 

@@ -1,13 +1,13 @@
 import { Router, type Request, type Response } from 'express';
-import type { ApiDeps } from '../deps';
-import { awaitTold, preferredWaitS } from '../events/long-poll';
-import { etagOf, OPERATION_TOPIC, type ToldEvent } from '../events/ring';
-import { mayChange } from '../http/changes';
-import { isUnchanged } from '../http/conditional';
-import { jsonBody, readDryRun, readIdempotencyKey, requireOperationId } from '../http/requests';
-import { methodNotAllowed } from '../http/routing';
-import { OperationReader } from '../operation-reader';
-import { viewOfProgress } from '../views/operation';
+import type { ApiDeps } from '../../deps';
+import { awaitTold, preferredWaitS } from '../../events/long-poll';
+import { etagOf, OPERATION_TOPIC, type ToldEvent } from '../../events/ring';
+import { mayChange } from '../../http/changes';
+import { isUnchanged } from '../../http/conditional';
+import { jsonBody, readDryRun, readIdempotencyKey, requireOperationId } from '../../http/requests';
+import { methodNotAllowed } from '../../http/routing';
+import { OperationReader } from '../../operation-reader';
+import { viewOfProgress } from '../../views/operation';
 import { readLimitChange } from './pace';
 import { answerPlan } from './start-operation';
 

@@ -1,7 +1,7 @@
 import { Router } from 'express';
 import { methodNotAllowed } from '../http/routing';
-import { docsPage, type DocsPage } from '../openapi/docs-page';
-import { openApiDocument, type OpenApiDocument } from '../openapi/document';
+import { docsPage, type DocsPage } from './docs-page';
+import { openApiDocument, type OpenApiDocument } from './document';
 
 /** `GET /openapi.json` and `GET /docs`: what this API can do, for programs and for people. Both are open, and the same for all. */
 export function openApiRouter(): Router {

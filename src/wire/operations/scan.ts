@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { givenUrlSchema } from './cluster-map';
+import { givenUrlSchema } from '../cluster-map';
 
 /** How an operation reads shards: `sources` names a follower by shard id, `accept_stop_s` a longer stop of a primary. */
 export const scanFields = {

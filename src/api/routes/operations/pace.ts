@@ -1,14 +1,19 @@
 import { Router, type Request } from 'express';
-import type { ClusterState } from '../../domain/cluster-state';
-import type { ClusterLimits, WorkLimits } from '../../domain/work-limits';
-import { clusterLimitsSchema, limitChangeSchema, pauseBodySchema, type ClusterLimitsView } from '../../wire/pace';
-import type { ApiDeps } from '../deps';
-import { mayChange } from '../http/changes';
-import { jsonBody, readBody, readIdempotencyKey, requireOperationId } from '../http/requests';
-import { methodNotAllowed } from '../http/routing';
-import { OperationReader } from '../operation-reader';
-import { viewOfProgress } from '../views/operation';
-import { viewOfClusterLimits } from '../views/pace';
+import type { ClusterState } from '../../../domain/cluster-state';
+import type { ClusterLimits, WorkLimits } from '../../../domain/work-limits';
+import {
+  clusterLimitsSchema,
+  limitChangeSchema,
+  pauseBodySchema,
+  type ClusterLimitsView,
+} from '../../../wire/operations/pace';
+import type { ApiDeps } from '../../deps';
+import { mayChange } from '../../http/changes';
+import { jsonBody, readBody, readIdempotencyKey, requireOperationId } from '../../http/requests';
+import { methodNotAllowed } from '../../http/routing';
+import { OperationReader } from '../../operation-reader';
+import { viewOfProgress } from '../../views/operation';
+import { viewOfClusterLimits } from '../../views/pace';
 
 /** Pause and resume of an operation, which both answer it; the limits of the cluster. */
 export function paceRouter(deps: ApiDeps): Router {

@@ -1,6 +1,6 @@
 /** What the calls that start or cancel an operation take and answer with `?dry_run=true`. */
 import { z } from 'zod';
-import { shardIdSchema } from './cluster-map';
+import { shardIdSchema } from '../cluster-map';
 
 /** Their whole query: a typo must not start an operation. */
 export const dryRunQuerySchema = z.strictObject({ dry_run: z.enum(['true', 'false']).optional() });

@@ -1,7 +1,7 @@
-import { DomainError } from '../../../src/domain/errors';
-import { planViewSchema } from '../../../src/wire/plan';
-import { problemSchema } from '../../../src/wire/problem';
-import { ApiServer, KEYS, type Call } from '../../support/api-server';
+import { DomainError } from '../../../../src/domain/errors';
+import { planViewSchema } from '../../../../src/wire/operations/plan';
+import { problemSchema } from '../../../../src/wire/problem';
+import { ApiServer, KEYS, type Call } from '../../../support/api-server';
 
 let api: ApiServer;
 beforeEach(async () => {

@@ -1,11 +1,11 @@
-import { RefusedError } from '../../../src/client/errors';
-import type { Adjustment } from '../../../src/client/cluster-client';
-import type { OperationRecord } from '../../../src/domain/cluster-state';
-import { newOperationState } from '../../../src/contract/operation-state';
-import { NO_CLUSTER_LIMITS } from '../../../src/domain/work-limits';
-import { operationViewSchema } from '../../../src/wire/coordinator-api';
-import { clusterLimitsSchema } from '../../../src/wire/pace';
-import { ApiServer, KEYS, STATE } from '../../support/api-server';
+import { RefusedError } from '../../../../src/client/errors';
+import type { Adjustment } from '../../../../src/client/cluster-client';
+import type { OperationRecord } from '../../../../src/domain/cluster-state';
+import { newOperationState } from '../../../../src/contract/operation-state';
+import { NO_CLUSTER_LIMITS } from '../../../../src/domain/work-limits';
+import { operationViewSchema } from '../../../../src/wire/coordinator-api';
+import { clusterLimitsSchema } from '../../../../src/wire/operations/pace';
+import { ApiServer, KEYS, STATE } from '../../../support/api-server';
 
 const { progress: PROGRESS } = newOperationState('grow', 'grow-k', 0);
 const RECORD: OperationRecord = {

@@ -1,14 +1,14 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { Response } from 'express';
-import type { OperationKind } from '../../domain/cluster-state';
-import type { AnnouncedAnswer, OperationRequest } from '../../contract/requests';
-import { operationIdOf } from '../../contract/ids';
-import type { PlannedRefusal } from '../../domain/plan';
-import { DomainError } from '../../domain/errors';
-import type { ApiDeps } from '../deps';
-import { requireAllowedRequest } from './address-checks';
-import { ApiError } from '../http/problem';
-import { viewOfPlan } from '../views/plan';
+import type { OperationKind } from '../../../domain/cluster-state';
+import type { AnnouncedAnswer, OperationRequest } from '../../../contract/requests';
+import { operationIdOf } from '../../../contract/ids';
+import type { PlannedRefusal } from '../../../domain/plan';
+import { DomainError } from '../../../domain/errors';
+import type { ApiDeps } from '../../deps';
+import { requireAllowedRequest } from '../address-checks';
+import { ApiError } from '../../http/problem';
+import { viewOfPlan } from '../../views/plan';
 
 /**
  * Starts an operation over REST, or finds the one that the same Idempotency-Key has started. Sets `Location` to the page of the

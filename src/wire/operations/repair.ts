@@ -3,7 +3,7 @@
  * mean the default.
  */
 import { z } from 'zod';
-import { givenUrlSchema, shardIdSchema } from './cluster-map';
+import { givenUrlSchema, shardIdSchema } from '../cluster-map';
 import { scanFields } from './scan';
 
 /** Keeps what an operation carries in its history far below Temporal's limits. */
