@@ -1,6 +1,6 @@
 /** Runs the service until it is told to stop. Exit codes: 0 stopped on request, 1 could not go on, 2 a bad setting. */
 import { randomBytes } from 'node:crypto';
-import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, statSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { destination } from 'pino';
 import type { Logger } from 'pino';
@@ -16,6 +16,8 @@ const EXIT_BAD_SETTING = 2;
 /** A stop that takes longer is cut: everything that matters is in Temporal. */
 const STOP_DEADLINE_MS = 9_500;
 const STDERR = 2;
+/** The bits of everybody but the owner. */
+const OTHERS = 0o077;
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -75,8 +77,13 @@ function settingsOfUp(
 /** The same file at each start, so that a shell that knows it goes on. */
 function ownKeyFile(dataDir: string): string {
   const path = resolve(join(dataDir, 'admin.key'));
-  if (existsSync(path)) return path;
-  mkdirSync(dataDir, { recursive: true });
+  if (existsSync(path)) {
+    if ((statSync(path).mode & OTHERS) === 0) return path;
+    throw new ConfigError(
+      `COORDINATOR_API_KEYS_FILE: expected ${path} to be readable for its owner only, got a file that others may read or write: chmod 600 it if the key in it is yours, else remove it`,
+    );
+  }
+  mkdirSync(dataDir, { recursive: true, mode: 0o700 });
   writeFileSync(path, `${randomBytes(24).toString('base64url')}\n`, { mode: 0o600, flag: 'wx' });
   return path;
 }

@@ -56,7 +56,7 @@ export interface ApiDeps {
   readonly authenticator: Authenticator;
   /** Every poll of the map is noted. */
   readonly pollers: Pick<MapPollers, 'note'>;
-  readonly routers: Pick<RouterList, 'seed' | 'entries' | 'view'>;
+  readonly routers: Pick<RouterList, 'seed' | 'entries' | 'view' | 'sharedView'>;
   readonly probeShard: ProbeShard;
   readonly marks: Marks;
   /** Refuses URLs that the coordinator may not call. @throws DomainError AddressNotAllowed */

@@ -6,7 +6,7 @@ import { boundedText } from '../domain/bounded-text';
 import type { ClusterClient } from '../client/cluster-client';
 import type { AskRouter } from '../client/survey';
 import type { RoutersView } from '../wire/routers';
-import { comparableAddress, type MapPollers, type Poller } from './map/pollers';
+import { comparing, type MapPollers, type Poller } from './map/pollers';
 import { isoOf } from './views/times';
 
 /** Who answers within a few seconds, and not more of them at once. */
@@ -14,6 +14,7 @@ const ASKED_AT_ONCE_MAX = 16;
 const ANSWER_TIMEOUT_MS = 2_000;
 const VIEW_TIMEOUT_MS = 10_000;
 const POLLERS_SHOWN_MAX = 1_000;
+const SHARED_FOR_MS = 2_000;
 const SEED_PAUSE_FIRST_MS = 1_000;
 const SEED_PAUSE_MAX_MS = 30_000;
 
@@ -37,6 +38,7 @@ export interface ExplainedPoller extends Poller {
 export class RouterList {
   readonly #options: RouterListOptions;
   #lastKnown: readonly string[];
+  #shared: { readonly view: Promise<RoutersView>; readonly atMs: number } | null = null;
 
   constructor(options: RouterListOptions) {
     this.#options = options;
@@ -100,8 +102,22 @@ export class RouterList {
     await client.applyTransition({ type: 'seedRouters', entries: seed });
   }
 
+  /** For all who ask at once, and for those who ask again a moment later: it asks every router. @throws ClientError */
+  sharedView(): Promise<RoutersView> {
+    const nowMs = Date.now();
+    if (this.#shared === null || nowMs - this.#shared.atMs > SHARED_FOR_MS) {
+      const view = this.view();
+      this.#shared = { view, atMs: nowMs };
+      view.catch(() => {
+        this.#shared = null;
+      });
+    }
+    return this.#shared.view;
+  }
+
   /** Asks all routers, within about 10 s. @throws ClientError */
   async view(risk: string | null = null): Promise<RoutersView> {
+    this.#shared = null;
     const state = await this.#options.client.queryState();
     const entries = this.entriesIn(state);
     const found = await this.find(entries);
@@ -125,15 +141,16 @@ export class RouterList {
     const { pollers, addressesOf } = this.#options;
     const polling = pollers.list();
     if (polling.length === 0) return [];
+    const comparable = comparing();
     const entryOf = new Map<string, string>();
     await Promise.all(
       found.routers.map(async ({ url, entry }) => {
-        for (const address of await addressesOf(url)) entryOf.set(comparableAddress(address), entry);
+        for (const address of await addressesOf(url)) entryOf.set(comparable(address), entry);
       }),
     );
     return polling.map((poller) => ({
       ...poller,
-      explainedBy: entryOf.get(comparableAddress(poller.address)) ?? null,
+      explainedBy: entryOf.get(comparable(poller.address)) ?? null,
     }));
   }
 

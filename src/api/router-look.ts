@@ -40,8 +40,12 @@ export class RouterLook {
   /** What each router said when it was last asked, for the metrics. */
   seen: readonly SeenRouter[] = [];
 
+  private readonly startedAtMs: number;
+  private hasLookedForInherited = false;
+
   constructor(options: RouterLook['options']) {
     this.options = options;
+    this.startedAtMs = this.nowMs();
   }
 
   async look(): Promise<void> {
@@ -88,7 +92,11 @@ export class RouterLook {
 
   /** What another API has recorded stays: it may see pollers that this one does not. */
   private async endUnknown(): Promise<void> {
-    if (!this.recordedAtMs.delete(UNKNOWN_ROUTER_KEY)) return;
+    const isOurs = this.recordedAtMs.delete(UNKNOWN_ROUTER_KEY);
+    // One that a process before this one has recorded: nobody else would take it back.
+    const isInherited = !this.hasLookedForInherited && this.nowMs() - this.startedAtMs > 2 * RECORDED_AGAIN_MS;
+    if (isInherited) this.hasLookedForInherited = true;
+    if (!isOurs && !isInherited) return;
     try {
       await this.options.client.applyTransition({ type: 'clearNotice', key: UNKNOWN_ROUTER_KEY });
     } catch (error) {

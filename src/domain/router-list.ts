@@ -8,11 +8,15 @@ export const REMOVAL_RISK =
   'a removed router is not asked any more: one that still runs may write by an old map, to shards that do not own what it writes. ' +
   'Remove only what is gone for good, and run POST /cluster/check after the operation';
 
-/** By an API at its start. What was changed by hand stays. */
+/**
+ * By an API at its start. What was changed by hand stays. A setting that is empty empties no list, and while an operation
+ * holds the lock a setting only adds: a variable that was lost must not turn routers that write into none.
+ */
 export function seedRouters(state: ClusterState, entries: readonly string[]): ClusterState {
   const before = state.routers;
-  if (before?.isByHand === true || (before === undefined && entries.length === 0)) return state;
-  return { ...state, routers: { entries: bounded(entries), isByHand: false } };
+  if (before?.isByHand === true || entries.length === 0) return state;
+  const all = state.lock === null ? entries : [...(before?.entries ?? []), ...entries];
+  return { ...state, routers: { entries: bounded(all), isByHand: false } };
 }
 
 /** @throws DomainError InvalidRequest */

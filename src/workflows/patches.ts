@@ -25,4 +25,14 @@ export const PATCHES = {
    * good held it up for ever.
    */
   routersAreState: 'routers-are-state',
+  /**
+   * 0.3: where the drop of one donor begins later than the others, the watch over the routers is read again before it.
+   * Before, a donor was judged by a reading that was as old as the drops before it, which may be slowed down to hours.
+   */
+  watchBeforeEachDrop: 'watch-before-each-drop',
+  /**
+   * 0.3: an operation learns of the limits of its cluster from the answers to its transitions, and may stand still because
+   * of them. Answers that an earlier build recorded may hold limits that it did not keep to.
+   */
+  limitsOfCluster: 'limits-of-cluster',
 } as const;

@@ -10,7 +10,7 @@
  * What is known of the dead operation comes from its own workflow, which still answers queries. Where it does not, the lock and the map tell
  * enough to do the same more carefully: then points that only their old owner holds are kept and reported.
  */
-import { allHandlersFinished, ApplicationFailure, CancellationScope, condition } from '@temporalio/workflow';
+import { allHandlersFinished, ApplicationFailure, CancellationScope, condition, patched } from '@temporalio/workflow';
 import type { ClusterAnswer } from '../contract/cluster';
 import type { RecoverInput } from '../contract/messages';
 import { readCarried, type OperationState } from '../contract/operation-state';
@@ -29,6 +29,7 @@ import { end, messageOf, outcomeOf } from './operation/ending';
 import { beginRun, type OperationRun } from './operation/run';
 import { rowsAfterFlip, rowsUntilFlip } from './operation/script';
 import { noteRouters } from './operation/transition';
+import { PATCHES } from './patches';
 
 const SCRIPTS: Record<MoveKind, MoveScript> = { grow: GROW, drain: DRAIN };
 
@@ -72,7 +73,7 @@ async function takeOver(run: OperationRun, input: RecoverInput): Promise<string>
   const lock = answer.lock as OperationLock;
   if (recalled !== null) adopt(state, readCarried(recalled));
   if (state.limits !== undefined) run.holds.onLimits();
-  if (answer.limits !== undefined) run.holds.adoptClusterLimits(answer.limits);
+  if (answer.limits !== undefined && patched(PATCHES.limitsOfCluster)) run.holds.adoptClusterLimits(answer.limits);
   noteRouters(state, answer);
   state.recovers = { operationId: request.dead, kind: lock.kind, stage: lock.stage };
   goOnFrom(run, answer, lock);

@@ -24,6 +24,8 @@ export class LimitWatch {
 
   start(everyMs = READ_EVERY_MS): void {
     if (this.#read === null) return;
+    // An attempt that Temporal repeats was given the limits of when the step was asked for.
+    void this.#readAgain();
     this.#ticker = setInterval(() => void this.#readAgain(), everyMs);
     this.#ticker.unref();
   }

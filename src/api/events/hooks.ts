@@ -2,7 +2,7 @@ import { Router } from 'express';
 import { normalizeHookUrl, type Hook, type NewHook } from '../../domain/hooks';
 import { hooksBodySchema, type HookList, type HooksBody } from '../../wire/hooks';
 import type { ApiDeps } from '../deps';
-import { mayChange } from '../http/changes';
+import { mayAdjust } from '../http/changes';
 import { ApiError } from '../http/problem';
 import { jsonBody, readBody } from '../http/requests';
 import { methodNotAllowed } from '../http/routing';
@@ -18,12 +18,12 @@ export function hooksRouter(deps: ApiDeps): Router {
     .get(authenticator.requires('admin'), async (_request, response) => {
       response.set('Cache-Control', 'no-store').json(viewOfHooks(await hooks.client.read()));
     })
-    .put(mayChange(deps), ...jsonBody, async (request, response) => {
+    .put(mayAdjust(deps), ...jsonBody, async (request, response) => {
       const given = readBody(hooksBodySchema, request).hooks.map((hook) => readHook(hook, deps));
       await requireAllowed(given.map(({ url }) => url));
       response.json(viewOfHooks(await hooks.client.replace(given)));
     })
-    .delete(mayChange(deps), async (_request, response) => {
+    .delete(mayAdjust(deps), async (_request, response) => {
       response.json(viewOfHooks(await hooks.client.replace([])));
     })
     .all(methodNotAllowed('GET', 'HEAD', 'PUT', 'DELETE'));

@@ -86,7 +86,7 @@ export class EventHub {
     this.closed = true;
     for (const { lookout, linger } of this.kept.values()) {
       if (linger !== null) clearTimeout(linger);
-      lookout.end();
+      lookout.close();
     }
     this.kept.clear();
   }

@@ -1,5 +1,6 @@
 /** `Prefer: wait=N` (RFC 7240): an answer that waits until what is asked for changes. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { ApiError } from '../http/problem';
 import type { EventHub, Seat } from './hub';
 import type { Lookout } from './lookout';
 
@@ -13,6 +14,16 @@ export function preferredWaitS({ headers }: Pick<IncomingMessage, 'headers'>): n
   const waits = given.flatMap((each) => /^\s*wait\s*=\s*"?(\d{1,9})"?\s*(?:;|$)/i.exec(each)?.[1] ?? []);
   const seconds = Number(waits[0] ?? 0);
   return seconds === 0 ? null : Math.min(seconds, WAIT_MAX_S);
+}
+
+/** Where too many wait already, a wish to wait is not heard, and the answer comes at once. */
+export function seatIfFree(join: () => Seat): Seat | null {
+  try {
+    return join();
+  } catch (error) {
+    if (error instanceof ApiError && error.code === 'TooManySubscribers') return null;
+    throw error;
+  }
 }
 
 /** What the wait of one caller needs. */

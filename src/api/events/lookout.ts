@@ -40,6 +40,7 @@ export class Lookout {
   private readonly listeners = new Set<Listener>();
   private timer: NodeJS.Timeout | null = null;
   private over = false;
+  private isClosed = false;
 
   constructor(options: LookoutOptions) {
     this.options = options;
@@ -48,7 +49,7 @@ export class Lookout {
   }
 
   get isOver(): boolean {
-    return this.over;
+    return this.over || this.isClosed;
   }
 
   get hasListeners(): boolean {
@@ -77,8 +78,13 @@ export class Lookout {
     });
   }
 
-  /** Ends all listeners. */
-  end(): void {
+  /** Ends all listeners, and whoever comes later. */
+  close(): void {
+    this.isClosed = true;
+    this.end();
+  }
+
+  private end(): void {
     this.rest();
     const listeners = [...this.listeners];
     this.listeners.clear();

@@ -22,8 +22,8 @@ interface Seen {
 const POLLERS_MAX = 10_000;
 const FORGOTTEN_AFTER_MS = 60 * 60_000;
 const SWEEP_INTERVAL_MS = 60_000;
-/** A router asks every 2 s. A pause of this length begins a new count. */
-const PAUSE_MAX_MS = 60_000;
+/** A router asks every 2 s, or waits for an answer for a minute (`Prefer`). A longer pause begins a new count. */
+const PAUSE_MAX_MS = 150_000;
 const STEADY_MS = 60_000;
 const STEADY_POLLS_MIN = 5;
 /** Longer ones are not kept. */
@@ -97,13 +97,15 @@ export class MapPollers {
 }
 
 /**
- * One word for all addresses of this machine: a router beside the API may be named by one of them and come from another.
+ * What two addresses are compared by. One word for all addresses of this machine: a router beside the API may be named by one of them and come from another.
  */
-export function comparableAddress(address: string): string {
-  const plain = plainAddress(address);
-  if (plain === '::1' || /^127\./.test(plain)) return 'this machine';
-  const own = Object.values(networkInterfaces()).flatMap((each) => each ?? []);
-  return own.some((each) => plainAddress(each.address) === plain) ? 'this machine' : plain;
+export function comparing(): (address: string) => string {
+  const interfaces = Object.values(networkInterfaces()).flatMap((each) => each ?? []);
+  const own = new Set(interfaces.map((each) => plainAddress(each.address)));
+  return (address) => {
+    const plain = plainAddress(address);
+    return plain === '::1' || plain.startsWith('127.') || own.has(plain) ? 'this machine' : plain;
+  };
 }
 
 function plainAddress(address: string): string {

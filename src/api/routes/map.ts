@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { Router } from 'express';
 import type { ApiDeps } from '../deps';
-import { awaitTold, preferredWaitS } from '../events/long-poll';
+import { awaitTold, preferredWaitS, seatIfFree } from '../events/long-poll';
 import { MAP_TOPIC } from '../events/ring';
 import { isUnchanged } from '../http/conditional';
 import { ApiError, writeProblem } from '../http/problem';
@@ -11,6 +11,9 @@ import type { MapReading } from '../map/reader';
 const MAP_PATH = '/cluster/map';
 /** On an answer that is the last known map: `<age in seconds>; reason=<problem code>`. */
 const STALE_HEADER = 'Coordinator-Map-Stale';
+
+/** Sent by those who show the map to a person. */
+const NO_ROUTER_HEADER = 'x-coordinator-page';
 
 type MapDeps = Pick<ApiDeps, 'authenticator' | 'mapReader' | 'pollers' | 'logger' | 'events'>;
 
@@ -45,7 +48,8 @@ async function awaitChange(
   deps.authenticator.authenticate(request, 'read');
   const held = request.headers['if-none-match'];
   if (held === undefined) return;
-  const seat = deps.events.joinCluster();
+  const seat = seatIfFree(() => deps.events.joinCluster());
+  if (seat === null) return;
   const { lookout } = seat;
   await awaitTold(deps.events, seat, {
     response,
@@ -63,7 +67,7 @@ async function awaitChange(
 export function serveMap(deps: MapDeps, request: IncomingMessage, response: ServerResponse): Promise<void> | undefined {
   try {
     const { id } = deps.authenticator.authenticate(request, 'read');
-    deps.pollers.note(request.socket.remoteAddress ?? '', id, request.headers['if-none-match']);
+    notePoll(deps, request, id);
   } catch (error) {
     if (error instanceof ApiError) writeProblem(response, error);
     else fail(deps, response, error);
@@ -79,6 +83,12 @@ export function serveMap(deps: MapDeps, request: IncomingMessage, response: Serv
     (read) => writeMap(request, response, read),
     (error: unknown) => fail(deps, response, error),
   );
+}
+
+/** The status page and the command line say who they are: they write to no shard. */
+function notePoll({ pollers }: Pick<MapDeps, 'pollers'>, { headers, socket }: IncomingMessage, keyId: string): void {
+  if (headers[NO_ROUTER_HEADER] !== undefined) return;
+  pollers.note(socket.remoteAddress ?? '', keyId, headers['if-none-match']);
 }
 
 function fail({ logger }: MapDeps, response: ServerResponse, error: unknown): void {

@@ -3,7 +3,7 @@ import { normalizeRouterEntry, readRouterEntry } from '../../domain/router-entri
 import { REMOVAL_RISK } from '../../domain/router-list';
 import { patchRoutersBodySchema, putRoutersBodySchema } from '../../wire/routers';
 import type { ApiDeps } from '../deps';
-import { mayChange } from '../http/changes';
+import { mayAdjust } from '../http/changes';
 import { jsonBody, readBody, readIdempotencyKey } from '../http/requests';
 import { methodNotAllowed } from '../http/routing';
 
@@ -11,12 +11,12 @@ import { methodNotAllowed } from '../http/routing';
 export function routersRouter(deps: ApiDeps): Router {
   const router = Router({ strict: true, caseSensitive: true });
   const { authenticator, client, routers } = deps;
-  const admin = mayChange(deps);
+  const admin = mayAdjust(deps);
 
   router
     .route('/cluster/routers')
     .get(authenticator.requires('read'), async (_request, response) => {
-      response.set('Cache-Control', 'no-store').json(await routers.view());
+      response.set('Cache-Control', 'no-store').json(await routers.sharedView());
     })
     .put(admin, ...jsonBody, async (request, response) => {
       const entries = readBody(putRoutersBodySchema, request).entries.map(normalizeRouterEntry);

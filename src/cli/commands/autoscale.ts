@@ -32,8 +32,13 @@ export function addAutoscaleCommands(program: Command, runner: Runner): void {
     .command('evaluate')
     .description('decide now, and act on it')
     .option('--dry-run', 'only decide')
-    .action((options: { dryRun?: true }, command: Command) =>
-      runner.run(command, (context) => evaluate(context, options.dryRun === true)),
+    .option('-y, --yes', 'do not ask')
+    .action((options: { dryRun?: true; yes?: true }, command: Command) =>
+      runner.run(command, async (context) => {
+        const isDry = options.dryRun === true;
+        if (!isDry) await context.confirm('Decide now, and grow or drain if the policy says so?', options.yes);
+        return evaluate(context, isDry);
+      }),
     );
   addStandbyCommands(program, runner);
 }

@@ -97,6 +97,8 @@ export class RestClient {
         signal: signal === undefined ? timeout : AbortSignal.any([signal, timeout]),
         headers: {
           'User-Agent': USER_AGENT,
+          // It may read the map again and again, and is no router.
+          'X-Coordinator-Page': '1',
           Accept: `application/json, ${PROBLEM_MEDIA_TYPE}, text/plain`,
           ...(this.#key === null ? {} : { Authorization: `Bearer ${this.#key}` }),
           ...(body === undefined ? {} : { 'Content-Type': 'application/json' }),

@@ -33,6 +33,8 @@ const SAMPLE_MISSING_MAX = 0.02;
 interface Unclear extends Question {
   readonly decision: LeftDecision;
   readonly of: 'slice' | 'stray';
+  /** Of the donor's row when it was decided about. */
+  readonly digest: Buffer;
 }
 
 export class DropPlan {
@@ -164,7 +166,7 @@ export class DropPlan {
           if (each.onOwner === null) add(this.#missing, each.ownerId, 1);
           const { id, ownerId, proof, decision } = each;
           if (decision === 'drop') mayGo.add(collection, id, rowDigest(each.onDonor));
-          else unclear.push({ id, ownerId, proof, decision, of });
+          else unclear.push({ id, ownerId, proof, decision, of, digest: rowDigest(each.onDonor) });
         }
       }
     } finally {
@@ -189,17 +191,26 @@ export class DropPlan {
   // ---- Act ----
 
   async #act(collection: string, unclear: readonly Unclear[]): Promise<void> {
+    /** Of the donor's rows as they were decided about. */
+    const decided = new Map<string, Buffer>();
     const toDelete: Buffer[] = [];
+    const remove = (id: Buffer, digest: Buffer): void => {
+      toDelete.push(id);
+      decided.set(keyOf(id), digest);
+    };
     for (const row of unclear) {
       const { id, ownerId, decision } = row;
       if (decision === 'drop-as-deleted' && !this.#hasLost(ownerId)) {
-        toDelete.push(id);
+        remove(id, row.digest);
         this.#droppedAsDeleted += 1;
-      } else if (decision === 'carry' && (await this.#carry(collection, row))) toDelete.push(id);
-      else this.#keep(collection);
+        continue;
+      }
+      const carried = decision === 'carry' ? await this.#carry(collection, row) : null;
+      if (carried === null) this.#keep(collection);
+      else remove(id, carried);
     }
     this.#removedIn.set(collection, new Set(toDelete.map(keyOf)));
-    await this.#delete(collection, toDelete);
+    await this.#delete(collection, toDelete, (ids) => this.#asDecided(collection, ids, decided));
     if (this.#mayDropWhole(collection)) return;
     for (const spool of this.#whatMayGo(collection)) {
       let batch: SpooledRow[] = [];
@@ -229,17 +240,17 @@ export class DropPlan {
     this.#keptIn.set(collection, (this.#keptIn.get(collection) ?? 0) + 1);
   }
 
-  /** The owner is asked once more right before it is written. False: it has changed, so the row is kept. */
-  async #carry(collection: string, { id, proof, ownerId }: Question): Promise<boolean> {
+  /** The owner is asked once more right before it is written. Returns the digest of what it holds now; null: the row is kept. */
+  async #carry(collection: string, { id, proof, ownerId }: Question): Promise<Buffer | null> {
     const [now] = await this.#at.look(collection, [{ id, proof, ownerId }], 'slice');
-    if (now?.onDonor == null) return false;
-    if (now.decision === 'drop') return true;
-    if (now.decision !== 'carry') return false;
+    if (now?.onDonor == null) return null;
+    if (now.decision === 'drop') return rowDigest(now.onDonor);
+    if (now.decision !== 'carry') return null;
     // What it showed may be an old volume.
     await this.#parts.shards(this.#input.donorId).confirmIdentity();
     await this.#parts.shards(ownerId).upsert(collection, [now.onDonor]);
     this.#carried += 1;
-    return true;
+    return rowDigest(now.onDonor);
   }
 
   async #deleteUnchanged(collection: string, rows: readonly SpooledRow[]): Promise<void> {
@@ -249,6 +260,23 @@ export class DropPlan {
       rows.map(({ id }) => id),
       (ids) => this.#unchanged(collection, ids, digests),
     );
+  }
+
+  /** Deletes may be slowed down to hours. A row that was written since it was decided about is kept. */
+  async #asDecided(
+    collection: string,
+    ids: readonly Buffer[],
+    decided: ReadonlyMap<string, Buffer>,
+  ): Promise<readonly Buffer[]> {
+    const questions = ids.map((id) => this.#at.question(id, decided.get(keyOf(id)) ?? NO_PROOF));
+    const rows = await this.#at.onDonor(collection, questions);
+    return ids.filter((id, index) => {
+      const row = rows[index] ?? null;
+      if (row === null || decided.get(keyOf(id))?.equals(rowDigest(row)) === true) return true;
+      this.#keep(collection);
+      this.#removedIn.get(collection)?.delete(keyOf(id));
+      return false;
+    });
   }
 
   /** A row that was written since the scan must be looked at, not dropped. Where the tail is lost, the donor is asked again. */

@@ -202,8 +202,9 @@ class StreamSource implements RowSource {
     let isStarted = false;
     let marker: NodeJS.Timeout | undefined;
     let quietSinceMs = this.#job.nowMs();
+    let isConsumerBusy = false;
     const markAgain = (): void => {
-      if (this.#job.nowMs() - quietSinceMs > SILENCE_MAX_MS) silence.abort(silent(this.url));
+      if (!isConsumerBusy && this.#job.nowMs() - quietSinceMs > SILENCE_MAX_MS) silence.abort(silent(this.url));
       // A mark that fails is made again; a shard that takes none ends the scan by its silence.
       void this.#mark().catch(() => undefined);
     };
@@ -222,9 +223,11 @@ class StreamSource implements RowSource {
         for (const event of events) {
           if (event.kind === 'bootstrap-end') clearInterval(marker);
           const told = scanEvent(event);
+          // A consumer that is busy, or slowed down, does not let the shard be silent.
+          isConsumerBusy = true;
           if (told !== null) yield told;
+          isConsumerBusy = false;
         }
-        // A consumer that was busy has not let the shard be silent.
         quietSinceMs = this.#job.nowMs();
       }
     } finally {

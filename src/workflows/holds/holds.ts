@@ -91,7 +91,7 @@ export class Holds {
   isDue(): boolean {
     const { state } = this.#run;
     if (state.announced === null || state.undoing !== null) return false;
-    return this.#isPaused() || this.#opensAtMs() !== null;
+    return this.isPaused() || this.#opensAtMs() !== null;
   }
 
   /** At a safe point. Returns when nothing holds it any more. @throws CancelledFailure */
@@ -107,7 +107,7 @@ export class Holds {
       const seen = this.#messages;
       const endsAtMs = Math.min(this.#endOfPauseMs() ?? Infinity, this.#opensAtMs() ?? Infinity);
       const sleepMs = Math.min(Math.max(endsAtMs - nowMs(), 1), SLEEP_MAX_MS);
-      if (this.#isPaused() && this.#endOfPauseMs() === null) await condition(() => this.#messages !== seen);
+      if (this.#hasPause() && this.#endOfPauseMs() === null) await condition(() => this.#messages !== seen);
       else await condition(() => this.#messages !== seen, sleepMs);
       if (this.isDue()) await this.#run.checkpointOnceAnnounced();
     }
@@ -140,7 +140,13 @@ export class Holds {
     waits.end(HOLD);
   }
 
-  #isPaused(): boolean {
+  /** By a person, and the next safe point has to be held for that. */
+  isPaused(): boolean {
+    const { state } = this.#run;
+    return state.announced !== null && state.undoing === null && this.#hasPause();
+  }
+
+  #hasPause(): boolean {
     return !isOver(this.#run.state.progress.pause, nowMs());
   }
 
@@ -156,7 +162,7 @@ export class Holds {
     const { state, waits } = this.#run;
     const { progress } = state;
     const { pause } = progress;
-    if (pause !== undefined && this.#isPaused()) {
+    if (pause !== undefined && this.#hasPause()) {
       progress.pause = { ...pause, holds: true };
       waits.begin(HOLD, {
         reason: `paused by ${pause.by}: ${pause.reason}`,

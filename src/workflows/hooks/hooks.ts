@@ -43,6 +43,9 @@ const { deliverHookNews } = proxyActivities<HookActivities>({
   retry: { initialInterval: '1s', backoffCoefficient: 2, maximumInterval: '1m' },
 });
 
+/** So much longer a history may grow while something is delivered. Temporal ends one of 51,200 events. */
+const PATIENT_TIMES = 4;
+
 interface Delivery {
   readonly url: string;
   readonly scope: CancellationScope;
@@ -83,8 +86,10 @@ export async function hooks(input: HooksInput): Promise<void> {
     state = { ...state, hooks: hooksNow };
   };
 
-  while (!historyIsLong(input)) {
+  // A hook that is down for an hour must not keep news from the others: what is under way may end meanwhile.
+  while (!historyIsLong(input) || (deliveries.size > 0 && !historyIsLong(input, PATIENT_TIMES))) {
     await condition(() => state.hooks.length > 0 || historyIsLong(input));
+    if (state.hooks.length === 0 && historyIsLong(input)) break;
     if (state.hooks.length === 0) continue;
     const { told, news } = await awaitHookNews({ cluster: input.cluster, told: state.told });
     state = { ...state, told: state.hooks.length === 0 ? null : told };
@@ -105,7 +110,7 @@ function reasonOf(error: unknown): string {
   return boundedText(cause instanceof Error ? cause.message : 'unknown reason', REASON_CHARS_MAX);
 }
 
-function historyIsLong({ historyEventsMax = HISTORY_EVENTS_MAX }: HooksInput): boolean {
-  const info = workflowInfo();
-  return info.continueAsNewSuggested || info.historyLength > historyEventsMax;
+function historyIsLong({ historyEventsMax = HISTORY_EVENTS_MAX }: HooksInput, times = 1): boolean {
+  const { continueAsNewSuggested, historyLength } = workflowInfo();
+  return (times === 1 && continueAsNewSuggested) || historyLength > times * historyEventsMax;
 }

@@ -55,7 +55,7 @@ export async function announce({ run, kind, request }: MoveContext): Promise<str
 export async function flip(context: MoveContext): Promise<string> {
   const { run, kind, forward } = context;
   const { state } = run;
-  while (!state.progress.pointOfNoReturnPassed && (run.holds.isDue() || state.isProofStale === true)) {
+  while (!state.progress.pointOfNoReturnPassed && (run.holds.isPaused() || state.isProofStale === true)) {
     await reconcileUntilClean(context);
   }
   const isCancelled = forward?.consideredCancelled === true || state.progress.cancelRequested;

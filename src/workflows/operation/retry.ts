@@ -69,7 +69,12 @@ export async function persist<T>(
         endsWhen: endsWhen(failure, nowMs() + untilNextMs),
         sinceMs,
       });
-      await sleep(untilNextMs);
+      try {
+        await sleep(untilNextMs);
+      } catch (cancelled) {
+        waits.end(what);
+        throw cancelled;
+      }
       if (error.activityType !== TRANSITION) await retrying.renewAddresses();
       pauseMs = Math.min(pauseMs * 2, timings.retryMaxMs);
       // After the flip and in an undo nothing else is under way, and a wait may last for days.

@@ -17,7 +17,7 @@ export async function applyTransition(
     patience,
   );
   const { state } = run;
-  if (answer.limits !== undefined) run.holds.adoptClusterLimits(answer.limits);
+  if (answer.limits !== undefined && patched(PATCHES.limitsOfCluster)) run.holds.adoptClusterLimits(answer.limits);
   noteRouters(state, answer);
   state.lockStage = answer.lock?.operationId === state.progress.operationId ? answer.lock.stage : null;
   return answer;

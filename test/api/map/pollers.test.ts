@@ -1,5 +1,5 @@
 import { networkInterfaces } from 'node:os';
-import { comparableAddress, MapPollers } from '../../../src/api/map/pollers';
+import { comparing, MapPollers } from '../../../src/api/map/pollers';
 
 function pollers(pollersMax?: number) {
   const clock = { nowMs: 1_000_000 };
@@ -51,11 +51,11 @@ describe('MapPollers', () => {
   });
 });
 
-describe('comparableAddress', () => {
+describe('comparing', () => {
   it('is one word for all addresses of this machine', () => {
     const own = Object.values(networkInterfaces()).flatMap((each) => (each ?? []).map(({ address }) => address));
-    const words = ['127.0.0.1', '127.9.9.9', '::1', '::ffff:127.0.0.1', ...own].map(comparableAddress);
+    const words = ['127.0.0.1', '127.9.9.9', '::1', '::ffff:127.0.0.1', ...own].map(comparing());
     expect(new Set(words)).toEqual(new Set(['this machine']));
-    expect(comparableAddress('::ffff:192.0.2.1')).toBe('192.0.2.1');
+    expect(comparing()('::ffff:192.0.2.1')).toBe('192.0.2.1');
   });
 });

@@ -1,6 +1,6 @@
 /**
  * Parts of the status page that depend on what the coordinator offers: routers, events, a plan, a pause. The API is real and its client
- * is not; a server in front of it adds routes. Temporal has no part in it: the tier is that of tests which start a process.
+ * is not; a server in front of it hides some routes and adds others. Temporal has no part in it: the tier is that of tests which start a process.
  */
 import { createServer, request as forward, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -14,6 +14,9 @@ const inBrowser = executable === null ? describe.skip : describe;
 
 /** What is answered, or what answers. */
 type Route = object | ((request: IncomingMessage, response: ServerResponse) => void);
+
+/** What an older coordinator has not: here it is there only where a test adds it. */
+const OPTIONAL = ['/cluster/routers', '/cluster/events', '/openapi.json'];
 
 const AT = '2026-01-01T00:00:00.000Z';
 const GROW = {
@@ -90,6 +93,17 @@ inBrowser('the status page on a coordinator', () => {
     if (typeof route === 'function') return route(request, response);
     if (route !== undefined) {
       response.writeHead(200, { 'Content-Type': 'application/json' }).end(JSON.stringify(route));
+      return;
+    }
+    if (OPTIONAL.includes(path)) {
+      const problem = {
+        type: 'about:blank',
+        title: 'Not Found',
+        status: 404,
+        code: 'UnknownRoute',
+        detail: 'not here',
+      };
+      response.writeHead(404, { 'Content-Type': 'application/problem+json' }).end(JSON.stringify(problem));
       return;
     }
     const onward = forward(`${api.url}${path}`, { method, headers }, (answered) => {

@@ -19,8 +19,8 @@ export async function ask(path, { method = 'GET', body, form, idempotencyKey } =
 
 /** The same with the headers. @throws Refusal */
 export async function answerTo(path, { method = 'GET', body, form, idempotencyKey } = {}) {
-  // Without this header, a change with the cookie is refused: another site cannot send it.
-  const headers = { Accept: 'application/json', ...(method === 'GET' ? {} : { 'X-Coordinator-Page': '1' }) };
+  // Without this header, a change with the cookie is refused: another site cannot send it. A page that reads the map is no router.
+  const headers = { Accept: 'application/json', 'X-Coordinator-Page': '1' };
   if (body !== undefined) headers['Content-Type'] = 'application/json';
   if (idempotencyKey !== undefined) headers['Idempotency-Key'] = idempotencyKey;
   let response;

@@ -1,8 +1,8 @@
 import { Router, type Request, type Response } from 'express';
 import type { ApiDeps } from '../../deps';
-import { awaitTold, preferredWaitS } from '../../events/long-poll';
+import { awaitTold, preferredWaitS, seatIfFree } from '../../events/long-poll';
 import { etagOf, OPERATION_TOPIC, type ToldEvent } from '../../events/ring';
-import { mayChange } from '../../http/changes';
+import { mayAdjust, mayChange } from '../../http/changes';
 import { isUnchanged } from '../../http/conditional';
 import { jsonBody, readDryRun, readIdempotencyKey, requireOperationId } from '../../http/requests';
 import { methodNotAllowed } from '../../http/routing';
@@ -32,7 +32,7 @@ export function operationsRouter(deps: ApiDeps): Router {
       const shown = waitS === null ? null : await awaitChange(deps, id, { request, response, waitS });
       sendOperation(shown ?? JSON.stringify(await reader.showOperation(id)), request, response);
     })
-    .patch(mayChange(deps), ...jsonBody, async (request, response) => {
+    .patch(mayAdjust(deps), ...jsonBody, async (request, response) => {
       readIdempotencyKey(request);
       const operationId = requireOperationId(request.params['id']);
       const change = readLimitChange(request);
@@ -65,7 +65,8 @@ async function awaitChange(
   operationId: string,
   { request, response, waitS }: { request: Request; response: Response; waitS: number },
 ): Promise<string | null> {
-  const seat = events.joinOperation(operationId);
+  const seat = seatIfFree(() => events.joinOperation(operationId));
+  if (seat === null) return null;
   const shown = (): ToldEvent | null => seat.lookout.ring.newestOf(OPERATION_TOPIC);
   let held = request.headers['if-none-match'];
   await awaitTold(events, seat, {

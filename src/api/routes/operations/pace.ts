@@ -8,7 +8,7 @@ import {
   type ClusterLimitsView,
 } from '../../../wire/operations/pace';
 import type { ApiDeps } from '../../deps';
-import { mayChange } from '../../http/changes';
+import { mayAdjust } from '../../http/changes';
 import { jsonBody, readBody, readIdempotencyKey, requireOperationId } from '../../http/requests';
 import { methodNotAllowed } from '../../http/routing';
 import { OperationReader } from '../../operation-reader';
@@ -23,7 +23,7 @@ export function paceRouter(deps: ApiDeps): Router {
 
   router
     .route('/cluster/operations/:id/pause')
-    .post(mayChange(deps), ...jsonBody, async (request, response) => {
+    .post(mayAdjust(deps), ...jsonBody, async (request, response) => {
       readIdempotencyKey(request);
       const operationId = requireOperationId(request.params['id']);
       const { reason, until } = readBody(pauseBodySchema, request);
@@ -36,7 +36,7 @@ export function paceRouter(deps: ApiDeps): Router {
 
   router
     .route('/cluster/operations/:id/resume')
-    .post(mayChange(deps), ...jsonBody, async (request, response) => {
+    .post(mayAdjust(deps), ...jsonBody, async (request, response) => {
       readIdempotencyKey(request);
       const operationId = requireOperationId(request.params['id']);
       const progress = await deps.client.adjustOperation(operationId, { kind: 'resume' });
@@ -50,7 +50,7 @@ export function paceRouter(deps: ApiDeps): Router {
       const { limits } = await deps.client.queryState();
       response.set('Cache-Control', 'no-store').json(viewOfClusterLimits(limits));
     })
-    .put(mayChange(deps), ...jsonBody, async (request, response) => {
+    .put(mayAdjust(deps), ...jsonBody, async (request, response) => {
       const limits = readClusterLimits(readBody(clusterLimitsSchema, request));
       await deps.client.applyTransition({ type: 'replaceLimits', limits });
       await tellRunning(deps, limits);

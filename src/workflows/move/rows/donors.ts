@@ -58,13 +58,23 @@ export async function onItsWorker<T extends KeptByWorker & MayWriteLate>(
 ): Promise<T> {
   run.stepsUnderWay += 1;
   try {
+    return await onItsWorkerOrAny(run, donor, step);
+  } finally {
+    run.stepsUnderWay -= 1;
+  }
+}
+
+async function onItsWorkerOrAny<T extends KeptByWorker & MayWriteLate>(
+  run: OperationRun,
+  donor: DonorState,
+  step: (worker: string | null) => Promise<T>,
+): Promise<T> {
+  try {
     const result = run.waits.noted(await step(donor.worker));
     donor.worker = result.worker;
     return result;
   } catch (error) {
     if (isCancellation(error) || donor.worker === null || !isNeverStarted(error)) throw error;
-  } finally {
-    run.stepsUnderWay -= 1;
   }
   forgetWorker(donor);
   const result = run.waits.noted(await step(null));

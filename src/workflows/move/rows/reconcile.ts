@@ -60,8 +60,8 @@ export async function reconcileUntilClean(context: MoveContext): Promise<string>
     state.passes += 1;
     const isClean = pass.written === 0 && state.lateWritesUntilMs <= pass.startedAtMs;
     const isWatched = await wasWatched(context, parties);
-    // What stands still now proves itself again afterwards.
-    if (isClean && isWatched && !run.holds.isDue()) return endClean(run, parties, pass);
+    // What is paused proves itself again afterwards. A window that closes does not discard what was proven, else a pass longer than it would never count.
+    if (isClean && isWatched && !run.holds.isPaused()) return endClean(run, parties, pass);
     if (pass.written > 0) {
       await run.waits.until(
         nowMs() + run.timings.inFlightMs,

@@ -4,10 +4,12 @@
  *
  * Crash: every step is an activity that may run again: what is gone is not found again.
  */
+import { patched } from '@temporalio/workflow';
 import type { DropDonorInput, DropDonorResult, FollowDonorInput } from '../../../contract/move';
 import type { WatchReading } from '../../../contract/watch';
 import type { Shard } from '../../../domain/shard-map';
 import { nowMs } from '../../clock';
+import { PATCHES } from '../../patches';
 import { awaitRoutersForever } from '../../operation/routers';
 import type { OperationRun } from '../../operation/run';
 import { count, counted } from '../../wording';
@@ -102,6 +104,9 @@ export async function dropSlice(context: MoveContext): Promise<string> {
   return notes.join(', ');
 }
 
+/** Until then a drop goes by what the last reading of the watch said. */
+const WATCH_READ_MAX_MS = 5_000;
+
 /** What rounds of reading and dropping came to. */
 interface Dropped {
   dropped: number;
@@ -126,13 +131,20 @@ export async function dropRound(context: MoveContext): Promise<Dropped> {
     if (run.holds.isDue()) await run.holds.hold();
     await run.renewAddresses();
     await sideBySide(left, (donor) => readForDrop(run, donor, isLeaver));
-    const isUnbroken = await isWatchUnbroken(context);
+    let isUnbroken = await isWatchUnbroken(context);
+    let readAtMs = nowMs();
     const unread: Shard[] = [];
     await sideBySide(left, async (donor) => {
-      if (run.holds.isDue()) {
+      if (run.holds.isPaused()) {
         // What was read grows old while it stands still: it is read again.
         unread.push(donor);
         return;
+      }
+      // A donor whose turn comes hours later must not be judged by what was known of the routers before.
+      if (nowMs() - readAtMs > WATCH_READ_MAX_MS && patched(PATCHES.watchBeforeEachDrop)) {
+        const isStill = await isWatchUnbroken(context);
+        isUnbroken &&= isStill;
+        readAtMs = nowMs();
       }
       const result = await dropFromDonor(run, { donor, isLeaver, isWatchUnbroken: isUnbroken });
       if (result.needsRead) unread.push(donor);
