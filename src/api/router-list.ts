@@ -14,7 +14,6 @@ const ASKED_AT_ONCE_MAX = 16;
 const ANSWER_TIMEOUT_MS = 2_000;
 const VIEW_TIMEOUT_MS = 10_000;
 const POLLERS_SHOWN_MAX = 1_000;
-const SHARED_FOR_MS = 2_000;
 const SEED_PAUSE_FIRST_MS = 1_000;
 const SEED_PAUSE_MAX_MS = 30_000;
 
@@ -38,7 +37,7 @@ export interface ExplainedPoller extends Poller {
 export class RouterList {
   readonly #options: RouterListOptions;
   #lastKnown: readonly string[];
-  #shared: { readonly view: Promise<RoutersView>; readonly atMs: number } | null = null;
+  #shared: Promise<RoutersView> | null = null;
 
   constructor(options: RouterListOptions) {
     this.#options = options;
@@ -102,22 +101,16 @@ export class RouterList {
     await client.applyTransition({ type: 'seedRouters', entries: seed });
   }
 
-  /** For all who ask at once, and for those who ask again a moment later: it asks every router. @throws ClientError */
+  /** One for all who ask at once: it asks every router. @throws ClientError */
   sharedView(): Promise<RoutersView> {
-    const nowMs = Date.now();
-    if (this.#shared === null || nowMs - this.#shared.atMs > SHARED_FOR_MS) {
-      const view = this.view();
-      this.#shared = { view, atMs: nowMs };
-      view.catch(() => {
-        this.#shared = null;
-      });
-    }
-    return this.#shared.view;
+    this.#shared ??= this.view().finally(() => {
+      this.#shared = null;
+    });
+    return this.#shared;
   }
 
   /** Asks all routers, within about 10 s. @throws ClientError */
   async view(risk: string | null = null): Promise<RoutersView> {
-    this.#shared = null;
     const state = await this.#options.client.queryState();
     const entries = this.entriesIn(state);
     const found = await this.find(entries);

@@ -224,7 +224,7 @@ describe('autoscale and standbys', () => {
 
   it('show the decision, and decide without acting', async () => {
     expect((await json('autoscale', 'evaluate', '--dry-run')).value).toMatchObject({ dry_run: true });
-    expect((await run('autoscale', 'evaluate')).stdout).toMatch(/^decided +below_mark$/m);
+    expect((await run('autoscale', 'evaluate', '--yes')).stdout).toMatch(/^decided +below_mark$/m);
     expect(api.autoscale.asked.filter((each) => each.startsWith('evaluate'))).toEqual([
       'evaluate true',
       'evaluate false',

@@ -1,6 +1,7 @@
 import { seedState } from '../../src/domain/cluster-state';
 import { ROUTER_ENTRIES_MAX, ROUTER_ENTRY_CHARS_MAX } from '../../src/domain/limits';
 import { normalizeRouterEntry, readRouterEntry } from '../../src/domain/router-entries';
+import type { OperationLock } from '../../src/domain/cluster-state';
 import { changeRouters, seedRouters, setRouters } from '../../src/domain/router-list';
 import { at, codeOf } from '../support/domain-builders';
 
@@ -44,10 +45,17 @@ describe('the list of routers', () => {
     expect(seeded.routers).toEqual({ entries: [A], isByHand: false });
     const again = seedRouters(seeded, [B]);
     expect(again.routers).toEqual({ entries: [B], isByHand: false });
-    expect(seedRouters(again, []).routers).toEqual({ entries: [], isByHand: false });
+    // A variable that was lost must not turn routers that write into none.
+    expect(seedRouters(again, [])).toBe(again);
     const byHand = setRouters(again, [A]);
     expect(seedRouters(byHand, [B])).toBe(byHand);
     expect(seedRouters(setRouters(STATE, []), [B]).routers?.entries).toEqual([]);
+  });
+
+  it('only grows by a setting while an operation holds the lock', () => {
+    const locked = { ...seedRouters(STATE, [A]), lock: { operationId: 'grow-a' } as OperationLock };
+    expect(seedRouters(locked, [B]).routers).toEqual({ entries: [A, B], isByHand: false });
+    expect(seedRouters({ ...locked, lock: null }, [B]).routers).toEqual({ entries: [B], isByHand: false });
   });
 
   it('is no part of a state that was never given one', () => {

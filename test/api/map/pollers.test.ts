@@ -34,10 +34,19 @@ describe('MapPollers', () => {
       clock.nowMs += 2_000;
     }
     expect(steady()).toEqual(['router']);
-    clock.nowMs += MINUTE_MS;
+    clock.nowMs += 3 * MINUTE_MS;
     expect(steady()).toEqual([]);
     seen.note('router', 'a', undefined);
     expect(steady()).toEqual([]);
+  });
+
+  it('takes for steady who waits a minute for each answer', () => {
+    const { seen, clock } = pollers();
+    for (let n = 0; n < 6; n++) {
+      seen.note('waiting', 'a', '"7-abc"');
+      clock.nowMs += MINUTE_MS + 500;
+    }
+    expect(seen.list().map(({ isSteady }) => isSteady)).toEqual([true]);
   });
 
   it('forgets who has not polled for an hour, and keeps a bounded number', () => {

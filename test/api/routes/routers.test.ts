@@ -59,6 +59,22 @@ describe('GET /cluster/routers', () => {
     expect((await routers('GET')).json).toMatchObject({ pollers: [{ explained_by: 'http://127.0.0.1:7010' }] });
   });
 
+  it('does not list the status page and the command line, which only show the map to a person', async () => {
+    await api.call('/cluster/map', { key: KEYS.read, headers: { 'X-Coordinator-Page': '1' } });
+    expect((await routers('GET')).json).toMatchObject({ pollers: [] });
+  });
+
+  it('asks the routers once for all who ask at once', async () => {
+    let asked = 0;
+    api.askRouter = async () => {
+      asked += 1;
+      await new Promise((resolve) => setTimeout(resolve, 300));
+      return { version: 1, map: null };
+    };
+    await Promise.all(Array.from({ length: 8 }, () => routers('GET')));
+    expect(asked).toBeLessThan(8);
+  });
+
   it('does not list who was refused', async () => {
     await api.call('/cluster/map', { key: 'wrong' });
     expect((await routers('GET')).json).toMatchObject({ pollers: [] });
