@@ -35,6 +35,8 @@ export class DonorSession {
   #tail: Tail | null = null;
   /** Runs of the cut that the tail goes on from, or of a pass since then. */
   readonly #asDonor = new Set<Spool>();
+  /** When the last pass ended: until then every row was on both sides, or on none. */
+  comparedAtMs: number | null = null;
   /** When what arrives behind the flip was last looked at. */
   followedAtMs: number | null = null;
   /** The operation itself has deleted rows of the proof from the donor: that they are gone says nothing any more. */

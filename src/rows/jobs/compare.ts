@@ -93,6 +93,7 @@ export async function compareDonor(job: Job, input: CompareJob, parts: MoveParts
   try {
     if (input.scanOwners) scans.push(...(await scanReceivers(job, input, { parts, found: ofOwners })));
     const counts = await new Pass(job, input, { parts, session, ofOwners }).run();
+    session.comparedAtMs = job.nowMs();
     return { ...counts, needsCut: false, scans, isTailKept: session.hasKeptTail };
   } finally {
     for (const runs of ofOwners.values()) for (const run of runs) run.close();

@@ -44,7 +44,7 @@ const LOOK_EVERY_MS = 10;
 /** A delete that goes to both sides has reached the donor so long after its owner. */
 const SETTLED_MS = 100;
 /**
- * Until then after the flip, hardly a client can have deleted on the owner alone what arrived before: routers ask for their
+ * Until then after the last pass, hardly a client can have deleted on the owner alone what arrived before: routers ask for their
  * map every 2 s. Also the longest pause between two looks that come in time.
  */
 const IN_TIME_MS = 300;
@@ -85,9 +85,9 @@ function knowledgeOf(
   if (isDropped) return 'late';
   if (session.tail?.isFresh !== true) return 'nothing';
   if (sinceFlipMs === null && session.followedAtMs !== null && session.followedAtMs >= startedAtMs) return 'late';
-  const isSoon = sinceFlipMs !== null && sinceFlipMs + nowMs - startedAtMs <= IN_TIME_MS;
-  const isNext = session.followedAtMs !== null && nowMs - session.followedAtMs <= IN_TIME_MS;
-  return isSoon || isNext ? 'just-arrived' : 'unsure';
+  // The pass before the flip ended in this process. How long this job has waited for its turn since, nobody has told it.
+  const lastMs = Math.max(session.comparedAtMs ?? -Infinity, session.followedAtMs ?? -Infinity);
+  return nowMs - lastMs <= IN_TIME_MS ? 'just-arrived' : 'unsure';
 }
 
 async function followOnce(
