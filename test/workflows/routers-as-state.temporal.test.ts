@@ -107,7 +107,7 @@ it('an operation that waits before its flip for a dead router goes on when the r
 it('an operation that waits behind its flip for a dead router ends when the router is removed', async () => {
   const dying = await addRouter();
   await put(router.url, dying.url);
-  await cluster.announce('a', { timings: { ...timings, routerPatienceMs: 300 } });
+  await cluster.announce('a', { timings: { ...timings, routerPatienceMs: 3_000 } });
   await waitFor('the joiner is announced to the router', () => Promise.resolve(dying.map.version === 2));
   dying.isPollingPaused = true;
   await waitsFor('a', /a router does not hold map version 3/);
