@@ -98,6 +98,13 @@ export class RouterList {
       );
       return;
     }
+    if (seed.length === 0) {
+      logger.warn(
+        { list: routers?.entries },
+        'COORDINATOR_ROUTER_URLS names no router, and the list of routers counts as it was: see GET /cluster/routers',
+      );
+      return;
+    }
     await client.applyTransition({ type: 'seedRouters', entries: seed });
   }
 
