@@ -104,7 +104,7 @@ export const SETTINGS = {
   COORDINATOR_MAP_MAX_AGE_MS: integer({
     group: 'api',
     meaning: 'How old the map may be that a poll gets, where 0 means as fresh as its request.',
-    default: 100,
+    default: 300,
     bounds: { min: 0, max: 500 },
     unit: 'ms',
   }),

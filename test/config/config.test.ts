@@ -45,7 +45,7 @@ describe('loadConfig', () => {
     expect(load({})).toEqual({
       restAddress: { host: '127.0.0.1', port: 6333 },
       listenerLimits: { connectionsMax: 2_000, failedKeysPerMin: 60 },
-      mapMaxAgeMs: 100,
+      mapMaxAgeMs: 300,
       hooksKey: null,
       buildId: null,
       cluster: 'default',

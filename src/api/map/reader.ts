@@ -5,8 +5,9 @@
  * 2. All readers that wait when a query begins share it, so the cost is per batch, not per reader.
  * 3. A query begins a moment after its first reader came, so that all readers of one burst share it. One query is under way at a
  *    time, unless it is slow: a query that hangs holds up only its own batch.
- * 4. `readRecentMap` answers from a query that began at most `maxAgeMs` before, and begins the next one ahead of its end. So polls
- *    cost a query or two per `maxAgeMs`, whoever polls. What this API itself changes shows at once (`changeBegins`).
+ * 4. `readRecentMap` answers from a query that began at most `maxAgeMs` before, and begins the next one long before that. So polls
+ *    cost a query per `REFRESH_AGE_MS`, whoever polls, and wait for none that takes less than the rest of `maxAgeMs`. What this
+ *    API itself changes shows at once (`changeBegins`).
  * 5. When Temporal does not answer in time, the last known map is the answer, marked as stale: a router may always hold an
  *    older map. Before the first map is known, there is no answer.
  */
@@ -47,6 +48,9 @@ export interface MapReaderOptions {
 const GATHER_MS = 2;
 const SLOW_QUERY_MS = 250;
 
+/** How old the map of a poll is when the next query begins, or half of the highest age. */
+const REFRESH_AGE_MS = 50;
+
 type Resolve = (reading: MapReading) => void;
 
 export class MapReader {
@@ -79,7 +83,8 @@ export class MapReader {
     if (known === null || this.changesUnderWay > 0 || known.beganAtMs <= this.changedAtMs) return this.readMap();
     const ageMs = this.nowMs() - known.beganAtMs;
     if (ageMs >= this.maxAgeMs) return this.readMap();
-    const isNextDue = ageMs >= this.maxAgeMs / 2 && this.queriesInFlight === 0 && this.waiting.length === 0;
+    const isNextDue =
+      ageMs >= Math.min(REFRESH_AGE_MS, this.maxAgeMs / 2) && this.queriesInFlight === 0 && this.waiting.length === 0;
     if (isNextDue) void this.readMap();
     return { kind: 'fresh', served: known.served };
   }

@@ -157,7 +157,7 @@ describe('MapReader', () => {
 });
 
 describe('a poll', () => {
-  const MAX_AGE_MS = 100;
+  const MAX_AGE_MS = 300;
   const answered = (reading: MapReading | Promise<MapReading>): number => versionOf(reading as MapReading);
 
   async function knowingVersion1() {
@@ -173,7 +173,7 @@ describe('a poll', () => {
 
   it('is answered from a query that is younger than the highest age, and waits for another one after that', async () => {
     const { reader, queries, advanceMs } = await knowingVersion1();
-    advanceMs(79);
+    advanceMs(MAX_AGE_MS - 21);
     expect(answered(reader.readRecentMap())).toBe(1);
     advanceMs(1);
     const late = reader.readRecentMap();
@@ -184,9 +184,15 @@ describe('a poll', () => {
 
   it('begins the next query ahead of that, once, and no poll waits for it', async () => {
     const { reader, queries, advanceMs } = await knowingVersion1();
-    advanceMs(40);
+    advanceMs(29);
+    expect(answered(reader.readRecentMap())).toBe(1);
+    await jest.advanceTimersByTimeAsync(2);
+    expect(queries).toHaveLength(1);
+    advanceMs(1);
     expect([reader.readRecentMap(), reader.readRecentMap()].map(answered)).toEqual([1, 1]);
     await jest.advanceTimersByTimeAsync(2);
+    // A busy Temporal takes its time.
+    advanceMs(200);
     expect(answered(reader.readRecentMap())).toBe(1);
     expect(queries).toHaveLength(2);
     queries[1]!.answer(mapOf(2));
