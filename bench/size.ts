@@ -1,8 +1,11 @@
 /** A cluster of many shards and collections on in-process shards: what its operations cost Temporal, and how long they take. */
 import type { WorkflowHandle } from '@temporalio/client';
+import { evaluationWorkflowId, taskQueue } from '../src/contract/ids';
+import { transitionUpdate } from '../src/contract/messages';
+import { DEFAULT_POLICY } from '../src/domain/autoscale-policy';
 import { DEFAULT_TIMINGS } from '../src/domain/limits';
 import { PrivateTemporal } from '../test/support/temporal';
-import { ClusterFixture, startTemporal } from '../test/support/cluster-fixture';
+import { ClusterFixture, startTemporal, type TemporalForTests } from '../test/support/cluster-fixture';
 import type { Bed } from './bed';
 import { ms, rowsText, type Figure } from './figures';
 import type { BenchOptions } from './options';
@@ -44,6 +47,9 @@ export async function measureSize(bed: Bed, { sizeShards, sizeCollections }: Ben
     await run('check', () => cluster.begin('check', { ...cluster.input('a'), request: EVERYTHING, timings: NO_WAITS }));
     await run('grow', () => cluster.announce('a', { timings: NO_WAITS }));
     await run('drain', () => cluster.announceDrain('a', sizeShards, { timings: NO_WAITS }));
+    const evaluated = await evaluate(temporal, cluster);
+    figures.push(figureOf(`an evaluation of the policy over ${what}`, evaluated, null));
+    bed.say(`  ${figures.at(-1)!.measured}`);
     const cost = await costOf(cluster.cluster, 0);
     figures.push(figureOf(`the workflow of the cluster with ${what}`, cost, null));
   } finally {
@@ -52,6 +58,20 @@ export async function measureSize(bed: Bed, { sizeShards, sizeCollections }: Ben
     await server.dispose();
   }
   return figures;
+}
+
+/** Every shard is above the mark, so it reads all loads. There is no standby to grow by. */
+async function evaluate({ client }: TemporalForTests, { name, cluster }: ClusterFixture): Promise<Cost> {
+  const policy = { ...DEFAULT_POLICY, enabled: true, highWaterPoints: 1 };
+  await cluster.executeUpdate(transitionUpdate, { args: [{ type: 'replacePolicy', policy }] });
+  const beganAtMs = performance.now();
+  const evaluation = await client.workflow.start('autoscale', {
+    taskQueue: taskQueue(name),
+    workflowId: evaluationWorkflowId(name, 'bench'),
+    args: [{ cluster: name, settings: { routerUrls: [], timings: NO_WAITS, searchAttributes: false }, dryRun: false }],
+  });
+  await evaluation.result();
+  return costOf(evaluation, performance.now() - beganAtMs);
 }
 
 const EVERYTHING = { collections: null, leftovers: [], prefer: [] };
@@ -91,7 +111,8 @@ function payloadsOf(event: object): [string, number][] {
 function figureOf(what: string, cost: Cost, announcedMs: number | null): Figure {
   const { tookMs, runs, events, bytes, largestPayload } = cost;
   const kib = (size: number): string => `${rowsText(Math.round(size / 1024))} KiB`;
-  const took = announcedMs === null ? '' : `${ms(tookMs)}, announced after ${ms(announcedMs)}; `;
+  const announced = announcedMs === null ? '' : `, announced after ${ms(announcedMs)}`;
+  const took = tookMs === 0 ? '' : `${ms(tookMs)}${announced}; `;
   return {
     what,
     measured: `${took}${rowsText(events)} events and ${kib(bytes)} of history in ${runs} runs; largest payload ${kib(largestPayload.bytes)} (${largestPayload.of})`,
