@@ -44,6 +44,7 @@ module.exports = {
     },
     { ...shared, displayName: 'campaign', testMatch: [`${CAMPAIGN}**/*.test.ts`] },
   ],
+  testSequencer: '<rootDir>/test/support/longest-first.cjs',
   // A whole grow against real processes takes its time; everything else is far below this.
   testTimeout: 180_000,
 };

@@ -3,7 +3,7 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { PlacementPlan } from '../../src/domain/placement-plan';
-import type { Phase } from '../../src/domain/progress';
+import type { OperationOutcome, Phase } from '../../src/domain/progress';
 import { type ClusterFixture, FAST } from '../support/cluster-fixture';
 import { InProcessRouter } from '../support/in-process-router';
 import { SHARD_KEY, type InProcessShard } from '../support/in-process-shard';
@@ -109,6 +109,32 @@ function oldId(donorId: number): string {
 const announce = (inFlightMs = TIMINGS.inFlightMs) =>
   cluster.announce('a', { routerUrls: [router.url], timings: { ...TIMINGS, inFlightMs } });
 
+/** Returns how many points it told to be kept on a shard that does not own them. */
+async function ended(): Promise<number> {
+  const { attention = [] } = (await cluster.operation('a').result()) as OperationOutcome;
+  await router.poll();
+  return attention.reduce((sum, { points }) => sum + points, 0);
+}
+
+/**
+ * All that came by an old map is on its owner. On a machine that is too busy to look in time it is kept and told
+ * (`unsure` in follow.ts), and the call that is told mends it.
+ */
+async function expectCarried(ids: readonly string[]): Promise<void> {
+  const kept = await ended();
+  expect(await cluster.misplaced('docs')).toHaveLength(kept);
+  if (kept > 0) {
+    const request = { collections: null, leftovers: [], prefer: [] };
+    await cluster.begin('repair', { ...cluster.input('mend'), request, timings: TIMINGS });
+    await cluster.operation('mend', 'repair').result();
+    await router.poll();
+  }
+  const missing: string[] = [];
+  for (const id of ids) if (!(await read(id)).startsWith('{')) missing.push(id);
+  expect(missing).toEqual([]);
+  expect(await cluster.misplaced('docs')).toEqual([]);
+}
+
 /** Runs once, in the given phase, when a shard is asked over gRPC, or is read. */
 function onceInPhase(shard: InProcessShard, phase: Phase, path: RegExp, run: () => Promise<void>): { done: boolean } {
   const state = { done: false };
@@ -159,11 +185,9 @@ describe('a router with live seeds that restarts', () => {
       },
     });
     await announce();
-    await cluster.operation('a').result();
-    await router.poll();
+    await expectCarried([fresh, old]);
     expect([struck.hits, acknowledged]).toEqual([1, 200]);
     expect([await read(fresh), await read(old)]).toEqual(['{"v":999}', '{"v":998}']);
-    expect(await cluster.misplaced('docs')).toEqual([]);
     expect((await cluster.state()).notices).toMatchObject([{ code: 'RouterServesSeeds' }]);
   });
 });
@@ -186,10 +210,7 @@ it('a write by the map before that ends within the in-flight time is copied, als
   await delay(3_000);
   release();
   expect(await write20).toBe(200);
-  await cluster.operation('a').result();
-  await router.poll();
-  for (const id of ids) expect(await read(id)).toMatch(/^\{/);
-  expect(await cluster.misplaced('docs')).toEqual([]);
+  await expectCarried(ids);
 });
 
 it('a bulk that a donor holds for longer than the in-flight time is readable afterwards', async () => {
@@ -205,13 +226,11 @@ it('a bulk that a donor holds for longer than the in-flight time is readable aft
   await cluster.operation('a').result();
   expect(await bulk).toBe(200);
   await waitFor('the router holds the map', async () => router.map.version === (await cluster.map()).version);
-  const missing: string[] = [];
-  for (const id of ids) if (!(await read(id)).startsWith('{')) missing.push(id);
-  expect(missing).toEqual([]);
+  await expectCarried(ids);
 });
 
 describe('a write that a donor gets while the map has flipped and a router does not know it yet', () => {
-  /** The router holds the map of the copy until `meanwhile` is over. */
+  /** The router holds the map of the copy until `meanwhile` is over. The operation goes on. */
   async function whileRouterLags(meanwhile: () => Promise<void>): Promise<void> {
     await announce();
     await waitFor('the router holds the joining shard', async () => {
@@ -222,8 +241,6 @@ describe('a write that a donor gets while the map has flipped and a router does 
     await cluster.inPhase('a', 'await-routers-after');
     await meanwhile();
     router.isPollingPaused = false;
-    await cluster.operation('a').result();
-    await router.poll();
   }
 
   it('goes on to the owner when it came by the map before the move', async () => {
@@ -240,10 +257,7 @@ describe('a write that a donor gets while the map has flipped and a router does 
       release();
       expect(await bulk).toBe(200);
     });
-    const missing: string[] = [];
-    for (const id of ids) if (!(await read(id)).startsWith('{')) missing.push(id);
-    expect(missing).toEqual([]);
-    expect(await cluster.misplaced('docs')).toEqual([]);
+    await expectCarried(ids);
   });
 
   it('is not brought back when a client has deleted it meanwhile', async () => {
@@ -258,8 +272,9 @@ describe('a write that a donor gets while the map has flipped and a router does 
       const url = `${router.url}/v1/collections/docs/points`;
       expect((await fetch(url, { method: 'DELETE', headers: HEADERS, body })).status).toBe(200);
     });
+    const kept = await ended();
     for (const id of ids) expect(await read(id)).toBe('404');
-    expect(await cluster.misplaced('docs')).toEqual([]);
+    expect(await cluster.misplaced('docs')).toHaveLength(kept);
   });
 });
 

@@ -15,7 +15,7 @@ const OPERATIONS: readonly ScriptUnderTest[] = [
   { kind: 'check', script: CHECK, prepare: prepareRepair },
 ];
 /** Each waits most of its time, for a timeout or a router's poll. */
-const AT_ONCE = 4;
+const AT_ONCE = 3;
 
 let temporal: TemporalForTests;
 
