@@ -19,9 +19,11 @@ const HOUSE = {
     rooms: ['domain', 'wire', 'shards/reach/key-file'],
     packages: ['@temporalio/envconfig', 'smol-toml', 'node:*'],
   },
-  shards: { rooms: ['domain', 'wire'], packages: ['undici', 'node:*'] },
+  // The trace that code runs in.
+  tracing: { rooms: ['domain'], packages: ['node:*'] },
+  shards: { rooms: ['domain', 'wire', 'tracing'], packages: ['undici', 'node:*'] },
   client: {
-    rooms: ['domain', 'wire', 'contract'],
+    rooms: ['domain', 'wire', 'contract', 'tracing'],
     packages: ['@temporalio/client', '@temporalio/common', 'pino', 'node:*'],
   },
   workflows: { rooms: ['domain', 'contract'], packages: ['@temporalio/workflow'] },
@@ -29,7 +31,7 @@ const HOUSE = {
   // The engine of a move, written over ports. Only its remote part knows of a network, and runs in a thread of its own.
   rows: { rooms: ['domain', 'contract'], packages: ['node:*'] },
   'rows/remote': { rooms: ['domain', 'shards', 'rows'], packages: ['undici', 'node:*'] },
-  'rows/thread': { rooms: ['domain', 'shards', 'rows'], packages: ['node:*'] },
+  'rows/thread': { rooms: ['domain', 'shards', 'rows', 'tracing'], packages: ['node:*'] },
 
   // cluster, preflight, move, repair → collections → rows → frame: arrows point to the right only.
   activities: {
@@ -111,7 +113,17 @@ const HOUSE = {
     packages: ['express', 'zod', 'node:*'],
   },
   'api/events': {
-    rooms: ['domain', 'wire', 'contract', 'client', 'api/deps', 'api/operation-reader', 'api/views', 'api/http'],
+    rooms: [
+      'domain',
+      'wire',
+      'contract',
+      'client',
+      'tracing',
+      'api/deps',
+      'api/operation-reader',
+      'api/views',
+      'api/http',
+    ],
     packages: ['express', 'pino', 'node:*'],
   },
   'api/views': { rooms: ['domain', 'wire', 'contract', 'client'], packages: [] },
@@ -123,7 +135,7 @@ const HOUSE = {
     packages: ['express', 'pino', 'prom-client', 'node:*'],
   },
   'api/http': {
-    rooms: ['domain', 'wire', 'contract', 'client', 'config'],
+    rooms: ['domain', 'wire', 'contract', 'client', 'config', 'tracing'],
     packages: ['express', 'pino', 'undici', 'zod', 'node:*'],
   },
 

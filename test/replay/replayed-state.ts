@@ -1,12 +1,15 @@
 /** What a workflow of this version knows after the replay of a history: the commands alone do not tell whether a rule has changed. */
+import { join } from 'node:path';
 import type { temporal } from '@temporalio/proto';
 import { bundleWorkflowCode, DefaultLogger, Worker, type InjectedSinks, type WorkflowBundle } from '@temporalio/worker';
+import { workflowSources } from '../../src/temporal/workflow-sources';
 import type { StateSinks } from './state-interceptor';
 
 export function bundleForReplay(): Promise<WorkflowBundle> {
+  const { workflowsPath, workflowInterceptorModules } = workflowSources(join(__dirname, '../../src'), '.ts');
   return bundleWorkflowCode({
-    workflowsPath: require.resolve('../../src/workflows'),
-    workflowInterceptorModules: [require.resolve('./state-interceptor')],
+    workflowsPath,
+    workflowInterceptorModules: [...workflowInterceptorModules, require.resolve('./state-interceptor')],
     logger: new DefaultLogger('ERROR', () => undefined),
   });
 }
