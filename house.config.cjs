@@ -19,8 +19,19 @@ const HOUSE = {
     rooms: ['domain', 'wire', 'shards/reach/key-file'],
     packages: ['@temporalio/envconfig', 'smol-toml', 'node:*'],
   },
-  // The trace that code runs in.
+  // The trace that code runs in, and who records it. Only `otlp` knows OpenTelemetry, and loads it when it is asked for.
   tracing: { rooms: ['domain'], packages: ['node:*'] },
+  'tracing/otlp': {
+    rooms: ['domain', 'tracing'],
+    packages: [
+      '@opentelemetry/api',
+      '@opentelemetry/core',
+      '@opentelemetry/exporter-trace-otlp-proto',
+      '@opentelemetry/resources',
+      '@opentelemetry/sdk-trace-base',
+      'node:*',
+    ],
+  },
   shards: { rooms: ['domain', 'wire', 'tracing'], packages: ['undici', 'node:*'] },
   client: {
     rooms: ['domain', 'wire', 'contract', 'tracing'],
@@ -85,6 +96,7 @@ const HOUSE = {
       'wire',
       'contract',
       'client',
+      'tracing',
       'api/routes',
       'api/page',
       'api/events',
@@ -153,8 +165,16 @@ const HOUSE = {
   'cli/rest': { rooms: ['wire', 'cli'], packages: ['zod'] },
 
   temporal: {
-    rooms: ['contract', 'config', 'client/large-payloads'],
-    packages: ['@grpc/grpc-js', '@temporalio/client', '@temporalio/worker', 'pino', 'node:*'],
+    rooms: ['domain', 'contract', 'config', 'client/large-payloads', 'tracing'],
+    packages: [
+      '@grpc/grpc-js',
+      '@temporalio/activity',
+      '@temporalio/client',
+      '@temporalio/common',
+      '@temporalio/worker',
+      'pino',
+      'node:*',
+    ],
   },
   'temporal/dev-server': { rooms: [], packages: ['@temporalio/client', 'pino', 'node:*'] },
 };
