@@ -6,7 +6,7 @@ import type { Config } from './config';
 import { startOtlpTracer } from './tracing/otlp/otlp-tracer';
 import type { Tracer } from './tracing/tracer';
 
-const LOSS_TOLD_EVERY_MS = 60_000;
+const MINUTE_MS = 60_000;
 
 /** Null without tracing: then nothing of OpenTelemetry is loaded. */
 export async function startTracing(
@@ -23,21 +23,24 @@ export async function startTracing(
       'coordinator.cluster': cluster,
       'coordinator.role': role,
     },
-    onLoss: tellOfLoss(logger),
+    onLoss: telling(logger, {
+      perMinute: 1,
+      message:
+        'expected the collector of OTEL_EXPORTER_OTLP_ENDPOINT to take spans, it did not, so these are lost: start it, or correct the address',
+    }),
+    onWarning: telling(logger, { perMinute: 5, message: 'OpenTelemetry warns: look at the OTEL_ settings' }),
   });
   logger.info('tracing with OpenTelemetry, over OTLP');
   return tracer;
 }
 
 /** A collector that is away for a day is no flood in the log. */
-function tellOfLoss(logger: Logger, nowMs: () => number = () => performance.now()): (reason: string) => void {
-  let toldAtMs: number | null = null;
+function telling(logger: Logger, of: { perMinute: number; message: string }): (reason: string) => void {
+  let [minute, told] = [0, 0];
   return (reason) => {
-    if (toldAtMs !== null && nowMs() - toldAtMs < LOSS_TOLD_EVERY_MS) return;
-    toldAtMs = nowMs();
-    logger.warn(
-      { reason },
-      'expected the collector of OTEL_EXPORTER_OTLP_ENDPOINT to take spans, it did not: operations go on, and these spans are lost',
-    );
+    const now = Math.floor(performance.now() / MINUTE_MS);
+    if (now !== minute) [minute, told] = [now, 0];
+    told += 1;
+    if (told <= of.perMinute) logger.warn({ reason }, of.message);
   };
 }

@@ -18,12 +18,14 @@ const NAMES = [
 let collector: SpanCollector | null = null;
 let tracer: Tracer | null = null;
 const losses: string[] = [];
+const warnings: string[] = [];
 
 afterEach(async () => {
   await tracer?.close();
   await collector?.stop();
   [tracer, collector] = [null, null];
   losses.length = 0;
+  warnings.length = 0;
   for (const name of NAMES) Reflect.deleteProperty(process.env, name);
 });
 
@@ -32,7 +34,12 @@ async function start(environment: Record<string, string>): Promise<Tracer> {
   const quick = { OTEL_BSP_SCHEDULE_DELAY: '20', OTEL_EXPORTER_OTLP_TIMEOUT: '500' };
   Object.assign(process.env, quick, environment);
   const onLoss = (reason: string): void => void losses.push(reason);
-  tracer = await startOtlpTracer({ resource: { 'service.name': 'ours', 'coordinator.cluster': 'c' }, onLoss });
+  const onWarning = (text: string): void => void warnings.push(text);
+  tracer = await startOtlpTracer({
+    resource: { 'service.name': 'ours', 'coordinator.cluster': 'c' },
+    onLoss,
+    onWarning,
+  });
   return tracer;
 }
 
@@ -93,6 +100,12 @@ describe('the tracer over OTLP', () => {
     expect(sent.map(({ parentId, resource }) => [parentId, resource['service.name']])).toEqual([
       ['00f067aa0ba902b7', 'theirs'],
     ]);
+  });
+
+  it('says which setting of the environment it cannot read', async () => {
+    const { tracer: from } = await startWithCollector({ OTEL_TRACES_SAMPLER: 'now_and_then' });
+    expect(warnings.join()).toContain('now_and_then');
+    expect(traceIds(begin(from, null).trace).isSampled).toBe(true);
   });
 
   it('sends what is left when it is closed', async () => {

@@ -13,6 +13,8 @@ export interface OtlpOptions {
   readonly resource: Readonly<Record<string, string>>;
   /** Spans were not taken. They are lost, and nothing else is. */
   readonly onLoss: (reason: string) => void;
+  /** What else the library has to say, for instance of a setting that it cannot read. */
+  readonly onWarning: (text: string) => void;
   readonly closeMs?: number;
 }
 
@@ -39,16 +41,16 @@ type Packages = Awaited<ReturnType<typeof loadPackages>>;
 export async function startOtlpTracer(options: OtlpOptions): Promise<Tracer> {
   const packages = await loadPackages();
   const { api, core, resources, sdk, otlp } = packages;
-  const tell = (reason: string): void => options.onLoss(boundedText(reason, REASON_CHARS_MAX));
+  const warn = (text: string): void => options.onWarning(boundedText(text, REASON_CHARS_MAX));
   const ignore = (): void => undefined;
-  // Settings that it cannot read, and spans that found no room. What an export fails with comes to the handler after it.
   api.diag.setLogger(
-    { error: tell, warn: tell, info: ignore, debug: ignore, verbose: ignore },
+    { error: warn, warn, info: ignore, debug: ignore, verbose: ignore },
     { logLevel: api.DiagLogLevel.WARN, suppressOverrideMessage: true },
   );
-  core.setGlobalErrorHandler((error) =>
-    tell(typeof error === 'string' ? error : (error.message ?? 'an unknown reason')),
-  );
+  core.setGlobalErrorHandler((error) => {
+    const reason = typeof error === 'string' ? error : (error.message ?? 'an unknown reason');
+    options.onLoss(boundedText(reason, REASON_CHARS_MAX));
+  });
   const provider = new sdk.BasicTracerProvider({
     resource: resources
       .defaultResource()

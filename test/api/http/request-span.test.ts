@@ -12,6 +12,10 @@ class TracedClient extends FakeClusterClient {
     this.seen.push(currentTrace()?.traceparent ?? null);
     return this.trouble === null ? Promise.resolve(this.state) : Promise.reject(this.trouble);
   };
+  override startOperation: FakeClusterClient['startOperation'] = (kind, input) => {
+    this.seen.push(currentTrace()?.traceparent ?? null);
+    return Promise.resolve({ map: this.state.map, shardIds: [2], request: input.request });
+  };
 }
 
 let tracer: FakeTracer;
@@ -56,7 +60,10 @@ describe('a request', () => {
       headers: { traceparent: GIVEN, 'Idempotency-Key': 'k' },
       body: { primary_url: 'http://s2:6333' },
     });
-    expect((await ended()).ended?.attributes).toMatchObject({ 'coordinator.operation.id': 'grow-k' });
+    const { trace, ended: end } = await ended();
+    expect(end?.attributes).toMatchObject({ 'coordinator.operation.id': 'grow-k' });
+    // Also behind the body, which arrives by events of the connection.
+    expect(new Set(client.seen)).toEqual(new Set([trace.traceparent]));
     const audit = await waitFor('the audit line', () => api.logged.find((line) => line.includes('"audit":true')));
     expect(JSON.parse(audit)).toMatchObject({ operationId: 'grow-k', trace_id: TRACE_ID });
   });
