@@ -141,7 +141,7 @@ it('a grow is one trace: the request, each step, and each call of a shard, also 
   const spanIds = new Set(steps.map(({ spanId }) => spanId));
   const traced = requests().filter(({ traceparent = '' }) => spanIds.has(traceparent.split('-')[2] ?? ''));
   const calls = traced.map(({ method, path }) => (method === 'GRPC' ? path.replace(/^.*\//, '') : method));
-  expect(calls).toEqual(expect.arrayContaining(['GET', 'POST', 'Replicate', 'UpsertStream', 'GetPoints']));
+  expect(calls).toEqual(expect.arrayContaining(['GET', 'POST', 'Replicate', 'UpsertStream']));
   // Only what nobody asked for is of no trace, or of one of its own.
   expect(requests().filter(({ method, path }) => method === 'GRPC' && /Replicate|Upsert/.test(path))).toEqual(
     traced.filter(({ method, path }) => method === 'GRPC' && /Replicate|Upsert/.test(path)),

@@ -1,15 +1,16 @@
 /** The trace of a caller, through real workflows on a real Temporal to shards in this process. */
+import { WorkflowFailedError, type WorkflowHandle } from '@temporalio/client';
 import { Worker } from '@temporalio/worker';
 import { pino } from 'pino';
 import { ClusterClient } from '../../src/client/cluster-client';
 import { traceOfHeaders } from '../../src/contract/trace/headers';
 import { readTrace, traceIds, type TraceContext } from '../../src/domain/trace';
 import { inTrace } from '../../src/tracing/current';
-import { WorkflowFailedError, type WorkflowHandle } from '@temporalio/client';
 import type { ClusterFixture, TemporalForTests } from '../support/cluster-fixture';
-import { FakeTracer } from '../support/fake-tracer';
+import { FakeTracer, type FakeSpan } from '../support/fake-tracer';
 import type { Attempt } from '../support/shard-faults';
 import { useCluster } from '../support/use-cluster';
+import { waitFor } from '../support/wait-for';
 
 const traceOf = (digit: string): TraceContext =>
   readTrace(`00-${digit.repeat(32)}-${digit.repeat(16)}-01`, 'a=1') as TraceContext;
@@ -53,7 +54,7 @@ describe('with tracing', () => {
 
     const spans = tracer.spans.filter(({ attributes }) => attributes['coordinator.operation.id'] === 'grow-a');
     expect(new Set(spans.map(({ trace }) => idOf(trace)))).toEqual(new Set([idOf(GROWS)]));
-    expect(new Set(spans.map(({ parent }) => parent))).toEqual(new Set([GROWS]));
+    expect(new Set(spans.map(({ parent }) => parent?.traceparent))).toEqual(new Set([GROWS.traceparent]));
     const phases = spans.map(({ attributes }) => attributes['coordinator.phase']);
     expect(phases).toEqual(expect.arrayContaining(['preflight', 'announce', 'copy', 'reconcile', 'promote', 'drop']));
     const copies = spans.filter(({ name }) => name === 'activity copyDonor');
@@ -62,14 +63,13 @@ describe('with tracing', () => {
 
     const asked = requests();
     expect(asked.filter(({ traceparent = '' }) => !traceparent.includes(idOf(GROWS)))).toEqual([]);
-    expect(new Set(asked.map(({ method }) => method))).toEqual(new Set(['GET', 'POST', 'DELETE', 'GRPC']));
+    expect(asked.map(({ method }) => method)).toEqual(expect.arrayContaining(['GET', 'POST', 'GRPC']));
     const known = new Set(spans.map(({ trace }) => trace.traceparent));
     expect(asked.filter(({ traceparent = '' }) => !known.has(traceparent))).toEqual([]);
 
     // Headers are no part of a command: the history replays as it is, and as if nobody had traced it.
-    const { bundle } = temporal;
+    const { bundle: workflowBundle } = temporal;
     const history = await cluster.operation('a').fetchHistory();
-    const workflowBundle = bundle as { codePath: string };
     await Worker.runReplayHistory({ workflowBundle }, history);
     for (const event of history.events ?? []) {
       if (event.workflowExecutionStartedEventAttributes) event.workflowExecutionStartedEventAttributes.header = null;
@@ -84,6 +84,9 @@ describe('with tracing', () => {
     });
     await inTrace(GROWS, () => client().startOperation('grow', cluster.input('b')));
     await held.struck;
+    const failed = (): FakeSpan[] => tracer.spans.filter(({ ended }) => ended !== null && ended.failure !== null);
+    const isSecond = ({ attributes }: FakeSpan): boolean => attributes['coordinator.attempt'] === 2;
+    await waitFor('the second attempt of a copy fails', () => failed().some(isSecond));
     await inTrace(CANCELS, () => client().cancelOperation('grow-b', 'a test'));
     await expect(cluster.operation('b').result()).rejects.toThrow(WorkflowFailedError);
     const updates = (await eventsOf('b')).flatMap(
@@ -96,9 +99,7 @@ describe('with tracing', () => {
     const undone = tracer.spans.filter(({ attributes }) => attributes['coordinator.phase'] === 'undo');
     expect(undone.length).toBeGreaterThan(0);
     expect(new Set(undone.map(({ trace }) => idOf(trace)))).toEqual(new Set([idOf(GROWS)]));
-    const failed = tracer.spans.filter(({ ended }) => ended !== null && ended.failure !== null);
-    expect(failed.map(({ name }) => name)).toContain('activity copyDonor');
-    expect(Math.max(...failed.map(({ attributes }) => Number(attributes['coordinator.attempt'])))).toBeGreaterThan(1);
+    expect(failed().find(isSecond)?.name).toBe('activity copyDonor');
   });
 });
 
