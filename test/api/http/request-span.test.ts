@@ -12,7 +12,7 @@ class TracedClient extends FakeClusterClient {
     this.seen.push(currentTrace()?.traceparent ?? null);
     return this.trouble === null ? Promise.resolve(this.state) : Promise.reject(this.trouble);
   };
-  override startOperation: FakeClusterClient['startOperation'] = (kind, input) => {
+  override startOperation: FakeClusterClient['startOperation'] = (_kind, input) => {
     this.seen.push(currentTrace()?.traceparent ?? null);
     return Promise.resolve({ map: this.state.map, shardIds: [2], request: input.request });
   };
