@@ -46,10 +46,8 @@ const loadedFile = (): string => join(dir, 'loaded.json');
 function watchOfPackages(): string {
   const file = join(dir, 'watch.cjs');
   const written = JSON.stringify(loadedFile());
-  writeFileSync(
-    file,
-    `process.on('exit', () => require('node:fs').writeFileSync(${written}, JSON.stringify(Object.keys(require.cache))));`,
-  );
+  const write = `require('node:fs').writeFileSync(${written}, JSON.stringify(Object.keys(require.cache)))`;
+  writeFileSync(file, `if (require('node:worker_threads').isMainThread) process.on('exit', () => ${write});`);
   return file;
 }
 
