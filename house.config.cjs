@@ -19,9 +19,22 @@ const HOUSE = {
     rooms: ['domain', 'wire', 'shards/reach/key-file'],
     packages: ['@temporalio/envconfig', 'smol-toml', 'node:*'],
   },
-  shards: { rooms: ['domain', 'wire'], packages: ['undici', 'node:*'] },
+  // The trace that code runs in, and who records it. Only `otlp` knows OpenTelemetry, and loads it when it is asked for.
+  tracing: { rooms: ['domain'], packages: ['node:*'] },
+  'tracing/otlp': {
+    rooms: ['domain', 'tracing'],
+    packages: [
+      '@opentelemetry/api',
+      '@opentelemetry/core',
+      '@opentelemetry/exporter-trace-otlp-proto',
+      '@opentelemetry/resources',
+      '@opentelemetry/sdk-trace-base',
+      'node:*',
+    ],
+  },
+  shards: { rooms: ['domain', 'wire', 'tracing'], packages: ['undici', 'node:*'] },
   client: {
-    rooms: ['domain', 'wire', 'contract'],
+    rooms: ['domain', 'wire', 'contract', 'tracing'],
     packages: ['@temporalio/client', '@temporalio/common', 'pino', 'node:*'],
   },
   workflows: { rooms: ['domain', 'contract'], packages: ['@temporalio/workflow'] },
@@ -29,7 +42,7 @@ const HOUSE = {
   // The engine of a move, written over ports. Only its remote part knows of a network, and runs in a thread of its own.
   rows: { rooms: ['domain', 'contract'], packages: ['node:*'] },
   'rows/remote': { rooms: ['domain', 'shards', 'rows'], packages: ['undici', 'node:*'] },
-  'rows/thread': { rooms: ['domain', 'shards', 'rows'], packages: ['node:*'] },
+  'rows/thread': { rooms: ['domain', 'shards', 'rows', 'tracing'], packages: ['node:*'] },
 
   // cluster, preflight, move, repair → collections → rows → frame: arrows point to the right only.
   activities: {
@@ -83,6 +96,7 @@ const HOUSE = {
       'wire',
       'contract',
       'client',
+      'tracing',
       'api/routes',
       'api/page',
       'api/events',
@@ -111,7 +125,17 @@ const HOUSE = {
     packages: ['express', 'zod', 'node:*'],
   },
   'api/events': {
-    rooms: ['domain', 'wire', 'contract', 'client', 'api/deps', 'api/operation-reader', 'api/views', 'api/http'],
+    rooms: [
+      'domain',
+      'wire',
+      'contract',
+      'client',
+      'tracing',
+      'api/deps',
+      'api/operation-reader',
+      'api/views',
+      'api/http',
+    ],
     packages: ['express', 'pino', 'node:*'],
   },
   'api/views': { rooms: ['domain', 'wire', 'contract', 'client'], packages: [] },
@@ -123,7 +147,7 @@ const HOUSE = {
     packages: ['express', 'pino', 'prom-client', 'node:*'],
   },
   'api/http': {
-    rooms: ['domain', 'wire', 'contract', 'client', 'config'],
+    rooms: ['domain', 'wire', 'contract', 'client', 'config', 'tracing'],
     packages: ['express', 'pino', 'undici', 'zod', 'node:*'],
   },
 
@@ -141,8 +165,16 @@ const HOUSE = {
   'cli/rest': { rooms: ['wire', 'cli'], packages: ['zod'] },
 
   temporal: {
-    rooms: ['contract', 'config', 'client/large-payloads'],
-    packages: ['@grpc/grpc-js', '@temporalio/client', '@temporalio/worker', 'pino', 'node:*'],
+    rooms: ['domain', 'contract', 'config', 'client/large-payloads', 'tracing'],
+    packages: [
+      '@grpc/grpc-js',
+      '@temporalio/activity',
+      '@temporalio/client',
+      '@temporalio/common',
+      '@temporalio/worker',
+      'pino',
+      'node:*',
+    ],
   },
   'temporal/dev-server': { rooms: [], packages: ['@temporalio/client', 'pino', 'node:*'] },
 };

@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { cp, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { bundleWorkflowCode } from '@temporalio/worker';
+import { workflowSources } from '../src/temporal/workflow-sources';
 import { ROOT, runCommand } from './run-command';
 import { swapFolder } from './swap-folder';
 
@@ -23,7 +24,7 @@ async function compile(folder: string): Promise<void> {
   const compiled = await runCommand(['tsc', '-p', 'tsconfig.build.json', '--outDir', folder]);
   if (!compiled.isOk) throw new Error(`tsc failed:\n${compiled.output}`);
   const quiet = { trace: silent, debug: silent, info: silent, warn: console.warn, error: console.error, log: silent };
-  const { code } = await bundleWorkflowCode({ workflowsPath: join(folder, 'workflows', 'index.js'), logger: quiet });
+  const { code } = await bundleWorkflowCode({ ...workflowSources(folder, '.js'), logger: quiet });
   await writeFile(join(folder, 'workflow-bundle.js'), code);
   // The status page goes to the browser as it is.
   const page = join('api', 'page', 'static');

@@ -75,6 +75,12 @@ write of a router.`,
 [Watch with Prometheus](../guides/monitor.md) lists the metrics.`,
   },
   logs: { title: 'Logs' },
+  tracing: {
+    title: 'Tracing',
+    text: `With \`otlp\`, OpenTelemetry's library reads its standard settings from the environment, never from
+\`quiver.toml\`: \`OTEL_EXPORTER_OTLP_ENDPOINT\`, \`OTEL_SERVICE_NAME\`, \`OTEL_TRACES_SAMPLER\` and others.
+[Traces](../guides/traces.md) says how they go together.`,
+  },
 };
 
 const HEADER = ['Setting', 'Key in `quiver.toml`', 'Meaning', 'Default', 'Unit', 'Allowed'];

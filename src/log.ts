@@ -1,5 +1,6 @@
 import { pino, type DestinationStream, type Logger } from 'pino';
 import type { LogLevel } from './config';
+import { traceFields } from './tracing/current';
 
 /** Every place where a key could get into a log line. No code logs one on purpose. */
 const SECRET_PATHS = [
@@ -22,6 +23,8 @@ export function createLogger(level: LogLevel, destination?: DestinationStream): 
     formatters: { level: (label: string) => ({ level: label }) },
     timestamp: pino.stdTimeFunctions.isoTime,
     base: null,
+    // Without tracing there is no trace, and this adds nothing.
+    mixin: () => traceFields(),
   };
   return destination === undefined ? pino(options) : pino(options, destination);
 }

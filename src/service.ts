@@ -28,6 +28,8 @@ import { WitnessedMap } from './api/map/witnessed-map';
 import { ConfigError, type Config } from './config';
 import type { Shard } from './domain/shard-map';
 import { listenForMetrics, pageOptions } from './metrics';
+import { startTracing } from './spans';
+import type { Tracer } from './tracing/tracer';
 import { ShardMarks } from './shards/http/shard-marks';
 import { Reach, type OwnPort } from './shards/reach/reach';
 import { KeyFile } from './shards/reach/key-file';
@@ -100,6 +102,8 @@ async function assemble(
   { core, logger, parts }: { core: CoreMetrics | null; logger: Logger; parts: Parts },
 ): Promise<Service> {
   const { own: ofTemporal, ...temporal } = await findTemporal(role, config, { logger, parts });
+  const tracer = await startTracing(role, config, logger);
+  if (tracer !== null) parts.add('tracing', () => tracer.close());
   const own = [...ofTemporal, ...(role === 'worker' ? [] : [config.restAddress])];
   if (core !== null) own.push({ host: '127.0.0.1', port: core.port });
   const reach = new Reach({ allowed: config.allowedHosts, own });
@@ -111,7 +115,7 @@ async function assemble(
 
   let ended: Promise<void> = parts.stopped;
   if (role !== 'api') {
-    const { running } = await startWorker(config, { connection, connect, reach, keys, logger, parts });
+    const { running } = await startWorker(config, { connection, connect, reach, keys, tracer, logger, parts });
     ended = Promise.race([parts.stopped, running]);
     logger.info({ taskQueue: taskQueue(config.cluster), temporal: temporal.address }, 'working');
   }
@@ -128,7 +132,8 @@ async function assemble(
     return { url: null, temporal, ended, stop: () => parts.stop() };
   }
   const { webUiUrl } = temporal;
-  const url = await startApi(config, { connection, webUiUrl, reach, keys, authenticator, page, show, logger, parts });
+  const of = { connection, webUiUrl, reach, keys, authenticator, page, show, tracer, logger, parts };
+  const url = await startApi(config, of);
   logger.info({ url, webUi: temporal.webUiUrl, cluster: config.cluster }, 'listening');
   return { url, temporal, ended, stop: () => parts.stop() };
 }
@@ -186,11 +191,12 @@ async function startWorker(
     connect: ConnectOptions;
     reach: Reach;
     keys: ShardKeys;
+    tracer: Tracer | null;
     logger: Logger;
     parts: Parts;
   },
 ): Promise<{ running: Promise<void> }> {
-  const { connection, connect, reach, keys, logger, parts } = context;
+  const { connection, connect, reach, keys, tracer, logger, parts } = context;
   const { cluster, grpcPortOffset, buildId } = config;
   const { namespace } = config.temporal;
   const native: NativeConnection = await connectWorker(connect);
@@ -212,7 +218,7 @@ async function startWorker(
     ownTaskQueue,
     hookSeal: hookSealOf(config),
   });
-  const workerParts = { connection: native, namespace, cluster, activities, buildId };
+  const workerParts = { connection: native, namespace, cluster, activities, buildId, tracer };
   const workers: Worker[] = [await createWorker(workerParts), await createOwnWorker(workerParts, ownTaskQueue)];
   const running = Promise.all(workers.map((worker) => worker.run())).then(() => undefined);
   parts.add('worker', async () => {
@@ -252,11 +258,12 @@ async function startApi(
     authenticator: Authenticator;
     page: MetricsPageOptions;
     show: (metrics: MetricsPage) => Promise<void>;
+    tracer: Tracer | null;
     logger: Logger;
     parts: Parts;
   },
 ): Promise<string> {
-  const { connection, webUiUrl, reach, keys, authenticator, page, show, logger, parts } = context;
+  const { connection, webUiUrl, reach, keys, authenticator, page, show, tracer, logger, parts } = context;
   const { cluster, routerUrls, routersFailClosed, scanStopMaxMs, timings } = config;
   const { namespace } = config.temporal;
   const searchAttributes = await ensureSearchAttributes({ connection, namespace, logger });
@@ -320,6 +327,7 @@ async function startApi(
     events,
     hooks: { client: new HooksClient(temporal), seal: hookSealOf(config) },
     webUiUrl,
+    tracer,
     logger,
   });
   const listener = await Listener.listen(config.restAddress, api, config.listenerLimits);

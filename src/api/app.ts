@@ -5,6 +5,7 @@ import type { ApiDeps } from './deps';
 import { hooksRouter } from './events/hooks';
 import { eventsRouter } from './events/router';
 import { problemHandler } from './http/problem';
+import { withSpans } from './http/request-span';
 import { createTrail } from './http/request-trail';
 import { unknownRoute } from './http/routing';
 import { metricsRouter } from './metrics/serve';
@@ -26,18 +27,22 @@ export function createApi(deps: ApiDeps): RequestListener {
   const app = createExpressApp(deps);
   const { meter } = deps.metrics;
   const leaveTrail = createTrail(deps);
+  const answer: RequestListener = (request, response) => {
+    leaveTrail(request, response);
+    meter.time(request, response);
+    app(request, response);
+  };
+  const answerTraced = deps.tracer === null ? answer : withSpans(deps.tracer, answer);
   return (request, response) => {
     deps.lockWatch.glance();
     if (isMapPoll(request)) {
-      // Hot: it gets no id, changes nothing, and raises one integer.
+      // Hot: it gets no id and no span, changes nothing, and raises one integer.
       const served = serveMap(deps, request, response);
       if (served === undefined) meter.countPoll(response.statusCode);
       else void served.then(() => meter.countPoll(response.statusCode));
       return;
     }
-    leaveTrail(request, response);
-    meter.time(request, response);
-    app(request, response);
+    answerTraced(request, response);
   };
 }
 

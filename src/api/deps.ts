@@ -6,6 +6,7 @@ import type { PlanClient } from '../client/plan-client';
 import type { RestoreCluster } from '../client/restore-cluster';
 import type { SeenIdentity, ShardIdentity } from '../domain/shard-identity';
 import type { Shard, ShardAddress } from '../domain/shard-map';
+import type { Tracer } from '../tracing/tracer';
 import type { OperationSettings } from '../contract/requests';
 import type { Authenticator } from './http/auth';
 import type { SecretSeal } from '../client/hook-secrets';
@@ -74,5 +75,7 @@ export interface ApiDeps {
   readonly hooks: { readonly client: Pick<HooksClient, 'read' | 'replace'>; readonly seal: SecretSeal | null };
   /** Base address of the Temporal Web UI for links, or null. */
   readonly webUiUrl: string | null;
+  /** Null without tracing. */
+  readonly tracer: Tracer | null;
   readonly logger: Logger;
 }

@@ -14,6 +14,7 @@ import type { Refusal } from '../contract/requests';
 import { bounded, CallTimedOutError, ShuttingDownError } from './bounded';
 import { DATA_CONVERTER } from './large-payloads';
 import { ClientError, CutShortError, RefusedError, type UnansweredCode } from './errors';
+import { passTraceOn } from './pass-trace-on';
 
 export interface TemporalCallsOptions {
   readonly connection: ConnectionLike;
@@ -41,11 +42,10 @@ export class TemporalCalls {
   constructor(options: TemporalCallsOptions) {
     this.options = options;
     const { connection, namespace } = options;
-    this.workflows = new WorkflowClient({ connection, namespace, dataConverter: DATA_CONVERTER });
+    const shared = { connection, namespace, dataConverter: DATA_CONVERTER, interceptors: [passTraceOn] };
+    this.workflows = new WorkflowClient(shared);
     this.openWorkflows = new WorkflowClient({
-      connection,
-      namespace,
-      dataConverter: DATA_CONVERTER,
+      ...shared,
       queryRejectCondition: QueryRejectCondition.NOT_OPEN,
     });
     this.stopping = options.stopping ?? new AbortController().signal;

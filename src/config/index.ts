@@ -4,8 +4,9 @@ import { loadClientConnectConfig, type ClientConnectConfig } from '@temporalio/e
 import { readApiKeys, type ApiKey } from './api-keys';
 import { ConfigError, SettingReader } from './reader';
 import type { Setting } from './setting';
-import { LOG_LEVELS, SETTINGS, type MatchedName, type SettingName } from './settings';
+import { LOG_LEVELS, SETTINGS, type MatchedName, type SettingName, type Tracing } from './settings';
 import { readSources, refuseUnknownNames } from './sources';
+import { readTracing } from './tracing';
 import { readAllowedHosts } from '../domain/allowed-hosts';
 import type { AutoscalePolicy } from '../domain/autoscale-policy';
 import { DomainError } from '../domain/errors';
@@ -53,6 +54,7 @@ export interface Config {
   /** `address`: of a listener for the page alone, or null. */
   readonly metrics: { readonly isOpen: boolean; readonly address: Address | null; readonly showsCore: boolean };
   readonly logLevel: LogLevel;
+  readonly tracing: Tracing;
   /** `address` null: nothing names a Temporal, so `serve` starts one of its own. */
   readonly temporal: {
     readonly address: string | null;
@@ -109,6 +111,7 @@ export function loadConfig(
     autoscale: readAutoscale(reader),
     metrics,
     logLevel: readLogLevel(reader),
+    tracing: readTracing(reader, environment),
     temporal: readTemporal(environment),
     embedded: {
       dataDir: requireText(reader, 'COORDINATOR_DATA_DIR'),

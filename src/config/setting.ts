@@ -24,7 +24,8 @@ export interface Setting {
   readonly isEnvironmentOnly?: true;
 }
 
-export type Group = 'cluster' | 'api' | 'routers' | 'autoscale' | 'temporal' | 'embedded' | 'metrics' | 'logs';
+export type Group =
+  'cluster' | 'api' | 'routers' | 'autoscale' | 'temporal' | 'embedded' | 'metrics' | 'logs' | 'tracing';
 type Unit = 'ms' | 's' | 'points' | 'shards' | 'evaluations' | 'connections' | 'keys' | 'bytes';
 
 export interface Bounds {

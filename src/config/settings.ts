@@ -10,6 +10,9 @@ import { DURATION_BOUNDS, embeddedPort, integer, type Bounds, type Setting } fro
 
 export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'silent'] as const;
 
+export const TRACING = ['off', 'otlp'] as const;
+export type Tracing = (typeof TRACING)[number];
+
 const VISIBLE_CHARACTERS = /^[\x21-\x7e]+$/;
 
 /**
@@ -288,6 +291,13 @@ export const SETTINGS = {
     expected: `${LOG_LEVELS.slice(0, -1).join(', ')} or ${LOG_LEVELS.at(-1)}`,
     advice: 'leave it out for info',
     default: 'info',
+  },
+  COORDINATOR_TRACING: {
+    group: 'tracing',
+    meaning: 'Whether spans of requests and operations are recorded, and sent to a collector of OpenTelemetry.',
+    expected: TRACING.join(' or '),
+    advice: 'leave it out for off',
+    default: 'off',
   },
 } as const satisfies Record<string, Setting>;
 

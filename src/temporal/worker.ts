@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { join } from 'node:path';
+import { extname, join } from 'node:path';
 import {
   bundleWorkflowCode,
   DefaultLogger,
@@ -10,6 +10,9 @@ import {
 import type { CoordinatorActivities } from '../contract/activities';
 import { DATA_CONVERTER } from '../client/large-payloads';
 import { deploymentName, taskQueue } from '../contract/ids';
+import type { Tracer } from '../tracing/tracer';
+import { attemptSpans } from './attempt-span';
+import { workflowSources } from './workflow-sources';
 
 /** Made by `npm run build`, so that a worker starts without compiling the workflows first. */
 export const WORKFLOW_BUNDLE = 'workflow-bundle.js';
@@ -35,6 +38,8 @@ export interface WorkerParts {
   readonly activities: CoordinatorActivities;
   /** Null: without Worker Versioning. */
   readonly buildId?: string | null;
+  /** Null: without tracing. */
+  readonly tracer?: Tracer | null;
 }
 
 /** What makes a worker one version of the cluster's deployment. Operations stay on their build (workflows/index.ts). */
@@ -64,6 +69,7 @@ export async function createWorker(parts: WorkerParts): Promise<Worker> {
     stickyQueueScheduleToStartTimeout: '1s',
     shutdownGraceTime: SHUTDOWN_GRACE_MS,
     shutdownForceTime: SHUTDOWN_FORCE_MS,
+    ...tracedBy(parts),
     ...(buildId === null ? {} : versionedAs(parts.cluster, buildId)),
   });
 }
@@ -79,7 +85,12 @@ export async function createOwnWorker(parts: WorkerParts, ownTaskQueue: string):
     maxConcurrentActivityTaskExecutions: ACTIVITIES_MAX,
     shutdownGraceTime: SHUTDOWN_GRACE_MS,
     shutdownForceTime: SHUTDOWN_FORCE_MS,
+    ...tracedBy(parts),
   });
+}
+
+function tracedBy({ tracer = null }: WorkerParts) {
+  return tracer === null ? {} : { interceptors: { activity: [attemptSpans(tracer)] } };
 }
 
 let compiled: Promise<WorkflowBundleOption> | null = null;
@@ -89,7 +100,7 @@ function workflowCode(): Promise<WorkflowBundleOption> {
   const codePath = join(__dirname, '..', WORKFLOW_BUNDLE);
   if (existsSync(codePath)) return Promise.resolve({ codePath });
   compiled ??= bundleWorkflowCode({
-    workflowsPath: require.resolve('../workflows'),
+    ...workflowSources(join(__dirname, '..'), extname(__filename)),
     logger: new DefaultLogger('WARN'),
   });
   return compiled;

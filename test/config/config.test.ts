@@ -62,6 +62,7 @@ describe('loadConfig', () => {
       autoscale: { policy: DEFAULT_POLICY, standbys: [] },
       metrics: { isOpen: false, address: null, showsCore: true },
       logLevel: 'info',
+      tracing: 'off',
       temporal: { address: null, namespace: 'default', connection: expect.anything() as unknown },
       embedded: { dataDir: './.data', port: 7233, uiPort: 8233 },
       webUiUrl: null,

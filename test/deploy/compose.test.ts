@@ -133,8 +133,8 @@ describe('docker-compose.yml', () => {
   });
 
   it.each(coordinators)('gives %s no setting that the coordinator does not know', (name) => {
-    const temporalOwn = ['TEMPORAL_ADDRESS', 'TEMPORAL_NAMESPACE'];
-    const known = [...Object.keys(SETTINGS), ...temporalOwn];
+    const ofOthers = ['TEMPORAL_ADDRESS', 'TEMPORAL_NAMESPACE', 'OTEL_EXPORTER_OTLP_ENDPOINT'];
+    const known = [...Object.keys(SETTINGS), ...ofOthers];
     for (const setting of Object.keys(service(name).environment ?? {})) expect(known).toContain(setting);
   });
 

@@ -2,7 +2,9 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { DefaultLogger, Runtime, type WorkflowBundle } from '@temporalio/worker';
 import { temporal as proto } from '@temporalio/proto';
-import { bundleForReplay, replayedState } from './replayed-state';
+import { phaseOfHeaders, headersWithTrace, traceOfHeaders } from '../../src/contract/trace/headers';
+import { readTrace } from '../../src/domain/trace';
+import { bundleForReplay, replayed, replayedState } from './replayed-state';
 
 const FOLDER = join(__dirname, 'histories');
 /** `<release>/<path>.binpb` */
@@ -63,5 +65,43 @@ describe('the workflows of this version', () => {
       .find((type) => type?.name === 'readLoads');
     if (scheduled) scheduled.name = 'probeStandbys';
     await expect(replay(doctored)).rejects.toThrow(/[Nn]ondeterminism|does not match/);
+  });
+});
+
+describe('the trace of a caller', () => {
+  const TRACE = readTrace('00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01', 'a=1');
+  const tracesOf = (asked: Awaited<ReturnType<typeof replayed>>['asked']) =>
+    new Set(asked.map(({ headers }) => traceOfHeaders(headers)?.traceparent));
+
+  it.each(['0.3/grow-succeeded.binpb', '0.3/grow-continued-first-run.binpb', '0.2/autoscale.binpb'])(
+    'goes from the start of %s to all that it asks for, and changes nothing else',
+    async (file) => {
+      const history = read(file);
+      const without = await replayed(workflowBundle, history);
+      expect(without.asked.flatMap(({ headers }) => Object.keys(headers))).toEqual([]);
+
+      const started = history.events[0]?.workflowExecutionStartedEventAttributes;
+      if (started) started.header = { fields: headersWithTrace({}, TRACE) };
+      const traced = await replayed(workflowBundle, history);
+      expect(traced.state).toEqual(without.state);
+      expect(traced.asked.map(({ what }) => what)).toEqual(without.asked.map(({ what }) => what));
+      expect(traced.asked.length).toBeGreaterThan(2);
+      expect(tracesOf(traced.asked)).toEqual(new Set([TRACE?.traceparent]));
+      const follows = traced.asked.some(({ what }) => what === 'the run that follows');
+      expect(follows).toBe(file.includes('continued'));
+    },
+  );
+
+  it('comes with the phase that an activity is asked for in', async () => {
+    const history = read('0.3/grow-succeeded.binpb');
+    const started = history.events[0]?.workflowExecutionStartedEventAttributes;
+    if (started) started.header = { fields: headersWithTrace({}, TRACE) };
+    const { asked } = await replayed(workflowBundle, history);
+    const phaseOf = (activity: string) => [
+      ...new Set(asked.filter(({ what }) => what === activity).map(({ headers }) => phaseOfHeaders(headers))),
+    ];
+    expect(phaseOf('preflightGrow')).toEqual(['preflight']);
+    expect(phaseOf('copyDonor')).toEqual(['copy']);
+    expect(phaseOf('dropFromDonor')).toEqual(['drop']);
   });
 });

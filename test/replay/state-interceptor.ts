@@ -1,10 +1,19 @@
-/** Runs inside of a replayed workflow: hands out what its queries answer at the end of each activation. */
-import { proxySinks, type Sinks, type WorkflowInterceptorsFactory } from '@temporalio/workflow';
+/** Runs inside of a replayed workflow: at the end of each activation hands out what its queries answer, and what it asks for. */
+import { proxySinks, type Headers, type Sinks, type WorkflowInterceptorsFactory } from '@temporalio/workflow';
 
 export interface StateSinks extends Sinks {
   readonly states: {
     take(state: Readonly<Record<string, unknown>>): void;
   };
+  readonly commands: {
+    take(command: AskedFor): void;
+  };
+}
+
+/** An activity by its type, or the run that follows. */
+export interface AskedFor {
+  readonly what: string;
+  readonly headers: Headers;
 }
 
 /** What the SDK keeps of a workflow. It has no public way to ask a workflow from within. */
@@ -12,7 +21,7 @@ interface Activator {
   readonly queryHandlers: ReadonlyMap<string, { readonly handler: () => unknown }>;
 }
 
-const { states } = proxySinks<StateSinks>();
+const { states, commands } = proxySinks<StateSinks>();
 
 export const interceptors: WorkflowInterceptorsFactory = () => ({
   internals: [
@@ -21,6 +30,11 @@ export const interceptors: WorkflowInterceptorsFactory = () => ({
         const { __TEMPORAL_ACTIVATOR__: activator } = globalThis as unknown as { __TEMPORAL_ACTIVATOR__: Activator };
         const own = [...activator.queryHandlers].filter(([name]) => !name.startsWith('__'));
         states.take(Object.fromEntries(own.map(([name, { handler }]) => [name, answerOf(handler)])));
+        for (const { scheduleActivity, continueAsNewWorkflowExecution: following } of input.commands) {
+          const { activityType, headers } = scheduleActivity ?? {};
+          if (scheduleActivity) commands.take({ what: activityType ?? '', headers: headers ?? {} });
+          if (following) commands.take({ what: 'the run that follows', headers: following.headers ?? {} });
+        }
         return next(input);
       },
     },

@@ -258,6 +258,7 @@ export class ApiServer {
       restoreCluster: (given) => this.restoreCluster(given),
       hooks: { client: this.hooks, seal: new SecretSeal('a key that seals in tests') },
       webUiUrl: 'http://ui',
+      tracer: null,
       logger,
       ...overrides,
     };

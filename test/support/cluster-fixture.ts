@@ -53,7 +53,10 @@ import {
 } from '../../src/contract/ids';
 import { SHARD_KEY, startShard, type InProcessShard } from './in-process-shard';
 import { connectTo, sharedTemporal, sharedWorkflowBundle, type TemporalTarget } from './temporal';
+import { attemptSpans } from '../../src/temporal/attempt-span';
 import { createOwnWorker, versionedAs } from '../../src/temporal/worker';
+import type { Tracer } from '../../src/tracing/tracer';
+import { workflowSources } from '../../src/temporal/workflow-sources';
 import { waitFor } from './wait-for';
 
 /** Everything short, so that a test waits for facts and not for patience. */
@@ -100,7 +103,7 @@ export async function startTemporal(target: TemporalTarget | null = null): Promi
 /** Outside of jest there is no run to share one with. */
 function ownBundle(): Promise<WorkflowBundleOption> {
   return bundleWorkflowCode({
-    workflowsPath: require.resolve('../../src/workflows'),
+    ...workflowSources(join(__dirname, '../../src'), '.ts'),
     logger: new DefaultLogger('ERROR'),
   });
 }
@@ -117,6 +120,8 @@ export interface FixtureOptions {
   readonly followers?: boolean;
   /** Of the worker. */
   readonly clock?: Clock;
+  /** Records what the worker does. */
+  readonly tracer?: Tracer;
 }
 
 export class ClusterFixture {
@@ -134,11 +139,17 @@ export class ClusterFixture {
   private readonly wrap: (activities: Activities) => Activities;
 
   private readonly clock: { readonly clock?: Clock };
+  private readonly tracer: Tracer | null;
 
-  constructor(temporal: TemporalForTests, label: string, options: Pick<FixtureOptions, 'wrap' | 'clock'> = {}) {
-    const { wrap = (activities) => activities, clock } = options;
+  constructor(
+    temporal: TemporalForTests,
+    label: string,
+    options: Pick<FixtureOptions, 'wrap' | 'clock' | 'tracer'> = {},
+  ) {
+    const { wrap = (activities) => activities, clock, tracer = null } = options;
     this.temporal = temporal;
     this.clock = clock === undefined ? {} : { clock };
+    this.tracer = tracer;
     // The server is shared, so a name must be nobody else's.
     this.name = `${label}-${randomUUID().slice(0, 8)}`;
     this.wrap = wrap;
@@ -202,6 +213,7 @@ export class ClusterFixture {
       activities,
       stickyQueueScheduleToStartTimeout: '1s',
       shutdownForceTime: '2s',
+      ...(this.tracer === null ? {} : { interceptors: { activity: [attemptSpans(this.tracer)] } }),
       ...(buildId === null ? {} : versionedAs(this.name, buildId)),
     });
     return { worker, running: worker.run(), engine, activities };

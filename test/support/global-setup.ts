@@ -10,6 +10,7 @@ import { join } from 'node:path';
 import { bundleWorkflowCode, DefaultLogger } from '@temporalio/worker';
 import { startDevServer, type DevServer } from '../../src/temporal/dev-server/dev-server';
 import { locateTemporalCli } from '../../src/temporal/dev-server/temporal-cli';
+import { workflowSources } from '../../src/temporal/workflow-sources';
 import { locateInstalledQuiver } from './real-quiver';
 
 /** What global-teardown.ts has to end. Jest calls both once per project, in one process. */
@@ -55,8 +56,7 @@ async function startShared(): Promise<DevServer> {
 
 async function bundleWorkflows(dir: string): Promise<string> {
   const { code } = await bundleWorkflowCode({
-    // Outside of a test file nobody resolves a folder of TypeScript.
-    workflowsPath: join(__dirname, '../../src/workflows/index.ts'),
+    ...workflowSources(join(__dirname, '../../src'), '.ts'),
     logger: new DefaultLogger('ERROR'),
   });
   const path = join(dir, 'workflow-bundle.js');

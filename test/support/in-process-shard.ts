@@ -18,7 +18,7 @@ import {
   type Answer,
   type ShardLimits,
 } from './shard-calls';
-import { Faults, type Attempt, type Fault } from './shard-faults';
+import { Faults, traceOf, type Attempt, type Fault } from './shard-faults';
 import { ShardGrpcServer } from './shard-grpc';
 import { floatBytes, JsonReader, renderF32 } from './shard-json';
 import { ShardReplica, type ReplicaOptions } from './shard-replica';
@@ -208,6 +208,7 @@ export class InProcessShard {
       path,
       collection: route instanceof URIError ? null : (route?.collection ?? null),
       startedAtMs: Date.now(),
+      ...traceOf(request.headers),
       status: null,
     };
     this.requests.push(attempt);

@@ -1,3 +1,5 @@
+import type { IncomingHttpHeaders } from 'node:http';
+
 /**
  * One request that reached the shard, as its attempt log tells it. `status` is null until, and unless, it was answered.
  */
@@ -7,7 +9,14 @@ export interface Attempt {
   readonly path: string;
   readonly collection: string | null;
   readonly startedAtMs: number;
+  /** Absent when the caller sent none. */
+  readonly traceparent?: string;
   status: number | null;
+}
+
+export function traceOf(headers: IncomingHttpHeaders): { traceparent?: string } {
+  const { traceparent } = headers;
+  return typeof traceparent === 'string' ? { traceparent } : {};
 }
 
 /** Which requests a fault strikes. What is left out matches all. */

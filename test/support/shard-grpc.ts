@@ -11,7 +11,7 @@ import {
 import { setTimeout as delay } from 'node:timers/promises';
 import { FrameReader } from '../../src/shards/stream/protobuf';
 import type { ShardCalls } from './shard-calls';
-import type { Attempt, Fault } from './shard-faults';
+import { traceOf, type Attempt, type Fault } from './shard-faults';
 import {
   changeOp,
   collectionOf,
@@ -105,7 +105,14 @@ export class ShardGrpcServer {
       const first = next.done === true ? null : next.value;
       const name = path.startsWith(SERVICE) ? path.slice(SERVICE.length) : '';
       const collection = first === null || ['Replicate', 'ListCollections'].includes(name) ? null : collectionOf(first);
-      const attempt: Attempt = { method: 'GRPC', path, collection, startedAtMs: Date.now(), status: null };
+      const attempt: Attempt = {
+        method: 'GRPC',
+        path,
+        collection,
+        startedAtMs: Date.now(),
+        ...traceOf(headers),
+        status: null,
+      };
       reply.onStatus = (status) => (attempt.status = status);
       const faults = this.host.begin(attempt);
       const authorization = headers.authorization;

@@ -1,5 +1,6 @@
 /** Looks at one thing again and again while somebody listens, however many listen, and tells all of them what is new. */
 import type { Logger } from 'pino';
+import { withoutTrace } from '../../tracing/current';
 import { EventRing, type NewEvent, type RingOptions, type ToldEvent } from './ring';
 import { sharing } from './shared-run';
 
@@ -104,7 +105,7 @@ export class Lookout {
 
   private lookLater(): void {
     if (this.timer !== null) return;
-    const timer = setTimeout(() => {
+    const lookAgain = (): void => {
       const again = (): void => {
         // All may have left meanwhile, and others may have come with a timer of their own.
         if (this.timer !== timer) return;
@@ -115,7 +116,9 @@ export class Lookout {
         this.options.logger.debug({ err: error }, 'what is watched could not be looked at');
         again();
       });
-    }, this.options.pauseMs);
+    };
+    // Looks go on when the request is over that began them.
+    const timer = withoutTrace(() => setTimeout(lookAgain, this.options.pauseMs));
     this.timer = timer;
   }
 

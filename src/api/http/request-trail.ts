@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Logger } from 'pino';
 import { parseOperationId } from '../../contract/ids';
+import { traceFields } from '../../tracing/current';
 import type { Authenticator } from './auth';
 
 export const REQUEST_ID_HEADER = 'X-Request-Id';
@@ -64,6 +65,8 @@ export function createTrail(deps: {
     const startedMs = nowMs();
     // Routers take parts off the URL while they run.
     const { url = '' } = request;
+    // The connection tells of the end, and belongs to no trace.
+    const trace = traceFields();
     onceOver(request, response, () => {
       audit.info(
         {
@@ -75,6 +78,7 @@ export function createTrail(deps: {
           status: statusOf(response),
           requestId,
           durationMs: Math.round(nowMs() - startedMs),
+          ...trace,
         },
         'change asked for',
       );
@@ -83,7 +87,7 @@ export function createTrail(deps: {
 }
 
 /** The operation that was started, or that the path names. */
-function operationIn(url: string, response: ServerResponse): string | null {
+export function operationIn(url: string, response: ServerResponse): string | null {
   const location = response.getHeader('Location');
   const id = OPERATION_PATH.exec(typeof location === 'string' ? location : url)?.[1];
   return id !== undefined && parseOperationId(id) !== null ? id : null;

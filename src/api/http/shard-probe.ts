@@ -1,5 +1,7 @@
 import { request, type Dispatcher } from 'undici';
 import type { ShardMap } from '../../domain/shard-map';
+import { traceHeaders } from '../../domain/trace';
+import { currentTrace } from '../../tracing/current';
 
 const PROBE_TIMEOUT_MS = 2_000;
 
@@ -11,6 +13,7 @@ export function createProbe(options: { dispatcher?: Dispatcher; timeoutMs?: numb
   return async (primaryUrl) => {
     try {
       const { statusCode, body } = await request(`${primaryUrl}/healthz`, {
+        headers: traceHeaders(currentTrace()),
         signal: AbortSignal.timeout(timeoutMs),
         ...(options.dispatcher === undefined ? {} : { dispatcher: options.dispatcher }),
       });

@@ -197,6 +197,7 @@ class StreamSource implements RowSource {
     const silence = new AbortController();
     const replication = this.#grpc.replicate({
       deadlineMs: Number.MAX_SAFE_INTEGER,
+      trace: this.#job.reading.trace,
       signal: AbortSignal.any([signal, silence.signal]),
     });
     let isStarted = false;

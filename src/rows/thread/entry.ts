@@ -1,6 +1,7 @@
 /** The thread in which a worker reads and writes rows. */
 import { setTimeout as delay } from 'node:timers/promises';
 import { parentPort, workerData } from 'node:worker_threads';
+import type { TraceContext } from '../../domain/trace';
 import { ShardError } from '../../shards/errors';
 import { steadyNowMs, takeSteadyBase } from '../../shards/steady-clock';
 import type { JobProgress } from '../ports';
@@ -36,12 +37,12 @@ async function endSession({ id, session }: Extract<ToThread, { kind: 'endSession
   tell({ kind: 'done', id, result: null });
 }
 
-async function run({ id, request, deadlineMs, lease }: Extract<ToThread, { kind: 'run' }>): Promise<void> {
+async function run({ id, request, deadlineMs, lease, trace }: Extract<ToThread, { kind: 'run' }>): Promise<void> {
   const abort = new AbortController();
   aborts.set(id, abort);
   try {
     const result = await engine.run(
-      jobOf(id, { deadlineMs, lease: new Float64Array(lease), signal: abort.signal }),
+      jobOf(id, { deadlineMs, lease: new Float64Array(lease), signal: abort.signal, trace }),
       request,
     );
     tell({ kind: 'done', id, result });
@@ -54,7 +55,12 @@ async function run({ id, request, deadlineMs, lease }: Extract<ToThread, { kind:
 
 function jobOf(
   id: number,
-  { deadlineMs, lease, signal }: { deadlineMs: number; lease: Float64Array; signal: AbortSignal },
+  {
+    deadlineMs,
+    lease,
+    signal,
+    trace,
+  }: { deadlineMs: number; lease: Float64Array; signal: AbortSignal; trace: TraceContext | null },
 ): RemoteJob {
   let hasWritten = false;
   let reportedAtMs = 0;
@@ -72,14 +78,14 @@ function jobOf(
       reportedAtMs = steadyNowMs();
       tell({ kind: 'progress', id, progress });
     },
-    reading: { deadlineMs, signal },
+    reading: { deadlineMs, signal, trace },
     write: async (send) => {
       signal.throwIfAborted();
       if (steadyNowMs() >= mayWriteUntilMs()) throw new OutOfTime();
       if (!hasWritten) tell({ kind: 'writes', id, lateWritesUntilMs: 0 });
       hasWritten = true;
       try {
-        return await send({ deadlineMs: steadyNowMs() + REQUEST_MS });
+        return await send({ deadlineMs: steadyNowMs() + REQUEST_MS, trace });
       } catch (error) {
         const mayArrive = error instanceof ShardError && error.outcomeUnknown;
         if (mayArrive) tell({ kind: 'writes', id, lateWritesUntilMs: steadyNowMs() + REQUEST_MS });

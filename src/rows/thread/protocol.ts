@@ -1,4 +1,5 @@
 import type { JobProgress } from '../ports';
+import type { TraceContext } from '../../domain/trace';
 import type { KeySource } from '../../shards/reach/shard-keys';
 import type { EngineOptions } from './engine';
 import type { JobRequest } from '../remote/run-job';
@@ -21,6 +22,8 @@ export type ToThread =
       readonly deadlineMs: number;
       /** What the job may do by now (lease.ts). The worker writes it again and again while the attempt lives. */
       readonly lease: SharedArrayBuffer;
+      /** What the job is a part of; null without tracing. */
+      readonly trace: TraceContext | null;
     }
   | { readonly kind: 'abort'; readonly id: number }
   | { readonly kind: 'endSession'; readonly id: number; readonly session: string }

@@ -7,6 +7,7 @@ import { fromFailure } from './errors';
 import { newLease, writeLease } from './lease';
 import type { FromThread, ThreadData, ThreadOptions, ToThread } from './protocol';
 import { steadyBase } from '../../shards/steady-clock';
+import { currentTrace } from '../../tracing/current';
 
 const ENTRY = join(__dirname, 'entry.js');
 
@@ -55,7 +56,8 @@ export class ThreadEngine implements Engine {
     job.signal.addEventListener('abort', abort, { once: true });
     try {
       const { deadlineMs } = job.reading;
-      return (await this.#ask({ kind: 'run', id, request, deadlineMs, lease }, { job, lease: view })) as JobDone<Name>;
+      const run = { kind: 'run', id, request, deadlineMs, lease, trace: currentTrace() } as const;
+      return (await this.#ask(run, { job, lease: view })) as JobDone<Name>;
     } catch (error) {
       job.signal.throwIfAborted();
       throw error;

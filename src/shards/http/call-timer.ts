@@ -1,3 +1,5 @@
+import type { TraceContext } from '../../domain/trace';
+
 /** Longer timers fire at once. */
 const TIMER_MAX_MS = 2 ** 31 - 1;
 
@@ -6,6 +8,8 @@ export interface CallContext {
   /** Milliseconds since the epoch. No request outlives it, and no request is begun after it. */
   readonly deadlineMs: number;
   readonly signal?: AbortSignal | undefined;
+  /** What the call is a part of, where the code around it does not know: in the thread that moves rows. */
+  readonly trace?: TraceContext | null | undefined;
 }
 
 /**

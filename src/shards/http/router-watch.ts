@@ -9,6 +9,7 @@ import { Client } from 'undici';
 import { boundedText } from '../../domain/bounded-text';
 import type { Key } from '../reach/shard-keys';
 import { OPEN_REACH, type Reach } from '../reach/reach';
+import { withoutTrace } from '../../tracing/current';
 import type { ServedSeeds, WatchBreak, WatchedRouterState, WatchSnapshot } from '../../domain/router-watch';
 import type { CallContext } from './call-timer';
 import { holdsMark, markRouter, routerMap, type HeldMap } from './router-client';
@@ -146,7 +147,8 @@ class WatchedRouter {
     });
     this.#connection.on('connect', () => this.#connects());
     this.#connection.on('disconnect', (_origin, _targets, error) => this.#noteBreak(error.message));
-    this.#running = this.#run();
+    // It goes on long after the step that opened it.
+    this.#running = withoutTrace(() => this.#run());
   }
 
   /** Resolves when a request that begins after this call is answered, or has failed. */

@@ -1,10 +1,12 @@
 import { errors, type Dispatcher } from 'undici';
 import { POINT_BYTES_MAX } from '../../domain/limits';
 import type { ShardAddress } from '../../domain/shard-map';
+import { traceHeaders } from '../../domain/trace';
 import { AddressNotAllowedError, OPEN_REACH } from '../reach/reach';
 import { ShardKeys, withEachKey, type Key } from '../reach/shard-keys';
 import { CallTimer, type CallContext } from './call-timer';
 import { ShardError, type ShardFailure } from '../errors';
+import { currentTrace } from '../../tracing/current';
 import { steadyNowMs } from '../steady-clock';
 import type { ShardPath } from './paths';
 import { codeOfStatus, reasonOf, retryAfterMs, type Refusal } from './refusals';
@@ -118,7 +120,7 @@ export class ShardHttp {
       this.#withEachKey(shardUrl, async (key) => {
         const opened = new Call(request, shardUrl, this.#timer(request, shardUrl, ctx), ctx);
         try {
-          const reply = await opened.send(optionsOf(request, shardUrl, key), this.#dispatcher, this.#nowMs);
+          const reply = await opened.send(optionsOf(request, shardUrl, { key, ctx }), this.#dispatcher, this.#nowMs);
           return { call: opened, body: reply.body };
         } catch (error) {
           opened.close();
@@ -144,7 +146,7 @@ export class ShardHttp {
     return await this.#withEachKey(shardUrl, async (key) => {
       const call = new Call(request, shardUrl, this.#timer(request, shardUrl, ctx), ctx);
       try {
-        const reply = await call.send(optionsOf(request, shardUrl, key), this.#dispatcher, this.#nowMs);
+        const reply = await call.send(optionsOf(request, shardUrl, { key, ctx }), this.#dispatcher, this.#nowMs);
         return await call.readAll(reply.body);
       } finally {
         call.close();
@@ -198,7 +200,7 @@ export class ShardHttp {
 function optionsOf(
   { method, path, body }: ShardRequest,
   shardUrl: string,
-  key: string | null,
+  { key, ctx }: { key: string | null; ctx: CallContext },
 ): Dispatcher.RequestOptions {
   const url = new URL(shardUrl);
   return {
@@ -209,6 +211,7 @@ function optionsOf(
       accept: 'application/json',
       ...(body === undefined ? {} : { 'content-type': 'application/json' }),
       ...(key === null ? {} : { authorization: `Bearer ${key}` }),
+      ...traceHeaders(ctx.trace ?? currentTrace()),
     },
     body: body ?? null,
     // CallTimer bounds the whole.

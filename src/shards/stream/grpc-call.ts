@@ -1,4 +1,6 @@
 import { constants, type ClientHttp2Stream, type IncomingHttpHeaders } from 'node:http2';
+import { traceHeaders } from '../../domain/trace';
+import { currentTrace } from '../../tracing/current';
 import { ShardError, type ShardFailure } from '../errors';
 import type { ShardKeys } from '../reach/shard-keys';
 import { AddressNotAllowedError } from '../reach/reach';
@@ -70,6 +72,7 @@ export class GrpcCall {
       'content-type': 'application/grpc',
       te: 'trailers',
       ...(key === null ? {} : { authorization: `Bearer ${key}` }),
+      ...traceHeaders(ctx.trace ?? currentTrace()),
     });
     this.#stream = this.#opened.stream;
     this.#stream.on('response', (headers) => this.#takeHead(headers));

@@ -28,6 +28,7 @@ import { PATCHES } from '../patches';
 import { renewAddresses } from '../identity/addresses';
 import { Holds } from '../holds/holds';
 import { handleHolds, stepLimits } from '../holds/messages';
+import { tracePhase } from '../trace/pass-trace-on';
 import { handleMessages } from './handlers';
 import { persist, type Patience, type Retrying } from './retry';
 import { Waits } from './waits';
@@ -119,6 +120,7 @@ export class OperationRun implements Retrying {
     { canAbandonLeaver } = { canAbandonLeaver: false },
   ): Promise<void> {
     if (this.state.completed.includes(phase)) return;
+    tracePhase(phase);
     const { progress } = this.state;
     if (progress.phases.at(-1)?.phase !== phase) {
       progress.phases = [...progress.phases, { phase, startedAtMs: nowMs(), endedAtMs: null, note: '' }];

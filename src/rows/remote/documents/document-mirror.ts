@@ -110,7 +110,8 @@ class Scan {
     this.#kinds = kinds;
     this.#awaited = awaited;
     const signal = AbortSignal.any([job.signal, this.#ending.signal]);
-    void this.#read(grpc.replicate({ deadlineMs: Number.MAX_SAFE_INTEGER, signal }));
+    const { trace } = job.reading;
+    void this.#read(grpc.replicate({ deadlineMs: Number.MAX_SAFE_INTEGER, signal, trace }));
   }
 
   end(): void {
