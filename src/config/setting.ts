@@ -24,8 +24,9 @@ export interface Setting {
   readonly isEnvironmentOnly?: true;
 }
 
-export type Group = 'cluster' | 'api' | 'routers' | 'autoscale' | 'temporal' | 'embedded' | 'metrics' | 'logs';
-type Unit = 'ms' | 's' | 'points' | 'shards' | 'evaluations' | 'connections' | 'keys' | 'bytes';
+export type Group =
+  'cluster' | 'api' | 'routers' | 'autoscale' | 'limits' | 'temporal' | 'embedded' | 'metrics' | 'logs';
+type Unit = 'ms' | 's' | 'points' | 'shards' | 'evaluations' | 'connections' | 'keys' | 'bytes' | 'rows';
 
 export interface Bounds {
   readonly min: number;
