@@ -72,6 +72,9 @@ function jobOf(
       reportedAtMs = steadyNowMs();
       tell({ kind: 'progress', id, progress });
     },
+    tellSlowed: (slowed) => {
+      tell({ kind: 'slowed', id, slowed });
+    },
     reading: { deadlineMs, signal },
     write: async (send) => {
       signal.throwIfAborted();
