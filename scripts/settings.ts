@@ -58,6 +58,11 @@ write of a router.`,
     text: `A cluster that has no policy yet begins with these. A cluster with a policy ignores them.
 [Autoscale](../guides/autoscale.md) says how to change the policy of a cluster.`,
   },
+  limits: {
+    title: 'Limits of operations',
+    text: `An API gives them to its cluster when it starts, unless somebody has set limits by hand.
+[The whole cluster](../guides/pause.md#the-whole-cluster) says what becomes of them.`,
+  },
   temporal: {
     title: 'Temporal',
     text: `The library \`@temporalio/envconfig\` reads Temporal's own settings: \`TEMPORAL_ADDRESS\`,

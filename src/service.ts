@@ -18,6 +18,7 @@ import { ClusterRestore } from './client/restore-cluster';
 import { createProbe } from './api/http/shard-probe';
 import { Listener } from './api/http/listener';
 import { LockWatch } from './api/lock-watch';
+import { seedClusterLimits } from './api/limit-seed';
 import { RouterList } from './api/router-list';
 import { RouterLook } from './api/router-look';
 import { MapPollers } from './api/map/pollers';
@@ -336,8 +337,9 @@ async function startApi(
   parts.add('listener', () => listener.close(REQUESTS_PATIENCE_MS, () => stopping.abort(), endStreams));
   await show(metrics);
   const starting = new AbortController();
-  parts.add('start of the autoscale policy', () => Promise.resolve(starting.abort()));
+  parts.add('what an API does at its start', () => Promise.resolve(starting.abort()));
   void routers.start(starting.signal);
+  void seedClusterLimits({ seed: config.limits, client, logger }, starting.signal);
   void autoscale.start(starting.signal).then(() => autoscale.watch(starting.signal));
   return listener.url;
 }

@@ -11,6 +11,7 @@ import { readAllowedHosts } from '../domain/allowed-hosts';
 import type { AutoscalePolicy } from '../domain/autoscale-policy';
 import { DomainError } from '../domain/errors';
 import { DEFAULT_TIMINGS, type Timings } from '../domain/limits';
+import type { ClusterLimits } from '../domain/work-limits';
 import { KeyFile, KeyFileError } from '../shards/reach/key-file';
 import { normalizeRouterEntry } from '../domain/router-entries';
 import { normalizeShardUrl, type ShardAddress } from '../domain/shard-map';
@@ -51,6 +52,8 @@ export interface Config {
   readonly timings: Timings;
   /** What a cluster without a policy begins with. */
   readonly autoscale: { readonly policy: AutoscalePolicy; readonly standbys: readonly ShardAddress[] };
+  /** What the limits of a cluster are until somebody sets them by hand. */
+  readonly limits: ClusterLimits;
   /** `address`: of a listener for the page alone, or null. */
   readonly metrics: { readonly isOpen: boolean; readonly address: Address | null; readonly showsCore: boolean };
   readonly logLevel: LogLevel;
@@ -109,6 +112,7 @@ export function loadConfig(
     routersFailClosed: reader.boolean('COORDINATOR_ROUTERS_FAIL_CLOSED'),
     timings: readTimings(reader),
     autoscale: readAutoscale(reader),
+    limits: readLimits(reader),
     metrics,
     logLevel: readLogLevel(reader),
     tracing: readTracing(reader, environment),
@@ -249,6 +253,30 @@ function readAutoscale(reader: SettingReader): Config['autoscale'] {
     sustainEvaluations: reader.integer('COORDINATOR_AUTOSCALE_SUSTAIN_EVALUATIONS'),
   };
   return { policy, standbys: standbys.map((primary_url) => ({ primary_url, replica_urls: [] })) };
+}
+
+function readLimits(reader: SettingReader): ClusterLimits {
+  const [fromName, toName] = ['COORDINATOR_LIMITS_ACTIVE_FROM', 'COORDINATOR_LIMITS_ACTIVE_TO'] as const;
+  const [activeFrom, activeTo] = [reader.matching(fromName), reader.matching(toName)];
+  if (activeFrom !== null && activeTo === null) throw reader.error(toName, undefined);
+  if (activeFrom === null && activeTo !== null) throw reader.error(fromName, undefined);
+  if (activeFrom !== null && activeFrom === activeTo) throw reader.error(toName, activeTo, 'the same one');
+  return {
+    // No limit is 0.
+    maxBytesPerS: reader.integer('COORDINATOR_LIMITS_MAX_BYTES_PER_S') || null,
+    maxRowsPerS: reader.integer('COORDINATOR_LIMITS_MAX_ROWS_PER_S') || null,
+    deleteShare: readShare(reader, 'COORDINATOR_LIMITS_DELETE_SHARE'),
+    activeFrom,
+    activeTo,
+  };
+}
+
+function readShare(reader: SettingReader, name: 'COORDINATOR_LIMITS_DELETE_SHARE'): number | null {
+  const value = reader.raw(name);
+  if (value === undefined) return null;
+  const share = typeof value === 'string' && /^\s*\d?\.?\d{1,15}\s*$/.test(value) ? Number(value) : value;
+  if (typeof share === 'number' && share > 0 && share <= 1) return share;
+  throw reader.error(name, value);
 }
 
 // ---- URLs. What was given is not shown: a URL may carry a password. ----

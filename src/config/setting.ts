@@ -25,8 +25,8 @@ export interface Setting {
 }
 
 export type Group =
-  'cluster' | 'api' | 'routers' | 'autoscale' | 'temporal' | 'embedded' | 'metrics' | 'logs' | 'tracing';
-type Unit = 'ms' | 's' | 'points' | 'shards' | 'evaluations' | 'connections' | 'keys' | 'bytes';
+  'cluster' | 'api' | 'routers' | 'autoscale' | 'limits' | 'temporal' | 'embedded' | 'metrics' | 'logs' | 'tracing';
+type Unit = 'ms' | 's' | 'points' | 'shards' | 'evaluations' | 'connections' | 'keys' | 'bytes' | 'rows';
 
 export interface Bounds {
   readonly min: number;

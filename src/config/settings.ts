@@ -6,6 +6,7 @@ import {
   SHARDS_MAX,
 } from '../domain/limits';
 import { AUTOSCALE_SETTINGS } from './autoscale-settings';
+import { LIMIT_SETTINGS } from './limit-settings';
 import { DURATION_BOUNDS, embeddedPort, integer, type Bounds, type Setting } from './setting';
 
 export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'silent'] as const;
@@ -255,6 +256,7 @@ export const SETTINGS = {
     unit: 'ms',
   }),
   ...AUTOSCALE_SETTINGS,
+  ...LIMIT_SETTINGS,
   COORDINATOR_TEMPORAL_PORT: embeddedPort('The port of the embedded Temporal.', 7233),
   COORDINATOR_TEMPORAL_UI_PORT: embeddedPort("The port of the embedded Temporal's Web UI.", 8233),
   COORDINATOR_WEB_UI_URL: {

@@ -56,6 +56,8 @@ export type ClusterTransition =
   | { readonly type: 'notice'; readonly notices: readonly NewNotice[] }
   | { readonly type: 'clearNotice'; readonly key: string }
   | { readonly type: 'replaceLimits'; readonly limits: ClusterLimits }
+  /** By an API at its start, from its settings. */
+  | { readonly type: 'seedLimits'; readonly limits: ClusterLimits }
   /** By an API at its start, from its setting. */
   | { readonly type: 'seedRouters'; readonly entries: readonly string[] }
   | { readonly type: 'setRouters'; readonly entries: readonly string[] }

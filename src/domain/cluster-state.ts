@@ -110,6 +110,8 @@ export interface ClusterState {
   readonly notices: readonly ClusterNotice[];
   /** How fast operations work, and when. Absent: nobody has ever said. */
   readonly limits?: ClusterLimits;
+  /** They come from settings. Absent: somebody said them by hand. */
+  readonly areLimitsSeeded?: true;
   /** Absent until somebody has given one: then an operation asks the routers of its own settings. */
   readonly routers?: ClusterRouters;
 }

@@ -44,6 +44,9 @@ export const TEXT_CHARS_MAX = 500;
 export const SOURCE_REASON_CHARS_MAX = 200;
 /** Shards of which an operation shows how it reads them: those that stand still the longest. Others are counted. */
 export const SOURCES_SHOWN_MAX = 64;
+/** Causes that slow an operation down which it shows, and those that one step of it tells. */
+export const SLOWED_SHOWN_MAX = 16;
+export const SLOWED_OF_STEP_MAX = 4;
 /** Of the operations that the cluster workflow remembers, the newest so many keep their whole message. */
 export const RECORDS_IN_FULL_MAX = 20;
 /** Characters of the message of an older one, and of the reason why a standby is unusable. */

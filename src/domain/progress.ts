@@ -2,6 +2,7 @@ import type { Attention } from './attention';
 import type { OperationEnd, OperationKind } from './cluster-state';
 import type { Findings } from './findings';
 import type { Pause } from './pause';
+import type { Slowed } from './slowed';
 import type { WorkLimits } from './work-limits';
 
 /**
@@ -85,6 +86,8 @@ export interface OperationProgress {
   readonly pause?: Pause;
   /** How fast it may work, its own limits and those of the cluster together. Absent: nothing limits it. */
   readonly limits?: WorkLimits;
+  /** What slows it down just now. Absent: nothing does. At most SLOWED_SHOWN_MAX. */
+  readonly slowed?: readonly Slowed[];
 }
 
 /** How one shard is read. */
@@ -137,4 +140,6 @@ export interface StepProgress {
   readonly bytes: number;
   readonly rowsRead: number;
   readonly expected: number;
+  /** What slows it down. Absent: nothing does. */
+  readonly slowed?: readonly Slowed[];
 }

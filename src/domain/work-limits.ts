@@ -37,6 +37,26 @@ export function isUnlimited({ maxBytesPerS, maxRowsPerS, deleteShare }: WorkLimi
   return maxBytesPerS === null && maxRowsPerS === null && deleteShare === null;
 }
 
+export function isNoLimit(limits: ClusterLimits): boolean {
+  return isUnlimited(limits) && limits.activeFrom === null && limits.activeTo === null;
+}
+
+/** The lower one of each limit. Two windows cannot be compared, so a window stays as it is. */
+export function stricter(before: ClusterLimits, other: ClusterLimits): ClusterLimits {
+  const { activeFrom, activeTo } = before.activeFrom === null ? other : before;
+  return {
+    maxBytesPerS: lower(before.maxBytesPerS, other.maxBytesPerS),
+    maxRowsPerS: lower(before.maxRowsPerS, other.maxRowsPerS),
+    deleteShare: lower(before.deleteShare, other.deleteShare),
+    activeFrom,
+    activeTo,
+  };
+}
+
+function lower(one: number | null, other: number | null): number | null {
+  return one === null || other === null ? (one ?? other) : Math.min(one, other);
+}
+
 /** @throws DomainError InvalidRequest */
 export function requireLimits({ maxBytesPerS, maxRowsPerS, deleteShare }: Partial<WorkLimits>): void {
   requireRate('max_bytes_per_s', maxBytesPerS);

@@ -167,6 +167,7 @@ export class OwnerWriter {
     for (const row of rows) this.bytes += rowBytes(row);
     const tookMs = this.#job.nowMs() - beganAtMs;
     const rowsMax = this.#rowsMaxOf(ownerId);
+    this.#job.slowness?.called('write_latency', ownerId, { tookMs, boundMs: LONG_MS });
     if (tookMs > LONG_MS) this.#rowsMax.set(ownerId, Math.max(ROWS_MIN, Math.floor(rowsMax / 2)));
     else if (tookMs < SHORT_MS && rows.length >= rowsMax) this.#rowsMax.set(ownerId, Math.min(ROWS_MAX, rowsMax * 2));
   }

@@ -1,3 +1,4 @@
+import type { SlowedBy } from '../domain/slowed';
 import { rowBytes } from './row';
 import type { Job, Row } from './ports';
 
@@ -30,8 +31,10 @@ export class Pace {
 
   /** Returns when the next call may begin. Call `owe` for it before anything else is awaited. */
   async ready(): Promise<void> {
-    for (let waitMs = this.#pay(); waitMs > 0; waitMs = this.#pay()) {
-      await this.#job.sleep(Math.min(Math.ceil(waitMs), SLEEP_MAX_MS));
+    for (let due = this.#pay(); due.waitMs > 0; due = this.#pay()) {
+      const sinceMs = this.#job.nowMs();
+      await this.#job.sleep(Math.min(Math.ceil(due.waitMs), SLEEP_MAX_MS));
+      this.#job.slowness?.rested(due.by, null, sinceMs);
     }
   }
 
@@ -41,14 +44,15 @@ export class Pace {
   }
 
   /** Returns how long it takes until nothing is owed. What was owed to a limit that is gone is forgotten. */
-  #pay(): number {
+  #pay(): { waitMs: number; by: SlowedBy } {
     const { maxRowsPerS, maxBytesPerS } = this.#limits();
     const nowMs = this.#job.nowMs();
     const seconds = Math.max(0, nowMs - this.#atMs) / 1_000;
     this.#atMs = nowMs;
     this.#owedRows = left(this.#owedRows, maxRowsPerS, seconds);
     this.#owedBytes = left(this.#owedBytes, maxBytesPerS, seconds);
-    return Math.max(msFor(this.#owedRows, maxRowsPerS), msFor(this.#owedBytes, maxBytesPerS));
+    const [rowsMs, bytesMs] = [msFor(this.#owedRows, maxRowsPerS), msFor(this.#owedBytes, maxBytesPerS)];
+    return rowsMs >= bytesMs ? { waitMs: rowsMs, by: 'max_rows_per_s' } : { waitMs: bytesMs, by: 'max_bytes_per_s' };
   }
 
   #limits(): { maxRowsPerS: number | null; maxBytesPerS: number | null } {
@@ -64,14 +68,20 @@ function msFor(owed: number, perSecond: number | null): number {
   return perSecond === null ? 0 : (owed / perSecond) * 1_000;
 }
 
-/** A rest after a call that took `tookMs`, such that calls take at most their share of the time. */
-export async function restAfter(job: Job, tookMs: number, { atLeastMs = 0 } = {}): Promise<void> {
+/** A rest after a delete on a shard that took `tookMs`, such that deletes take at most their share of the time. */
+export async function restAfterDelete(
+  job: Job,
+  { shard, tookMs, atLeastMs }: { shard: number | string; tookMs: number; atLeastMs: number },
+): Promise<void> {
   const beganAtMs = job.nowMs();
   for (;;) {
     const share = job.limits?.().deleteShare ?? 1;
-    const restMs = Math.max(atLeastMs, tookMs / share - tookMs);
+    const ofShareMs = tookMs / share - tookMs;
+    const restMs = Math.max(atLeastMs, ofShareMs);
     const leftMs = Math.ceil(restMs - (job.nowMs() - beganAtMs));
     if (leftMs <= 0) return;
+    const sinceMs = job.nowMs();
     await job.sleep(Math.min(leftMs, SLEEP_MAX_MS));
+    job.slowness?.rested(ofShareMs > atLeastMs ? 'delete_share' : 'delete_latency', shard, sinceMs);
   }
 }

@@ -1,4 +1,4 @@
-import { restAfter } from './pace';
+import { restAfterDelete } from './pace';
 import type { Job, RowShard } from './ports';
 
 /** Ids in one call. A shard syncs its disk for each, under one lock for all of them. */
@@ -48,7 +48,10 @@ export class PacedDelete {
       deleted += await this.#shard.delete(collection, some);
       const tookMs = this.#job.nowMs() - beganAtMs;
       if (some.length === this.#idsMax) this.#adapt(tookMs);
-      await restAfter(this.#job, tookMs, { atLeastMs: tookMs > CROWDED_MS ? Math.ceil(tookMs) : 0 });
+      const isCrowded = tookMs > CROWDED_MS;
+      const { id: shard } = this.#shard;
+      this.#job.slowness?.called('delete_latency', shard, { tookMs, boundMs: CROWDED_MS });
+      await restAfterDelete(this.#job, { shard, tookMs, atLeastMs: isCrowded ? Math.ceil(tookMs) : 0 });
     }
     return deleted;
   }

@@ -4,6 +4,7 @@
  */
 
 import type { WorkLimits } from '../domain/work-limits';
+import type { Slowness } from './slowness';
 
 /** A point, or a token of a multivector document, as bytes that nobody decodes. */
 export interface Row {
@@ -117,6 +118,8 @@ export interface Job {
   report(progress: JobProgress): void;
   /** What it may take by now. Absent: everything. */
   limits?(): WorkLimits;
+  /** Where it notes what slows it down. Absent: nobody asks. */
+  readonly slowness?: Slowness;
 }
 
 /** A shard of the operation by its id, or a leftover by its primary URL. */

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { givenUrlSchema, shardIdSchema } from './cluster-map';
-import { limitsSchema, pausedSchema } from './operations/pace';
+import { limitsSchema, pausedSchema, slowedSchema } from './operations/pace';
 import { findingsSchema } from './operations/repair';
 import { scanFields } from './operations/scan';
 
@@ -90,6 +90,8 @@ export const operationViewSchema = z.object({
   /** Null: nobody has paused it. */
   paused: pausedSchema.nullable(),
   limits: limitsSchema,
+  /** What slows it down just now, at most 16 causes. Empty: nothing does, or it has ended. */
+  slowed: z.array(slowedSchema),
   /** Attempts of steps that failed and were made again. */
   attempts: z.number().nullable(),
   cancel_requested: z.boolean().nullable(),

@@ -42,7 +42,7 @@ import {
 } from '../domain/identity-transitions';
 import { unknownToThisVersion } from '../domain/errors';
 import { catchUp } from '../domain/witnessed';
-import { replaceLimits } from '../domain/limit-transitions';
+import { replaceLimits, seedLimits } from '../domain/limit-transitions';
 import { HISTORY_EVENTS_MAX } from '../domain/limits';
 import {
   announce,
@@ -147,6 +147,8 @@ function apply(state: ClusterState, transition: ClusterTransition): ClusterState
       return clearNotice(state, transition.key);
     case 'replaceLimits':
       return replaceLimits(state, transition.limits);
+    case 'seedLimits':
+      return seedLimits(state, transition.limits);
     case 'seedRouters':
       return seedRouters(state, transition.entries);
     case 'setRouters':

@@ -5,6 +5,7 @@ import type { Standby } from '../domain/autoscale-state';
 import type { Evaluation } from '../domain/autoscale-policy';
 import type { ClusterState } from '../domain/cluster-state';
 import type { OperationProgress } from '../domain/progress';
+import { slowedInWords } from '../domain/slowed';
 import { count, iso } from './wording';
 
 export function clusterDetails(state: ClusterState): string {
@@ -46,6 +47,7 @@ export function progressDetails(progress: OperationProgress): string {
     aboutCancel(progress),
     '',
     ...aboutPause(progress),
+    ...aboutSlowed(progress),
     ...aboutAttention(progress),
     ...aboutSources(progress),
     '| phase | started | took | note |',
@@ -76,6 +78,10 @@ function aboutPause({ pause, limits }: OperationProgress): string[] {
     told.push(`🐢 **Limited** to ${rates.join(', ')}.`, '');
   }
   return told;
+}
+
+function aboutSlowed({ slowed = [], limits }: OperationProgress): string[] {
+  return slowed.flatMap((each) => [`🐌 **Slowed**: ${slowedInWords(each, limits)}.`, '']);
 }
 
 function aboutAttention({ outcome }: OperationProgress): string[] {

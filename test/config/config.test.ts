@@ -5,6 +5,7 @@ import { ConfigError, keyDigest, loadConfig, type Config } from '../../src/confi
 import { SETTINGS } from '../../src/config/settings';
 import { DEFAULT_POLICY } from '../../src/domain/autoscale-policy';
 import { DEFAULT_TIMINGS } from '../../src/domain/limits';
+import { NO_CLUSTER_LIMITS } from '../../src/domain/work-limits';
 
 const SECRET = 'hush-7f3a91';
 
@@ -60,6 +61,7 @@ describe('loadConfig', () => {
       spoolFolder: join('.data', 'spool'),
       timings: DEFAULT_TIMINGS,
       autoscale: { policy: DEFAULT_POLICY, standbys: [] },
+      limits: NO_CLUSTER_LIMITS,
       metrics: { isOpen: false, address: null, showsCore: true },
       logLevel: 'info',
       tracing: 'off',
@@ -71,6 +73,48 @@ describe('loadConfig', () => {
       allowedHosts: [],
       ignoredNames: [],
     });
+  });
+
+  it('reads the limits of a cluster from the environment and from quiver.toml, where 0 is no limit', () => {
+    const environment = {
+      COORDINATOR_LIMITS_MAX_BYTES_PER_S: '1000000000',
+      COORDINATOR_LIMITS_MAX_ROWS_PER_S: '0',
+      COORDINATOR_LIMITS_DELETE_SHARE: ' .25 ',
+      COORDINATOR_LIMITS_ACTIVE_FROM: '22:00',
+      COORDINATOR_LIMITS_ACTIVE_TO: '05:30',
+    };
+    const limits = {
+      maxBytesPerS: 1_000_000_000,
+      maxRowsPerS: null,
+      deleteShare: 0.25,
+      activeFrom: '22:00',
+      activeTo: '05:30',
+    };
+    expect(load(environment).limits).toEqual(limits);
+    const text = Object.entries(environment).map(([name, value]) => {
+      return `${name.toLowerCase()} = ${value.includes(':') ? `"${value}"` : value.trim().replace(/^\./, '0.')}`;
+    });
+    expect(load(toml(text.join('\n'))).limits).toEqual(limits);
+    expect(load({ COORDINATOR_LIMITS_DELETE_SHARE: '1' }).limits.deleteShare).toBe(1);
+  });
+
+  it.each([
+    [{ COORDINATOR_LIMITS_MAX_ROWS_PER_S: '-1' }, /^COORDINATOR_LIMITS_MAX_ROWS_PER_S: expected a whole number/],
+    [{ COORDINATOR_LIMITS_DELETE_SHARE: '0' }, /^COORDINATOR_LIMITS_DELETE_SHARE: expected a number above 0/],
+    [{ COORDINATOR_LIMITS_DELETE_SHARE: '1.1' }, /^COORDINATOR_LIMITS_DELETE_SHARE: /],
+    [{ COORDINATOR_LIMITS_DELETE_SHARE: 'half' }, /^COORDINATOR_LIMITS_DELETE_SHARE: /],
+    [{ COORDINATOR_LIMITS_ACTIVE_FROM: '22:00' }, /^COORDINATOR_LIMITS_ACTIVE_TO: .* got nothing: give both/],
+    [{ COORDINATOR_LIMITS_ACTIVE_TO: '22:00' }, /^COORDINATOR_LIMITS_ACTIVE_FROM: .* got nothing: give both/],
+    [
+      { COORDINATOR_LIMITS_ACTIVE_FROM: '24:00', COORDINATOR_LIMITS_ACTIVE_TO: '01:00' },
+      /^COORDINATOR_LIMITS_ACTIVE_FROM/,
+    ],
+    [
+      { COORDINATOR_LIMITS_ACTIVE_FROM: '01:00', COORDINATOR_LIMITS_ACTIVE_TO: '01:00' },
+      /^COORDINATOR_LIMITS_ACTIVE_TO: .* got the same one/,
+    ],
+  ])('refuses the limits %j', (environment, words) => {
+    expect(complaint(environment as Record<string, string>)).toMatch(words);
   });
 
   it('lets an API listen beyond the machine without keys only when QUIVER_INSECURE says so', () => {

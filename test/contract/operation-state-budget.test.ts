@@ -3,7 +3,13 @@ import { createHash } from 'node:crypto';
 import { defaultPayloadConverter } from '@temporalio/common';
 import { DATA_CONVERTER } from '../../src/client/large-payloads';
 import { newOperationState, type OperationState } from '../../src/contract/operation-state';
-import { SHARDS_MAX, SOURCE_REASON_CHARS_MAX, SOURCES_SHOWN_MAX, TEXT_CHARS_MAX } from '../../src/domain/limits';
+import {
+  SHARDS_MAX,
+  SOURCE_REASON_CHARS_MAX,
+  SLOWED_SHOWN_MAX,
+  SOURCES_SHOWN_MAX,
+  TEXT_CHARS_MAX,
+} from '../../src/domain/limits';
 import type { Shard } from '../../src/domain/shard-map';
 
 const KIB = 1024;
@@ -49,6 +55,10 @@ function fullState(): OperationState {
         note: 'n'.repeat(TEXT_CHARS_MAX),
       })),
       sources: many(SOURCES_SHOWN_MAX, (shardId) => ({ shardId, ...source })),
+      slowed: many(SLOWED_SHOWN_MAX, (shardId) => ({
+        ...({ by: 'max_bytes_per_s', shardId: 1_000 + shardId } as const),
+        ...{ seenMs: 86_400_000, boundMs: 200, restShare: 0.99 },
+      })),
       sourcesLeftOut: SHARDS_MAX - SOURCES_SHOWN_MAX,
     },
   };

@@ -194,6 +194,7 @@ describe('a metric', () => {
   it('has only labels of which the values are bounded', () => {
     const labels = new Set(ours.flatMap(([, names]) => names));
     expect([...labels].sort()).toEqual([
+      'by',
       'cluster',
       'code',
       'end',

@@ -23,13 +23,26 @@ interface Activator {
 
 const { states, commands } = proxySinks<StateSinks>();
 
+/** Of a workflow that answers no query: what it returned. Its result is all that anybody knows of it. */
+let result: { readonly result: unknown } | null = null;
+
 export const interceptors: WorkflowInterceptorsFactory = () => ({
+  inbound: [
+    {
+      async execute(input, next) {
+        const returned = await next(input);
+        result = { result: returned };
+        return returned;
+      },
+    },
+  ],
   internals: [
     {
       concludeActivation(input, next) {
         const { __TEMPORAL_ACTIVATOR__: activator } = globalThis as unknown as { __TEMPORAL_ACTIVATOR__: Activator };
         const own = [...activator.queryHandlers].filter(([name]) => !name.startsWith('__'));
-        states.take(Object.fromEntries(own.map(([name, { handler }]) => [name, answerOf(handler)])));
+        const answers = Object.fromEntries(own.map(([name, { handler }]) => [name, answerOf(handler)]));
+        states.take(own.length === 0 && result !== null ? result : answers);
         for (const { scheduleActivity, continueAsNewWorkflowExecution: following } of input.commands) {
           const { activityType, headers } = scheduleActivity ?? {};
           if (scheduleActivity) commands.take({ what: activityType ?? '', headers: headers ?? {} });

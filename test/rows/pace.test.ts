@@ -1,6 +1,6 @@
 import { NO_LIMITS, type WorkLimits } from '../../src/domain/work-limits';
 import { HeldRows, OwnerWriter } from '../../src/rows/owner-writer';
-import { Pace, restAfter } from '../../src/rows/pace';
+import { Pace, restAfterDelete } from '../../src/rows/pace';
 import { PacedDelete } from '../../src/rows/paced-delete';
 import type { Job, Row, RowShard } from '../../src/rows/ports';
 
@@ -143,7 +143,7 @@ describe('deletes with a share of the time', () => {
     limited.onSleep = () => {
       limited.given = {};
     };
-    await restAfter(limited.job, 1_000);
+    await restAfterDelete(limited.job, { shard: 0, tookMs: 1_000, atLeastMs: 0 });
     expect(limited.ms).toBeLessThanOrEqual(500);
   });
 });

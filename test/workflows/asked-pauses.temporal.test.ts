@@ -62,6 +62,9 @@ describe('an operation whose shard asks for a pause of ten minutes', () => {
     const beforeMs = Date.now();
     const waiting = await told(600);
     expect(waiting.reason).toContain(url);
+    const asked = (await cluster.progress('a')).slowed?.filter(({ by }) => by === 'asked_to_wait') ?? [];
+    expect(asked.length).toBeGreaterThan(0);
+    for (const { seenMs } of asked) expect(seenMs).toBe(600_000);
     expect(untilMs(waiting)).toBeGreaterThan(beforeMs);
     expect(untilMs(waiting)).toBeLessThanOrEqual(Date.now() + 60_000);
     // One question of each donor's step at most.

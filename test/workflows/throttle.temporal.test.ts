@@ -1,5 +1,6 @@
 import { clusterLimitsUpdate, limitUpdate, stepLimitsQuery, transitionUpdate } from '../../src/contract/messages';
 import { NO_CLUSTER_LIMITS, type ClusterLimits, type WorkLimits } from '../../src/domain/work-limits';
+import type { Slowed } from '../../src/domain/slowed';
 import { type ClusterFixture, FAST, refusalOf } from '../support/cluster-fixture';
 import { useCluster } from '../support/use-cluster';
 import { waitFor } from '../support/wait-for';
@@ -45,6 +46,16 @@ describe('a grow that is limited', () => {
     await beginSlowly();
     await settled();
     expect(await rate()).toBeLessThanOrEqual(55);
+    const { slowed = [] } = await waitFor('a step that tells what slows it down', async () => {
+      const progress = await cluster.progress('a');
+      return progress.slowed === undefined ? null : progress;
+    });
+    expect(slowed.map(({ by }) => by)).toContain('max_rows_per_s');
+    for (const { by, shardId, restShare = 0 } of slowed) {
+      if (by !== 'max_rows_per_s') continue;
+      expect(cluster.donors[shardId ?? -1]).toBeDefined();
+      expect(restShare).toBeGreaterThan(0.5);
+    }
     await limit({ maxRowsPerS: 10 });
     await settled();
     expect(await rate()).toBeLessThanOrEqual(20);
@@ -59,6 +70,7 @@ describe('a grow that is limited', () => {
     const progress = await cluster.progress('a');
     expect(progress).toMatchObject({ status: 'succeeded', failedAttempts: attempts });
     expect(progress.limits).toBeUndefined();
+    expect(progress.slowed).toBeUndefined();
     expect(await cluster.misplaced('docs')).toEqual([]);
   });
 
@@ -69,6 +81,27 @@ describe('a grow that is limited', () => {
     await tellCluster({});
     await limit({ maxRowsPerS: null });
     await cluster.operation('a').result();
+  });
+
+  it('tells a shard that takes long for a write, and no more once the step has ended', async () => {
+    const slow = cluster.joiner.faults.add({
+      match: { method: 'GRPC', path: /UpsertStream/ },
+      fault: { kind: 'slow', ms: 600 },
+    });
+    // Small writes, so that there are many of them.
+    await cluster.announce('a', { timings: { ...FAST, graceMs: 1_500 } });
+    await limit({ maxRowsPerS: 60 });
+    const isLatency = ({ by }: Slowed): boolean => by === 'write_latency';
+    const { slowed = [] } = await waitFor('what slows it down', async () => {
+      const progress = await cluster.progress('a');
+      return progress.slowed?.some(isLatency) === true ? progress : null;
+    });
+    expect(slowed).toContainEqual(expect.objectContaining({ by: 'write_latency', shardId: 2, boundMs: 200 }));
+    expect(slowed.find(isLatency)?.seenMs).toBeGreaterThanOrEqual(600);
+    slow.remove();
+    await limit({ maxRowsPerS: null });
+    await cluster.operation('a').result();
+    expect((await cluster.progress('a')).slowed).toBeUndefined();
   });
 
   it('refuses limits that mean nothing', async () => {

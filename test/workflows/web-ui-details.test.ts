@@ -28,6 +28,15 @@ describe('the details in the Web UI', () => {
     expect(progressDetails(progress)).not.toMatch(/Pause|Limited/);
   });
 
+  it('of an operation show what slows it down', () => {
+    const { progress } = newOperationState('grow', 'grow-a', 0);
+    const slowed = [{ by: 'delete_latency', shardId: 2, seenMs: 310, boundMs: 120 }] as const;
+    expect(progressDetails({ ...progress, slowed })).toContain(
+      '🐌 **Slowed**: A delete on shard 2 takes 310 ms, the bound is 120 ms: it rests as long.',
+    );
+    expect(progressDetails(progress)).not.toContain('Slowed');
+  });
+
   it('of an operation show what it leaves to a person, and the call that mends it', () => {
     const { progress } = newOperationState('grow', 'grow-a', 0);
     const attention = [{ what: 'points kept', points: 1_200, mendedBy: 'POST /cluster/repair' }];

@@ -10,6 +10,7 @@ import type { JobDone, JobInput, JobName } from '../../rows/remote/run-job';
 import type { ShardTarget } from '../../rows/remote/target';
 import { SpoolError } from '../../rows/spool/spool';
 import { LimitWatch } from './limit-watch';
+import { StepTelling } from './step-telling';
 import { collectionInFlux, type ActivityErrorCode } from '../frame/failures';
 import type { ActivityScope } from '../frame/run-activity';
 
@@ -19,7 +20,7 @@ export async function runRowJob<Name extends JobName>(
   engine: Engine,
   run: { name: Name; input: JobInput<Name>; move: Move; leftovers?: readonly ShardAddress[] },
 ): Promise<JobDone<Name>> {
-  const told = new RareTelling(attempt.nowMs());
+  const told = tellStep === null ? null : new StepTelling(attempt.nowMs(), shardIdOf(run.input), tellStep);
   const watch = new LimitWatch(limitsIn(run.move), readLimits);
   const job: EngineJob = {
     signal: attempt.signal,
@@ -27,8 +28,9 @@ export async function runRowJob<Name extends JobName>(
     sleep: (ms) => attempt.sleep(ms),
     report: (progress) => {
       attempt.show(progress);
-      if (tellStep !== null && told.isTime(attempt.nowMs())) tellStep({ shardId: shardIdOf(run.input), ...progress });
+      told?.report(progress, attempt.nowMs());
     },
+    tellSlowed: (slowed) => told?.slowed(slowed, attempt.nowMs()),
     reading: attempt.reading,
     write: (send) => attempt.write(send),
     mayWriteUntilMs: () => attempt.mayWriteUntilMs,
@@ -52,26 +54,6 @@ export async function runRowJob<Name extends JobName>(
 function limitsIn(input: Move): WorkLimits | undefined {
   return (input as Move & { readonly limits?: WorkLimits }).limits;
 }
-
-/** First after two seconds, then after ever longer pauses: some fifty times in an hour, eighty in a day. */
-class RareTelling {
-  readonly #startMs: number;
-  #nextMs: number;
-
-  constructor(startMs: number) {
-    this.#startMs = startMs;
-    this.#nextMs = startMs + TELL_FIRST_MS;
-  }
-
-  isTime(nowMs: number): boolean {
-    if (nowMs < this.#nextMs) return false;
-    this.#nextMs = nowMs + Math.max(TELL_FIRST_MS, (nowMs - this.#startMs) * TELL_SHARE);
-    return true;
-  }
-}
-
-const TELL_FIRST_MS = 2_000;
-const TELL_SHARE = 0.1;
 
 function shardIdOf(input: object): number | null {
   if ('donorId' in input) return input.donorId as number;

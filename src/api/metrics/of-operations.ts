@@ -7,11 +7,13 @@ import {
   type OperationRecord,
 } from '../../domain/cluster-state';
 import type { OperationProgress, SourceProgress } from '../../domain/progress';
+import type { Slowed } from '../../domain/slowed';
 import type { Facts, RunningOperation } from './facts';
 import type { MetricRow, Sample } from './rows';
 
 const ENDS = ['succeeded', 'failed', 'cancelled', 'refused'] as const satisfies readonly OperationEnd[];
 const OF_RUNNING = ['kind', 'phase'];
+const OF_SLOWED = ['shard', 'by'];
 const OF_SOURCE = ['shard', 'source'];
 
 export const OPERATION_ROWS: readonly MetricRow[] = [
@@ -104,6 +106,18 @@ export const OPERATION_ROWS: readonly MetricRow[] = [
     show: ({ running }) => ofProgress(running, ({ pointOfNoReturnPassed }) => Number(pointOfNoReturnPassed)),
   },
   {
+    name: 'coordinator_operation_slowed',
+    help: '1 for what slows an operation down just now, by shard and cause; nothing while nothing does.',
+    labels: OF_SLOWED,
+    show: ({ running }) => ofSlowed(running, () => 1),
+  },
+  {
+    name: 'coordinator_operation_slowed_rest_ratio',
+    help: 'The share of the last seconds in which a step stood still for what slows it down, 0 to 1.',
+    labels: OF_SLOWED,
+    show: ({ running }) => ofSlowed(running, ({ restShare }) => restShare ?? null),
+  },
+  {
     name: 'coordinator_scan_stop_seconds',
     help: 'How long a shard stood still for its last scan, in the operation that runs or ran last.',
     labels: OF_SOURCE,
@@ -169,6 +183,18 @@ const ofProgress = (
   running: readonly RunningOperation[],
   value: (progress: OperationProgress) => number | null,
 ): Sample[] => largest(running, ({ progress }) => (progress === null ? null : value(progress)));
+
+/** Several steps may spare one shard: the largest value stands for all of them. */
+function ofSlowed(running: readonly RunningOperation[], value: (slowed: Slowed) => number | null): Sample[] {
+  const samples = new Map<string, Sample>();
+  for (const slowed of running.flatMap(({ progress }) => progress?.slowed ?? [])) {
+    const labels = { shard: slowed.shardId === null ? 'unknown' : String(slowed.shardId), by: slowed.by };
+    const key = Object.values(labels).join(' ');
+    const [known, more] = [samples.get(key)?.value ?? null, value(slowed)];
+    samples.set(key, { labels, value: known === null || more === null ? (known ?? more) : Math.max(known, more) });
+  }
+  return [...samples.values()];
+}
 
 function ofSources({ sources }: Facts, value: (source: SourceProgress) => number | null): Sample[] {
   return sources.map((each) => ({

@@ -3,7 +3,7 @@ import type { OperationProgress, SourceProgress } from '../../domain/progress';
 import type { OperationView } from '../../wire/coordinator-api';
 import type { OperationExecution } from '../../client/cluster-client';
 import { viewOfFindings } from './findings';
-import { viewOfLimits, viewOfPause } from './pace';
+import { viewOfLimits, viewOfPause, viewOfSlowed } from './pace';
 import { isoOf, isoOrNull } from './times';
 
 /** A refused operation changed nothing; REST shows it as failed. */
@@ -37,6 +37,7 @@ export function viewOfProgress(
     waiting: waiting && { reason: waiting.reason, since: isoOf(waiting.sinceMs), ends_when: waiting.endsWhen },
     paused: viewOfPause(progress.pause, nowMs),
     limits: viewOfLimits(progress.limits),
+    slowed: (progress.slowed ?? []).map((each) => viewOfSlowed(each, progress.limits)),
     attempts: progress.failedAttempts,
     cancel_requested: progress.cancelRequested,
     point_of_no_return_passed: progress.pointOfNoReturnPassed,
@@ -106,6 +107,7 @@ export function viewOfRecord(record: OperationRecord, webUiUrl: string | null): 
     waiting: null,
     paused: null,
     limits: viewOfLimits(undefined),
+    slowed: [],
     attempts: null,
     cancel_requested: null,
     point_of_no_return_passed: null,
@@ -161,6 +163,7 @@ export function endedFromOutside(
     rate_points_per_s: 0,
     waiting: null,
     paused: null,
+    slowed: [],
     next: 'nothing: it no longer runs',
     ended_at: isoOrNull(record?.endedAtMs ?? null),
     outcome,

@@ -1,7 +1,8 @@
 import { isOver, type Pause } from '../../domain/pause';
 import { NO_CLUSTER_LIMITS, NO_LIMITS, type ClusterLimits, type WorkLimits } from '../../domain/work-limits';
 import type { OperationView } from '../../wire/coordinator-api';
-import type { ClusterLimitsView, LimitsView } from '../../wire/operations/pace';
+import { slowedInWords, type Slowed } from '../../domain/slowed';
+import type { ClusterLimitsView, LimitsView, SlowedView } from '../../wire/operations/pace';
 import { isoOf, isoOrNull } from './times';
 
 /** A pause whose end has passed is over, whether the operation has noticed it yet or not. */
@@ -13,6 +14,12 @@ export function viewOfPause(pause: Pause | undefined, nowMs: number): OperationV
 
 export function viewOfLimits({ maxBytesPerS, maxRowsPerS, deleteShare }: WorkLimits = NO_LIMITS): LimitsView {
   return { max_bytes_per_s: maxBytesPerS, max_rows_per_s: maxRowsPerS, delete_share: deleteShare };
+}
+
+export function viewOfSlowed(slowed: Slowed, limits: WorkLimits | undefined): SlowedView {
+  const { by, shardId, seenMs = null, boundMs = null, restShare = null } = slowed;
+  const text = slowedInWords(slowed, limits);
+  return { shard_id: shardId, by, seen_ms: seenMs, bound_ms: boundMs, rest_share: restShare, text };
 }
 
 export function viewOfClusterLimits(limits: ClusterLimits = NO_CLUSTER_LIMITS): ClusterLimitsView {

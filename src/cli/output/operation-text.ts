@@ -43,6 +43,7 @@ export function operationText(operation: Operation, nowMs: number, style: Style)
     ['took', ended === null ? age(operation.started_at, nowMs) : duration(ended / 1_000)],
     ['attempts', count(operation.attempts)],
     ...standstills(operation, nowMs).map((line): [string, Cell] => ['held up', line]),
+    ...(operation.slowed ?? []).map(({ text }): [string, Cell] => ['slowed', text]),
     ...(operation.status === 'running' ? [['next', operation.next] satisfies [string, Cell]] : []),
     ...(limits === null || limits === undefined ? [] : [['limits', throttleText(limits)] satisfies [string, Cell]]),
     ...(outcome === null ? [] : [['outcome', outcome.message] satisfies [string, Cell]]),

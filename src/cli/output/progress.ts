@@ -13,9 +13,8 @@ export function progressLines(
   { nowMs, width }: { nowMs: number; width: number | null },
 ): string[] {
   const fit = (line: string): string => (width === null ? line : fitted(line, width - 1));
-  return [headLine(operation), ...standstills(operation, nowMs).map((line) => `  ${line}`)].map((line) =>
-    fit(plain(line)),
-  );
+  const why = [...standstills(operation, nowMs), ...slowdowns(operation)];
+  return [headLine(operation), ...why.map((line) => `  ${line}`)].map((line) => fit(plain(line)));
 }
 
 function headLine(operation: Operation): string {
@@ -59,9 +58,20 @@ function pauseLine({ reason, until, holds }: NonNullable<Operation['paused']>): 
   return `${holds ? 'paused' : 'pauses at the next safe point'}: ${reason}; ${end}`;
 }
 
+/** A live line tells so many causes. `op show` tells all of them. */
+const SLOWDOWNS_MAX = 3;
+
+function slowdowns({ slowed = [] }: Operation): string[] {
+  const lines = slowed.slice(0, SLOWDOWNS_MAX).map(({ text }) => `slowed: ${text}`);
+  const more = slowed.length - lines.length;
+  return more === 0 ? lines : [...lines, `slowed by ${more} more`];
+}
+
 /** What a log of lines says again only when it changes. */
 export function newsOf(operation: Operation): string {
-  const { phase, status, waiting, paused, cancel_requested } = operation;
+  const { phase, status, waiting, paused, cancel_requested, slowed = [] } = operation;
   const hasBar = shareOf(operation) !== null;
-  return JSON.stringify([phase, status, hasBar, waiting?.reason, paused?.reason, paused?.holds, cancel_requested]);
+  const causes = slowed.map(({ by, shard_id }) => [by, shard_id]);
+  const held = [waiting?.reason, paused?.reason, paused?.holds, cancel_requested];
+  return JSON.stringify([phase, status, hasBar, ...held, causes]);
 }

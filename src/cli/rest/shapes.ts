@@ -23,6 +23,7 @@ export const operationSchema = operationViewSchema.extend({
     })
     .nullish(),
   limits: throttleSchema.nullish(),
+  slowed: z.array(z.object({ by: z.string(), shard_id: z.number().nullable(), text: z.string() })).optional(),
 });
 export type Operation = z.infer<typeof operationSchema>;
 

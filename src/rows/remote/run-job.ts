@@ -9,6 +9,7 @@ import { countStrays, removeFromReceiver } from '../jobs/remove';
 import type { HeldRows } from '../owner-writer';
 import type { Job } from '../ports';
 import type { Sessions } from '../sessions';
+import { Slowness } from '../slowness';
 import type { RemoteClients } from './clients';
 import { IndexPriming, type PrimingTurns } from './index-priming';
 import type { RemoteJob } from './remote-job';
@@ -65,8 +66,21 @@ export async function runJob<Name extends JobName>(
   const priming = new IndexPriming(job, (id) => shardOf(id).rest, primingTurns);
   const body = JOBS[name] as (job: Job, input: JobInput<Name>, parts: MoveParts) => Promise<JobDone<Name>>;
   try {
-    return await body(job, input, { shards: shardOf, sessions, spoolFolder, priming, held });
+    return await body(notingSlowness(job), input, { shards: shardOf, sessions, spoolFolder, priming, held });
   } finally {
     for (const shard of shards.values()) shard.close();
   }
+}
+
+/** A drop reports nothing, and a job that reads writes nothing: whatever it does, it tells. */
+function notingSlowness(job: RemoteJob): Job {
+  const slowness = new Slowness(
+    () => job.nowMs(),
+    (slowed) => job.tellSlowed?.(slowed),
+  );
+  const report: Job['report'] = (progress) => {
+    slowness.glance();
+    job.report(progress);
+  };
+  return { ...job, slowness, report };
 }

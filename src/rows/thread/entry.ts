@@ -78,6 +78,9 @@ function jobOf(
       reportedAtMs = steadyNowMs();
       tell({ kind: 'progress', id, progress });
     },
+    tellSlowed: (slowed) => {
+      tell({ kind: 'slowed', id, slowed });
+    },
     reading: { deadlineMs, signal, trace },
     write: async (send) => {
       signal.throwIfAborted();

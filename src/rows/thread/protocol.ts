@@ -1,3 +1,4 @@
+import type { Slowed } from '../../domain/slowed';
 import type { JobProgress } from '../ports';
 import type { TraceContext } from '../../domain/trace';
 import type { KeySource } from '../../shards/reach/shard-keys';
@@ -31,6 +32,7 @@ export type ToThread =
 
 export type FromThread =
   | { readonly kind: 'progress'; readonly id: number; readonly progress: JobProgress }
+  | { readonly kind: 'slowed'; readonly id: number; readonly slowed: readonly Slowed[] }
   /** Sent before the first write, so that nobody takes an attempt that wrote for one that did not. */
   | { readonly kind: 'writes'; readonly id: number; readonly lateWritesUntilMs: number }
   | { readonly kind: 'done'; readonly id: number; readonly result: unknown }

@@ -113,6 +113,8 @@ export class ThreadEngine implements Engine {
     switch (message.kind) {
       case 'progress':
         return report(pending.job, message.progress);
+      case 'slowed':
+        return pending.job?.tellSlowed?.(message.slowed);
       case 'writes':
         return pending.job?.noteWrites(message.lateWritesUntilMs);
       case 'done':

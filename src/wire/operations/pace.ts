@@ -1,5 +1,7 @@
 /** How operations are paused and slowed down. */
 import { z } from 'zod';
+import { SLOWED_BY } from '../../domain/slowed';
+import { shardIdSchema } from '../cluster-map';
 
 /** Body of `POST /cluster/operations/{id}/pause`. */
 export const pauseBodySchema = z.strictObject({
@@ -36,6 +38,22 @@ export const clusterLimitsSchema = z.strictObject({
   active_to: timeOfDay.default(null),
 });
 export type ClusterLimitsView = z.infer<typeof clusterLimitsSchema>;
+
+/** One cause that slows an operation down just now. */
+export const slowedSchema = z.object({
+  /** The shard that is spared; of a rate the one that the step reads. Null: it is not in the map, or not known. */
+  shard_id: shardIdSchema.nullable(),
+  by: z.enum(SLOWED_BY),
+  /** What the last slow call took, or how long a pause the shard asked for. Null: it is a limit. */
+  seen_ms: z.int().nullable(),
+  /** What a call may take before it counts as slow. */
+  bound_ms: z.int().nullable(),
+  /** The share of the last seconds in which the step stood still for it. Null: it did not, or nobody counts. */
+  rest_share: z.number().nullable(),
+  /** The same in words. */
+  text: z.string(),
+});
+export type SlowedView = z.infer<typeof slowedSchema>;
 
 export const pausedSchema = z.object({
   reason: z.string(),

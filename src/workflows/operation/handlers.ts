@@ -14,6 +14,7 @@ import type { AnnouncedAnswer } from '../../contract/requests';
 import type { OperationState } from '../../contract/operation-state';
 import type { StepProgress } from '../../domain/progress';
 import { nowMs } from '../clock';
+import { showSlowed } from '../holds/slowed';
 import { answering } from './domain-failures';
 
 /** The reason of a cancel stays in the history and in the outcome. */
@@ -52,6 +53,9 @@ function showStep(state: OperationState, step: StepProgress): void {
   const { progress } = state;
   if (progress.status !== 'running') return;
   state.steps = { ...state.steps, [String(step.shardId)]: step };
+  showSlowed(state);
+  progress.updatedAtMs = nowMs();
+  if (hasDoneNothing(step)) return;
   const steps = Object.values(state.steps);
   const sum = (what: 'points' | 'bytes' | 'rowsRead' | 'expected'): number =>
     steps.reduce((total, each) => total + each[what], 0);
@@ -62,7 +66,11 @@ function showStep(state: OperationState, step: StepProgress): void {
   const seconds = Math.max(nowMs() - (progress.phases.at(-1)?.startedAtMs ?? nowMs()), 1) / 1000;
   progress.ratePerSecond = Math.round(done / seconds);
   progress.etaSeconds = done > 0 ? Math.ceil((seconds / done) * Math.max(expected - done, 0)) : null;
-  progress.updatedAtMs = nowMs();
+}
+
+/** It tells only what slows it down. */
+function hasDoneNothing({ points, rowsRead, expected }: StepProgress): boolean {
+  return points === 0 && rowsRead === 0 && expected === 0;
 }
 
 function refuse({ progress }: OperationState, canBeCancelled: boolean, reason: string): void {

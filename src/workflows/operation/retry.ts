@@ -5,6 +5,7 @@ import type { CoordinatorActivities } from '../../contract/activities';
 import type { AskedToWait } from '../../contract/move';
 import { ASKED_PAUSE_MAX_MS, type Timings } from '../../domain/limits';
 import { nowMs } from '../clock';
+import { showAsked } from '../holds/slowed';
 import { describeFailure, type StepFailure } from './step-failure';
 import type { Waits } from './waits';
 
@@ -69,11 +70,14 @@ export async function persist<T>(
         endsWhen: endsWhen(failure, nowMs() + untilNextMs),
         sinceMs,
       });
+      const endAsked = askedToWait === null ? () => undefined : showAsked(state, askedToWait);
       try {
         await sleep(untilNextMs);
       } catch (cancelled) {
         waits.end(what);
         throw cancelled;
+      } finally {
+        endAsked();
       }
       if (error.activityType !== TRANSITION) await retrying.renewAddresses();
       pauseMs = Math.min(pauseMs * 2, timings.retryMaxMs);

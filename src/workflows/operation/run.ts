@@ -28,6 +28,7 @@ import { PATCHES } from '../patches';
 import { renewAddresses } from '../identity/addresses';
 import { Holds } from '../holds/holds';
 import { handleHolds, stepLimits } from '../holds/messages';
+import { endAllSlowed } from '../holds/slowed';
 import { tracePhase } from '../trace/pass-trace-on';
 import { handleMessages } from './handlers';
 import { persist, type Patience, type Retrying } from './retry';
@@ -98,6 +99,8 @@ export class OperationRun implements Retrying {
     );
     this.waits = new Waits(options.state, options.timings, () => this.show());
     this.holds = new Holds(this);
+    // What slowed the run before, or the operation that this one recovers.
+    endAllSlowed(this.state);
     this.waits.showLongest();
   }
 
@@ -126,6 +129,7 @@ export class OperationRun implements Retrying {
       progress.phases = [...progress.phases, { phase, startedAtMs: nowMs(), endedAtMs: null, note: '' }];
       progress.phase = phase;
       this.state.steps = {};
+      endAllSlowed(this.state);
       progress.next = next;
       progress.ratePerSecond = 0;
       progress.etaSeconds = null;
@@ -217,6 +221,7 @@ export class OperationRun implements Retrying {
     progress.status = end;
     progress.endedAtMs = nowMs();
     this.holds.end();
+    endAllSlowed(this.state);
     this.waits.endAll();
     progress.next = 'nothing: it has ended';
     progress.ratePerSecond = 0;

@@ -2,6 +2,7 @@
 import type { RepairState } from '../../contract/operation-state';
 import { describePass, NOTHING_FOUND, NOTHING_MENDED } from '../../domain/findings';
 import { REPAIR_PASSES_MAX } from '../../domain/limits';
+import { endSlowed } from '../holds/slowed';
 import { moveOf } from '../move/placement';
 import { planScans } from '../move/rows/plan';
 import { readersOfPass } from '../move/rows/readers';
@@ -100,6 +101,7 @@ async function readAll(context: RepairContext, repair: RepairState): Promise<voi
       run.activities.rows(`pass ${repair.pass}: compare all shards`, null).findMisplaced(input),
     ),
   );
+  endSlowed(run.state, null);
   repair.found = result.found;
   repair.left = result.left;
   repair.rowsRead = result.rowsRead;

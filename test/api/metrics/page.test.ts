@@ -135,6 +135,28 @@ describe('GET /metrics', () => {
     expect(valueIn(page, 'coordinator_operations', { kind: 'drain', end: 'failed' })).toBe(1);
   });
 
+  it('shows what slows the operation down, by shard and cause, and nothing of it while nothing does', async () => {
+    const name = 'coordinator_operation_slowed';
+    expect(samplesIn(await busyPage()).filter((sample) => sample.name.startsWith(name))).toEqual([]);
+    await api.close();
+    api = await ApiServer.start();
+    const slowed = [
+      { by: 'delete_latency', shardId: 1, seenMs: 310, boundMs: 120, restShare: 0.25 },
+      { by: 'delete_latency', shardId: 1, seenMs: 310, boundMs: 120, restShare: 0.5 },
+      { by: 'asked_to_wait', shardId: null, seenMs: 30_000 },
+    ] as const;
+    api.client.state = BUSY;
+    api.client.queryProgress = () => Promise.resolve({ ...PROGRESS, slowed });
+    const page = await scrape();
+    const [latency, asked] = [
+      { shard: '1', by: 'delete_latency' },
+      { shard: 'unknown', by: 'asked_to_wait' },
+    ];
+    expect([valueIn(page, name, latency), valueIn(page, name, asked)]).toEqual([1, 1]);
+    expect(valueIn(page, `${name}_rest_ratio`, latency)).toBe(0.5);
+    expect(valueIn(page, `${name}_rest_ratio`, asked)).toBeNull();
+  });
+
   it('shows the stops of each scan, and none of a shard that had none', async () => {
     const page = await busyPage();
     const of = { shard: '1', source: 'follower' };

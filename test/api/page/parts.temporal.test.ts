@@ -203,6 +203,17 @@ inBrowser('the status page on a coordinator', () => {
     ]);
   });
 
+  it('tells what slows the operation down', async () => {
+    const text = 'A write to shard 2 takes 310 ms, the bound is 200 ms: fewer rows go at once';
+    const cause = { shard_id: 2, by: 'write_latency', seen_ms: 310, bound_ms: 200, rest_share: null, text };
+    const slowed = { ...GROW, slowed: [cause] };
+    routes.set('GET /cluster/operations', { operations: [slowed] });
+    routes.set('GET /cluster/operations/grow-a', slowed);
+    const page = await open();
+    await page.getByText('Slowed down:').waitFor();
+    await page.getByText(`${text}.`).waitFor();
+  });
+
   it('with plans shows one before anything is started', async () => {
     const parameters = [{ name: 'dry_run', in: 'query' }];
     routes.set('GET /openapi.json', { paths: { '/cluster/shards/grow': { post: { parameters } } } });

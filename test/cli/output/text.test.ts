@@ -1,6 +1,7 @@
 import { age, bytes, count, duration, fitted, plain } from '../../../src/cli/output/format';
 import { Live } from '../../../src/cli/output/live';
-import { barOf, progressLines } from '../../../src/cli/output/progress';
+import { operationText } from '../../../src/cli/output/operation-text';
+import { barOf, newsOf, progressLines } from '../../../src/cli/output/progress';
 import { styleOf, table } from '../../../src/cli/output/table';
 import { viewOfProgress } from '../../../src/api/views/operation';
 import { GROW, STARTED_MS } from '../../support/progress-fixture';
@@ -41,6 +42,37 @@ describe('a text from elsewhere', () => {
     const operation = viewOfProgress({ ...GROW, waiting }, null);
     const lines = progressLines(operation, { nowMs: STARTED_MS, width: 40 });
     expect(lines.map((line) => line.length)).toEqual([39, 39]);
+  });
+});
+
+describe('what slows an operation down', () => {
+  const slowed = [0, 1, 2, 3, 4].map((shardId) => ({
+    by: 'write_latency' as const,
+    shardId,
+    seenMs: 310,
+    boundMs: 200,
+  }));
+  const operation = viewOfProgress({ ...GROW, slowed }, null);
+
+  it('stands below the bar, a few causes in full and the others counted, and is news when a cause comes or goes', () => {
+    const [, ...lines] = progressLines(operation, { nowMs: STARTED_MS, width: null });
+    expect(lines).toEqual([
+      ...[0, 1, 2].map(
+        (id) => `  slowed: A write to shard ${id} takes 310 ms, the bound is 200 ms: fewer rows go at once`,
+      ),
+      '  slowed by 2 more',
+    ]);
+    const faster = viewOfProgress({ ...GROW, slowed: slowed.map((each) => ({ ...each, seenMs: 305 })) }, null);
+    expect(newsOf(faster)).toBe(newsOf(operation));
+    expect(newsOf(viewOfProgress({ ...GROW, slowed: slowed.slice(1) }, null))).not.toBe(newsOf(operation));
+  });
+
+  it('is shown as a whole by `op show`, and an older coordinator tells nothing of it', () => {
+    const text = operationText(operation, STARTED_MS, styleOf(false));
+    expect(text.match(/^slowed +A write to shard \d/gm)).toHaveLength(5);
+    const { slowed: _slowed, ...older } = operation;
+    expect(operationText(older, STARTED_MS, styleOf(false))).not.toContain('slowed');
+    expect(progressLines(older, { nowMs: STARTED_MS, width: null })).toHaveLength(1);
   });
 });
 

@@ -72,6 +72,7 @@ export function operationCard({ operation, last, problem, mayChange, can }) {
         ),
       ),
     waitOf(operation),
+    slowedOf(operation),
     timeLine(operation),
     operation.next !== null && h('p.facts', {}, h('span.when', {}, 'Next: '), operation.next),
     h('p.when.id', {}, operation.id, webUi(operation)),
@@ -138,6 +139,17 @@ function waitOf({ waiting }) {
     h('strong', {}, `Waits for ${age(sinceMs(waiting.since))}: `),
     h('span', {}, waiting.reason),
     h('p', {}, `It ends when ${waiting.ends_when}`),
+  );
+}
+
+/** What slows it down just now. An older API does not tell. */
+function slowedOf({ slowed = [] }) {
+  if (slowed.length === 0) return null;
+  return h(
+    'div.wait.slowed',
+    {},
+    h('strong', {}, 'Slowed down: '),
+    slowed.map(({ text }) => h('p', {}, `${text}.`)),
   );
 }
 

@@ -84,7 +84,7 @@ async function copyDonor(run: OperationRun, parties: MoveParties, donor: Shard):
     known.tries += 1;
     // A client may have dropped and created collections meanwhile.
     if (isRepeat) await prepareForDonor(run, parties, donor);
-    return onItsWorker(run, known, (worker) =>
+    return onItsWorker(run, donor, (worker) =>
       run.activities
         .rows(`copy from shard ${donor.id}`, worker)
         .copyDonor({ ...donorInput(run, donor, expected), collections, isRepeat }),

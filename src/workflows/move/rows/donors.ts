@@ -5,6 +5,7 @@ import type { DonorState } from '../../../contract/operation-state';
 import { receiversOf } from '../../../domain/placement-plan';
 import type { Shard } from '../../../domain/shard-map';
 import type { OperationRun } from '../../operation/run';
+import { endSlowed } from '../../holds/slowed';
 import { moveOf, ofShards, sessionOf } from '../placement';
 
 /** Donors that are worked on side by side. Each keeps a shard and a part of a worker busy. */
@@ -53,14 +54,15 @@ export function forgetWorker(donor: DonorState): void {
  */
 export async function onItsWorker<T extends KeptByWorker & MayWriteLate>(
   run: OperationRun,
-  donor: DonorState,
+  donor: Shard,
   step: (worker: string | null) => Promise<T>,
 ): Promise<T> {
   run.stepsUnderWay += 1;
   try {
-    return await onItsWorkerOrAny(run, donor, step);
+    return await onItsWorkerOrAny(run, donorState(run, donor), step);
   } finally {
     run.stepsUnderWay -= 1;
+    endSlowed(run.state, donor.id);
   }
 }
 

@@ -91,7 +91,7 @@ async function compareDonor(
   const compare = (): Promise<CompareDonorResult> =>
     run.persist(`comparing shard ${donor.id}`, async () => {
       if (tries++ > 0) pass.written += (await prepareForDonor(run, parties, donor)).created;
-      return onItsWorker(run, known, (worker) =>
+      return onItsWorker(run, donor, (worker) =>
         run.activities.rows(`pass ${run.state.passes + 1}: compare shard ${donor.id}`, worker).compareDonor({
           ...donorInput(run, donor, known.pointsCopied),
           collections: pass.collections,

@@ -76,7 +76,7 @@ async function follow(
     const known = donorState(run, donor);
     const collections = run.state.provenCollections;
     const result = await run.persist(`watching shard ${donor.id}`, () =>
-      onItsWorker(run, known, (worker) =>
+      onItsWorker(run, donor, (worker) =>
         run.activities
           .rows(`look at what still arrives on shard ${donor.id}`, worker)
           .followDonor({ ...donorInput(run, donor, 0), collections, ...of }),
@@ -166,7 +166,7 @@ function pauseMs({ timings }: OperationRun, round: number): number {
 async function readForDrop(run: OperationRun, donor: Shard, isLeaver: boolean): Promise<void> {
   const known = donorState(run, donor);
   const result = await run.persist(`reading shard ${donor.id}`, () =>
-    onItsWorker(run, known, (worker) =>
+    onItsWorker(run, donor, (worker) =>
       run.activities
         .rows(`what does shard ${donor.id} still hold?`, worker)
         .readForDrop(dropInput(run, { donor, isLeaver, isWatchUnbroken: false })),
@@ -198,7 +198,7 @@ async function dropFromDonor(run: OperationRun, of: DropOf): Promise<DropDonorRe
   const { donor } = of;
   const known = donorState(run, donor);
   const result = await run.persist(`dropping from shard ${donor.id}`, () =>
-    onItsWorker(run, known, (worker) =>
+    onItsWorker(run, donor, (worker) =>
       run.activities.rows(`drop the moved points from shard ${donor.id}`, worker).dropFromDonor(dropInput(run, of)),
     ),
   );

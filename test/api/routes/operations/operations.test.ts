@@ -94,6 +94,7 @@ describe('GET /cluster/operations/{id}', () => {
       waiting: { reason: 'shard 1 does not answer', since: '2026-01-02T03:04:07.000Z', ends_when: 'it answers' },
       paused: null,
       limits: { max_bytes_per_s: null, max_rows_per_s: null, delete_share: null },
+      slowed: [],
       attempts: 3,
       cancel_requested: false,
       point_of_no_return_passed: false,

@@ -87,6 +87,29 @@ describe('POST /cluster/operations/{id}/pause', () => {
 });
 
 describe('an operation', () => {
+  it('is shown with what slows it down, in numbers and in words', async () => {
+    const slowed = [
+      { by: 'delete_latency', shardId: 2, seenMs: 310, boundMs: 120, restShare: 0.5 },
+      { by: 'max_rows_per_s', shardId: 0, restShare: 0.9 },
+    ] as const;
+    const limits = { maxBytesPerS: null, maxRowsPerS: 50, deleteShare: null };
+    api.client.queryProgress = () => Promise.resolve({ ...PROGRESS, slowed, limits });
+    api.client.describeOperation = () =>
+      Promise.resolve({ isRunning: true, temporalStatus: 'RUNNING', failingTask: null });
+    const { json } = await api.call('/cluster/operations/grow-k');
+    const [latency, rate] = operationViewSchema.parse(json).slowed;
+    expect(latency).toEqual({
+      shard_id: 2,
+      by: 'delete_latency',
+      seen_ms: 310,
+      bound_ms: 120,
+      rest_share: 0.5,
+      text: expect.stringMatching(/^A delete on shard 2 takes 310 ms, the bound is 120 ms/) as string,
+    });
+    expect(rate).toMatchObject({ shard_id: 0, seen_ms: null, bound_ms: null, rest_share: 0.9 });
+    expect(rate?.text).toContain('max_rows_per_s, which is 50');
+  });
+
   it('is shown with its pause until that is over, and with its limits', async () => {
     const pause = { reason: 'a', by: 'ops', sinceMs: 0, untilMs: 1_000, holds: true };
     const limits = { maxBytesPerS: null, maxRowsPerS: 50, deleteShare: 0.2 };
