@@ -117,6 +117,11 @@ export interface Job {
   report(progress: JobProgress): void;
   /** What it may take by now. Absent: everything. */
   limits?(): WorkLimits;
+  /**
+   * Asks whether every router was watched until now. Until when that answer may be relied on; null: one was not, or nobody
+   * can say.
+   */
+  renewWatch?(): Promise<number | null>;
 }
 
 /** A shard of the operation by its id, or a leftover by its primary URL. */

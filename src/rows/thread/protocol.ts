@@ -23,6 +23,7 @@ export type ToThread =
       readonly lease: SharedArrayBuffer;
     }
   | { readonly kind: 'abort'; readonly id: number }
+  | { readonly kind: 'watched'; readonly id: number; readonly untilMs: number | null }
   | { readonly kind: 'endSession'; readonly id: number; readonly session: string }
   | { readonly kind: 'close' };
 
@@ -30,5 +31,7 @@ export type FromThread =
   | { readonly kind: 'progress'; readonly id: number; readonly progress: JobProgress }
   /** Sent before the first write, so that nobody takes an attempt that wrote for one that did not. */
   | { readonly kind: 'writes'; readonly id: number; readonly lateWritesUntilMs: number }
+  /** Asks whether every router was watched until now: `watched` answers. */
+  | { readonly kind: 'renewWatch'; readonly id: number }
   | { readonly kind: 'done'; readonly id: number; readonly result: unknown }
   | { readonly kind: 'failed'; readonly id: number; readonly failure: ThreadFailure };
