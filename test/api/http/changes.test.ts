@@ -3,6 +3,7 @@ import { ClientError } from '../../../src/client/errors';
 import { MapReader } from '../../../src/api/map/reader';
 import { newOperationState } from '../../../src/contract/operation-state';
 import { ApiServer, KEYS, type Call } from '../../support/api-server';
+import { waitFor } from '../../support/wait-for';
 
 let api: ApiServer;
 /** Of the map: how many began, and how many of these have not ended. */
@@ -46,6 +47,7 @@ describe('what leaves the map as it is', () => {
     'keeps polls of the map as cheap as they are, and tells who listens: %s',
     async (_w, path, call) => {
       expect((await api.call(path, call)).status).toBeLessThan(300);
+      await waitFor('who listens is told', () => nudges > 0);
       expect([changes.begun, nudges]).toEqual([0, 1]);
     },
   );
@@ -65,6 +67,7 @@ describe('what may change the map', () => {
       return Promise.reject(new ClientError('TemporalUnreachable', 'no answer'));
     };
     expect((await api.call('/cluster/shards', call)).status).toBe(503);
+    await waitFor('who listens is told', () => nudges > 1);
     expect([changes, nudges]).toEqual([{ begun: 2, open: 0 }, 2]);
   });
 });
