@@ -34,6 +34,7 @@ import { sharedLimits } from './frame/shared-limits';
 import { createStartByPolicy } from './cluster/start-by-policy';
 import { warmUp } from './move/warm-up';
 import { watchActivities } from './move/watch-routers';
+import { WatchRegistry } from '../shards/http/watch-registry';
 
 export type { ActivityDeps } from './frame/deps';
 
@@ -69,6 +70,8 @@ export function createActivities(deps: ActivityDeps): CoordinatorActivities & Au
       deps.client.withDeadline(Date.now() + RENEW_TIMEOUT_MS, () => deps.client.activity.heartbeat(taskToken, details)),
   };
   const engine = deps.engine ?? inlineEngine(deps);
+  const watches = deps.watches ?? new WatchRegistry({ reach: shards.reach });
+  const worker = deps.ownTaskQueue ?? null;
   return {
     changeCluster: createChangeCluster(deps),
     lookAfterLock: createLookAfterLock(deps),
@@ -87,12 +90,12 @@ export function createActivities(deps: ActivityDeps): CoordinatorActivities & Au
     prepareCollections: activity(runtime, prepareCollections),
     listCollections: activity(runtime, listCollections),
     awaitRouters: activity(runtime, awaitRouters),
-    ...watchActivities(runtime, deps),
+    ...watchActivities(runtime, watches, worker),
     removeOrphanCollections: activity(runtime, removeOrphanCollections),
     warmUp: activity(runtime, warmUp),
     cleanJoiner: activity(runtime, cleanJoiner(engine)),
     planScans: activity(runtime, planScans(engine)),
-    ...rowSteps(runtime, engine, deps.ownTaskQueue ?? null),
+    ...rowSteps(runtime, engine, { watches, worker }),
     findMisplaced: activity(runtime, findMisplaced(engine)),
     inspectCollections: activity(runtime, inspectCollections),
   };

@@ -47,9 +47,10 @@ export class WitnessFile {
   async writeCopy(state: WitnessedState, lineage: string): Promise<void> {
     try {
       const before = await this.readCopy();
-      if (before.kind === 'known' && before.lineage === lineage && laterWitnessed(before.state, state) !== state)
-        return;
-      const { nextId, ...rest } = witnessedPart(state);
+      const isSameRecord = before.kind === 'known' && before.lineage === lineage;
+      const later = isSameRecord ? laterWitnessed(before.state, state) : state;
+      if (isSameRecord && later === before.state) return;
+      const { nextId, ...rest } = witnessedPart(later);
       await this.replace({ next_id: nextId, ...rest, lineage });
       this.isTroubled = false;
     } catch (error) {

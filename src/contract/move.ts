@@ -1,6 +1,7 @@
 /** Inputs and results of the activities of a move. Plain JSON and small: they stay in a history. */
 import type { ToldTime } from '../domain/late-writes';
 import type { SourceProgress } from '../domain/progress';
+import type { WatchQuestion } from '../domain/router-watch';
 import type { PlacementSpec, Shard, ShardAddress } from '../domain/shard-map';
 
 /**
@@ -178,9 +179,24 @@ export interface FollowDonorResult extends MayWriteLate, KeptByWorker {
   readonly carried: number;
 }
 
+/**
+ * What a step behind the flip relies on: at `readAtMs`, every router had been watched. The step asks again itself, before
+ * its deletes rely on an older answer than READING_LIFE_MS.
+ */
+export interface WatchedStep extends WatchQuestion {
+  readonly watchId: string;
+  /** What each router's process was marked with. */
+  readonly mark: string;
+  readonly list: RouterList;
+  /** By the clock of the workflow. */
+  readonly readAtMs: number;
+}
+
 export interface DropDonorInput extends DonorInput {
   readonly settleMs: number;
   readonly isWatchUnbroken: boolean;
+  /** Of an unbroken watch. Null where there is none, and absent from an earlier release: then it holds for the whole step. */
+  readonly watch?: WatchedStep | null;
   /** INV-5: in these collections a point that its owner lacks may be known to be deleted. */
   readonly provenCollections: readonly string[];
   /** The donor leaves: what it holds of others goes too, and then its collections. */
@@ -193,7 +209,10 @@ export interface ReadForDropResult extends MayWriteLate, KeptByWorker {
   readonly isTailKept: boolean;
 }
 export interface DropDonorResult extends MayWriteLate, KeptByWorker {
-  /** Nothing was done: readForDrop has to come first, and the question about the routers after it. */
+  /**
+   * Nothing is left of what was read, or the routers were not watched to the end. What is not dropped needs readForDrop,
+   * and the question about the routers after it.
+   */
   readonly needsRead: boolean;
   readonly dropped: number;
   /** Of these, points that the owner is known to have deleted. */

@@ -17,6 +17,7 @@ export interface KnownState {
   readonly lock: WitnessedState['lock'];
   readonly identity?: WitnessedState['identity'];
   readonly epoch?: WitnessedState['epoch'];
+  readonly routers?: WitnessedState['routers'];
 }
 
 /** INV-1: a map does not show ids that were given out and removed again, so this many are left out after a map without a next id. */
@@ -52,11 +53,12 @@ export function restoredState({ request, known, versionSeen, ended }: RestoreReq
   const leastNextId = Math.max(nextIdAfter(request.map), ended?.nextId ?? 0, ...nextIds);
   const nextId = request.nextId === null ? leastNextId + IDS_LEFT_OUT : Math.max(request.nextId, leastNextId);
   const base = (ended && readState(ended)) ?? adoptState({ next_id: 0, map: request.map });
-  // INV-8: whose the shards are is known from whoever remembers it, whichever map was asked for.
+  // INV-8: whose the shards are, and which routers there are, is known from whoever remembers it, whichever map was asked for.
   const identity = [request, ...known].find((each) => each.identity?.uid != null)?.identity;
+  const routers = [request, ...known].find((each) => each.routers !== undefined)?.routers;
   const epoch = Math.max(0, request.epoch ?? 0, ...known.map((each) => each.epoch ?? 0));
   const { map, lock } = request;
-  const restored = { map: { ...map, version: version + 1 }, nextId, lock, epoch };
+  const restored = { map: { ...map, version: version + 1 }, nextId, lock, epoch, routers };
   return replaceWitnessedPart(base, identity === undefined ? restored : { ...restored, identity });
 }
 

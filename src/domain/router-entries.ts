@@ -32,7 +32,7 @@ export interface FoundRouter {
 /** What a list came to just now. No URL is in it twice. */
 export interface FoundRouters {
   readonly routers: readonly FoundRouter[];
-  /** Entries whose routers are not known: their name has no address, or none that may be called. */
+  /** Entries whose routers are not all known: their name has no address, or one that may not be called. */
   readonly unknown: readonly { readonly entry: string; readonly reason: string }[];
 }
 

@@ -81,6 +81,8 @@ export interface WatchAid {
 
 /** An answer that is older says nothing about now. */
 export const FRESH_ANSWER_MS = 2_000;
+/** So old may be what a delete behind the flip relies on, of routers and of owners. Deletes may be slowed down to hours. */
+export const READING_LIFE_MS = 10_000;
 /** Judgements stay in a history, whatever number of routers there is, and whatever they answer. */
 const REASONS_MAX = 8;
 const SUSPECTS_MAX = 8;

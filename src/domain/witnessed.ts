@@ -3,6 +3,7 @@ import { returnStandby, sharesUrl } from './autoscale-state';
 import type { ClusterState, OperationLock } from './cluster-state';
 import { pruneMembers } from './identity-transitions';
 import { EPOCHS_LEFT_OUT, type ClusterIdentity } from './members';
+import type { ClusterRouters } from './router-entries';
 import { isSameMap, shardAtAddress, type ShardMap } from './shard-map';
 
 /** The part of the state that routers and operations act on, as the witness remembers it (see client/witness.ts). */
@@ -13,10 +14,17 @@ export interface WitnessedState {
   /** Whose the shards are. A witness of release 0.2 does not know. */
   readonly identity?: ClusterIdentity | undefined;
   readonly epoch?: number | undefined;
+  /** Only a list of routers that was made by hand: any other one comes from the settings again. */
+  readonly routers?: ClusterRouters | undefined;
 }
 
-export function witnessedPart({ map, nextId, lock, identity, epoch }: WitnessedState): WitnessedState {
-  return { map, nextId, lock, ...(identity && { identity }), ...(epoch !== undefined && { epoch }) };
+export function witnessedPart({ map, nextId, lock, identity, epoch, routers }: WitnessedState): WitnessedState {
+  return {
+    ...{ map, nextId, lock },
+    ...(identity && { identity }),
+    ...(epoch !== undefined && { epoch }),
+    ...(routers?.isByHand === true && { routers }),
+  };
 }
 
 /**
@@ -30,7 +38,11 @@ export function isBehind(state: Pick<WitnessedState, 'map' | 'nextId'>, witnesse
 
 /** The state that the witness keeps of two: an offer that arrives late never lowers it. */
 export function laterWitnessed(kept: WitnessedState | null, offered: WitnessedState): WitnessedState {
-  return kept === null || !isBehind(offered, kept) ? offered : kept;
+  if (kept === null) return offered;
+  if (isBehind(offered, kept)) return kept;
+  // What was made by hand stays so: whoever offers none is of an earlier release.
+  if (kept.routers === undefined || offered.routers !== undefined) return offered;
+  return { ...offered, routers: kept.routers };
 }
 
 /**
@@ -58,7 +70,8 @@ export function replaceWitnessedPart(state: ClusterState, witnessed: WitnessedSt
     before !== null && shardAtAddress(map, before) === undefined && (now === null || !sharesUrl(before, now));
   const identity = state.identity.uid === null ? (witnessed.identity ?? state.identity) : state.identity;
   const epoch = Math.max(state.epoch, witnessed.epoch ?? 0, lock?.epoch ?? 0) + EPOCHS_LEFT_OUT;
-  const replaced = { ...state, map, nextId, lock, identity, epoch };
+  const routers = witnessed.routers ?? state.routers;
+  const replaced = { ...state, map, nextId, lock, identity, epoch, ...(routers && { routers }) };
   return pruneMembers({
     ...replaced,
     autoscale: isLeft ? returnStandby(autoscale, before, null, 0) : autoscale,

@@ -120,6 +120,11 @@ export interface Job {
   limits?(): WorkLimits;
   /** Where it notes what slows it down. Absent: nobody asks. */
   readonly slowness?: Slowness;
+  /**
+   * Asks whether every router was watched until now. Until when that answer may be relied on; null: one was not, or nobody
+   * can say.
+   */
+  renewWatch?(): Promise<number | null>;
 }
 
 /** A shard of the operation by its id, or a leftover by its primary URL. */

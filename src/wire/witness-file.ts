@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { ROUTER_ENTRIES_MAX, ROUTER_ENTRY_CHARS_MAX } from '../domain/limits';
 import { shardIdSchema, shardSchema, stateFileSchema } from './cluster-map';
 
 const grpcUrl = { grpc_url: z.string().optional() };
@@ -22,6 +23,11 @@ const lockSchema = z.object({
   epoch: shardIdSchema.optional(),
 });
 
+const routersSchema = z.object({
+  entries: z.array(z.string().max(ROUTER_ENTRY_CHARS_MAX)).max(ROUTER_ENTRIES_MAX),
+  isByHand: z.boolean(),
+});
+
 /**
  * The witness's copy in a file: a state file as `QUIVER_COORDINATOR_STATE` reads it, with the lock, and with the name of the record that it
  * is a copy of. A lock of a shape that this version does not know counts as none.
@@ -31,5 +37,6 @@ export const witnessFileSchema = stateFileSchema.extend({
   /** Whose the shards are. */
   identity: z.object({ uid: z.string().nullable(), removed: z.boolean() }).optional().catch(undefined),
   epoch: shardIdSchema.optional().catch(undefined),
+  routers: routersSchema.optional().catch(undefined),
   lineage: z.string().nullable().default(null),
 });

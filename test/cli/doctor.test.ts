@@ -8,7 +8,7 @@ import { PROBLEM_STATUS } from '../../src/api/http/problem';
 import { ClientError } from '../../src/client/errors';
 import { ApiServer, STATE } from '../support/api-server';
 import { cli } from '../support/cli-run';
-import { GROW, GROW_RECORD } from '../support/progress-fixture';
+import { GROW, recordOf } from '../support/an-operation';
 import { StubCoordinator } from '../support/stub-coordinator';
 
 const SPACE = { environment: { COORDINATOR_DATA_DIR: tmpdir() } };
@@ -77,7 +77,7 @@ describe('doctor on the real API', () => {
     const waiting = { reason: 'shard 1 does not answer', sinceMs: Date.now(), endsWhen: 'it answers' };
     api.client.state = {
       ...STATE,
-      operations: [GROW_RECORD],
+      operations: [recordOf()],
       notices: [
         {
           key: 'a',

@@ -1,7 +1,7 @@
 /** Watching an operation: to its end, away from it, and while the API is away. */
 import { ApiServer, STATE } from '../support/api-server';
 import { CliRun, cli } from '../support/cli-run';
-import { GROW, GROWN, GROW_RECORD } from '../support/progress-fixture';
+import { GROW, GROWN, recordOf } from '../support/an-operation';
 import { StubCoordinator } from '../support/stub-coordinator';
 import { waitFor } from '../support/wait-for';
 import { viewOfProgress } from '../../src/api/views/operation';
@@ -15,7 +15,7 @@ describe('a watch on the real API', () => {
   beforeEach(async () => {
     api = await ApiServer.start();
     progress = GROW;
-    api.client.state = { ...STATE, operations: [GROW_RECORD] };
+    api.client.state = { ...STATE, operations: [recordOf()] };
     api.client.queryProgress = () => Promise.resolve(progress);
     api.client.describeOperation = () =>
       Promise.resolve({ isRunning: true, temporalStatus: 'RUNNING', failingTask: null });

@@ -1,7 +1,7 @@
 /** The verbs of pause, throttle, limits, routers and dry runs: what they send, and what they make of the answer. */
 import { viewOfProgress } from '../../src/api/views/operation';
 import { cli } from '../support/cli-run';
-import { GROW } from '../support/progress-fixture';
+import { GROW } from '../support/an-operation';
 import { StubCoordinator } from '../support/stub-coordinator';
 
 const LIMITS = { max_bytes_per_s: null, max_rows_per_s: 500, delete_share: null, active_from: null, active_to: null };

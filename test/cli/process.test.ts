@@ -3,7 +3,7 @@ import { spawn } from 'node:child_process';
 import { dirname, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { ApiServer, KEYS, STATE } from '../support/api-server';
-import { GROW, GROW_RECORD } from '../support/progress-fixture';
+import { GROW, recordOf } from '../support/an-operation';
 import { waitFor } from '../support/wait-for';
 
 const ROOT = join(__dirname, '../..');
@@ -60,7 +60,7 @@ describe('the process', () => {
   });
 
   it('is detached from its operation by SIGINT, and cancels nothing', async () => {
-    api.client.state = { ...STATE, operations: [GROW_RECORD] };
+    api.client.state = { ...STATE, operations: [recordOf()] };
     api.client.queryProgress = () => Promise.resolve(GROW);
     api.client.describeOperation = () =>
       Promise.resolve({ isRunning: true, temporalStatus: 'RUNNING', failingTask: null });

@@ -7,12 +7,12 @@ import { operationViewSchema } from '../../src/wire/coordinator-api';
 import { shardsViewSchema } from '../../src/wire/shards';
 import { ApiServer, KEYS, STATE } from '../support/api-server';
 import { cli } from '../support/cli-run';
-import { GROW, GROWN, GROW_RECORD } from '../support/progress-fixture';
+import { GROW, GROWN, recordOf } from '../support/an-operation';
 
 let api: ApiServer;
 beforeEach(async () => {
   api = await ApiServer.start();
-  api.client.state = { ...STATE, operations: [GROW_RECORD] };
+  api.client.state = { ...STATE, operations: [recordOf()] };
   api.client.queryProgress = () => Promise.resolve(GROW);
   api.client.describeOperation = () =>
     Promise.resolve({ isRunning: true, temporalStatus: 'RUNNING', failingTask: null });
@@ -55,6 +55,13 @@ describe('status, map and shards', () => {
         '',
       ].join('\n'),
     );
+  });
+
+  it('ask for the map, and are taken for no router', async () => {
+    expect((await run('map')).code).toBe(0);
+    expect(api.pollers.list()).toEqual([]);
+    await api.call('/cluster/map');
+    expect(api.pollers.list()).toHaveLength(1);
   });
 
   it('show every shard, and a dash for rows that are not known', async () => {

@@ -1,248 +1,29 @@
 /** The client on a real Temporal, with the real workflows and with activities that a test can hold up. */
-import { Client, type Connection } from '@temporalio/client';
 import { ApplicationFailure } from '@temporalio/common';
-import { connectTo } from '../support/temporal';
-import { DefaultLogger, NativeConnection, Runtime, Worker } from '@temporalio/worker';
-import { createChangeCluster } from '../../src/activities/cluster/change-cluster';
-import type { CoordinatorActivities } from '../../src/contract/activities';
-import { ClusterClient, type ClusterClientOptions } from '../../src/client/cluster-client';
-import { ClientError } from '../../src/client/errors';
+import { Worker } from '@temporalio/worker';
+import { asApiError, toProblem } from '../../src/api/http/problem';
 import { OperationReader } from '../../src/api/operation-reader';
-import { asApiError, toProblem, type ApiError, type ProblemCode } from '../../src/api/http/problem';
-import { seedState } from '../../src/domain/cluster-state';
-import { DEFAULT_TIMINGS } from '../../src/domain/limits';
-import type { OperationProgress } from '../../src/domain/progress';
-import { startDevServer, type DevServer } from '../../src/temporal/dev-server/dev-server';
 import { ensureCluster } from '../../src/client/create-cluster';
-import { CLUSTER_WORKFLOW } from '../../src/contract/ids';
 import { clusterStartOptions } from '../../src/client/start-cluster';
-import { ClusterTraces } from '../../src/client/survey';
-import { Witness } from '../../src/client/witness';
-import { locateTemporalCli } from '../../src/temporal/dev-server/temporal-cli';
-import { createWorker } from '../../src/temporal/worker';
-import type { GrowInput } from '../../src/contract/messages';
-import { clusterWorkflowId, operationWorkflowId, taskQueue } from '../../src/contract/ids';
-import { pino } from 'pino';
+import { CLUSTER_WORKFLOW, clusterWorkflowId, operationWorkflowId, taskQueue } from '../../src/contract/ids';
+import {
+  expectCode,
+  firstState,
+  Gate,
+  growInput,
+  heldClusters,
+  inPhase,
+  logger,
+  untilEnded,
+  type Held,
+} from '../support/held-clusters';
 import { waitFor } from '../support/wait-for';
 
-let server: DevServer;
-let connection: Connection;
-let native: NativeConnection;
-let temporal: Client;
-const running: { worker: Worker; run: Promise<void> }[] = [];
-
-beforeAll(async () => {
-  Runtime.install({ logger: new DefaultLogger('ERROR'), shutdownSignals: [] });
-  const cli = await locateTemporalCli({ report: (line) => process.stderr.write(`${line}\n`) });
-  server = await startDevServer({ cli, dbFile: null, port: 0, uiPort: null, namespace: 'default' });
-  connection = await connectTo(server.address);
-  native = await NativeConnection.connect({ address: server.address });
-  temporal = new Client({ connection });
-});
-afterAll(async () => {
-  await connection.close();
-  await native.close();
-  await server.stop();
-});
-afterEach(async () => {
-  for (const { worker, run } of running.splice(0)) {
-    worker.shutdown();
-    await run;
-  }
-});
-
-/** Where a test holds a grow up until it is released. */
-class Gate {
-  private open: () => void = () => undefined;
-  readonly passed = new Promise<void>((resolve) => {
-    this.open = resolve;
-  });
-  release(): void {
-    this.open();
-  }
-}
-
-interface Held {
-  /** The version of the map that the router holds, 0 when it is left out. */
-  routerVersion?: number;
-  /** What preflight finds, an error to refuse with. */
-  refusal?: ApplicationFailure;
-  beforePrepare?: Gate;
-  beforeAwaitRouters?: Gate;
-}
-
-function activitiesOf(held: Held): CoordinatorActivities {
-  // Only what these operations call is there.
-  const asked: Partial<CoordinatorActivities> = {
-    changeCluster: createChangeCluster({ client: temporal }),
-    identifyShards: () => Promise.resolve({ epochs: {}, lateWritesUntilMs: 0 }),
-    releaseShards: () => Promise.resolve({ lateWritesUntilMs: 0 }),
-    preflightGrow: ({ joiners }) => {
-      if (held.refusal !== undefined) return Promise.reject(held.refusal);
-      return Promise.resolve({
-        collections: [],
-        collectionsBefore: joiners.map(() => []),
-        nonemptyBefore: joiners.map(() => []),
-      });
-    },
-    prepareCollections: async () => {
-      await held.beforePrepare?.passed;
-      return { collections: [], created: 0, lateWritesUntilMs: 0 };
-    },
-    awaitRouters: async () => {
-      await held.beforeAwaitRouters?.passed;
-      return { lagging: [] };
-    },
-    planScans: () => Promise.resolve({ plans: [] }),
-    openWatch: () => Promise.resolve({ worker: null, openedAtMs: 0, mark: 'mark', notConnected: [] }),
-    readWatch: () => Promise.resolve({ unbroken: true, readAtMs: 0 }),
-    closeWatch: () => Promise.resolve(),
-    endSession: () => Promise.resolve(),
-    copyDonor: () => Promise.resolve({ ...KEPT, scan: SCAN, pointsCopied: 0, bytesCopied: 0, knowsAllWritten: true }),
-    compareDonor: () => Promise.resolve({ ...KEPT, ...COMPARED }),
-    followDonor: () => Promise.resolve({ ...KEPT, isTailKept: true, carried: 0 }),
-    readForDrop: () => Promise.resolve({ ...KEPT, scan: SCAN, isTailKept: true }),
-    dropFromDonor: () => Promise.resolve({ ...KEPT, ...DROPPED }),
-    listCollections: () => Promise.resolve({ collections: [] }),
-    removeOrphanCollections: () => Promise.resolve({ removed: 0, lateWritesUntilMs: 0 }),
-    warmUp: () => Promise.resolve({ notReady: [] }),
-    cleanJoiner: () => Promise.resolve({ collectionsDropped: 0, pointsDeleted: 0, lateWritesUntilMs: 0 }),
-  };
-  return asked as CoordinatorActivities;
-}
-
-const KEPT = { worker: null, lateWritesUntilMs: 0 };
-const SCAN = {
-  source: 'primary',
-  sourceUrl: 'http://s0',
-  sourceReason: '',
-  stopMs: 0,
-  rowsRead: 0,
-  tookMs: 0,
-} as const;
-const COMPARED = {
-  needsCut: false,
-  scans: [],
-  pointsCompared: 0,
-  bytesCompared: 0,
-  differences: 0,
-  settledByThemselves: 0,
-  upserted: 0,
-  deleted: 0,
-  mayHaveWritten: false,
-  isTailKept: true,
-};
-const DROPPED = {
-  needsRead: false,
-  dropped: 0,
-  droppedAsDeleted: 0,
-  carried: 0,
-  kept: 0,
-  collectionsDropped: 0,
-  isTailKept: true,
-};
-
-const logger = pino({ level: 'silent' });
-const SETTINGS = { routerUrls: ['http://r0'], timings: DEFAULT_TIMINGS, searchAttributes: false };
-let clusters = 0;
-
-const firstState = () => ({ state: seedState([{ primary_url: 'http://s0', replica_urls: [] }]), source: 'a test' });
-
-const clientOf = (cluster: string, options: Partial<ClusterClientOptions> = {}): ClusterClient =>
-  new ClusterClient({ connection, namespace: 'default', cluster, recoverWith: SETTINGS, logger, ...options });
-
-/** A cluster of its own per test: nothing that one leaves behind is seen by another. */
-async function newCluster(held: Held = {}, options: { worker?: boolean } = {}) {
-  const cluster = `cluster-client-${++clusters}`;
-  const stopping = new AbortController();
-  const witness = new Witness({ connection, namespace: 'default', cluster, file: null, stopping: stopping.signal });
-  const map = { version: held.routerVersion ?? 0, shards: [], joining: [], leaving: [] };
-  const traces = new ClusterTraces({
-    namespace: 'default',
-    cluster,
-    witness,
-    routerUrls: ['http://r0'],
-    askRouter: () => Promise.resolve({ version: map.version, map }),
-    logger,
-  });
-  const client = clientOf(cluster, {
-    stopping: stopping.signal,
-    traces,
-    timeouts: { queryMs: 5_000, startAnswerMs: 15_000 },
-  });
-  const ensure = () => ensureCluster({ connection, namespace: 'default', cluster, firstState, traces, logger });
-  await ensure();
-  if (options.worker !== false) await startWorker(cluster, held);
-  return { cluster, client, stopping, ensure };
-}
-
-async function startWorker(cluster: string, held: Held): Promise<void> {
-  const worker = await createWorker({
-    connection: native,
-    namespace: 'default',
-    cluster,
-    activities: activitiesOf(held),
-  });
-  running.push({ worker, run: worker.run() });
-}
-
-function growInput(cluster: string, key: string, url = 'http://s1'): GrowInput {
-  return {
-    cluster,
-    key,
-    request: { shards: [{ primary_url: url, replica_urls: [] }], allowNonempty: false },
-    routerUrls: ['http://r0'],
-    timings: { ...DEFAULT_TIMINGS, graceMs: 0, settleMs: 0, inFlightMs: 0, warmUpMs: 0 },
-    searchAttributes: false,
-  };
-}
-
-/** The call fails, and the API answers that with `code`. */
-async function expectCode(call: Promise<unknown>, code: ProblemCode): Promise<ApiError> {
-  const thrown: unknown = await call.then(
-    (value) => {
-      throw new Error(`expected ${code}, got ${JSON.stringify(value)}`);
-    },
-    (reason: unknown) => reason,
-  );
-  const error = asApiError(thrown);
-  expect(error?.code).toBe(code);
-  return error!;
-}
-
-const untilEnded = (client: ClusterClient, key: string): Promise<OperationProgress> =>
-  waitFor(`operation ${key} has ended`, async () => {
-    const progress = await client.queryProgress(`grow-${key}`);
-    return progress.endedAtMs !== null && progress;
-  });
-
-const progressOf = (key: string, client: ClusterClient, phase: string): Promise<OperationProgress> =>
-  waitFor(`operation ${key} is in phase ${phase}`, async () => {
-    const progress = await client.queryProgress(`grow-${key}`);
-    return progress.phase === phase && progress;
-  });
-
-/** What Temporal does with an ended workflow after its retention. */
-async function forget(client: ClusterClient, cluster: string, key: string): Promise<void> {
-  const workflowId = operationWorkflowId(cluster, 'grow', key);
-  await temporal.workflow
-    .getHandle(workflowId)
-    .result()
-    .catch(() => undefined);
-  await connection.workflowService.deleteWorkflowExecution({ namespace: 'default', workflowExecution: { workflowId } });
-  await waitFor(
-    'its workflow is gone',
-    async () => {
-      const gone: unknown = await client.describeOperation(`grow-${key}`).catch((error: unknown) => error);
-      return gone instanceof ClientError && gone.code === 'UnknownOperation';
-    },
-    90_000,
-  );
-}
+const clusters = heldClusters();
 
 describe('the map and changes by hand', () => {
   it('shows each change in the next map', async () => {
-    const { client } = await newCluster();
+    const { client } = await clusters.begin();
     const shard = { primary_url: 'http://s1', replica_urls: [] };
     const { map } = await client.applyTransition({
       type: 'changeByHand',
@@ -254,28 +35,29 @@ describe('the map and changes by hand', () => {
   });
 
   it('raises a cluster of release 0.2 from version 0 at the next start, once', async () => {
-    const cluster = `cluster-client-old-${clusters++}`;
+    const cluster = clusters.newName();
     const { map, ...rest } = firstState().state;
-    await temporal.workflow.start(CLUSTER_WORKFLOW, {
+    await clusters.temporal.workflow.start(CLUSTER_WORKFLOW, {
       ...clusterStartOptions(cluster, { ...rest, map: { ...map, version: 0 } }),
     });
-    await startWorker(cluster, {});
+    await clusters.startWorker(cluster, {});
     const traces = { lostSince: () => Promise.resolve(null) };
+    const { connection } = clusters;
     const start = () => ensureCluster({ connection, namespace: 'default', cluster, firstState, traces, logger });
     for (let n = 0; n < 2; n++) {
       expect(await start()).toBe('existed');
-      expect((await clientOf(cluster).queryMap()).version).toBe(1);
+      expect((await clusters.clientOf(cluster).queryMap()).version).toBe(1);
     }
   });
 
   it('refuses with the code and the sentence of the domain', async () => {
-    const { client } = await newCluster();
+    const { client } = await clusters.begin();
     const remove = { type: 'changeByHand', change: { change: 'remove', id: 0 }, key: null } as const;
     expect((await expectCode(client.applyTransition(remove), 'LastShard')).message).toMatch(/keeps at least one shard/);
   });
 
   it('carries out twenty changes that come at once, one after the other', async () => {
-    const { client } = await newCluster();
+    const { client } = await clusters.begin();
     const add = (index: number) =>
       client.applyTransition({
         type: 'changeByHand',
@@ -289,15 +71,15 @@ describe('the map and changes by hand', () => {
   });
 
   it('fails as unreachable when no worker runs, and a change fails with an unknown outcome', async () => {
-    const { cluster } = await newCluster({}, { worker: false });
-    const client = clientOf(cluster, { timeouts: { queryMs: 300, updateMs: 300 } });
+    const { cluster } = await clusters.begin({}, { worker: false });
+    const client = clusters.clientOf(cluster, { timeouts: { queryMs: 300, updateMs: 300 } });
     await expectCode(client.queryMap(), 'TemporalUnreachable');
     const promote = { type: 'changeByHand', change: { change: 'promote', id: 0 }, key: null } as const;
     await expectCode(client.applyTransition(promote), 'OutcomeUnknown');
   });
 
   it('ends calls under way when the process stops', async () => {
-    const { client, stopping } = await newCluster({}, { worker: false });
+    const { client, stopping } = await clusters.begin({}, { worker: false });
     const query = client.queryMap();
     stopping.abort();
     expect((await expectCode(query, 'TemporalUnreachable')).message).toMatch(/shutting down/);
@@ -306,16 +88,16 @@ describe('the map and changes by hand', () => {
 
 describe('a cluster that is gone', () => {
   it('is reported as missing when its workflow never existed', async () => {
-    const client = clientOf('never-was');
+    const client = clusters.clientOf('never-was');
     await expectCode(client.queryMap(), 'ClusterMissing');
     const promote = { type: 'changeByHand', change: { change: 'promote', id: 0 }, key: null } as const;
     await expectCode(client.applyTransition(promote), 'ClusterMissing');
   });
 
   it('is reported as closed when its workflow was terminated, and is not begun again at version 0', async () => {
-    const { cluster, client, ensure } = await newCluster();
+    const { cluster, client, ensure } = await clusters.begin();
     await client.queryMap();
-    await temporal.workflow.getHandle(clusterWorkflowId(cluster)).terminate('by a test');
+    await clusters.temporal.workflow.getHandle(clusterWorkflowId(cluster)).terminate('by a test');
     await expectCode(client.queryMap(), 'ClusterClosed');
     await expectCode(client.queryState(), 'ClusterClosed');
     const promote = { type: 'changeByHand', change: { change: 'promote', id: 0 }, key: null } as const;
@@ -325,14 +107,14 @@ describe('a cluster that is gone', () => {
   });
 
   it('is not created when a router holds a map of it: it is reported as lost', async () => {
-    const { client, ensure } = await newCluster({ routerVersion: 1 }, { worker: false });
+    const { client, ensure } = await clusters.begin({ routerVersion: 1 }, { worker: false });
     expect(await ensure()).toBe('lost');
     const error = await expectCode(client.queryMap(), 'ClusterLost');
     expect(error.message).toMatch(/router http:\/\/r0 holds version 1\. .*POST \/cluster\/restore/);
   });
 
   it('wins over the settings when it exists', async () => {
-    const { ensure } = await newCluster();
+    const { ensure } = await clusters.begin();
     expect(await ensure()).toBe('existed');
   });
 });
@@ -340,7 +122,7 @@ describe('a cluster that is gone', () => {
 describe('a grow', () => {
   it('answers with the map in which the shard is joining, and runs on to its end', async () => {
     const gate = new Gate();
-    const { cluster, client } = await newCluster({ beforeAwaitRouters: gate });
+    const { cluster, client } = await clusters.begin({ beforeAwaitRouters: gate });
     const answer = await client.startOperation('grow', growInput(cluster, 'k'));
     expect(answer.map).toMatchObject({ version: 2, joining: [1] });
     expect(await client.describeOperation('grow-k')).toMatchObject({ isRunning: true });
@@ -351,23 +133,23 @@ describe('a grow', () => {
 
   it('repeated with the same key gets the first answer, while it runs and after its end', async () => {
     const gate = new Gate();
-    const { cluster, client } = await newCluster({ beforeAwaitRouters: gate });
+    const { cluster, client } = await clusters.begin({ beforeAwaitRouters: gate });
     const first = await client.startOperation('grow', growInput(cluster, 'k'));
     expect(await client.startOperation('grow', growInput(cluster, 'k'))).toEqual(first);
     gate.release();
     await untilEnded(client, 'k');
-    await temporal.workflow.getHandle(operationWorkflowId(cluster, 'grow', 'k')).result();
+    await clusters.temporal.workflow.getHandle(operationWorkflowId(cluster, 'grow', 'k')).result();
     expect(await client.startOperation('grow', growInput(cluster, 'k'))).toEqual(first);
     expect((await client.queryState()).operations).toHaveLength(1);
   });
 
   it('repeated after its end gets the first answer also when it has continued as new since', async () => {
-    const { cluster, client } = await newCluster({}, { worker: false });
+    const { cluster, client } = await clusters.begin({}, { worker: false });
     const workflowsPath = require.resolve('../support/continued-grow');
-    const worker = await Worker.create({ connection: native, taskQueue: taskQueue(cluster), workflowsPath });
-    running.push({ worker, run: worker.run() });
+    const worker = await Worker.create({ connection: clusters.native, taskQueue: taskQueue(cluster), workflowsPath });
+    clusters.run(worker);
     const first = await client.startOperation('grow', growInput(cluster, 'k'));
-    const handle = temporal.workflow.getHandle(operationWorkflowId(cluster, 'grow', 'k'));
+    const handle = clusters.temporal.workflow.getHandle(operationWorkflowId(cluster, 'grow', 'k'));
     await handle.result();
     const { raw, runId } = await handle.describe();
     expect(raw.workflowExecutionInfo?.firstRunId).not.toBe(runId);
@@ -375,7 +157,7 @@ describe('a grow', () => {
   });
 
   it('repeated with the same key for another shard gets the first answer, which names the first shard', async () => {
-    const { cluster, client } = await newCluster();
+    const { cluster, client } = await clusters.begin();
     await client.startOperation('grow', growInput(cluster, 'k'));
     const { request } = await client.startOperation('grow', growInput(cluster, 'k', 'http://s2'));
     expect(request).toMatchObject({ shards: [{ primary_url: 'http://s1', replica_urls: [] }] });
@@ -383,7 +165,7 @@ describe('a grow', () => {
 
   it('is refused with the code that preflight found, repeated too, and changes nothing', async () => {
     const refusal = ApplicationFailure.nonRetryable('it holds 3 points', 'JoinerNotEmpty');
-    const { cluster, client } = await newCluster({ refusal });
+    const { cluster, client } = await clusters.begin({ refusal });
     const error = await expectCode(client.startOperation('grow', growInput(cluster, 'k')), 'JoinerNotEmpty');
     expect(error.message).toBe('it holds 3 points');
     await waitFor('the refused grow has ended', async () => !(await client.describeOperation('grow-k')).isRunning);
@@ -393,14 +175,14 @@ describe('a grow', () => {
 
   it('is refused with 409 when its workflow says that a person must act', async () => {
     const refusal = ApplicationFailure.nonRetryable('shard http://s1 refuses', 'NeedsOperator');
-    const { cluster, client } = await newCluster({ refusal });
+    const { cluster, client } = await clusters.begin({ refusal });
     const error = await expectCode(client.startOperation('grow', growInput(cluster, 'k')), 'NeedsOperator');
     expect(toProblem(error).status).toBe(409);
   });
 
   it('is refused while another one runs, naming that one', async () => {
     const gate = new Gate();
-    const { cluster, client } = await newCluster({ beforeAwaitRouters: gate });
+    const { cluster, client } = await clusters.begin({ beforeAwaitRouters: gate });
     await client.startOperation('grow', growInput(cluster, 'first'));
     const error = await expectCode(
       client.startOperation('grow', growInput(cluster, 'second', 'http://s2')),
@@ -416,11 +198,11 @@ describe('a grow', () => {
 
   it('that was refused while another one ran begins with the same key when that one has ended', async () => {
     const gate = new Gate();
-    const { cluster, client } = await newCluster({ beforeAwaitRouters: gate });
+    const { cluster, client } = await clusters.begin({ beforeAwaitRouters: gate });
     await client.startOperation('grow', growInput(cluster, 'first'));
     const again = () => client.startOperation('grow', growInput(cluster, 'second', 'http://s2'));
     await expectCode(again(), 'OperationInProgress');
-    const refused = temporal.workflow.getHandle(operationWorkflowId(cluster, 'grow', 'second'));
+    const refused = clusters.temporal.workflow.getHandle(operationWorkflowId(cluster, 'grow', 'second'));
     await expect(refused.result()).rejects.toThrow();
     await expectCode(again(), 'OperationInProgress');
     gate.release();
@@ -430,9 +212,9 @@ describe('a grow', () => {
   });
 
   it('whose workflow is gone is shown and answered from its record, and its key begins nothing', async () => {
-    const { cluster, client } = await newCluster();
+    const { cluster, client } = await clusters.begin();
     await client.startOperation('grow', growInput(cluster, 'k'));
-    await forget(client, cluster, 'k');
+    await clusters.forget(client, cluster, 'k');
     const { shardIds, map, request } = await client.startOperation('grow', growInput(cluster, 'k'));
     expect(shardIds).toEqual([1]);
     expect(map).toEqual(await client.queryMap());
@@ -449,7 +231,7 @@ describe('a grow', () => {
     ['when all come at once', false],
   ])('refuses a hundred others soon, and starts none of them: %s', async (_title, isFirst) => {
     const gate = new Gate();
-    const { cluster, client } = await newCluster({ beforeAwaitRouters: gate });
+    const { cluster, client } = await clusters.begin({ beforeAwaitRouters: gate });
     if (isFirst) await client.startOperation('grow', growInput(cluster, 'first'));
     const tookMs: number[] = [];
     const calls = Array.from({ length: 100 }, async (_, n) => {
@@ -479,7 +261,7 @@ describe('a grow', () => {
   it('that has ended answers a repeat of its call also while another one runs', async () => {
     const gate = new Gate();
     const held: Held = {};
-    const { cluster, client } = await newCluster(held);
+    const { cluster, client } = await clusters.begin(held);
     const first = await client.startOperation('grow', growInput(cluster, 'first'));
     await untilEnded(client, 'first');
     await waitFor('the lock is free', async () => (await client.queryLock()) === null);
@@ -492,8 +274,8 @@ describe('a grow', () => {
 
   it('that does not answer in time may still run: the error says how to find it, and the same key does', async () => {
     const gate = new Gate();
-    const { cluster, client } = await newCluster({ beforePrepare: gate });
-    const hasty = clientOf(cluster, { timeouts: { startAnswerMs: 1_000 } });
+    const { cluster, client } = await clusters.begin({ beforePrepare: gate });
+    const hasty = clusters.clientOf(cluster, { timeouts: { startAnswerMs: 1_000 } });
     const error = await expectCode(hasty.startOperation('grow', growInput(cluster, 'k')), 'OutcomeUnknown');
     expect(error.message).toMatch(/Idempotency-Key: k.*\/cluster\/operations\/grow-k/);
     expect(error.headers['Retry-After']).toBeDefined();
@@ -504,9 +286,9 @@ describe('a grow', () => {
 
   it('that was terminated from outside is seen to have ended', async () => {
     const gate = new Gate();
-    const { cluster, client } = await newCluster({ beforeAwaitRouters: gate });
+    const { cluster, client } = await clusters.begin({ beforeAwaitRouters: gate });
     await client.startOperation('grow', growInput(cluster, 'k'));
-    await temporal.workflow.getHandle(operationWorkflowId(cluster, 'grow', 'k')).terminate('by a test');
+    await clusters.temporal.workflow.getHandle(operationWorkflowId(cluster, 'grow', 'k')).terminate('by a test');
     expect(await client.describeOperation('grow-k')).toEqual({
       isRunning: false,
       temporalStatus: 'TERMINATED',
@@ -522,9 +304,9 @@ describe('a pause', () => {
 
   it('holds the operation until it is resumed', async () => {
     const gate = new Gate();
-    const { cluster, client } = await newCluster({ beforeAwaitRouters: gate });
+    const { cluster, client } = await clusters.begin({ beforeAwaitRouters: gate });
     await client.startOperation('grow', growInput(cluster, 'k'));
-    await progressOf('k', client, 'await-routers');
+    await inPhase('k', client, 'await-routers');
     expect(await client.adjustOperation('grow-k', { kind: 'pause', request })).toMatchObject({ pause: request });
     gate.release();
     await waitFor('it stands still', async () => (await client.queryProgress('grow-k')).pause?.holds === true);
@@ -533,10 +315,10 @@ describe('a pause', () => {
   });
 
   it('is refused after the end, as a limit is, and for an operation that never was', async () => {
-    const { cluster, client } = await newCluster();
+    const { cluster, client } = await clusters.begin();
     await client.startOperation('grow', growInput(cluster, 'k'));
     await untilEnded(client, 'k');
-    await temporal.workflow.getHandle(operationWorkflowId(cluster, 'grow', 'k')).result();
+    await clusters.temporal.workflow.getHandle(operationWorkflowId(cluster, 'grow', 'k')).result();
     await expectCode(client.adjustOperation('grow-k', { kind: 'pause', request }), 'OperationEnded');
     const change = { maxRowsPerS: 1 };
     await expectCode(client.adjustOperation('grow-k', { kind: 'limit', change }), 'OperationEnded');
@@ -547,9 +329,9 @@ describe('a pause', () => {
 describe('a cancel', () => {
   it('has the operation undone before the flip', async () => {
     const gate = new Gate();
-    const { cluster, client } = await newCluster({ beforeAwaitRouters: gate });
+    const { cluster, client } = await clusters.begin({ beforeAwaitRouters: gate });
     await client.startOperation('grow', growInput(cluster, 'k'));
-    await progressOf('k', client, 'await-routers');
+    await inPhase('k', client, 'await-routers');
     expect((await client.cancelOperation('grow-k', 'by a test')).cancelRequested).toBe(true);
     gate.release();
     expect((await untilEnded(client, 'k')).status).toBe('cancelled');
@@ -558,11 +340,11 @@ describe('a cancel', () => {
 
   it('is seen in Temporal as one, not as a failure', async () => {
     const gate = new Gate();
-    const { cluster, client } = await newCluster({ beforeAwaitRouters: gate });
+    const { cluster, client } = await clusters.begin({ beforeAwaitRouters: gate });
     await client.startOperation('grow', growInput(cluster, 'k'));
     await client.cancelOperation('grow-k', 'by a test');
     gate.release();
-    const handle = temporal.workflow.getHandle(operationWorkflowId(cluster, 'grow', 'k'));
+    const handle = clusters.temporal.workflow.getHandle(operationWorkflowId(cluster, 'grow', 'k'));
     await expect(handle.result()).rejects.toThrow();
     expect((await handle.describe()).status.name).toBe('CANCELLED');
     expect((await client.queryState()).operations).toMatchObject([{ end: 'cancelled' }]);
@@ -570,19 +352,19 @@ describe('a cancel', () => {
 
   it('answers the caller that waits for the grow with OperationCancelled', async () => {
     const gate = new Gate();
-    const { cluster, client } = await newCluster({ beforePrepare: gate });
+    const { cluster, client } = await clusters.begin({ beforePrepare: gate });
     const answer = expectCode(client.startOperation('grow', growInput(cluster, 'k')), 'OperationCancelled');
-    await progressOf('k', client, 'prepare');
+    await inPhase('k', client, 'prepare');
     await client.cancelOperation('grow-k', 'by a test');
     gate.release();
     await answer;
   });
 
   it('is refused after the end, and for an operation that never was', async () => {
-    const { cluster, client } = await newCluster();
+    const { cluster, client } = await clusters.begin();
     await client.startOperation('grow', growInput(cluster, 'k'));
     await untilEnded(client, 'k');
-    await temporal.workflow.getHandle(operationWorkflowId(cluster, 'grow', 'k')).result();
+    await clusters.temporal.workflow.getHandle(operationWorkflowId(cluster, 'grow', 'k')).result();
     await expectCode(client.cancelOperation('grow-k', 'by a test'), 'OperationEnded');
     await expectCode(client.cancelOperation('grow-never', 'by a test'), 'UnknownOperation');
     await expectCode(client.queryProgress('grow-never'), 'UnknownOperation');

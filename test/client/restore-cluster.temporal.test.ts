@@ -357,8 +357,9 @@ describe('a cluster whose namespace was wiped', () => {
     expect((await add(system, 's5')).shards.map(({ id }) => id)).toEqual([0, 4, 1_005]);
   });
 
-  it('is noticed by the witness’s file alone, which brings next id and lock back', async () => {
+  it('is noticed by the witness’s file alone, which brings next id, lock and list of routers back', async () => {
     const before = await serve();
+    await before.client.applyTransition({ type: 'setRouters', entries: ['http://r7:6333'] });
     for (const transition of byOperation('grow-a')) await before.client.applyTransition(transition);
     const map = await mapOf(before);
     expect(JSON.parse(readFileSync(before.file, 'utf8'))).toMatchObject({ next_id: 3, map });
@@ -376,7 +377,10 @@ describe('a cluster whose namespace was wiped', () => {
       next_id: 3,
       source: expect.stringContaining(system.file),
     });
-    expect(await system.client.queryState()).toMatchObject({ lock: { operationId: 'grow-a', stage: 'announced' } });
+    expect(await system.client.queryState()).toMatchObject({
+      lock: { operationId: 'grow-a', stage: 'announced' },
+      routers: { entries: ['http://r7:6333'], isByHand: true },
+    });
     expect(JSON.parse(readFileSync(system.file, 'utf8'))).toMatchObject({ map: { version: 3 } });
   });
 
@@ -391,54 +395,5 @@ describe('a cluster whose namespace was wiped', () => {
     const router = await routerHolding(MAP_7);
     const lost = await serve({ on: wiped, routers: [router], seedShards: [], worker: false });
     expect(lost.ensured).toBe('lost');
-  });
-});
-
-describe('POST /cluster/restore', () => {
-  const api = (): Promise<ApiServer> =>
-    ApiServer.start().then((server) => {
-      closing.push(() => server.close());
-      return server;
-    });
-  const map = { version: 3, shards: [{ id: 1, ...at('s1') }], joining: [], leaving: [] };
-
-  it('is for admins', async () => {
-    const server = await api();
-    for (const key of [KEYS.read, KEYS.write]) {
-      const answer = await server.call('/cluster/restore', { method: 'POST', key, body: { last_known: true } });
-      expect(answer.status).toBe(403);
-    }
-  });
-
-  it.each<[string, unknown]>([
-    ['nothing', {}],
-    ['both', { last_known: true, state: { next_id: 2, map } }],
-    ['a field that is none', { last_known: true, force: true }],
-    ['last_known: false', { last_known: false }],
-    ['a state without a next id', { state: { map } }],
-    ['a next id that a shard has', { state: { next_id: 1, map } }],
-    ['an id that is there twice', { state: { next_id: 9, map: { ...map, shards: [...map.shards, ...map.shards] } } }],
-    ['a joining shard that is not in the map', { state: { next_id: 9, map: { ...map, joining: [5] } } }],
-    ['a leaving shard that is not in the map', { state: { next_id: 9, map: { ...map, leaving: [5] } } }],
-  ])('refuses %s and restores nothing', async (_what, body) => {
-    const server = await api();
-    let restores = 0;
-    server.restoreCluster = () => {
-      restores += 1;
-      return Promise.reject(new Error('not to be called'));
-    };
-    const answer = await server.call('/cluster/restore', { method: 'POST', body });
-    expect(answer).toMatchObject({ status: 400, json: { code: 'MalformedBody' } });
-    expect(restores).toBe(0);
-  });
-
-  it('takes a map as large as a map may be', async () => {
-    const server = await api();
-    const shards = Array.from({ length: 1_024 }, (_, id) => ({ id, ...at(`a-rather-long-name-of-a-shard-${id}`) }));
-    const answer = await server.call('/cluster/restore', {
-      method: 'POST',
-      body: { state: { next_id: 2_000, map: { ...map, shards } } },
-    });
-    expect(answer.status).toBe(200);
   });
 });

@@ -44,6 +44,14 @@ describe('the file', () => {
     expect(readdirSync(dir)).toEqual(['p.json']);
   });
 
+  it('keeps a list of routers that was made by hand, also when a worker of before writes it without one', async () => {
+    const file = inFile('p.json');
+    const routers = { entries: ['http://r0'], isByHand: true };
+    await file.writeCopy({ ...version(4), routers }, 'l');
+    await file.writeCopy(version(5), 'l');
+    expect(await file.readCopy()).toMatchObject({ state: { map: { version: 5 }, routers } });
+  });
+
   it('makes its folder, and is not lowered by a state that comes late', async () => {
     const file = inFile('deep/er/p.json');
     await file.writeCopy(version(5), 'l');

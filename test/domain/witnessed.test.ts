@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import { seedState, type ClusterState } from '../../src/domain/cluster-state';
 import { catchUp, isBehind, laterWitnessed, witnessedPart, type WitnessedState } from '../../src/domain/witnessed';
 import { announce, flip, release, reserve, withdraw } from '../../src/domain/lock-transitions';
+import { seedRouters, setRouters } from '../../src/domain/router-list';
 import { changeByHand } from '../../src/domain/manual-changes';
 import { IDS_LEFT_OUT, newestKnown, restoredState, type KnownState } from '../../src/domain/restored-state';
 import type { ShardAddress } from '../../src/domain/shard-map';
@@ -56,6 +57,13 @@ describe('a state beside the witnessed one', () => {
 });
 
 describe('catchUp', () => {
+  it('puts back a list of routers that was made by hand', () => {
+    const witnessed = witnessedPart(setRouters(added(two(), 's2'), ['http://r0']));
+    expect(catchUp(seedRouters(two(), ['http://r9']), witnessed).routers).toEqual(witnessed.routers);
+    const seeded = seedRouters(two(), ['http://r9']);
+    expect(catchUp(seeded, witnessedPart(added(two(), 's2'))).routers).toEqual(seeded.routers);
+  });
+
   it('puts back map, ids and lock as they were witnessed, one version above, and keeps the rest', () => {
     const before = { ...two(), autoscale: { ...two().autoscale, streak: 3 } };
     const witnessed = witnessedPart(growing(before, 's2'));
@@ -134,6 +142,16 @@ describe('laterWitnessed', () => {
     );
   });
 
+  it('keeps a list of routers that was made by hand, also where a worker of before offers none', () => {
+    const listed = witnessedPart(setRouters(two(), ['http://r0']));
+    const later = laterWitnessed(listed, witnessedPart(added(two(), 's2')));
+    expect(later).toMatchObject({ map: { version: 2 }, routers: { entries: ['http://r0'], isByHand: true } });
+    expect(laterWitnessed(later, listed)).toBe(later);
+    const changed = witnessedPart(setRouters(added(two(), 's2'), ['http://r1']));
+    expect(laterWitnessed(later, changed)).toBe(changed);
+    expect(witnessedPart(seedRouters(two(), ['http://r0'])).routers).toBeUndefined();
+  });
+
   it('keeps the first of two maps under one version', () => {
     const first = witnessedPart(added(two(), 's2'));
     expect(laterWitnessed(first, witnessedPart(added(two(), 's3')))).toBe(first);
@@ -178,6 +196,18 @@ describe('a restored state', () => {
     const router = ofRouter(two());
     const restored = restoredState({ request: router, known: [router, record], versionSeen: 0, ended: null });
     expect(restored).toMatchObject({ identity, epoch: 7 + EPOCHS_LEFT_OUT });
+  });
+
+  it('has the list of routers that was made by hand, whichever map is restored', () => {
+    const record = own(setRouters(two(), ['http://r0']), 'published workflow');
+    const router = ofRouter(two());
+    const restored = restoredState({ request: router, known: [router, record], versionSeen: 0, ended: null });
+    expect(restored.routers).toEqual({ entries: ['http://r0'], isByHand: true });
+    // The ended workflow knew later than what was recorded of it.
+    const ended = setRouters(two(), []);
+    const known = [own(ended), record];
+    expect(restoredState({ request: own(ended), known, versionSeen: 0, ended }).routers?.entries).toEqual([]);
+    expect(restoredState({ request: router, known: [router], versionSeen: 0, ended: null }).routers).toBeUndefined();
   });
 
   it('is above every known version, also of maps that were not taken', () => {

@@ -1,6 +1,6 @@
 /** The built program itself, as a process: settings, start, stop, and an embedded Temporal that is killed under it. */
 import { spawn, type ChildProcess } from 'node:child_process';
-import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -133,6 +133,17 @@ describe('the program', () => {
       line(/^COORDINATOR_GRACE_MS: expected [^\n]+\n$/),
       line(/^TEMPORAL_ADDRESS: expected [^\n]+\n$/),
     ]);
+  });
+
+  it.each([0o640, 0o604])('ends up with exit code 2 where its key file has the mode %o', async (mode) => {
+    const folder = join(dir, `open-${mode}`);
+    mkdirSync(folder);
+    writeFileSync(join(folder, 'admin.key'), `${KEY}\n`, { mode });
+    chmodSync(join(folder, 'admin.key'), mode);
+    const up = new Program(['up'], { QUIVER_API_KEYS: '', COORDINATOR_DATA_DIR: folder });
+    await up.endsWith(2);
+    expect(up.stderr).toMatch(/^COORDINATOR_API_KEYS_FILE: expected \S+admin\.key to be readable for its owner only/);
+    expect(up.stdout + up.stderr).not.toContain(KEY);
   });
 
   it('serves on a Temporal of its own, restarts it when it is killed, and ends in order on SIGTERM', async () => {

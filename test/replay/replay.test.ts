@@ -4,6 +4,7 @@ import { DefaultLogger, Runtime, type WorkflowBundle } from '@temporalio/worker'
 import { temporal as proto } from '@temporalio/proto';
 import { phaseOfHeaders, headersWithTrace, traceOfHeaders } from '../../src/contract/trace/headers';
 import { readTrace } from '../../src/domain/trace';
+import { NO_CLUSTER_LIMITS } from '../../src/domain/work-limits';
 import { bundleForReplay, replayed, replayedState } from './replayed-state';
 
 const FOLDER = join(__dirname, 'histories');
@@ -24,6 +25,23 @@ type History = proto.api.history.v1.History;
 const { History } = proto.api.history.v1;
 const read = (file: string): History => History.decode(readFileSync(join(FOLDER, file)));
 const replay = (history: History) => replayedState(workflowBundle, history);
+
+/** Adds these fields to each answer of the cluster to a transition. Returns how many there are. */
+function tellMore({ events }: History, told: object): number {
+  const asked = new Set<string>();
+  let answers = 0;
+  for (const event of events) {
+    const scheduled = event.activityTaskScheduledEventAttributes;
+    if (scheduled?.activityType?.name === 'changeCluster') asked.add(String(event.eventId));
+    const completed = event.activityTaskCompletedEventAttributes;
+    const [payload] = completed?.result?.payloads ?? [];
+    if (payload?.data == null || !asked.has(String(completed?.scheduledEventId))) continue;
+    const answer = JSON.parse(Buffer.from(payload.data).toString()) as object;
+    payload.data = Buffer.from(JSON.stringify({ ...answer, ...told }));
+    answers += 1;
+  }
+  return answers;
+}
 
 describe('the workflows of this version', () => {
   it('have a recorded history for every one of them and for every path', () => {
@@ -63,6 +81,19 @@ describe('the workflows of this version', () => {
     const known = readFileSync(join(FOLDER, file.replace(/binpb$/, 'state.json')), 'utf8');
     expect(await replay(read(file))).toEqual(JSON.parse(known));
   });
+
+  /** As a cluster that is ahead of an operation answers it: what the operation did then, it did without these. */
+  it.each(['limits of a cluster, whose window is closed,', 'a list of routers'])(
+    'take no heed of %s where the history has no patch for it',
+    async (what) => {
+      const limits = { ...NO_CLUSTER_LIMITS, maxRowsPerS: 1, activeFrom: '00:00', activeTo: '00:01' };
+      const told = what.startsWith('limits') ? { limits } : { routers: 2 };
+      const file = '0.3/grow-succeeded';
+      const history = read(`${file}.binpb`);
+      expect(tellMore(history, told)).toBeGreaterThan(3);
+      expect(await replay(history)).toEqual(JSON.parse(readFileSync(join(FOLDER, `${file}.state.json`), 'utf8')));
+    },
+  );
 
   it('do not replay a history in which another activity was called', async () => {
     const doctored = read('0.2/autoscale.binpb');

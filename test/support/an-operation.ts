@@ -2,8 +2,9 @@
 import type { OperationRecord } from '../../src/domain/cluster-state';
 import type { OperationProgress } from '../../src/domain/progress';
 
-const START_MS = Date.UTC(2026, 0, 2, 3, 4, 5);
+export const STARTED_MS = Date.UTC(2026, 0, 2, 3, 4, 5);
 
+/** A grow in its copy. */
 export function progressOf(change: Partial<OperationProgress> = {}): OperationProgress {
   return {
     operationId: 'grow-k',
@@ -11,7 +12,10 @@ export function progressOf(change: Partial<OperationProgress> = {}): OperationPr
     status: 'running',
     shardIds: [2],
     phase: 'copy',
-    phases: [],
+    phases: [
+      { phase: 'prepare', startedAtMs: STARTED_MS, endedAtMs: STARTED_MS + 1_000, note: '2 collections' },
+      { phase: 'copy', startedAtMs: STARTED_MS + 1_000, endedAtMs: null, note: '' },
+    ],
     pointsDone: 10,
     pointsExpected: 40,
     bytesDone: 1_000,
@@ -23,8 +27,8 @@ export function progressOf(change: Partial<OperationProgress> = {}): OperationPr
     cancelRequested: false,
     pointOfNoReturnPassed: false,
     next: 'compare',
-    startedAtMs: START_MS,
-    updatedAtMs: START_MS,
+    startedAtMs: STARTED_MS,
+    updatedAtMs: STARTED_MS + 2_000,
     endedAtMs: null,
     outcome: null,
     findings: null,
@@ -32,12 +36,27 @@ export function progressOf(change: Partial<OperationProgress> = {}): OperationPr
   };
 }
 
+export const GROW = progressOf();
+
+export const GROWN = progressOf({
+  status: 'succeeded',
+  endedAtMs: STARTED_MS + 4_000,
+  outcome: {
+    message: 'shard 2 joined',
+    pointsMoved: 40,
+    droppedByDonor: { '0': 40 },
+    pointsKept: 0,
+    durationMs: 4_000,
+  },
+});
+
+/** The same grow as the cluster remembers it. */
 export function recordOf(change: Partial<OperationRecord> = {}): OperationRecord {
   return {
     operationId: 'grow-k',
     kind: 'grow',
     shardIds: [2],
-    startedAtMs: START_MS,
+    startedAtMs: STARTED_MS,
     endedAtMs: null,
     end: null,
     pointsMoved: 0,

@@ -33,6 +33,7 @@ import type { EvaluationResult, OperationInput } from '../../src/contract/messag
 import type { OperationRequest } from '../../src/contract/requests';
 import type { LockLook } from '../../src/contract/evaluation-activities';
 import type { ClusterTransition } from '../../src/contract/cluster';
+import { problemSchema } from '../../src/wire/problem';
 
 type ApiClient = ApiDeps['client'];
 type ApiAutoscale = ApiDeps['autoscale'];
@@ -285,6 +286,15 @@ export class ApiServer {
     this.events.close();
     this.server.closeAllConnections();
     await new Promise((resolve) => this.server.close(resolve));
+  }
+
+  /** The answer is a problem with this status and code, in the form that every problem has. */
+  async expectProblem(path: string, call: Call, expected: { status: number; code: string }) {
+    const answer = await this.call(path, call);
+    expect(answer.headers.get('content-type')).toBe('application/problem+json');
+    expect(problemSchema.parse(answer.json)).toMatchObject(expected);
+    expect(answer.status).toBe(expected.status);
+    return answer;
   }
 
   async call(path: string, { method = 'GET', key = KEYS.admin, headers = {}, body }: Call = {}) {

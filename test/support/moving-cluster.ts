@@ -8,6 +8,7 @@ import { MockActivityEnvironment } from '@temporalio/testing';
 import { DefaultLogger } from '@temporalio/worker';
 import pino from 'pino';
 import { Agent } from 'undici';
+import { WatchRegistry } from '../../src/shards/http/watch-registry';
 import { OPEN_REACH } from '../../src/shards/reach/reach';
 import { createActivities } from '../../src/activities';
 import { SYSTEM_CLOCK, type Clock } from '../../src/activities/frame/attempt';
@@ -76,6 +77,8 @@ type ActivityName = Exclude<keyof Activities, 'changeCluster'>;
 
 export class MovingCluster {
   readonly clock = new TestClock();
+  /** Of the worker that runs the activities. */
+  readonly watches = new WatchRegistry();
   readonly shards: readonly InProcessShard[];
   readonly placement: PlacementSpec;
   /** By shard id, what stands in front of it as its primary. */
@@ -97,6 +100,7 @@ export class MovingCluster {
       logger: pino({ level: 'silent' }),
       dispatcher: this.#agent,
       clock: this.clock,
+      watches: this.watches,
     });
   }
 
@@ -113,6 +117,7 @@ export class MovingCluster {
   }
 
   async stop(): Promise<void> {
+    await this.watches.closeAll();
     await this.#agent.destroy();
     await Promise.all([...this.shards, ...this.#followers.values(), ...this.#others].map((each) => each.stop()));
   }

@@ -127,6 +127,38 @@ it('goes on over its runs with its hooks, and with how far news were told', asyn
   expect(told).toHaveLength(2);
 });
 
+it('tells a hook although another one is down, also when its history is long by then', async () => {
+  const client = new HooksClient({ connection: temporal.connection, namespace: 'default', cluster: cluster.name });
+  const dead = createServer((_request, response) => response.writeHead(500).end());
+  await new Promise<void>((resolve) => dead.listen(0, '127.0.0.1', resolve));
+  try {
+    const input: HooksInput = { cluster: cluster.name, historyEventsMax: 20 };
+    await temporal.client.workflow.start(HOOKS_WORKFLOW, {
+      workflowId: hooksWorkflowId(cluster.name),
+      taskQueue: taskQueue(cluster.name),
+      args: [input],
+    });
+    const deadUrl = `http://127.0.0.1:${(dead.address() as AddressInfo).port}/hook`;
+    const events = ['operation.started', 'operation.ended'] as const;
+    await client.replace([deadUrl, url()].map((each) => ({ url: each, events })));
+    await waitFor('it knows what was there before', isWatching);
+    await cluster.announce('first');
+    await cluster.operation('first').result();
+    await waitFor('the first is told', () => eventsTold().length === 2);
+    const { raw } = await handle().describe();
+    expect(Number(raw.workflowExecutionInfo?.historyLength)).toBeGreaterThan(20);
+    expect(raw.pendingActivities?.some(({ activityType }) => activityType?.name === 'deliverHookNews')).toBe(true);
+
+    await cluster.announceDrain('second', 2);
+    await cluster.operation('second', 'drain').result();
+    await waitFor('the second is told', () => eventsTold().length === 4);
+  } finally {
+    await client.replace([]);
+    dead.closeAllConnections();
+    await new Promise((resolve) => dead.close(resolve));
+  }
+});
+
 it('ends the deliveries to a hook that is removed', async () => {
   const client = new HooksClient({ connection: temporal.connection, namespace: 'default', cluster: cluster.name });
   await client.replace([{ url: url(), events: ['operation.started'] }]);

@@ -1,9 +1,16 @@
 import { WorkflowFailedError } from '@temporalio/client';
 import type { createActivities } from '../../src/activities';
-import { cancelUpdate, operationStateQuery, pauseUpdate, resumeUpdate } from '../../src/contract/messages';
+import {
+  cancelUpdate,
+  clusterLimitsUpdate,
+  operationStateQuery,
+  pauseUpdate,
+  resumeUpdate,
+} from '../../src/contract/messages';
 import type { CompareDonorResult } from '../../src/contract/move';
 import type { OperationKind } from '../../src/domain/cluster-state';
 import type { Pause } from '../../src/domain/pause';
+import { NO_CLUSTER_LIMITS, type ClusterLimits } from '../../src/domain/work-limits';
 import { type ClusterFixture, FAST, pointJson, refusalOf } from '../support/cluster-fixture';
 import { useCluster } from '../support/use-cluster';
 import { waitFor } from '../support/wait-for';
@@ -172,6 +179,31 @@ describe('a paused grow', () => {
     expect((await cluster.operation('a').query(operationStateQuery)).passes).toBeGreaterThan(passes);
   });
 });
+
+it('a window that closes in the last pass does not discard what was proven: the grow flips, and then stands still', async () => {
+  let passes = 0;
+  const limits = { ...NO_CLUSTER_LIMITS, ...closedWindow() };
+  const tellWindow = (given: ClusterLimits): Promise<unknown> =>
+    cluster.operation('a').executeUpdate(clusterLimitsUpdate, { args: [given] });
+  afterCompare = async ({ upserted, deleted, mayHaveWritten }) => {
+    if (upserted + deleted > 0 || mayHaveWritten || passes > 0) return;
+    passes = (await cluster.operation('a').query(operationStateQuery)).passes + 1;
+    await tellWindow(limits);
+  };
+  await cluster.announce('a');
+  await waitFor('the flip', async () => (await cluster.progress('a')).pointOfNoReturnPassed, 30_000);
+  await waitFor('it stands still', async () => (await cluster.progress('a')).waiting?.reason.includes('UTC') === true);
+  expect((await cluster.operation('a').query(operationStateQuery)).passes).toBe(passes);
+  expect((await cluster.misplaced('docs')).length).toBeGreaterThan(0);
+  await tellWindow(NO_CLUSTER_LIMITS);
+  await expectDone();
+});
+
+/** It opens in some hours. */
+function closedWindow(): Pick<ClusterLimits, 'activeFrom' | 'activeTo'> {
+  const inHours = (hours: number): string => new Date(Date.now() + hours * 3_600_000).toISOString().slice(11, 16);
+  return { activeFrom: inHours(2), activeTo: inHours(3) };
+}
 
 describe('after the flip', () => {
   /** Waits for routers that can be asked: none are, so the grace stands for them. */

@@ -4,8 +4,11 @@ import type { DonorInput, DropDonorInput, Move } from '../../contract/move';
 import type { Engine } from '../../rows/thread/engine';
 import type { JobInput } from '../../rows/remote/run-job';
 import { receiversOf } from '../../domain/placement-plan';
+import { READING_LIFE_MS } from '../../domain/router-watch';
+import type { WatchRegistry } from '../../shards/http/watch-registry';
 import { activity, type ActivityRuntime, type ActivityScope } from '../frame/run-activity';
 import { runRowJob } from '../rows/row-scope';
+import { StepWatch } from './step-watch';
 
 type RowSteps = Pick<
   CoordinatorActivities,
@@ -25,7 +28,11 @@ type Body<Name extends keyof RowSteps> = (
 ) => ReturnType<RowSteps[Name]>;
 
 /** `worker`: the task queue of this worker alone, by which the next step finds what this one keeps. */
-export function rowSteps(runtime: ActivityRuntime, engine: Engine, worker: string | null): RowSteps {
+export function rowSteps(
+  runtime: ActivityRuntime,
+  engine: Engine,
+  { watches, worker }: { watches: WatchRegistry; worker: string | null },
+): RowSteps {
   const copyDonor: Body<'copyDonor'> = async (scope, input) => {
     const { attempt } = scope;
     const before = attempt.nameOf('before') ?? (input.isRepeat ? 'unknown' : null);
@@ -70,9 +77,14 @@ export function rowSteps(runtime: ActivityRuntime, engine: Engine, worker: strin
   };
 
   const dropFromDonor: Body<'dropFromDonor'> = async (scope, input) => {
-    const job = dropJob(input);
-    const done = await runRowJob(scope, engine, { name: 'drop', input: job, move: input });
-    return { ...done, worker, lateWritesUntilMs: scope.attempt.lateWritesUntilMs };
+    const watch = new StepWatch(scope, watches, input);
+    const renewWatch = (): Promise<number | null> => watch.renew();
+    try {
+      const done = await runRowJob(scope, engine, { name: 'drop', input: dropJob(input), move: input, renewWatch });
+      return { ...done, worker, lateWritesUntilMs: scope.attempt.lateWritesUntilMs };
+    } finally {
+      await watch.close();
+    }
   };
 
   const removeCopies: Body<'removeCopies'> = async (scope, input) => {
@@ -107,8 +119,9 @@ export function rowSteps(runtime: ActivityRuntime, engine: Engine, worker: strin
 }
 
 function dropJob(input: DropDonorInput): JobInput<'drop'> {
-  const { settleMs, isWatchUnbroken, provenCollections, isLeaver, isTailLate } = input;
-  return { ...ofDonor(input), settleMs, isWatchUnbroken, provenCollections, isLeaver, isTailLate };
+  const { settleMs, isWatchUnbroken, watch, provenCollections, isLeaver, isTailLate } = input;
+  const watchedUntilMs = watch == null ? null : watch.readAtMs + READING_LIFE_MS;
+  return { ...ofDonor(input), settleMs, isWatchUnbroken, watchedUntilMs, provenCollections, isLeaver, isTailLate };
 }
 
 function ofDonor({ session, donorId, placement, expected }: DonorInput): {

@@ -2,8 +2,7 @@
 import type { OpenedWatch, OpenWatchInput, ReadWatchInput, WatchActivities, WatchReading } from '../../contract/watch';
 import { boundedText } from '../../domain/bounded-text';
 import { FRESH_ANSWER_MS, hasChanged, judgeList, judgeWatch, type WatchJudgement } from '../../domain/router-watch';
-import { WatchRegistry } from '../../shards/http/watch-registry';
-import type { ActivityDeps } from '../frame/deps';
+import type { WatchRegistry } from '../../shards/http/watch-registry';
 import { activity, type ActivityRuntime, type ActivityScope } from '../frame/run-activity';
 
 const CONNECT_PATIENCE_MS = 3_000;
@@ -14,11 +13,14 @@ const NOT_CONNECTED_MAX = 8;
 type Body<Input, Result> = (scope: ActivityScope, input: Input) => Promise<Result>;
 
 /** They share the watches of the process, which whoever gave them closes. */
-export function watchActivities(runtime: ActivityRuntime, deps: ActivityDeps): WatchActivities {
-  const watches = deps.watches ?? new WatchRegistry({ reach: runtime.shards.reach });
+export function watchActivities(
+  runtime: ActivityRuntime,
+  watches: WatchRegistry,
+  worker: string | null,
+): WatchActivities {
   return {
-    openWatch: activity(runtime, openWatch(watches, deps.ownTaskQueue ?? null)),
-    readWatch: activity(runtime, readWatch(watches, deps.ownTaskQueue ?? null)),
+    openWatch: activity(runtime, openWatch(watches, worker)),
+    readWatch: activity(runtime, readWatch(watches, worker)),
     closeWatch: activity(runtime, closeWatch(watches)),
   };
 }
@@ -43,7 +45,8 @@ function openWatch(watches: WatchRegistry, worker: string | null): Body<OpenWatc
   };
 }
 
-function readWatch(watches: WatchRegistry, worker: string | null): Body<ReadWatchInput, WatchReading> {
+/** Also for a step that relies on the watch, and asks again while it runs (step-watch.ts). */
+export function readWatch(watches: WatchRegistry, worker: string | null): Body<ReadWatchInput, WatchReading> {
   return async ({ shards, findRouters }, { watchId, marked, list, ...question }) => {
     const found = list === undefined ? null : await findRouters(list);
     const known = watches.find(watchId);

@@ -18,7 +18,13 @@ import type { ActivityScope } from '../frame/run-activity';
 export async function runRowJob<Name extends JobName>(
   { attempt, tellStep, readLimits }: ActivityScope,
   engine: Engine,
-  run: { name: Name; input: JobInput<Name>; move: Move; leftovers?: readonly ShardAddress[] },
+  run: {
+    name: Name;
+    input: JobInput<Name>;
+    move: Move;
+    leftovers?: readonly ShardAddress[];
+    renewWatch?: () => Promise<number | null>;
+  },
 ): Promise<JobDone<Name>> {
   const told = tellStep === null ? null : new StepTelling(attempt.nowMs(), shardIdOf(run.input), tellStep);
   const watch = new LimitWatch(limitsIn(run.move), readLimits);
@@ -35,6 +41,7 @@ export async function runRowJob<Name extends JobName>(
     write: (send) => attempt.write(send),
     mayWriteUntilMs: () => attempt.mayWriteUntilMs,
     limits: () => watch.limits,
+    ...(run.renewWatch === undefined ? {} : { renewWatch: run.renewWatch }),
     noteWrites: (lateWritesUntilMs) => {
       attempt.noteWrites(lateWritesUntilMs);
     },

@@ -1,6 +1,7 @@
 /** `Prefer: wait=N` (RFC 7240): an answer that waits until what is asked for changes. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { ApiError } from '../http/problem';
+import { noteHeld } from '../http/request-trail';
 import type { EventHub, Seat } from './hub';
 import type { Lookout } from './lookout';
 
@@ -41,6 +42,7 @@ export async function awaitTold(
   { lookout, leave }: Seat,
   { response, waitS, look, isReached }: LongPoll,
 ): Promise<void> {
+  noteHeld(response);
   try {
     await look();
     await untilTold(lookout, { response, waitMs: waitS * 1_000, isReached });

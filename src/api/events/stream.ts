@@ -3,6 +3,7 @@
  * connection is cut. It may connect again with the id of its last event.
  */
 import type { ServerResponse } from 'node:http';
+import { noteHeld } from '../http/request-trail';
 import type { ToldEvent } from './ring';
 import type { Listener } from './lookout';
 
@@ -48,6 +49,7 @@ export class EventStream implements Listener {
       if (this.cut !== null) clearTimeout(this.cut);
       onEnd();
     });
+    noteHeld(response);
     response.writeHead(200, STREAM_HEADERS);
     response.write(`retry: ${RECONNECT_MS}\n\n`);
   }

@@ -26,6 +26,12 @@ export function routeOf(request: IncomingMessage): string | null {
   return typeof path === 'string' ? path.replace(/:(\w+)/g, '{$1}') : null;
 }
 
+/** Answers that last as long as their caller listens or waits: how long says nothing about this process. */
+const held = new WeakSet<ServerResponse>();
+
+export const noteHeld = (response: ServerResponse): void => void held.add(response);
+export const isHeld = (response: ServerResponse): boolean => held.has(response);
+
 /** The status that the caller got; 0 when it went away before. */
 export function statusOf({ headersSent, statusCode }: ServerResponse): number {
   return headersSent ? statusCode : NO_STATUS;

@@ -151,5 +151,8 @@ export class WitnessedMap {
 function isRemembered(state: WitnessedState, witnessed: WitnessedState): boolean {
   const isSameLock = JSON.stringify(state.lock) === JSON.stringify(witnessed.lock);
   const isSameUid = state.identity?.uid === witnessed.identity?.uid;
-  return isSameLock && isSameUid && state.nextId === witnessed.nextId && isSameMap(state.map, witnessed.map);
+  const { routers } = witnessedPart(state);
+  const isSameList = routers === undefined || JSON.stringify(routers) === JSON.stringify(witnessed.routers);
+  const isSame = isSameLock && isSameUid && isSameList && state.nextId === witnessed.nextId;
+  return isSame && isSameMap(state.map, witnessed.map);
 }

@@ -4,7 +4,7 @@
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { Counter, Histogram, type Registry } from 'prom-client';
-import { routeOf, statusOf } from '../http/request-trail';
+import { isHeld, routeOf, statusOf } from '../http/request-trail';
 
 const METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE'];
 const MAP_ROUTE = '/cluster/map';
@@ -30,7 +30,7 @@ export class HttpMeter {
     });
     this.durations = new Histogram({
       name: 'coordinator_http_request_duration_seconds',
-      help: 'How long requests took by method and template of the route, without the polls of the map.',
+      help: 'How long requests took by method and template of the route, without map polls, streams and long polls.',
       labelNames: ['method', 'route'],
       buckets: BUCKETS_S,
       registers,
@@ -50,7 +50,7 @@ export class HttpMeter {
       const route = routeOf(request) ?? NO_ROUTE;
       const status = statusOf(response);
       this.requests.inc({ method, route, code: status === 0 ? 'none' : String(status) });
-      this.durations.observe({ method, route }, (performance.now() - startedMs) / 1_000);
+      if (!isHeld(response)) this.durations.observe({ method, route }, (performance.now() - startedMs) / 1_000);
     });
   }
 

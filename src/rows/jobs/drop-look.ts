@@ -1,8 +1,10 @@
 /** Rows after the flip, as their donor and their owner answer just now, and what follows for each. */
+import { receiversOf } from '../../domain/placement-plan';
+import { READING_LIFE_MS } from '../../domain/router-watch';
 import { judgeLeft, type LeftDecision } from '../../domain/row-decisions';
 import type { PlacementSpec } from '../../domain/shard-map';
 import { rowsOnOwners } from '../pairs';
-import { CollectionMissing, type Row } from '../ports';
+import { CollectionMissing, type Job, type Row } from '../ports';
 import { isSameRow, NO_PROOF, rowDigest } from '../row';
 import type { DonorSession } from '../sessions';
 import type { Slice } from '../slice';
@@ -14,6 +16,8 @@ export interface DropJob {
   readonly placement: PlacementSpec;
   readonly settleMs: number;
   readonly isWatchUnbroken: boolean;
+  /** Until then a delete may rely on it; null: always. */
+  readonly watchedUntilMs: number | null;
   /** Collections that the clean pass compared: only in these can a row be known to be deleted. */
   readonly provenCollections: readonly string[];
   /** The donor leaves: what it holds of others goes too, and then its collections. */
@@ -99,6 +103,56 @@ export class DropLook {
       if (error instanceof CollectionMissing) return new Map();
       throw error;
     }
+  }
+}
+
+/** A router may have written by another map since: what was decided by the watch over it counts no longer. */
+export class WatchLost extends Error {}
+
+/**
+ * What decisions rest on: every router was watched, and the owners are the shards that they were. Deletes may be slowed
+ * down to hours, so both are asked again where the last answer is old.
+ */
+export class Grounds {
+  readonly #job: Job;
+  readonly #placement: PlacementSpec;
+  readonly #parts: MoveParts;
+  #watchedUntilMs: number;
+  /** By owner. */
+  readonly #confirmedAtMs = new Map<number, number>();
+
+  constructor(job: Job, { placement, watchedUntilMs }: DropJob, { parts }: { parts: MoveParts }) {
+    this.#job = job;
+    this.#placement = placement;
+    this.#parts = parts;
+    this.#watchedUntilMs = watchedUntilMs ?? Infinity;
+  }
+
+  /** All of them, now. */
+  async confirmOwners(): Promise<void> {
+    for (const ownerId of receiversOf(this.#placement)) await this.#confirm(ownerId);
+  }
+
+  /** For a delete of rows of these owners. @throws WatchLost, and what says that an owner has lost data */
+  async renew(ownerIds: readonly number[]): Promise<void> {
+    await this.#renewWatch();
+    const nowMs = this.#job.nowMs();
+    const isOld = (ownerId: number): boolean =>
+      nowMs - (this.#confirmedAtMs.get(ownerId) ?? -Infinity) >= READING_LIFE_MS;
+    await Promise.all([...new Set(ownerIds)].filter(isOld).map((ownerId) => this.#confirm(ownerId)));
+  }
+
+  async #renewWatch(): Promise<void> {
+    if (this.#job.nowMs() < this.#watchedUntilMs) return;
+    const untilMs = (await this.#job.renewWatch?.()) ?? null;
+    if (untilMs === null) throw new WatchLost();
+    this.#watchedUntilMs = untilMs;
+  }
+
+  async #confirm(ownerId: number): Promise<void> {
+    const askedAtMs = this.#job.nowMs();
+    await this.#parts.shards(ownerId).confirmIdentity();
+    this.#confirmedAtMs.set(ownerId, askedAtMs);
   }
 }
 

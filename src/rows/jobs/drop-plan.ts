@@ -5,7 +5,7 @@ import { ALL, DELETE_IDS_MAX, PacedDelete, type Still } from '../paced-delete';
 import { IDS_PER_LOOK } from '../pairs';
 import { CollectionMissing, type Job } from '../ports';
 import { NO_PROOF, rowDigest } from '../row';
-import { DropLook, type DropJob, type Question } from './drop-look';
+import { DropLook, Grounds, WatchLost, type DropJob, type Question } from './drop-look';
 import type { DonorSession, SortedRows } from '../sessions';
 import type { Slice } from '../slice';
 import { Spooling } from '../spool/spooling';
@@ -43,6 +43,7 @@ export class DropPlan {
   readonly #parts: MoveParts;
   readonly #session: DonorSession;
   readonly #at: DropLook;
+  readonly #grounds: Grounds;
   readonly #sorted: SortedRows;
   readonly #rowsBy: ReadonlyMap<string, number>;
   readonly #keptIn = new Map<string, number>();
@@ -79,41 +80,44 @@ export class DropPlan {
     this.#parts = of.parts;
     this.#session = of.session;
     this.#at = new DropLook(input, of);
+    this.#grounds = new Grounds(job, input, of);
     this.#deletes = new PacedDelete(job, of.parts.shards(input.donorId));
     this.#sorted = of.sorted;
     this.#rowsBy = of.rowsBy;
     this.#isRepeat = of.session.hasDropped;
   }
 
-  async carryOut(): Promise<DropCounts> {
+  /** `isCut`: what is left must be read and decided about anew. */
+  async carryOut(): Promise<DropCounts & { isCut: boolean }> {
+    let isCut = false;
     try {
-      await this.#confirmOwners();
+      await this.#grounds.confirmOwners();
       const unclear = new Map<string, Unclear[]>();
       for (const collection of this.#rowsBy.keys()) unclear.set(collection, await this.#decide(collection));
       // What an owner lacks may be gone with its volume, since it was asked.
-      await this.#confirmOwners();
+      await this.#grounds.confirmOwners();
       for (const [collection, rows] of unclear) await this.#act(collection, rows);
       for (const collection of this.#sorted.gone.keys()) await this.#followDeletes(collection);
       if (this.#input.isLeaver) await this.#dropCollections();
       // A shard that came back with another volume meanwhile has not done what it was asked for.
       await this.#parts.shards(this.#input.donorId).confirmIdentity();
-      await this.#confirmOwners();
+      await this.#grounds.confirmOwners();
+    } catch (error) {
+      if (!(error instanceof WatchLost)) throw error;
+      isCut = true;
     } finally {
       const { sure, doubtful, gone, strays } = this.#sorted;
       for (const spools of [sure, doubtful, gone, strays]) for (const spool of spools.values()) spool.close();
       for (const runs of this.#mayGo.values()) for (const spool of runs) spool.close();
     }
     return {
+      isCut,
       dropped: this.#dropped,
       droppedAsDeleted: this.#droppedAsDeleted,
       carried: this.#carried,
       kept: this.#kept,
       collectionsDropped: this.#collectionsDropped,
     };
-  }
-
-  async #confirmOwners(): Promise<void> {
-    for (const ownerId of receiversOf(this.#input.placement)) await this.#parts.shards(ownerId).confirmIdentity();
   }
 
   // ---- Decide ----
@@ -242,6 +246,7 @@ export class DropPlan {
 
   /** The owner is asked once more right before it is written. Returns the digest of what it holds now; null: the row is kept. */
   async #carry(collection: string, { id, proof, ownerId }: Question): Promise<Buffer | null> {
+    await this.#grounds.renew([ownerId]);
     const [now] = await this.#at.look(collection, [{ id, proof, ownerId }], 'slice');
     if (now?.onDonor == null) return null;
     if (now.decision === 'drop') return rowDigest(now.onDonor);
@@ -301,6 +306,7 @@ export class DropPlan {
     this.#session.hasDropped = true;
     try {
       this.#dropped += await this.#deletes.delete(collection, ids, async (some) => {
+        await this.#grounds.renew(some.map((id) => this.#at.question(id, NO_PROOF).ownerId));
         const now = await still(some);
         this.#session.tail?.expectDeletes(collection, now);
         return now;
@@ -346,6 +352,7 @@ export class DropPlan {
     const leaver = this.#parts.shards(this.#input.donorId);
     for (const [collection, left] of await leaver.counts()) {
       if (!this.#mayDropWhole(collection)) continue;
+      await this.#grounds.renew(receiversOf(this.#input.placement));
       const mayGo = this.#whatMayGo(collection).reduce((sum, { count }) => sum + count, 0);
       // More than what may go: something has come since the scan. Until another look has decided about it, it is kept.
       if (left > mayGo || this.#hasChanged(collection)) {

@@ -30,7 +30,7 @@ export interface ReadDone {
 }
 
 export interface DropDone extends DropCounts {
-  /** Nothing was done: what was read for it is lost, or an attempt before has used it. */
+  /** What was read is lost, or an attempt before has used it, or a router was not watched to the end. */
   readonly needsRead: boolean;
   /** Every change of the donor since this scan is known. */
   readonly isTailKept: boolean;
@@ -87,8 +87,13 @@ export async function dropFromDonor(job: Job, input: DropJob, parts: MoveParts):
   for (const id of [donorId, ...receiversOf(placement)]) await parts.shards(id).confirmIdentity();
   if (session.readForDrop === null) return { ...NOTHING_DONE, needsRead: true, isTailKept: session.hasKeptTail };
   const slice = new Slice(placement, donorId);
-  const counts = await new DropPlan(job, input, { parts, session, slice, ...session.takeForDrop() }).carryOut();
-  return { ...counts, needsRead: false, isTailKept: session.hasKeptTail };
+  const { isCut, ...counts } = await new DropPlan(job, input, {
+    parts,
+    session,
+    slice,
+    ...session.takeForDrop(),
+  }).carryOut();
+  return { ...counts, needsRead: isCut, isTailKept: session.hasKeptTail };
 }
 
 /** Compares the rows of a scan with the proof, side by side in order of the id. */

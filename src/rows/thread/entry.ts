@@ -18,18 +18,26 @@ const options = workerData as ThreadData;
 takeSteadyBase(options.steadyBase);
 const engine = new InlineEngine(options);
 const aborts = new Map<number, AbortController>();
+/** By job: who waits to learn until when every router is known to be watched. */
+const renewals = new Map<number, (untilMs: number | null) => void>();
 /** A request of a job may go on for so long after its answer was lost. */
 const REQUEST_MS = 30_000;
 const REPORT_EVERY_MS = 250;
 
 port.on('message', (message: ToThread) => {
   if (message.kind === 'run') void run(message);
-  else if (message.kind === 'abort') aborts.get(message.id)?.abort();
+  else if (message.kind === 'abort') abortJob(message.id);
+  else if (message.kind === 'watched') renewals.get(message.id)?.(message.untilMs);
   else if (message.kind === 'endSession') void endSession(message);
 });
 
 function tell(message: FromThread): void {
   port?.postMessage(message);
+}
+
+function abortJob(id: number): void {
+  aborts.get(id)?.abort();
+  renewals.get(id)?.(null);
 }
 
 async function endSession({ id, session }: Extract<ToThread, { kind: 'endSession' }>): Promise<void> {
@@ -80,6 +88,15 @@ function jobOf(
     },
     tellSlowed: (slowed) => {
       tell({ kind: 'slowed', id, slowed });
+    },
+    renewWatch: async () => {
+      signal.throwIfAborted();
+      const answer = new Promise<number | null>((resolve) => renewals.set(id, resolve));
+      tell({ kind: 'renewWatch', id });
+      const untilMs = await answer;
+      renewals.delete(id);
+      signal.throwIfAborted();
+      return untilMs;
     },
     reading: { deadlineMs, signal, trace },
     write: async (send) => {

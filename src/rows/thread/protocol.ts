@@ -27,6 +27,7 @@ export type ToThread =
       readonly trace: TraceContext | null;
     }
   | { readonly kind: 'abort'; readonly id: number }
+  | { readonly kind: 'watched'; readonly id: number; readonly untilMs: number | null }
   | { readonly kind: 'endSession'; readonly id: number; readonly session: string }
   | { readonly kind: 'close' };
 
@@ -35,5 +36,7 @@ export type FromThread =
   | { readonly kind: 'slowed'; readonly id: number; readonly slowed: readonly Slowed[] }
   /** Sent before the first write, so that nobody takes an attempt that wrote for one that did not. */
   | { readonly kind: 'writes'; readonly id: number; readonly lateWritesUntilMs: number }
+  /** Asks whether every router was watched until now: `watched` answers. */
+  | { readonly kind: 'renewWatch'; readonly id: number }
   | { readonly kind: 'done'; readonly id: number; readonly result: unknown }
   | { readonly kind: 'failed'; readonly id: number; readonly failure: ThreadFailure };

@@ -117,6 +117,8 @@ export class ThreadEngine implements Engine {
         return pending.job?.tellSlowed?.(message.slowed);
       case 'writes':
         return pending.job?.noteWrites(message.lateWritesUntilMs);
+      case 'renewWatch':
+        return void this.#renewWatch(message.id, pending.job);
       case 'done':
         this.#pending.delete(message.id);
         return pending.resolve(message.result);
@@ -124,6 +126,11 @@ export class ThreadEngine implements Engine {
         this.#pending.delete(message.id);
         return pending.reject(fromFailure(message.failure));
     }
+  }
+
+  async #renewWatch(id: number, job: EngineJob | null): Promise<void> {
+    const untilMs = (await job?.renewWatch?.().catch(() => null)) ?? null;
+    if (this.#pending.has(id)) this.#send({ kind: 'watched', id, untilMs });
   }
 
   #died(thread: Worker): void {

@@ -33,6 +33,14 @@ export interface ReachOptions {
 
 export type Resolve = (host: string, family: number) => Promise<LookupAddress[]>;
 
+/** What a name comes to just now. */
+export interface Resolved {
+  /** Those that may be called: one at least, and each once. */
+  readonly addresses: readonly string[];
+  /** Of each address that may not be called: why not. */
+  readonly refusals: readonly string[];
+}
+
 /** The code of the error that ends a connection before it is made. */
 export const ADDRESS_NOT_ALLOWED = 'ADDRESS_NOT_ALLOWED';
 
@@ -101,9 +109,9 @@ export class Reach {
   lookup(port: number): LookupFunction {
     return (host, options, callback) => {
       this.#resolveAllowed(host, port, familyOf(options.family)).then(
-        (found) => {
-          if (options.all === true) callback(null, found);
-          else callback(null, found[0]!.address, found[0]!.family);
+        ({ allowed }) => {
+          if (options.all === true) callback(null, allowed);
+          else callback(null, allowed[0]!.address, allowed[0]!.family);
         },
         (error: unknown) => callback(error as NodeJS.ErrnoException, []),
       );
@@ -129,14 +137,14 @@ export class Reach {
    * this name from now on: COORDINATOR_ALLOWED_HOSTS may hold names only. Gives up after 3 s.
    * @throws AddressNotAllowedError, or what the resolver says
    */
-  async resolve(host: string, port: number): Promise<readonly string[]> {
+  async resolve(host: string, port: number): Promise<Resolved> {
     const name = plainHost(host);
     const refusal = this.#refusalOfLiteral(name, port);
     if (refusal !== null) throw new AddressNotAllowedError(refusal);
-    if (parseIp(name) !== null) return [name];
-    const found = await inTime(this.#resolveAllowed(name, port, 0));
-    for (const { address } of found) this.#name(address, name);
-    return [...new Set(found.map(({ address }) => address))];
+    if (parseIp(name) !== null) return { addresses: [name], refusals: [] };
+    const { allowed, refusals } = await inTime(this.#resolveAllowed(name, port, 0));
+    for (const { address } of allowed) this.#name(address, name);
+    return { addresses: [...new Set(allowed.map(({ address }) => address))], refusals: [...new Set(refusals)] };
   }
 
   async close(): Promise<void> {
@@ -171,11 +179,21 @@ export class Reach {
     }
   }
 
-  async #resolveAllowed(host: string, port: number, family: number): Promise<LookupAddress[]> {
+  /** One address at least is allowed. @throws AddressNotAllowedError, or what the resolver says */
+  async #resolveAllowed(
+    host: string,
+    port: number,
+    family: number,
+  ): Promise<{ allowed: LookupAddress[]; refusals: string[] }> {
     const found = await this.#resolve(host, family);
-    const refusals = found.map(({ address }) => this.#refusal(host, address, port));
-    const allowed = found.filter((_each, index) => refusals[index] === null);
-    if (allowed.length > 0) return allowed;
+    const allowed: LookupAddress[] = [];
+    const refusals: string[] = [];
+    for (const each of found) {
+      const refusal = this.#refusal(host, each.address, port);
+      if (refusal === null) allowed.push(each);
+      else refusals.push(refusal);
+    }
+    if (allowed.length > 0) return { allowed, refusals };
     throw new AddressNotAllowedError(refusals[0] ?? `${host} has no address`);
   }
 

@@ -1,46 +1,12 @@
 import { CancelledFailure } from '@temporalio/activity';
-import type { CompareDonorInput, CompareDonorResult } from '../../../src/contract/move';
+import { CLEAN, SETTLE_MS, comparing } from '../../support/comparing';
 import { COLLECTION, type Interrupted, MovingCluster, point, SCHEMA } from '../../support/moving-cluster';
 import { LOOKING, READING, WRITING } from '../../support/shard-faults';
 import { waitFor } from '../../support/wait-for';
 
 let cluster: MovingCluster;
 afterEach(() => cluster.stop());
-
-const SETTLE_MS = 500;
-const pass = (more: Partial<CompareDonorInput> = {}): CompareDonorInput & { collections: string[] } => ({
-  ...{ ...cluster.donorInput(0), settleMs: SETTLE_MS, recut: true, scanReceivers: true },
-  ...more,
-  collections: [COLLECTION],
-});
-const CLEAN: Partial<CompareDonorResult> = {
-  needsCut: false,
-  differences: 0,
-  settledByThemselves: 0,
-  upserted: 0,
-  deleted: 0,
-  mayHaveWritten: false,
-  lateWritesUntilMs: 0,
-};
-
-/** What the donor holds of the slice is on the joiner, and nothing else of it. */
-function expectSame(): void {
-  const held = cluster.shards[0]!.ids(COLLECTION).filter((id) => cluster.ownerOf(id) === cluster.joiner);
-  expect(cluster.joiner.ids(COLLECTION)).toEqual(held);
-  for (const id of held) expect(cluster.joiner.get(COLLECTION, id)).toBe(cluster.shards[0]!.get(COLLECTION, id));
-}
-
-/** Moving points on donor 0, and the same on the joiner. */
-function copied(count: number): string[] {
-  const moving = cluster.movingIds(count, 0);
-  const points = moving.map((id, n) => point(id, n));
-  for (const shard of [cluster.shards[0]!, cluster.joiner]) shard.put(COLLECTION, ...points);
-  return moving;
-}
-
-const run = async (more: Partial<CompareDonorInput> = {}): Promise<CompareDonorResult> =>
-  (await cluster.run('compareDonor', pass(more))).result;
-const copy = () => cluster.run('copyDonor', { ...cluster.donorInput(0), isRepeat: false });
+const { pass, expectSame, copied, run, copy } = comparing(() => cluster);
 
 describe('compareDonor', () => {
   it('finds nothing to do, and waits for nothing, when donor and joiner agree', async () => {
@@ -331,93 +297,6 @@ describe('what compareDonor looks at', () => {
     cluster.joiner.put(COLLECTION, ...others.map((id) => point(id)));
     expect(await run()).toMatchObject({ ...CLEAN, pointsCompared: 50 });
     expect(cluster.joiner.ids(COLLECTION)).toEqual(expect.arrayContaining(others));
-  });
-});
-
-describe('a donor that has lost data', () => {
-  it('is found out before anything is deleted because of it, and only a person can go on', async () => {
-    cluster = await MovingCluster.start();
-    const moving = copied(300);
-    await copy();
-    cluster.shards[0]!.delete(COLLECTION, ...moving.slice(0, 101));
-    const failure = await cluster.failure('compareDonor', pass({ recut: false, scanReceivers: false }));
-    expect(failure).toMatchObject({ type: 'ShardLostData', nonRetryable: true });
-    expect(failure.message).toMatch(/shard 0.*lacks 101/);
-    expect(cluster.joiner.ids(COLLECTION)).toEqual(moving);
-  });
-
-  it('is not seen in what clients may have deleted: 100 points, or one in a hundred', async () => {
-    cluster = await MovingCluster.start();
-    const moving = copied(300);
-    await copy();
-    cluster.shards[0]!.delete(COLLECTION, ...moving.slice(0, 100));
-    expect(await run({ recut: false, scanReceivers: false })).toMatchObject({ deleted: 100 });
-    expectSame();
-  });
-
-  it('is found out by its missing mark, however few points it held', async () => {
-    cluster = await MovingCluster.start();
-    const moving = copied(5);
-    cluster.identify();
-    await copy();
-    await cluster.shards[0]!.restart('wipe');
-    expect(await cluster.failure('compareDonor', pass())).toMatchObject({ type: 'ShardLostData', nonRetryable: true });
-    expect(cluster.joiner.ids(COLLECTION)).toEqual(moving);
-  });
-
-  it('is found out when it loses its volume in the middle of a pass, before anything is deleted', async () => {
-    cluster = await MovingCluster.start();
-    cluster.identify();
-    const moving = copied(5);
-    await copy();
-    const [donor] = cluster.shards;
-    donor!.faults.add({
-      match: { ...LOOKING, nth: 1 },
-      fault: {
-        kind: 'before',
-        run: () => {
-          for (const name of donor!.collections()) donor!.drop(name);
-          donor!.create(SCHEMA);
-        },
-      },
-    });
-    expect((await cluster.failure('compareDonor', pass({ recut: false }))).type).toBe('ShardLostData');
-    expect(cluster.joiner.ids(COLLECTION)).toEqual(moving);
-  });
-
-  it('is found out at the end of a pass when it is the joiner, after it was asked', async () => {
-    cluster = await MovingCluster.start();
-    cluster.identify();
-    const moving = copied(50);
-    await copy();
-    const { joiner } = cluster;
-    const lose = (): void => joiner.collections().forEach((name) => joiner.drop(name));
-    joiner.faults.add({ match: { ...LOOKING, nth: 1 }, fault: { kind: 'beforeReply', run: lose } });
-    expect((await cluster.failure('compareDonor', pass({ recut: false }))).type).toBe('ShardLostData');
-    expect(cluster.shards[0]!.ids(COLLECTION)).toEqual(expect.arrayContaining(moving));
-  });
-
-  it('has dropped the collection when it still bears its mark: then the owners keep theirs until somebody drops it', async () => {
-    cluster = await MovingCluster.start();
-    const moving = copied(50);
-    cluster.shards[0]!.faults.add({
-      match: { ...LOOKING, nth: 1 },
-      fault: { kind: 'before', run: () => cluster.shards[0]!.drop(COLLECTION) },
-    });
-    expect(await run()).toMatchObject({ upserted: 0, deleted: 0 });
-    expect(cluster.joiner.ids(COLLECTION)).toEqual(moving);
-  });
-
-  it('is no owner that a client drops the collection on: that one is waited for', async () => {
-    cluster = await MovingCluster.start();
-    copied(50);
-    cluster.joiner.faults.add({
-      match: { ...LOOKING, nth: 1 },
-      fault: { kind: 'before', run: () => cluster.joiner.drop(COLLECTION) },
-    });
-    const failure = await cluster.failure('compareDonor', pass());
-    expect(failure).toMatchObject({ type: 'CollectionInFlux', nonRetryable: false });
-    expect(failure.message).toContain('shard 2 lacks it');
   });
 });
 

@@ -105,6 +105,24 @@ describe('dropFromDonor', () => {
   });
 });
 
+describe('a row that was decided about one by one', () => {
+  it('is kept where it was written again before its delete, however long that took', async () => {
+    cluster = await MovingCluster.start();
+    const [first, second] = await proven(300);
+    cluster.joiner.delete(COLLECTION, first!, second!);
+    // Looks at the donor: two that decide, and the one before the delete.
+    const written = cluster.shards[0]!.faults.add({
+      match: { ...LOOKING, nth: 3 },
+      fault: { kind: 'before', run: () => cluster.shards[0]!.put(COLLECTION, point(first!, 4_242)) },
+    });
+    // Nothing is proven, and so each row is decided about by what both sides show.
+    expect(await readAndDrop(LOST)).toMatchObject({ dropped: 299, droppedAsDeleted: 2, kept: 1 });
+    expect(written.hits).toBe(1);
+    expect(left()).toEqual([first]);
+    expect(cluster.shards[0]!.get(COLLECTION, first!)).toContain('4242');
+  });
+});
+
 describe('a worker that has no proof of what it drops', () => {
   it('asks for every point, and drops what its owner holds', async () => {
     cluster = await MovingCluster.start();

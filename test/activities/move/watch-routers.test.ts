@@ -2,9 +2,11 @@ import type { Client } from '@temporalio/client';
 import { MockActivityEnvironment } from '@temporalio/testing';
 import { DefaultLogger } from '@temporalio/worker';
 import pino from 'pino';
-import { createActivities } from '../../../src/activities';
+import { createActivities, type ActivityDeps } from '../../../src/activities';
+import type { CoordinatorActivities } from '../../../src/contract/activities';
 import type { WatchActivities } from '../../../src/contract/watch';
 import { WatchRegistry } from '../../../src/shards/http/watch-registry';
+import { Reach, type Resolve } from '../../../src/shards/reach/reach';
 import { json, StubShard } from '../../support/stub-shard';
 import { waitFor } from '../../support/wait-for';
 
@@ -18,13 +20,14 @@ beforeEach(async () => {
   version = 7;
   router = await new StubShard((response) => json(response, { version, shards: [] })).start();
   watches = new WatchRegistry();
-  activities = createActivities({
-    shardKey: KEY,
-    client: {} as unknown as Client,
-    logger: pino({ level: 'silent' }),
-    ownTaskQueue: 'coordinator/default/worker-1',
-    watches,
-  });
+  activities = createActivities(deps());
+});
+const deps = (): ActivityDeps => ({
+  shardKey: KEY,
+  client: {} as unknown as Client,
+  logger: pino({ level: 'silent' }),
+  ownTaskQueue: 'coordinator/default/worker-1',
+  watches,
 });
 afterEach(async () => {
   await watches.closeAll();
@@ -35,10 +38,13 @@ async function run<N extends keyof WatchActivities>(
   name: N,
   input: Parameters<WatchActivities[N]>[0],
 ): Promise<Awaited<ReturnType<WatchActivities[N]>>> {
-  const environment = new MockActivityEnvironment({}, { logger: new DefaultLogger('ERROR', () => undefined) });
   type Result = Awaited<ReturnType<WatchActivities[N]>>;
   const activity = activities[name] as (given: typeof input) => Promise<Result>;
-  return environment.run<[typeof input], Result, typeof activity>(activity, input);
+  return inActivity(() => activity(input));
+}
+function inActivity<R>(body: () => Promise<R>): Promise<R> {
+  const environment = new MockActivityEnvironment({}, { logger: new DefaultLogger('ERROR', () => undefined) });
+  return environment.run<[], R, () => Promise<R>>(body);
 }
 const read = (sinceMs: number, more: object = {}) =>
   run('readWatch', { watchId, sinceMs, version: 7, routersFailClosed: false, ...more });
@@ -73,6 +79,35 @@ describe('a watch over routers', () => {
     expect(opened.routerUrls).toContain(`http://127.0.0.1:${port}`);
     const gone = { list: { routerUrls: ['dns+http://no-such-name.invalid:1'] } };
     expect(await read(opened.openedAtMs, gone)).toMatchObject({ unbroken: false, suspects: [] });
+  });
+
+  describe('of a name that has an address which may not be called', () => {
+    /** Beside the address of the router that answers. */
+    const both: Resolve = () => Promise.resolve(['127.0.0.1', '127.0.0.2'].map((address) => ({ address, family: 4 })));
+    let name: string;
+    beforeEach(() => {
+      name = `dns+http://routers.svc:${new URL(router.url).port}`;
+      activities = createActivities({ ...deps(), reach: new Reach({ allowed: ['127.0.0.1'], own: [] }, both) });
+    });
+
+    it('is broken, also where routers fail closed: what is there may hold any map (INV-8)', async () => {
+      const opened = await run('openWatch', { watchId, routerUrls: [name] });
+      expect(opened.routerUrls).toEqual([router.url]);
+      const reading = await read(opened.openedAtMs, { routersFailClosed: true, list: { routerUrls: [name] } });
+      expect(reading).toMatchObject({
+        unbroken: false,
+        reasons: [expect.stringMatching(/the routers of dns\+http:\/\/routers\.svc:\d+ are not known: .*127\.0\.0\.2/)],
+        suspects: [],
+      });
+    });
+
+    it('holds up those who wait for routers, and they name it', async () => {
+      const input = { routerUrls: [name], version, patienceMs: 0 };
+      const { lagging } = await inActivity(() => (activities as CoordinatorActivities).awaitRouters(input));
+      expect(lagging).toEqual([
+        { url: name, version: null, reason: expect.stringContaining('routers.svc (127.0.0.2) is not one') as string },
+      ]);
+    });
   });
 
   it('judges by an answer that is younger than the question', async () => {

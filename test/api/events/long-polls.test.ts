@@ -3,7 +3,8 @@ import { preferredWaitS } from '../../../src/api/events/long-poll';
 import { ClientError } from '../../../src/client/errors';
 import type { OperationProgress } from '../../../src/domain/progress';
 import { progressOf, recordOf } from '../../support/an-operation';
-import { ApiServer, STATE } from '../../support/api-server';
+import { ApiServer, KEYS, STATE } from '../../support/api-server';
+import { EventReader } from '../../support/event-reader';
 
 const PATH = '/cluster/operations/grow-k';
 
@@ -92,6 +93,23 @@ describe('GET /cluster/operations/{id}', () => {
     api.client.queryProgress = () => Promise.reject(new ClientError('TemporalUnreachable', 'no answer'));
     api.client.trouble = new ClientError('TemporalUnreachable', 'no answer');
     expect(await ask(PATH, { Prefer: 'wait=30' })).toMatchObject({ status: 503, applied: null });
+  });
+
+  it.each([PATH, '/cluster/map'])('with Prefer: wait answers at once where no seat is free: %s', async (path) => {
+    const full = await ApiServer.start({}, { seatsMax: 1 });
+    let reader: EventReader | null = null;
+    try {
+      full.client.state = api.client.state;
+      full.client.queryProgress = api.client.queryProgress;
+      full.client.describeOperation = api.client.describeOperation;
+      const etag = (await full.call(path)).headers.get('etag') ?? '';
+      reader = await EventReader.open(`${full.url}/cluster/events`, { key: KEYS.read });
+      const { status, headers } = await full.call(path, { headers: { Prefer: 'wait=30', 'If-None-Match': etag } });
+      expect([status, headers.get('preference-applied')]).toEqual([304, null]);
+    } finally {
+      reader?.close();
+      await full.close();
+    }
   });
 
   it('with Prefer: wait gives its seat back', async () => {

@@ -214,4 +214,16 @@ describe('the event hub', () => {
     expect([ear.ends, source.looks]).toEqual([1, 0]);
     expect(codeOf(() => hub.joinCluster())).toBe('TooManySubscribers');
   });
+
+  it('is over for who was looking when it was closed, and has not listened yet', async () => {
+    const hub = hubOf();
+    const { lookout } = hub.joinCluster();
+    let release = (): void => undefined;
+    source.gate = new Promise((resolve) => (release = resolve));
+    const looking = lookout.look();
+    hub.close();
+    release();
+    await looking;
+    expect(lookout.isOver).toBe(true);
+  });
 });

@@ -4,6 +4,7 @@ import { ClientError } from '../../../src/client/errors';
 import { WitnessedMap, type WitnessedMapOptions } from '../../../src/api/map/witnessed-map';
 import { seedState, type ClusterState } from '../../../src/domain/cluster-state';
 import { catchUp, laterWitnessed, witnessedPart, type WitnessedState } from '../../../src/domain/witnessed';
+import { seedRouters, setRouters } from '../../../src/domain/router-list';
 import { changeByHand } from '../../../src/domain/manual-changes';
 import { waitFor } from '../../support/wait-for';
 
@@ -91,6 +92,26 @@ describe('a map', () => {
     const map = world.reader();
     await Promise.all(Array.from({ length: 20 }, () => map.readMap()));
     expect(world.calls).toEqual(['record', 'state', 'remember']);
+  });
+
+  it('is recorded again with a list of routers that was made by hand since, and not with that of the settings', async () => {
+    const map = world.reader({ lookIntervalMs: 10 });
+    await map.readMap();
+    const looksAgain = async (): Promise<void> => {
+      const looks = world.calls.length;
+      world.nowMs += 10;
+      await map.readMap();
+      await waitFor('the look in the background', () => world.calls.slice(looks).includes('state'));
+    };
+    world.cluster = seedRouters(state(1), ['http://r9']);
+    await looksAgain();
+    expect(world.calls.filter((call) => call === 'remember')).toHaveLength(1);
+    world.cluster = setRouters(state(1), ['http://r0']);
+    await looksAgain();
+    await waitFor('it is recorded', () => world.record?.routers?.entries.join() === 'http://r0');
+    const remembered = world.calls.filter((call) => call === 'remember').length;
+    await looksAgain();
+    expect(world.calls.filter((call) => call === 'remember')).toHaveLength(remembered);
   });
 
   it('that another process has recorded is not recorded again', async () => {

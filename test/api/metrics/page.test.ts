@@ -5,6 +5,8 @@ import type { ClusterState, OperationRecord } from '../../../src/domain/cluster-
 import type { OperationProgress } from '../../../src/domain/progress';
 import { newOperationState } from '../../../src/contract/operation-state';
 import { ApiServer, KEYS, STATE } from '../../support/api-server';
+import { EventReader } from '../../support/event-reader';
+import { waitFor } from '../../support/wait-for';
 import { hasPromtool, PROMTOOL, promtool, samplesIn, valueIn } from '../../support/promtool';
 
 const SECRET = 'key-5f1e77';
@@ -249,6 +251,25 @@ describe('requests', () => {
     expect(await counted({ method: 'POST', route: 'none', code: '404' })).toBe(1);
     const page = await scrape();
     expect(valueIn(page, 'coordinator_http_request_duration_seconds_count', { method: 'GET', route })).toBe(3);
+  });
+
+  it('that are held open are counted, and never timed: their callers choose how long they take', async () => {
+    const timed = async (route: string): Promise<number | null> =>
+      valueIn(await scrape(), 'coordinator_http_request_duration_seconds_count', { method: 'GET', route });
+    const map = '/cluster/map';
+    const etag = (await api.call(map)).headers.get('etag') ?? '';
+    await api.call(map, { headers: { Prefer: 'wait=1', 'If-None-Match': etag } });
+    expect(await counted({ method: 'GET', route: map, code: '304' })).toBe(1);
+    expect(await timed(map)).toBeNull();
+
+    const events = '/cluster/events';
+    const reader = await EventReader.open(`${api.url}${events}`, { key: KEYS.read });
+    reader.close();
+    await waitFor('the end of the stream', async () => (await counted({ route: events, code: '200' })) === 1);
+    expect(await timed(events)).toBeNull();
+    // One that was refused was held by nobody.
+    await api.call(events, { key: null });
+    expect(await timed(events)).toBe(1);
   });
 
   it('have no series for a method that somebody made up', async () => {

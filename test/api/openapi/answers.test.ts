@@ -1,8 +1,8 @@
 /** Every route of the table is asked once. `ApiServer` holds each answer against the document. */
 import type { RouteEntry } from '../../../src/api/openapi/entry';
 import { ClientError } from '../../../src/client/errors';
-import type { OperationProgress } from '../../../src/domain/progress';
 import { recordNotices } from '../../../src/domain/notices';
+import { progressOf } from '../../support/an-operation';
 import { ApiServer, STATE } from '../../support/api-server';
 import { ENTRIES, entryOf, faultOfAnswer } from '../../support/documented';
 
@@ -26,30 +26,7 @@ const SAMPLES: Readonly<Record<string, unknown>> = {
   'post /cluster/restore': { last_known: true },
 };
 
-const PROGRESS: OperationProgress = {
-  operationId: 'grow-a',
-  kind: 'grow',
-  status: 'running',
-  shardIds: [2],
-  phase: 'copy',
-  phases: [{ phase: 'copy', startedAtMs: 1_000, endedAtMs: null, note: '' }],
-  pointsDone: 10,
-  pointsExpected: 40,
-  bytesDone: 1_000,
-  bytesExpected: 4_000,
-  ratePerSecond: 5,
-  etaSeconds: 6,
-  waiting: null,
-  failedAttempts: 0,
-  cancelRequested: false,
-  pointOfNoReturnPassed: false,
-  next: 'compare',
-  startedAtMs: 0,
-  updatedAtMs: 1_000,
-  endedAtMs: null,
-  outcome: null,
-  findings: null,
-};
+const PROGRESS = progressOf({ operationId: 'grow-a' });
 
 let api: ApiServer;
 beforeEach(async () => {

@@ -37,7 +37,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'deletes without distrust',
-    elsewhere: 'test/activities/move/compare-donor.test.ts',
+    elsewhere: 'test/activities/move/compare-donor-lost-data.test.ts',
     file: 'domain/row-decisions',
     from: 'return missing > Math.max(MISSING_ROWS_MAX, expected * MISSING_SHARE_MAX);',
     to: 'return missing < 0 && expected < 0;',
@@ -128,7 +128,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'identities are not confirmed at the end of a pass',
-    elsewhere: 'test/activities/move/compare-donor.test.ts',
+    elsewhere: 'test/activities/move/compare-donor-lost-data.test.ts',
     file: 'rows/jobs/compare',
     from: '      await confirmParties(this.#input, this.#parts);\n',
     to: '',

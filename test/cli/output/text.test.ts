@@ -4,7 +4,7 @@ import { operationText } from '../../../src/cli/output/operation-text';
 import { barOf, newsOf, progressLines } from '../../../src/cli/output/progress';
 import { styleOf, table } from '../../../src/cli/output/table';
 import { viewOfProgress } from '../../../src/api/views/operation';
-import { GROW, STARTED_MS } from '../../support/progress-fixture';
+import { GROW, STARTED_MS } from '../../support/an-operation';
 
 describe('a number in words', () => {
   it.each([

@@ -235,6 +235,30 @@ describe('a connection to a shard', () => {
     await reach.close();
   });
 
+  it('is made to the allowed address alone, where its name has others too', async () => {
+    const both: Resolve = () => Promise.resolve(['127.0.0.2', '127.0.0.1'].map((address) => ({ address, family: 4 })));
+    const url = `http://s0.example:${port}`;
+    const allowing = async (address: string, asks: (client: ShardClient) => Promise<void>): Promise<void> => {
+      const reach = new Reach({ allowed: [address], own: [] }, both);
+      await asks(clientOf(url, reach));
+      await reach.close();
+    };
+    // Nothing listens at 127.0.0.2.
+    await allowing('127.0.0.2', async (client) => {
+      expect((await failureOf(client.listCollections(inTime()))).code).not.toBe('AddressNotAllowed');
+    });
+    expect(shard.attempts).toBe(0);
+    await allowing('127.0.0.1', async (client) => {
+      expect(await client.listCollections(inTime())).toEqual([]);
+    });
+    await allowing('10.0.0.0/8', async (client) => {
+      const failure = await failureOf(client.listCollections(inTime()));
+      expect(failure.code).toBe('AddressNotAllowed');
+      expect(failure.message).toContain('s0.example (127.0.0.2) is not one that COORDINATOR_ALLOWED_HOSTS allows');
+    });
+    expect(shard.attempts).toBe(1);
+  });
+
   it('is not made to a name that changes its answer after it was looked at', async () => {
     const resolver = changing('10.1.2.3', '127.0.0.1');
     const reach = new Reach({ allowed: ['10.0.0.0/8'], own: [] }, resolver);

@@ -76,11 +76,36 @@ describe('RouterResolver', () => {
     expect(unknown).toMatchObject([{ entry: NAME }]);
   });
 
-  it('gives only addresses that COORDINATOR_ALLOWED_HOSTS allows', async () => {
-    const names = { 'routers.svc': ['10.0.0.1', '192.168.0.1'] };
-    const { resolver: it } = resolver(names, { allowed: ['10.0.0.0/8'] });
-    expect((await it.find([NAME])).routers.map(({ url }) => url)).toEqual(['http://10.0.0.1:6333']);
-    expect((await resolver(names, { allowed: ['172.16.0.0/12'] }).resolver.find([NAME])).unknown).toHaveLength(1);
+  describe('a name of which COORDINATOR_ALLOWED_HOSTS allows only some addresses', () => {
+    const names = { 'routers.svc': ['10.0.0.1', '192.168.0.1'], other: ['10.0.0.2'] };
+    const srv: ResolveSrv = () => Promise.resolve([{ name: 'routers.svc', port: 1 }, { name: 'other', port: 2 }]); // prettier-ignore
+
+    it.each([
+      [NAME, ['http://10.0.0.1:6333']],
+      ['dnssrv+http://r', ['http://10.0.0.1:1', 'http://10.0.0.2:2']],
+    ])(
+      'gives those, and takes the routers of %s for unknown: nobody can ask the others (INV-8)',
+      async (entry, urls) => {
+        const { resolver: it } = resolver(names, { allowed: ['10.0.0.0/8'], srv });
+        const { routers, unknown } = await it.find([entry, 'http://r9:1']);
+        expect(routers.map(({ url }) => url)).toEqual([...urls, 'http://r9:1']);
+        const reason = expect.stringMatching(
+          /routers\.svc \(192\.168\.0\.1\) is not one that .* allows: allow it/,
+        ) as string;
+        expect(unknown).toEqual([{ entry, reason }]);
+      },
+    );
+
+    it('gives none where all are refused', async () => {
+      const { resolver: it } = resolver(names, { allowed: ['172.16.0.0/12'] });
+      expect(await it.find([NAME])).toMatchObject({ routers: [], unknown: [{ entry: NAME }] });
+    });
+
+    it('counts what it does not name', async () => {
+      const many = { 'routers.svc': ['10.0.0.1', '192.168.0.1', '192.168.0.2', '192.168.0.2'] };
+      const { resolver: it } = resolver(many, { allowed: ['10.0.0.0/8'] });
+      expect((await it.find([NAME])).unknown[0]?.reason).toContain('(and 1 more)');
+    });
   });
 
   it('lets an address be called whose name is allowed, and no other address', async () => {

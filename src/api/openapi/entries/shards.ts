@@ -1,6 +1,17 @@
-import { ADDRESSES, BY_HAND } from '../codes';
-import { READS, STARTS } from '../codes';
+import { ADDRESSES, BY_HAND, READS, STARTS } from '../codes';
 import type { RouteEntry } from '../entry';
+
+/** Of a change by hand that brings an address into the map. */
+const BRINGS = [
+  ...BY_HAND,
+  ...ADDRESSES,
+  'ShardAlreadyInMap',
+  'WrongShard',
+  'ShardOfAnotherCluster',
+  'DonorUnreachable',
+] as const;
+/** Of one that brings a new shard. */
+const ADDS = [...BRINGS, 'JoinInProgress', 'LeaveInProgress', 'ShardClaimed'] as const;
 
 /** The shards: shown, changed by hand, grown and drained, and the marks on them. */
 export const SHARD_ENTRIES: readonly RouteEntry[] = [
@@ -20,17 +31,7 @@ export const SHARD_ENTRIES: readonly RouteEntry[] = [
     parameters: ['idempotencyKey'],
     body: 'AddShardBody',
     answer: 'ShardMap',
-    refusals: [
-      ...BY_HAND,
-      ...ADDRESSES,
-      'ShardAlreadyInMap',
-      'JoinInProgress',
-      'LeaveInProgress',
-      'ShardClaimed',
-      'ShardOfAnotherCluster',
-      'WrongShard',
-      'DonorUnreachable',
-    ],
+    refusals: ADDS,
   },
   {
     method: 'post',
@@ -40,17 +41,7 @@ export const SHARD_ENTRIES: readonly RouteEntry[] = [
     parameters: ['idempotencyKey'],
     body: 'AddShardBody',
     answer: 'ShardMap',
-    refusals: [
-      ...BY_HAND,
-      ...ADDRESSES,
-      'ShardAlreadyInMap',
-      'JoinInProgress',
-      'LeaveInProgress',
-      'ShardClaimed',
-      'ShardOfAnotherCluster',
-      'WrongShard',
-      'DonorUnreachable',
-    ],
+    refusals: ADDS,
   },
   {
     method: 'post',
@@ -91,16 +82,7 @@ export const SHARD_ENTRIES: readonly RouteEntry[] = [
     parameters: ['shardId', 'idempotencyKey'],
     body: 'ReplaceAddressBody',
     answer: 'ShardMap',
-    refusals: [
-      ...BY_HAND,
-      ...ADDRESSES,
-      'UnknownShard',
-      'ShardAlreadyInMap',
-      'WrongShard',
-      'ShardLostData',
-      'ShardOfAnotherCluster',
-      'DonorUnreachable',
-    ],
+    refusals: [...BRINGS, 'UnknownShard', 'ShardLostData'],
   },
   {
     method: 'delete',

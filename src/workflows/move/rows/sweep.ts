@@ -5,7 +5,7 @@
  * Crash: every step is an activity that may run again: what is gone is not found again.
  */
 import { patched } from '@temporalio/workflow';
-import type { DropDonorInput, DropDonorResult, FollowDonorInput } from '../../../contract/move';
+import type { DropDonorInput, DropDonorResult, FollowDonorInput, WatchedStep } from '../../../contract/move';
 import type { WatchReading } from '../../../contract/watch';
 import type { Shard } from '../../../domain/shard-map';
 import { nowMs } from '../../clock';
@@ -17,7 +17,7 @@ import type { MoveContext } from '../context';
 import { moveOf, ofShards, partiesOf, type MoveParties } from '../placement';
 import { donorInput, donorState, onItsWorker, sideBySide } from './donors';
 import { noteScan } from './sources';
-import { isWatchUnbroken, readWatch } from './watch';
+import { isWatchUnbroken, readWatch, watchedStep } from './watch';
 
 /**
  * After the flip. While a write by the map before may be under way, what arrives on the donors is looked at as it comes:
@@ -146,7 +146,8 @@ export async function dropRound(context: MoveContext): Promise<Dropped> {
         isUnbroken &&= isStill;
         readAtMs = nowMs();
       }
-      const result = await dropFromDonor(run, { donor, isLeaver, isWatchUnbroken: isUnbroken });
+      const watch = isUnbroken ? watchedStep(context, readAtMs) : null;
+      const result = await dropFromDonor(run, { donor, isLeaver, isWatchUnbroken: isUnbroken, watch });
       if (result.needsRead) unread.push(donor);
       sum.dropped += result.dropped;
       sum.carried += result.carried;
@@ -169,7 +170,7 @@ async function readForDrop(run: OperationRun, donor: Shard, isLeaver: boolean): 
     onItsWorker(run, donor, (worker) =>
       run.activities
         .rows(`what does shard ${donor.id} still hold?`, worker)
-        .readForDrop(dropInput(run, { donor, isLeaver, isWatchUnbroken: false })),
+        .readForDrop(dropInput(run, { donor, isLeaver, isWatchUnbroken: false, watch: null })),
     ),
   );
   noteScan(run, donor, result.scan);
@@ -180,14 +181,16 @@ interface DropOf {
   readonly donor: Shard;
   readonly isLeaver: boolean;
   readonly isWatchUnbroken: boolean;
+  readonly watch: WatchedStep | null;
 }
 
-function dropInput(run: OperationRun, { donor, isLeaver, isWatchUnbroken }: DropOf): DropDonorInput {
+function dropInput(run: OperationRun, { donor, isLeaver, isWatchUnbroken, watch }: DropOf): DropDonorInput {
   const known = donorState(run, donor);
   return {
     ...donorInput(run, donor, known.pointsCompared),
     settleMs: run.timings.settleMs,
     isWatchUnbroken,
+    watch,
     provenCollections: run.state.provenCollections,
     isLeaver,
     isTailLate: known.isFollowed,
@@ -202,8 +205,10 @@ async function dropFromDonor(run: OperationRun, of: DropOf): Promise<DropDonorRe
       run.activities.rows(`drop the moved points from shard ${donor.id}`, worker).dropFromDonor(dropInput(run, of)),
     ),
   );
+  // Also of a drop that was cut, because a router was not watched to its end.
+  if (!result.needsRead || result.dropped > 0)
+    run.state.droppedByDonor[donor.id] = (run.state.droppedByDonor[donor.id] ?? 0) + result.dropped;
   if (result.needsRead) return result;
-  run.state.droppedByDonor[donor.id] = (run.state.droppedByDonor[donor.id] ?? 0) + result.dropped;
   known.pointsKept = result.kept;
   known.isTailKept = result.isTailKept;
   return result;

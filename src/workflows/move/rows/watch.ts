@@ -3,6 +3,7 @@
  * restarts serves its seeds for a moment, and may write by them.
  */
 import { ActivityFailure, TimeoutFailure } from '@temporalio/workflow';
+import type { WatchedStep } from '../../../contract/move';
 import type { WatchReading } from '../../../contract/watch';
 import { nowMs } from '../../clock';
 import { noticeRouters } from '../../operation/notices';
@@ -84,6 +85,15 @@ export async function isWatchUnbroken(context: MoveContext): Promise<boolean> {
       `not every router answers as it has to: ${reading.reasons.join('; ')}`,
     );
   }
+}
+
+/** For a step that relies on a watch that was unbroken at `readAtMs`, and asks again while it runs. Null where there is none. */
+export function watchedStep(context: MoveContext, readAtMs: number): WatchedStep | null {
+  const { state } = context.run;
+  if (state.watch === null || routerEntries(context) === 0) return null;
+  const { watchId, sinceMs, mark } = state.watch;
+  const routersFailClosed = context.settings.routersFailClosed === true;
+  return { watchId, sinceMs, mark, readAtMs, version: state.mapVersion, routersFailClosed, list: listOf(context) };
 }
 
 function mustOpenAnew(reading: WatchReading & { readonly unbroken: false }): boolean {

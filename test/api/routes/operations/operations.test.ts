@@ -1,66 +1,29 @@
 import { OperationReader } from '../../../../src/api/operation-reader';
 import { unknownOperation } from '../../../../src/client/calls';
 import { ClientError, RefusedError } from '../../../../src/client/errors';
-import type { OperationRecord } from '../../../../src/domain/cluster-state';
 import type { OperationProgress } from '../../../../src/domain/progress';
 import { operationListSchema, operationViewSchema } from '../../../../src/wire/coordinator-api';
+import { progressOf, recordOf, STARTED_MS } from '../../../support/an-operation';
 import { ApiServer, KEYS, STATE } from '../../../support/api-server';
 
-const START_MS = Date.UTC(2026, 0, 2, 3, 4, 5);
-
-const PROGRESS: OperationProgress = {
-  operationId: 'grow-k',
-  kind: 'grow',
-  status: 'running',
-  shardIds: [2],
-  phase: 'copy',
-  phases: [
-    { phase: 'prepare', startedAtMs: START_MS, endedAtMs: START_MS + 1_000, note: '2 collections' },
-    { phase: 'copy', startedAtMs: START_MS + 1_000, endedAtMs: null, note: '' },
-  ],
-  pointsDone: 10,
-  pointsExpected: 40,
-  bytesDone: 1_000,
-  bytesExpected: 4_000,
-  ratePerSecond: 5,
-  etaSeconds: 6,
-  waiting: { reason: 'shard 1 does not answer', sinceMs: START_MS + 2_000, endsWhen: 'it answers' },
+const PROGRESS = progressOf({
+  waiting: { reason: 'shard 1 does not answer', sinceMs: STARTED_MS + 2_000, endsWhen: 'it answers' },
   failedAttempts: 3,
-  cancelRequested: false,
-  pointOfNoReturnPassed: false,
-  next: 'compare',
-  startedAtMs: START_MS,
-  updatedAtMs: START_MS + 2_000,
-  endedAtMs: null,
-  outcome: null,
-  findings: null,
-};
-
-const RECORD: OperationRecord = {
-  operationId: 'grow-k',
-  kind: 'grow',
-  shardIds: [2],
-  startedAtMs: START_MS,
-  endedAtMs: null,
-  end: null,
-  pointsMoved: 0,
-  message: 'running',
-};
-const ENDED: OperationRecord = {
-  ...RECORD,
+});
+const RECORD = recordOf();
+const ENDED_MS = STARTED_MS + 4_000;
+const ENDED = recordOf({
   operationId: 'grow-old',
-  endedAtMs: START_MS + 4_000,
+  endedAtMs: ENDED_MS,
   end: 'cancelled',
   message: 'cancelled: on request',
-};
-
-const ENDED_PROGRESS: OperationProgress = {
-  ...PROGRESS,
+});
+const ENDED_PROGRESS = progressOf({
   operationId: 'grow-old',
   status: 'cancelled',
-  waiting: null,
-  endedAtMs: START_MS + 4_000,
-};
+  failedAttempts: 3,
+  endedAtMs: ENDED_MS,
+});
 
 let api: ApiServer;
 beforeEach(async () => {
@@ -126,7 +89,7 @@ describe('GET /cluster/operations/{id}', () => {
       attention: [{ what: 'points kept', points: 2, mendedBy: 'POST /cluster/repair' }],
       durationMs: 4_500,
     };
-    const endedAtMs = START_MS + 4_500;
+    const endedAtMs = STARTED_MS + 4_500;
     api.client.queryProgress = () => Promise.resolve({ ...PROGRESS, status: 'succeeded', endedAtMs, outcome });
     expect(await show()).toMatchObject({
       status: 'succeeded',
