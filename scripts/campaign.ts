@@ -16,7 +16,7 @@ import type { Count } from './test-count';
 const BOUND_SECONDS = 2_400;
 const SHARE = '0.25';
 /** What a sample leaves out, because it has no rows to choose from and takes long. */
-const NOT_SAMPLED = ['soak', 'node-versions', 'package'];
+const NOT_SAMPLED = ['soak', 'node-versions', 'package', 'production'];
 /** Of the sample that CI runs, in so many files: it has 25 minutes in all. */
 const CI_SHARE = '0.12';
 const CI_FILES = 1;

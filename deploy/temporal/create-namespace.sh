@@ -1,6 +1,6 @@
 #!/bin/sh
-# Creates the namespace that the coordinator uses, unless it is there. TEMPORAL_ADDRESS and TEMPORAL_NAMESPACE say where and which;
-# RETENTION is how long the record of an ended operation can be looked at.
+# Creates the namespace that the coordinator uses and its search attributes, unless they are there. TEMPORAL_ADDRESS and
+# TEMPORAL_NAMESPACE say where and which; RETENTION is how long the record of an ended operation can be looked at.
 set -eu
 
 attempts_left=24
@@ -18,3 +18,7 @@ if temporal operator namespace describe --namespace "$TEMPORAL_NAMESPACE" >/dev/
 else
   temporal operator namespace create --namespace "$TEMPORAL_NAMESPACE" --retention "$RETENTION"
 fi
+
+# An API would add them too. Two APIs that do so at the same moment can get two columns for one name.
+temporal operator search-attribute create --namespace "$TEMPORAL_NAMESPACE" \
+  --name CoordinatorCluster --type Keyword --name CoordinatorPhase --type Keyword

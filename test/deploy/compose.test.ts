@@ -4,56 +4,11 @@ import { dirname, join } from 'node:path';
 import { parse } from 'yaml';
 import { loadConfig } from '../../src/config';
 import { SETTINGS } from '../../src/config/settings';
-
-interface Service {
-  readonly image: string;
-  readonly build?: { readonly context: string };
-  readonly command?: readonly string[];
-  readonly entrypoint?: readonly string[];
-  readonly environment?: Readonly<Record<string, string>>;
-  readonly depends_on?: Readonly<Record<string, { readonly condition: string }>>;
-  readonly healthcheck?: { readonly test?: readonly string[]; readonly disable?: boolean };
-  readonly volumes?: readonly string[];
-  readonly ports?: readonly string[];
-  readonly restart?: string;
-  readonly deploy?: { readonly replicas: number };
-}
-interface Compose {
-  readonly services: Readonly<Record<string, Service>>;
-  readonly volumes: Readonly<Record<string, unknown>>;
-}
+import { CLUSTER_ATTRIBUTE, PHASE_ATTRIBUTE } from '../../src/contract/search-attributes';
+import { compose, composeService as service } from '../support/compose';
 
 const root = join(__dirname, '../..');
 const read = (path: string): string => readFileSync(join(root, path), 'utf8');
-
-type Environment = Readonly<Record<string, string>>;
-
-/** What a user cannot leave out. */
-const REQUIRED: Environment = { QUIVER_CLUSTER_SHARDS: '[http://shard0:6333,http://shard1:6333]' };
-
-/** As Compose fills them in, after parsing: `${NAME:-default}`, `${NAME:?reason}`. A value is text, whatever it looks like. */
-function interpolate(node: unknown, environment: Environment): unknown {
-  if (typeof node === 'string') {
-    return node.replace(/\$\{(\w+)(?::([-?])([^}]*))?\}/g, (_all, name: string, kind?: string, text = '') => {
-      const value = environment[name] ?? '';
-      if (value === '' && kind === '?') throw new Error(`${name}: ${String(text)}`);
-      return value === '' && kind === '-' ? String(text) : value;
-    });
-  }
-  if (Array.isArray(node)) return node.map((item) => interpolate(item, environment));
-  if (typeof node !== 'object' || node === null) return node;
-  return Object.fromEntries(Object.entries(node).map(([key, value]) => [key, interpolate(value, environment)]));
-}
-
-function compose(environment: Environment = REQUIRED): Compose {
-  return interpolate(parse(read('docker-compose.yml'), { merge: true }), environment) as Compose;
-}
-
-function service(name: string, environment: Environment = {}): Service {
-  const found = compose({ ...REQUIRED, ...environment }).services[name];
-  if (found === undefined) throw new Error(`expected a service ${name} in docker-compose.yml`);
-  return found;
-}
 
 const { services, volumes } = compose();
 const each = Object.entries(services);
@@ -192,6 +147,10 @@ describe('docker-compose.yml', () => {
     expect(existsSync(join(root, mount?.[0] ?? '', script.slice(dirname(script).length)))).toBe(true);
   });
 
+  it('takes PostgreSQL for healthy only when it answers over TCP, which it does not while its image sets it up', () => {
+    expect(service('postgresql').healthcheck?.test).toContain('--host=127.0.0.1');
+  });
+
   it('points Temporal at the dynamic configuration of the repository', () => {
     const { environment, volumes: mounts } = service('temporal');
     const path = environment?.['DYNAMIC_CONFIG_FILE_PATH'] ?? '';
@@ -210,5 +169,11 @@ describe('deploy/temporal', () => {
   it.each(scripts)('%s is valid for a POSIX shell and stops at the first failure', (name) => {
     expect(() => execFileSync('sh', ['-n', join(root, 'deploy/temporal', name)], { stdio: 'pipe' })).not.toThrow();
     expect(read(`deploy/temporal/${name}`)).toMatch(/^set -eu$/m);
+  });
+
+  it('creates the search attributes that the coordinator uses', () => {
+    const created = [...read('deploy/temporal/create-namespace.sh').matchAll(/--name (\w+) --type (\w+)/g)];
+    const used = [CLUSTER_ATTRIBUTE, PHASE_ATTRIBUTE].map(({ name, type }) => [name, type]);
+    expect(created.map(([, name, type = '']) => [name, type.toUpperCase()])).toEqual(used);
   });
 });

@@ -66,9 +66,13 @@ export class ClusterUnderTest {
   readonly worker: CoordinatorProcess;
   readonly router: RealQuiver;
   private readonly dir: string;
+  private readonly env: Readonly<Record<string, string>>;
+  private readonly others: CoordinatorProcess[] = [];
+  private readonly watches: MapWatch[];
 
   private constructor(parts: {
     dir: string;
+    env: Readonly<Record<string, string>>;
     members: readonly Member[];
     router: RealQuiver;
     api: CoordinatorProcess;
@@ -78,12 +82,14 @@ export class ClusterUnderTest {
     const [joiner, ...donors] = parts.members;
     if (joiner === undefined) throw new Error('a cluster under test has a joiner');
     this.dir = parts.dir;
+    this.env = parts.env;
     this.joiner = joiner;
     this.donors = donors;
     this.router = parts.router;
     this.api = parts.api;
     this.worker = parts.worker;
     this.map = new MapWatch(parts.api.url, KEY);
+    this.watches = [this.map];
     this.check = new RegisterCheck({
       routerUrl: parts.router.url,
       key: KEY,
@@ -149,13 +155,30 @@ export class ClusterUnderTest {
     });
     started.push(() => router.kill());
     await waitFor('the router holds the map', async () => (await heldVersion(router.url)) > 0);
-    return new ClusterUnderTest({ requestsPerSecond: options.requestsPerSecond, dir, members, router, api, worker });
+    const { requestsPerSecond } = options;
+    return new ClusterUnderTest({ requestsPerSecond, dir, env, members, router, api, worker });
+  }
+
+  /** One more process of the same cluster beside the first of its role. */
+  async startAnother(role: 'api' | 'worker'): Promise<CoordinatorProcess> {
+    const env = { ...this.env, QUIVER_REST_ADDR: `127.0.0.1:${await freePort()}` };
+    const other = await startCoordinator({ role, env });
+    this.others.push(other);
+    return other;
+  }
+
+  /** One more reader of the map, of one more API. */
+  watchMap(api: CoordinatorProcess): MapWatch {
+    const watch = new MapWatch(api.url, KEY);
+    watch.start();
+    this.watches.push(watch);
+    return watch;
   }
 
   async dispose(): Promise<void> {
-    await this.map.stop();
+    await Promise.all(this.watches.map((watch) => watch.stop()));
     await this.check.close();
-    await Promise.all([this.api.kill(), this.worker.kill(), this.router.kill()]);
+    await Promise.all([this.api, this.worker, this.router, ...this.others].map((each) => each.kill()));
     for (const member of [this.joiner, ...this.donors]) await endMember(member);
     await rm(this.dir, { recursive: true, force: true });
   }
@@ -257,9 +280,10 @@ export class ClusterUnderTest {
     method: string,
     path: string,
     init: { headers?: Record<string, string>; body?: string } = {},
+    { url }: CoordinatorProcess = this.api,
   ): Promise<Response> {
     const headers = { authorization: `Bearer ${KEY}`, 'content-type': 'application/json', ...init.headers };
-    return fetch(`${this.api.url}${path}`, { method, ...init, headers, signal: AbortSignal.timeout(30_000) });
+    return fetch(`${url}${path}`, { method, ...init, headers, signal: AbortSignal.timeout(30_000) });
   }
 
   // ---- What must be true afterwards ----
