@@ -33,8 +33,7 @@ import { ShardDirectory } from './frame/shard-directory';
 import { sharedLimits } from './frame/shared-limits';
 import { createStartByPolicy } from './cluster/start-by-policy';
 import { warmUp } from './move/warm-up';
-import { watchActivities } from './move/watch-routers';
-import { WatchRegistry } from '../shards/http/watch-registry';
+import { watchActivities, watchesOf } from './move/watch-routers';
 
 export type { ActivityDeps } from './frame/deps';
 
@@ -70,7 +69,7 @@ export function createActivities(deps: ActivityDeps): CoordinatorActivities & Au
       deps.client.withDeadline(Date.now() + RENEW_TIMEOUT_MS, () => deps.client.activity.heartbeat(taskToken, details)),
   };
   const engine = deps.engine ?? inlineEngine(deps);
-  const watches = deps.watches ?? new WatchRegistry({ reach: shards.reach });
+  const watches = watchesOf(runtime, deps);
   const worker = deps.ownTaskQueue ?? null;
   return {
     changeCluster: createChangeCluster(deps),

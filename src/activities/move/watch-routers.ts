@@ -2,7 +2,8 @@
 import type { OpenedWatch, OpenWatchInput, ReadWatchInput, WatchActivities, WatchReading } from '../../contract/watch';
 import { boundedText } from '../../domain/bounded-text';
 import { FRESH_ANSWER_MS, hasChanged, judgeList, judgeWatch, type WatchJudgement } from '../../domain/router-watch';
-import type { WatchRegistry } from '../../shards/http/watch-registry';
+import { WatchRegistry } from '../../shards/http/watch-registry';
+import type { ActivityDeps } from '../frame/deps';
 import { activity, type ActivityRuntime, type ActivityScope } from '../frame/run-activity';
 
 const CONNECT_PATIENCE_MS = 3_000;
@@ -12,7 +13,11 @@ const NOT_CONNECTED_MAX = 8;
 
 type Body<Input, Result> = (scope: ActivityScope, input: Input) => Promise<Result>;
 
-/** They share the watches of the process, which whoever gave them closes. */
+/** Those of the process, which whoever gave them closes. */
+export function watchesOf({ shards }: ActivityRuntime, { watches }: Pick<ActivityDeps, 'watches'>): WatchRegistry {
+  return watches ?? new WatchRegistry({ reach: shards.reach });
+}
+
 export function watchActivities(
   runtime: ActivityRuntime,
   watches: WatchRegistry,
