@@ -1,4 +1,4 @@
-/** What the help of each command ends with: examples that can be typed as they are, and exit codes where they mean something of their own. */
+/** What the help of each command ends with: examples that can be typed as they are, and the exit codes that differ. */
 import type { Command } from 'commander';
 
 interface Help {

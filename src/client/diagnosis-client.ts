@@ -1,6 +1,6 @@
 /**
- * Looks at everything that an operator's machine cannot see: Temporal as the API sees it, and shards and disk as a worker sees them.
- * What cannot be asked is a finding and no failure (INV-8). The whole takes some 17 s at most.
+ * Looks at what an operator's machine cannot see. That is Temporal as the API sees it, and shards and disk as a worker sees them. What
+ * cannot be asked is a finding and no failure (INV-8). The whole takes some 17 s at most.
  */
 import { randomUUID } from 'node:crypto';
 import { WorkflowFailedError, isGrpcServiceError } from '@temporalio/client';

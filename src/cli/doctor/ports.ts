@@ -1,4 +1,4 @@
-/** Which ports a coordinator on this machine would need, where none answers: one that another program holds is why it does not start. */
+/** The ports that a coordinator on this machine needs, where none answers. One that another program holds keeps it from starting. */
 import { connect } from 'node:net';
 import { SETTINGS } from '../../config/settings';
 import { bad, good, type Finding } from './findings';

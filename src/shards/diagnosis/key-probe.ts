@@ -1,6 +1,6 @@
 /**
- * What a shard lets our key do. No call tells that, so calls are made that need a role and change nothing: they name a collection that
- * nobody has. A shard looks at the key before it looks for the collection.
+ * What a shard lets our key do. No call tells that, so calls are made that need a role. They name a collection that nobody has, so they
+ * change nothing. A shard looks at the key before it looks for the collection.
  */
 import { randomBytes } from 'node:crypto';
 import type { SeenKey } from '../../domain/diagnosis';
