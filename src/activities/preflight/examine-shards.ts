@@ -13,11 +13,12 @@ import { whyNotAssumed } from '../../rows/remote/assumed-follower';
 import { probeHealth } from '../../shards/diagnosis/health-probe';
 import { probeKey } from '../../shards/diagnosis/key-probe';
 import { ShardError } from '../../shards/errors';
-import type { ShardClient } from '../../shards/http/shard-client';
+import type { CallContext, ShardClient } from '../../shards/http/shard-client';
 import { readIdentity } from '../../shards/http/shard-identity';
 import { ShardGrpc } from '../../shards/stream/shard-grpc';
 import { inParallel } from '../frame/in-parallel';
 import type { ActivityScope } from '../frame/run-activity';
+import { onceMoreIfCut } from './checks';
 
 const SHARDS_AT_ONCE = 16;
 /** Of one look at one address. */
@@ -77,8 +78,10 @@ async function lookAtIdentity(
   { input, shard, client }: { input: DiagnosisInput; shard: Shard; client: ShardClient },
 ): Promise<SeenShard['identity']> {
   const expected = { clusterUid: input.uid ?? '', shardId: shard.id, epoch: input.epochs[shard.id] ?? null };
-  const looked = await settled(async () => {
-    const seen = await readIdentity(client, scope.attempt.readingFor(LOOK_TIMEOUT_MS));
+  const looked = await settled(scope, async (ctx) => {
+    // What a follower shows may be old.
+    await client.findLeader(ctx);
+    const seen = await readIdentity(client, ctx);
     const judged = judgeIdentity(expected, seen);
     if (judged === 'same' || judged === 'absent') return { seen: judged, problem: null };
     const where = `shard ${shard.id} (${shard.primary_url})`;
@@ -87,21 +90,22 @@ async function lookAtIdentity(
   return 'value' in looked ? looked.value : { seen: null, problem: looked.problem };
 }
 
-async function whyNoGrpc({ attempt, shards }: ActivityScope, url: string): Promise<string | null> {
+async function whyNoGrpc(scope: ActivityScope, url: string): Promise<string | null> {
+  const { shards } = scope;
   const grpc = new ShardGrpc({ url, key: shards.key, reach: shards.reach, requestTimeoutMs: LOOK_TIMEOUT_MS });
   try {
-    const asked = await settled(() => grpc.listCollections(attempt.readingFor(LOOK_TIMEOUT_MS)));
+    const asked = await settled(scope, (ctx) => grpc.listCollections(ctx));
     return 'value' in asked ? null : asked.problem;
   } finally {
     grpc.close();
   }
 }
 
-async function sizeOf(
-  { attempt }: ActivityScope,
-  client: ShardClient,
-): Promise<{ rows: number; bytes: number } | null> {
-  const listed = await settled(() => client.listCollections(attempt.readingFor(LOOK_TIMEOUT_MS)));
+async function sizeOf(scope: ActivityScope, client: ShardClient): Promise<{ rows: number; bytes: number } | null> {
+  const listed = await settled(scope, async (ctx) => {
+    await client.findLeader(ctx);
+    return client.listCollections(ctx);
+  });
   if (!('value' in listed)) return null;
   const rows = listed.value.reduce((sum, { count }) => sum + count, 0);
   const bytes = listed.value.reduce((sum, { count, dim }) => sum + count * dim * FLOAT_BYTES, 0);
@@ -115,6 +119,8 @@ function lookAtFollowers(scope: ActivityScope, shard: Shard, primary: ShardClien
     shard.replica_urls.map(async (url) => {
       const address = { primary_url: url, replica_urls: [] };
       const follower = shards.patientClient(address, LOOK_TIMEOUT_MS);
+      // It uses up a kept-alive connection that the other side has closed.
+      await follower.isHealthy(attempt.readingFor(LOOK_TIMEOUT_MS));
       const why = await whyNotAssumed(follower, primary, attempt.readingFor(LOOK_TIMEOUT_MS));
       if (why !== null) return { url, problem: shown(`it ${why}`) };
       return { url, problem: await whyNoGrpc(scope, shards.grpcUrl(address)) };
@@ -123,9 +129,12 @@ function lookAtFollowers(scope: ActivityScope, shard: Shard, primary: ShardClien
 }
 
 /** What a look gave, or why it gave nothing. */
-async function settled<T>(look: () => Promise<T>): Promise<{ readonly value: T } | { readonly problem: string }> {
+async function settled<T>(
+  { attempt }: ActivityScope,
+  look: (ctx: CallContext) => Promise<T>,
+): Promise<{ readonly value: T } | { readonly problem: string }> {
   try {
-    return { value: await look() };
+    return { value: await onceMoreIfCut(attempt.readingFor(LOOK_TIMEOUT_MS), look) };
   } catch (error) {
     if (error instanceof ShardError || error instanceof DomainError) return { problem: shown(error.message) };
     throw error;

@@ -14,11 +14,26 @@ export interface SeenHealth {
   readonly clockSkewMs: number | null;
 }
 
+interface Asked {
+  readonly timeoutMs: number;
+  readonly signal: AbortSignal;
+  readonly nowMs: () => number;
+}
+
+/** The other side has closed a kept-alive connection since its last use. */
+const IS_CUT = /\((?:UND_ERR_SOCKET|ECONNRESET|EPIPE)\)$/;
+
 /** Rejects only with the reason of `signal`. */
-export async function probeHealth(
+export async function probeHealth(url: string, dispatcher: Dispatcher, asked: Asked): Promise<SeenHealth> {
+  const seen = await probeOnce(url, dispatcher, asked);
+  // A new connection tells what is true.
+  return IS_CUT.test(seen.problem ?? '') ? await probeOnce(url, dispatcher, asked) : seen;
+}
+
+async function probeOnce(
   url: string,
   dispatcher: Dispatcher,
-  { timeoutMs, signal, nowMs }: { timeoutMs: number; signal: AbortSignal; nowMs: () => number },
+  { timeoutMs, signal, nowMs }: Asked,
 ): Promise<SeenHealth> {
   const timeout = AbortSignal.timeout(timeoutMs);
   const { origin, pathname } = new URL(url);

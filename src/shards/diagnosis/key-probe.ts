@@ -35,6 +35,14 @@ export async function probeKey(http: ShardHttp, ctx: CallContext): Promise<SeenK
 }
 
 async function ask(http: ShardHttp, request: ShardRequest, ctx: CallContext): Promise<Allowed> {
+  for (let turn = 1; ; turn++) {
+    const answer = await askOnce(http, request, ctx);
+    // The other side may have closed a kept-alive connection since its last use. A new one tells what is true.
+    if (turn === 2 || !('unknown' in answer) || answer.unknown.code !== 'Unreachable') return answer;
+  }
+}
+
+async function askOnce(http: ShardHttp, request: ShardRequest, ctx: CallContext): Promise<Allowed> {
   try {
     await http.readAnswer(request, ctx);
     return { isAllowed: true };

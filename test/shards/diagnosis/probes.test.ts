@@ -103,6 +103,15 @@ describe('the probe of a health', () => {
     await reach.close();
   });
 
+  it('takes no kept-alive connection that was closed for a shard that is away', async () => {
+    const shard = await start(startShard());
+    await healthOf(shard.url);
+    await shard.stop();
+    expect((await healthOf(shard.url)).problem).toBe('no answer (ECONNREFUSED)');
+    await shard.listen();
+    expect((await healthOf(shard.url)).problem).toBeNull();
+  });
+
   it('ends with its caller', async () => {
     const mute = await start(new StubShard(() => undefined).start());
     const reason = new Error('cancelled');
