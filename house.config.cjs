@@ -160,7 +160,7 @@ const HOUSE = {
     rooms: ['config', 'wire', 'cli'],
     packages: ['commander', 'node:*'],
   },
-  'cli/doctor': { rooms: ['wire', 'cli'], packages: ['node:*'] },
+  'cli/doctor': { rooms: ['config', 'wire', 'cli'], packages: ['node:*'] },
   'cli/output': { rooms: ['wire', 'cli'], packages: [] },
   'cli/rest': { rooms: ['wire', 'cli'], packages: ['zod'] },
 

@@ -11,6 +11,7 @@ import { locateQuiver } from '../test/support/real-quiver';
 import { waitFor } from '../test/support/wait-for';
 import { RegisterCheck, type CheckedCollection } from '../test/support/register-check';
 import { ensureBuilt } from './build';
+import { runCommand } from './command';
 import { countPoints, DemoApi } from './demo-api';
 import {
   KEY,
@@ -23,7 +24,7 @@ import {
   type PartsMaker,
 } from './parts';
 import type { Stage } from './stage';
-import { addressLines, againLines, reportLines, type PointsSeen } from './summary';
+import { againLines, goneLines, lookLines, reportLines, type PointsSeen } from './summary';
 import { count, seconds } from './terminal';
 import { watchOperation } from './watch';
 
@@ -71,6 +72,8 @@ export async function startCluster(stage: Stage, shape: ClusterShape): Promise<D
     await waitFor('the router holds the map', () => holdsAMap(router.url));
     return { result, note: 'node dist/main.js serve, with a Temporal of its own' };
   });
+  const { url: api, webUiUrl: webUi } = coordinator;
+  stage.lines(lookLines(stage.terminal, { api, webUi, key: KEY }));
   return new DemoCluster({
     stage,
     owners: [first, second],
@@ -176,10 +179,15 @@ export class DemoCluster {
 
   // ---- Operations ----
 
-  /** Shows an operation until it has ended, and how it ended. True when it succeeded. */
-  async watch(location: string): Promise<boolean> {
+  /** Runs a command of the command line. True when it succeeded. */
+  run(...words: string[]): Promise<boolean> {
+    return runCommand(this.stage, this.started.coordinator.url, words);
+  }
+
+  /** Shows an operation that nobody has called for, until it has ended, and how it ended. True when it succeeded. */
+  async watch(operationId: string): Promise<boolean> {
     const { terminal } = this.stage;
-    const read = (): Promise<OperationView> => this.api.operation(location);
+    const read = (): Promise<OperationView> => this.api.operation(operationId);
     const { web_ui_url } = await read();
     const link = `watch it in the Web UI: ${web_ui_url ?? this.started.coordinator.webUiUrl}`;
     this.stage.lines([`  ${terminal.paint('dim', link)}`, '']);
@@ -222,16 +230,14 @@ export class DemoCluster {
     return isRight;
   }
 
-  /** Where everything answers and, when it stays up, what to do with it. `more` are arguments of curl. */
-  end(more: readonly { what: string; args: (apiUrl: string) => string }[] = []): void {
+  /** What comes next: nothing, or what to do with it when it stays up. `more`: words of the command line. */
+  end(more: readonly { what: string; words: string }[] = []): void {
     const { terminal, options } = this.stage;
     const { coordinator, spare } = this.started;
-    const { url: api, webUiUrl: webUi } = coordinator;
-    this.stage.lines(addressLines(terminal, { api, webUi, options }));
-    if (spare === null) return;
+    if (spare === null) return this.stage.lines(goneLines(terminal, options));
     this.check.start();
-    const calls = more.map(({ what, args }) => ({ what, args: args(api) }));
-    this.stage.lines(againLines(terminal, { api, key: KEY, spare: spare.url, calls }));
+    const { url: api, webUiUrl: webUi } = coordinator;
+    this.stage.lines(againLines(terminal, { api, webUi, key: KEY, spare: spare.url, calls: more }));
   }
 }
 

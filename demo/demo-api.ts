@@ -1,5 +1,4 @@
 /** The requests of a demo's operator. */
-import { randomUUID } from 'node:crypto';
 import type { ShardMap } from '../src/domain/shard-map';
 import type { AutoscaleView } from '../src/wire/autoscale';
 import type { OperationView } from '../src/wire/coordinator-api';
@@ -14,8 +13,6 @@ export interface Answer<T> {
   readonly status: number;
   readonly tookMs: number;
   readonly body: T;
-  /** Path of the operation that was started; empty when none was. */
-  readonly location: string;
 }
 
 export class DemoApi {
@@ -23,14 +20,6 @@ export class DemoApi {
 
   constructor(url: string) {
     this.url = url;
-  }
-
-  grow(joinerUrl: string): Promise<Answer<ShardMap>> {
-    return this.call('POST', '/cluster/shards/grow', { primary_url: joinerUrl });
-  }
-
-  drain(shardId: number): Promise<Answer<ShardMap>> {
-    return this.call('POST', `/cluster/shards/${shardId}/drain`);
   }
 
   setPolicy(policy: Partial<AutoscaleView['policy']>): Promise<Answer<AutoscaleView>> {
@@ -45,8 +34,8 @@ export class DemoApi {
     return this.call('GET', '/cluster/autoscale');
   }
 
-  async operation(location: string): Promise<OperationView> {
-    return (await this.call<OperationView>('GET', location)).body;
+  async operation(id: string): Promise<OperationView> {
+    return (await this.call<OperationView>('GET', `/cluster/operations/${id}`)).body;
   }
 
   async map(): Promise<ShardMap> {
@@ -58,7 +47,7 @@ export class DemoApi {
     const text = body === undefined ? '' : JSON.stringify(body);
     const response = await fetch(`${this.url}${path}`, {
       method,
-      headers: method === 'POST' ? { ...HEADERS, 'idempotency-key': randomUUID() } : HEADERS,
+      headers: HEADERS,
       signal: AbortSignal.timeout(REQUEST_TIMEOUT_MS),
       ...(body === undefined ? {} : { body: text }),
     });
@@ -69,7 +58,6 @@ export class DemoApi {
       body: (await response.json()) as T,
       status: response.status,
       tookMs: performance.now() - startedAtMs,
-      location: response.headers.get('location') ?? '',
     };
   }
 }

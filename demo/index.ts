@@ -2,7 +2,7 @@
  * `npm run demo`: what the coordinator does, on real parts, in about a minute. Clients write, delete and read through a router all the
  * while, and at the end every acknowledged write and delete is looked up.
  *
- *   npm run demo                  one REST call grows a cluster of two shards by a third one
+ *   npm run demo                  one command grows a cluster of two shards by a third one
  *   npm run demo -- --autoscale   a policy grows it by a standby
  *   npm run demo -- --drain       a third shard joins, and the first one is drained
  *

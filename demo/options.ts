@@ -12,7 +12,7 @@ export interface DemoOptions {
 }
 
 export const USAGE = `usage: npm run demo [-- [--autoscale | --drain] [--quick] [--keep]]
-  (neither)     one REST call grows the cluster by a third shard
+  (neither)     one command grows the cluster by a third shard
   --autoscale   a policy grows it by a standby, once the shards are fuller than its mark
   --drain       grows by a third shard, then drains the first one until it is empty
   --quick       in-process shards and router instead of Quiver processes

@@ -1,5 +1,4 @@
 /** What a demo says about calls, points and the check, as lines. */
-import type { ShardMap } from '../src/domain/shard-map';
 import { faultCount, refusedCount, type RegisterReport } from '../test/support/register-check';
 import type { Answer } from './demo-api';
 import type { DemoOptions } from './options';
@@ -17,12 +16,6 @@ export type PointsSeen = readonly {
 export function callLines(terminal: Terminal, answer: Answer<unknown>, what: string): string[] {
   const { request, status, tookMs } = answer;
   return [`  ${terminal.paint('bold', request)}`, `  ${status} in ${Math.round(tookMs)} ms: ${what}`];
-}
-
-/** What an operation that has just begun does to the map. */
-export function mapChange({ version, joining, leaving }: ShardMap): string {
-  const changes = [...joining.map((id) => `shard ${id} is joining`), ...leaving.map((id) => `shard ${id} is leaving`)];
-  return `${changes.join(', ')}, map version ${version}`;
 }
 
 /** Points per shard in several looks, the first one first; `change` is from the first to the last. */
@@ -89,29 +82,37 @@ export function reportLines(terminal: Terminal, report: RegisterReport): { isRig
   };
 }
 
-export function addressLines(terminal: Terminal, at: { api: string; webUi: string; options: DemoOptions }): string[] {
-  const { scenario, isKept } = at.options;
+/** Where to look on while it runs. */
+export function lookLines(terminal: Terminal, at: { api: string; webUi: string; key: string }): string[] {
+  return [
+    `  Status page   ${at.api}/   ${terminal.paint('dim', `(the key is ${at.key})`)}`,
+    `  Web UI        ${at.webUi}`,
+  ];
+}
+
+/** What a demo ends with that does not stay up. */
+export function goneLines(terminal: Terminal, { scenario }: DemoOptions): string[] {
   const command = scenario === 'grow' ? 'npm run demo -- --keep' : `npm run demo -- --${scenario} --keep`;
-  const gone = isKept ? '' : terminal.paint('dim', `   (ends now; \`${command}\` stays up)`);
-  return [`  API      ${at.api}${gone}`, `  Web UI   ${at.webUi}`, ''];
+  return [terminal.paint('dim', `  It ends now. \`${command}\` stays up, with the status page and the Web UI.`), ''];
 }
 
 /** What can be done with a demo that stays up. */
 export function againLines(
   terminal: Terminal,
-  at: { api: string; key: string; spare: string; calls: readonly { what: string; args: string }[] },
+  at: { api: string; webUi: string; key: string; spare: string; calls: readonly { what: string; words: string }[] },
 ): string[] {
-  const curl = `curl -H 'Authorization: Bearer ${at.key}'`;
+  const run = (what: string, words: string): string[] => [`  ${what}:`, `    node dist/main.js ${words}`];
   return [
     `  ${terminal.paint('bold', 'It stays up, and the clients go on. Ctrl-C ends it.')}`,
     '',
-    '  grow by one more empty shard:',
-    `    ${curl} -H 'Content-Type: application/json' \\`,
-    `      -d '{"primary_url":"${at.spare}"}' ${at.api}/cluster/shards/grow`,
-    ...at.calls.flatMap(({ what, args }) => [`  ${what}:`, `    ${curl} ${args}`]),
-    '  look at it:',
-    `    ${curl} ${at.api}/cluster/operations`,
-    `    ${curl} ${at.api}/cluster/map`,
+    ...lookLines(terminal, at),
+    '',
+    '  In another shell, in this folder:',
+    `    export COORDINATOR_URL=${at.api} COORDINATOR_KEY=${at.key}`,
+    ...run('grow by one more empty shard', `grow ${at.spare} --wait`),
+    ...at.calls.flatMap(({ what, words }) => run(what, words)),
+    ...run('look at it', 'status'),
+    ...run('look for what is wrong', 'doctor'),
     '',
   ];
 }

@@ -10,6 +10,7 @@ import { Authenticator } from './api/http/auth';
 import { FailedKeys } from './api/http/failed-keys';
 import { AutoscaleClient } from './client/autoscale-client';
 import { ClusterClient } from './client/cluster-client';
+import { DiagnosisClient } from './client/diagnosis-client';
 import { PlanClient } from './client/plan-client';
 import { HistoryStamps } from './client/history-stamps';
 import { SecretSeal } from './client/hook-secrets';
@@ -218,6 +219,7 @@ async function startWorker(
     engine,
     ownTaskQueue,
     hookSeal: hookSealOf(config),
+    spoolFolder: config.spoolFolder,
   });
   const workerParts = { connection: native, namespace, cluster, activities, buildId, tracer };
   const workers: Worker[] = [await createWorker(workerParts), await createOwnWorker(workerParts, ownTaskQueue)];
@@ -313,6 +315,7 @@ async function startApi(
     namespace,
     client,
     planner,
+    diagnosis: new DiagnosisClient({ ...temporal, client }),
     autoscale,
     mapReader,
     authenticator,

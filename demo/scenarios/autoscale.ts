@@ -34,7 +34,7 @@ export async function autoscaleScenario(stage: Stage): Promise<boolean> {
   const after = await cluster.pointsPerShard();
   stage.lines(pointsTable(stage.terminal, { before, after }));
   const isRight = await cluster.verify();
-  cluster.end([{ what: 'look at the policy', args: (api) => `${api}/cluster/autoscale` }]);
+  cluster.end([{ what: 'look at the policy', words: 'autoscale' }]);
   return isGrown && isCooling && isRight;
 }
 
@@ -70,7 +70,7 @@ async function grow({ stage, cluster, watch }: Scene): Promise<boolean> {
     return { result, note: 'the policy has started a grow' };
   });
   stage.lines(['']);
-  return cluster.watch(`/cluster/operations/${operation_id ?? ''}`);
+  return cluster.watch(operation_id ?? '');
 }
 
 /** True when an evaluation after the grow says that it is too early for another one. */

@@ -1,7 +1,7 @@
 /** `npm run demo -- --drain`: a third shard joins, and the first one is drained: it leaves empty, and could be switched off. */
 import { startCluster, type DemoCluster } from '../cluster';
 import type { Stage } from '../stage';
-import { callLines, mapChange, pointsTable, verdictLine } from '../summary';
+import { pointsTable, verdictLine } from '../summary';
 
 const POINTS = 20_000;
 const DRAINED_ID = 0;
@@ -14,20 +14,15 @@ export async function drainScenario(stage: Stage): Promise<boolean> {
   await cluster.startClients();
   const before = await cluster.pointsPerShard();
 
-  const growing = await cluster.api.grow(cluster.outsiderUrl);
-  stage.lines(['', ...callLines(terminal, growing, mapChange(growing.body))]);
-  if (!(await cluster.watch(growing.location))) return false;
+  if (!(await cluster.run('grow', cluster.outsiderUrl, '--wait'))) return false;
   const grown = await cluster.pointsPerShard();
 
-  const draining = await cluster.api.drain(DRAINED_ID);
-  stage.lines(callLines(terminal, draining, mapChange(draining.body)));
-  const isDrained = await cluster.watch(draining.location);
-
+  const isDrained = await cluster.run('drain', String(DRAINED_ID), '--wait', '--yes');
   const drained = await cluster.pointsPerShard();
   stage.lines(pointsTable(terminal, { before, grown, drained }));
   const isEmpty = await tellLeaver(stage, cluster);
   const isRight = await cluster.verify();
-  cluster.end([{ what: 'drain another shard', args: (api) => `-X POST ${api}/cluster/shards/1/drain` }]);
+  cluster.end([{ what: 'drain another shard', words: 'drain 1 --wait' }]);
   return isDrained && isEmpty && isRight;
 }
 

@@ -1,7 +1,7 @@
-/** `npm run demo`: one REST call makes a cluster of two shards grow by a third one. */
+/** `npm run demo`: one command makes a cluster of two shards grow by a third one. */
 import { startCluster } from '../cluster';
 import type { Stage } from '../stage';
-import { callLines, mapChange, pointsTable } from '../summary';
+import { pointsTable } from '../summary';
 
 const POINTS = 50_000;
 
@@ -12,9 +12,7 @@ export async function growScenario(stage: Stage): Promise<boolean> {
   await cluster.startClients();
   const before = await cluster.pointsPerShard();
 
-  const answer = await cluster.api.grow(cluster.outsiderUrl);
-  stage.lines(['', ...callLines(stage.terminal, answer, mapChange(answer.body))]);
-  const isGrown = await cluster.watch(answer.location);
+  const isGrown = await cluster.run('grow', cluster.outsiderUrl, '--wait');
 
   const after = await cluster.pointsPerShard();
   stage.lines(pointsTable(stage.terminal, { before, after }));

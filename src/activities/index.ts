@@ -11,7 +11,7 @@ import { awaitRouters } from './move/await-routers';
 import { createChangeCluster } from './cluster/change-cluster';
 import { cleanJoiner } from './move/clean-joiner';
 import { stepLimitsQuery, stepProgressSignal } from '../contract/messages';
-import type { CoordinatorActivities, HookActivities } from '../contract/activities';
+import type { CoordinatorActivities, DiagnosisActivities, HookActivities } from '../contract/activities';
 import type { ActivityDeps } from './frame/deps';
 import { inspectCollections } from './collections/inspect-collections';
 import { createFindRouters } from './frame/find-routers';
@@ -19,6 +19,8 @@ import { createConfirmLock } from './frame/lock-guard';
 import { listCollections } from './collections/list-collections';
 import { createLookAfterLock } from './cluster/look-after-lock';
 import { createObserveCluster } from './cluster/observe-cluster';
+import { examineShards } from './preflight/examine-shards';
+import { examineWorker } from './preflight/examine-worker';
 import { planScans } from './preflight/plan-scans';
 import { preflightDrain } from './preflight/preflight-drain';
 import { preflightGrow } from './preflight/preflight-grow';
@@ -41,7 +43,9 @@ export type { ActivityDeps } from './frame/deps';
 const RENEW_TIMEOUT_MS = 3_000;
 
 /** All activities of a worker. They share the clients of the shards, and so their connections. */
-export function createActivities(deps: ActivityDeps): CoordinatorActivities & AutoscaleActivities & HookActivities {
+export function createActivities(
+  deps: ActivityDeps,
+): CoordinatorActivities & AutoscaleActivities & HookActivities & DiagnosisActivities {
   const shards = new ShardDirectory({
     key: deps.shardKey,
     dispatcher: deps.dispatcher,
@@ -68,7 +72,8 @@ export function createActivities(deps: ActivityDeps): CoordinatorActivities & Au
     renewLease: (taskToken, details) =>
       deps.client.withDeadline(Date.now() + RENEW_TIMEOUT_MS, () => deps.client.activity.heartbeat(taskToken, details)),
   };
-  const engine = deps.engine ?? inlineEngine(deps);
+  const { spoolFolder = join(tmpdir(), `quiver-coordinator-${process.getuid?.() ?? 0}`) } = deps;
+  const engine = deps.engine ?? inlineEngine(deps, spoolFolder);
   const watches = watchesOf(runtime, deps);
   const worker = deps.ownTaskQueue ?? null;
   return {
@@ -94,6 +99,8 @@ export function createActivities(deps: ActivityDeps): CoordinatorActivities & Au
     warmUp: activity(runtime, warmUp),
     cleanJoiner: activity(runtime, cleanJoiner(engine)),
     planScans: activity(runtime, planScans(engine)),
+    examineWorker: activity(runtime, examineWorker(spoolFolder)),
+    examineShards: activity(runtime, examineShards),
     ...rowSteps(runtime, engine, { watches, worker }),
     findMisplaced: activity(runtime, findMisplaced(engine)),
     inspectCollections: activity(runtime, inspectCollections),
@@ -101,7 +108,6 @@ export function createActivities(deps: ActivityDeps): CoordinatorActivities & Au
 }
 
 /** Where nobody gave one: in this thread, and nobody closes it. */
-function inlineEngine({ shardKey: key, grpcPortOffset = 1, reach }: ActivityDeps): Engine {
-  const spoolFolder = join(tmpdir(), `quiver-coordinator-${process.getuid?.() ?? 0}`);
+function inlineEngine({ shardKey: key, grpcPortOffset = 1, reach }: ActivityDeps, spoolFolder: string): Engine {
   return new InlineEngine({ key, grpcPortOffset, spoolFolder, reach: reach?.options });
 }

@@ -11,6 +11,7 @@ import { unknownRoute } from './http/routing';
 import { metricsRouter } from './metrics/serve';
 import { pageRouter } from './page';
 import { autoscaleRouter } from './routes/autoscale';
+import { doctorRouter } from './routes/doctor';
 import { healthRouter } from './routes/health';
 import { identitiesRouter } from './routes/identities';
 import { isMapPoll, mapRouter, serveMap } from './routes/map';
@@ -56,6 +57,7 @@ export function createExpressApp(deps: ApiDeps): Express {
 
   app.use(pageRouter(deps));
   app.use(healthRouter(deps));
+  app.use(doctorRouter(deps));
   app.use(metricsRouter(deps));
   app.use(mapRouter(deps));
   app.use(shardsRouter(deps));

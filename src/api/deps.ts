@@ -2,6 +2,7 @@
 import type { Logger } from 'pino';
 import type { AutoscaleClient } from '../client/autoscale-client';
 import type { ClusterClient } from '../client/cluster-client';
+import type { DiagnosisClient } from '../client/diagnosis-client';
 import type { PlanClient } from '../client/plan-client';
 import type { RestoreCluster } from '../client/restore-cluster';
 import type { SeenIdentity, ShardIdentity } from '../domain/shard-identity';
@@ -52,6 +53,8 @@ export interface ApiDeps {
   >;
   /** Says what an operation would do. */
   readonly planner: Pick<PlanClient, 'plan'>;
+  /** Looks at Temporal, the workers and the shards. */
+  readonly diagnosis: Pick<DiagnosisClient, 'examine'>;
   readonly autoscale: Pick<AutoscaleClient, 'readState' | 'syncSchedule' | 'evaluate'>;
   readonly mapReader: MapReader;
   readonly authenticator: Authenticator;

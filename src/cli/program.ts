@@ -13,6 +13,7 @@ import { addRepairCommands } from './commands/repairs';
 import { addRouterCommands } from './commands/routers';
 import { addServiceCommands } from './commands/service';
 import { Context, type GlobalOptions, type Runner } from './context';
+import { addExamples } from './examples';
 import { CliError, EXIT } from './exit';
 import type { CliIo, Output } from './io';
 import { plain } from './output/format';
@@ -82,6 +83,7 @@ export function createProgram(runner: Runner, io: Pick<CliIo, 'stdout' | 'stderr
   addRecoveryCommands(program, runner);
   addDoctorCommand(program, runner);
   addCompletionCommand(program, runner);
+  addExamples(program);
   return program;
 }
 

@@ -3,6 +3,7 @@
  * payload, point id or key is ever part of one, because all of it stays in a Temporal history.
  */
 import type { OperationState } from './operation-state';
+import type { ExaminedShards } from '../domain/diagnosis';
 import type { Hook, HookNews, ToldNews } from '../domain/hooks';
 import type { Shard } from '../domain/shard-map';
 import type { ClusterAnswer, ClusterTransition } from './cluster';
@@ -29,6 +30,7 @@ import type {
   RemoveCopiesInput,
   ScanReport,
 } from './move';
+import type { DiagnosisInput, SeenWorker } from './messages';
 import type { WatchActivities } from './watch';
 import type { IdentifyInput, ReleaseInput } from './identity';
 import type { FindMisplacedInput, FindMisplacedResult, InspectedCollection, RepairParties } from './repair';
@@ -206,4 +208,13 @@ export interface HookActivities {
 
   /** Tells one hook one thing, once. A repeat has the same id, by which a receiver tells it. Fails when it did not arrive. */
   deliverHookNews(input: { cluster: string; hook: Pick<Hook, 'url' | 'sealed'>; news: HookNews }): Promise<void>;
+}
+
+/** Of a diagnosis. */
+export interface DiagnosisActivities {
+  /** The machine of the worker that takes it. Changes nothing. */
+  examineWorker(input: Record<string, never>): Promise<SeenWorker>;
+
+  /** Every shard, side by side, within a few seconds. Never fails because of what it finds. Changes nothing. */
+  examineShards(input: DiagnosisInput): Promise<ExaminedShards>;
 }

@@ -53,6 +53,14 @@ export const planWorkflowId = (cluster: string, id: string): string => `plan/${c
 /** Whoever asked for the plan has gone after that. */
 export const PLAN_LIFE_MS = 30_000;
 
+// ---- diagnosis ----
+
+export const DIAGNOSIS_WORKFLOW = 'diagnose';
+/** Every diagnosis is made anew. */
+export const diagnosisWorkflowId = (cluster: string, id: string): string => `diagnose/${cluster}/diagnose-${id}`;
+/** Whoever asked for it has gone after that. */
+export const DIAGNOSIS_LIFE_MS = 15_000;
+
 // ---- webhooks ----
 
 export const HOOKS_WORKFLOW = 'hooks';

@@ -3,9 +3,11 @@ import { defineQuery, defineSignal, defineUpdate } from '@temporalio/workflow';
 import type { ClusterAnswer, SentTransition } from './cluster';
 import type { Evaluation } from '../domain/autoscale-policy';
 import type { OperationKind, OperationLock, ClusterState, SavedState } from '../domain/cluster-state';
+import type { ExaminedShards } from '../domain/diagnosis';
 import type { PauseRequest } from '../domain/pause';
 import type { WitnessedState } from '../domain/witnessed';
 import type { Hook, NewHook, ToldNews } from '../domain/hooks';
+import type { ToldTime } from '../domain/late-writes';
 import type { OperationProgress, Phase } from '../domain/progress';
 import type { PlannedKind } from '../domain/plan';
 import type { Shard, ShardMap } from '../domain/shard-map';
@@ -175,3 +177,34 @@ export interface HooksState {
 export const hooksQuery = defineQuery<readonly Hook[]>('hooks');
 /** Replaces all hooks. Fails with a DomainErrorCode as type. A repeat is harmless. */
 export const replaceHooksUpdate = defineUpdate<readonly Hook[], [readonly NewHook[]]>('replaceHooks');
+
+// ---- a diagnosis: what a worker sees. No key and no point data is part of it ----
+
+export interface DiagnosisInput {
+  /** As operations are given them, with their gRPC addresses. */
+  readonly shards: readonly Shard[];
+  /** Null before the first operation. */
+  readonly uid: string | null;
+  /** By shard id: the last epoch that was recorded for it. */
+  readonly epochs: Readonly<Record<string, number | null>>;
+}
+
+/** The one worker that took the task. */
+export interface SeenWorker {
+  /** The machine, as it names itself. */
+  readonly host: string;
+  /** The version of Node. */
+  readonly node: string;
+  readonly spoolFolder: string;
+  /** Null: the folder cannot be looked at. */
+  readonly spoolFreeBytes: number | null;
+  readonly told: ToldTime;
+}
+
+export interface DiagnosisResult extends ExaminedShards {
+  readonly worker: SeenWorker;
+  /** The clock of the worker against Temporal's: ahead above 0, behind below it. 0: as far as can be told, it is right. */
+  readonly workerSkewMs: number;
+  /** When it began, by the clock of Temporal. */
+  readonly startedAtMs: number;
+}

@@ -1,20 +1,22 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { lookAtNode, lookAtSpool, isLocal } from '../../src/cli/doctor/local';
+import { createServer, type Server } from 'node:net';
+import { lookAtNode, isLocal } from '../../src/cli/doctor/local';
+import { lookAtPorts } from '../../src/cli/doctor/ports';
 import { REMEDIES, lookAtClock } from '../../src/cli/doctor/remote';
 import type { Report } from '../../src/cli/doctor/findings';
 import { PROBLEM_STATUS } from '../../src/api/http/problem';
 import { ClientError } from '../../src/client/errors';
-import { ApiServer, STATE } from '../support/api-server';
+import type { Diagnosis } from '../../src/client/diagnosis-client';
+import type { SeenShard } from '../../src/domain/diagnosis';
+import { ApiServer, DIAGNOSIS, STATE } from '../support/api-server';
 import { cli } from '../support/cli-run';
 import { GROW, recordOf } from '../support/an-operation';
 import { StubCoordinator } from '../support/stub-coordinator';
 
-const SPACE = { environment: { COORDINATOR_DATA_DIR: tmpdir() } };
-
 async function examine(url: string, key = 'key-of-admin') {
-  const { code, stdout, stderr } = await cli(['doctor', '--json'], { url, key, ...SPACE });
+  const { code, stdout, stderr } = await cli(['doctor', '--json'], { url, key });
   const report = JSON.parse(stdout) as Report;
   const at = (subject: string) => report.findings.find((each) => each.subject === subject);
   return { code, stderr, report, at };
@@ -40,10 +42,19 @@ describe('doctor on the real API', () => {
       'shard 0',
       'shard 1',
       'notices',
+      'version of Temporal',
+      'retention of namespace default',
+      'search attribute CoordinatorPhase',
+      'workers',
+      'clock of the API against Temporal',
+      'worker',
+      'Node of the worker on worker-a',
+      'clock of the worker on worker-a against Temporal',
+      'spool disk on worker-a',
+      'shard 0 from the worker',
     ]) {
       expect(at(subject)).toMatchObject({ subject, level: 'ok', remedy: null });
     }
-    expect(at('spool disk')).toBeDefined();
   });
 
   it('names the shard that is silent, and the one that does not tell its rows', async () => {
@@ -103,7 +114,7 @@ describe('doctor on the real API', () => {
 
   it('prints a table with what to do below it', async () => {
     api.marks.down.add('http://s1:6333');
-    const { stdout } = await cli(['doctor'], { url: api.url, ...SPACE });
+    const { stdout } = await cli(['doctor'], { url: api.url });
     expect(stdout).toMatch(/^ok +shard 0 +owner, 3 rows, no identity yet$/m);
     expect(stdout).toMatch(/^What to do\n[^]*warn shard 1: let its key be/m);
     expect(stdout).toMatch(/^\d+ errors, \d+ warnings$/m);
@@ -117,6 +128,101 @@ describe('doctor on the real API', () => {
     expect(at('API')).toMatchObject({ level: 'error', remedy: 'start it, or set COORDINATOR_URL' });
     expect(at('Node')).toMatchObject({ level: 'ok' });
     api = await ApiServer.start();
+  });
+});
+
+describe('doctor on what the API and a worker see', () => {
+  let api: ApiServer;
+  beforeEach(async () => {
+    api = await ApiServer.start();
+  });
+  afterEach(() => api.close());
+
+  const told = DIAGNOSIS.seen as Exclude<Diagnosis['seen'], { readonly problem: string }>;
+  const [shard] = told.shards as readonly [SeenShard];
+
+  async function withShard(change: Partial<SeenShard>) {
+    api.diagnosis.found = { ...DIAGNOSIS, seen: { ...told, shards: [{ ...shard, ...change }] } };
+    return examine(api.url);
+  }
+
+  it.each<[string, Partial<SeenShard>, 'error' | 'warning', string]>([
+    ['shard 0 from the worker', { problem: 'no answer (ECONNREFUSED)' }, 'error', 'open the way from the worker'],
+    ['key of shard 0', { key: { role: 'refused', isScoped: null, problem: '401' } }, 'error', 'SHARD_KEY'],
+    ['key of shard 0', { key: { role: 'write', isScoped: false, problem: null } }, 'error', 'the role admin'],
+    ['key of shard 0', { key: { role: null, isScoped: true, problem: null } }, 'error', 'take the scope off'],
+    ['identity of shard 0', { identity: { seen: 'other', problem: 'it shows none' } }, 'error', 'its own volume'],
+    ['gRPC of shard 0', { grpc: { url: 'http://s0:1', problem: 'no answer' } }, 'warning', 'grpc_url'],
+    ['follower http://f of shard 0', { followers: [{ url: 'http://f', problem: 'behind' }] }, 'warning', 'by PATCH'],
+    ['scan of shard 0', { stopMs: 60_000 }, 'warning', '--accept-stop'],
+    ['clock of shard 0 against the worker', { clockSkewMs: -5_000 }, 'warning', 'synchronize'],
+  ])('names the fault %s, with its remedy', async (subject, change, level, remedy) => {
+    const { code, at } = await withShard(change);
+    expect(at(subject)).toMatchObject({ level, remedy: expect.stringContaining(remedy) });
+    expect(at('shard 0 from the worker')?.level).not.toBe('ok');
+    expect(code).toBe(level === 'error' ? 1 : 0);
+  });
+
+  it('does not take what is unknown for a fault', async () => {
+    const unknown = { key: { role: null, isScoped: null, problem: '503' }, identity: { seen: null, problem: '503' } };
+    const { code, at } = await withShard({ ...unknown, rows: null, source: null, stopMs: null });
+    expect(at('key of shard 0')).toMatchObject({ level: 'unknown', seen: '503' });
+    expect(at('identity of shard 0')).toMatchObject({ level: 'unknown' });
+    expect(at('rows of shard 0')).toMatchObject({ level: 'unknown' });
+    expect(code).toBe(0);
+  });
+
+  it('warns of a retention, search attributes and clocks', async () => {
+    const { temporal } = DIAGNOSIS;
+    api.diagnosis.found = {
+      ...DIAGNOSIS,
+      temporal: { ...temporal, retentionMs: 3_600_000, searchAttributes: { CoordinatorCluster: false } },
+      apiSkewMs: 4_000,
+      seen: { ...told, workerSkewMs: -90_000 },
+    };
+    const { code, at } = await examine(api.url);
+    expect(at('retention of namespace default')).toMatchObject({
+      level: 'warning',
+      seen: expect.stringContaining('1h 00m'),
+      remedy: expect.stringContaining('--retention 72h'),
+    });
+    expect(at('search attribute CoordinatorCluster')).toMatchObject({
+      level: 'warning',
+      remedy: expect.stringContaining('search-attribute create'),
+    });
+    expect(at('clock of the API against Temporal')).toMatchObject({ level: 'warning', seen: '4s ahead' });
+    expect(at('clock of the worker on worker-a against Temporal')).toMatchObject({ seen: '1m 30s behind' });
+    expect(code).toBe(0);
+  });
+
+  it('ends with 1 without a worker, and says what to start', async () => {
+    const temporal = { ...DIAGNOSIS.temporal, pollers: [] };
+    api.diagnosis.found = { ...DIAGNOSIS, temporal, apiSkewMs: null, seen: { problem: 'no worker answered' } };
+    const { code, at } = await examine(api.url);
+    expect(at('workers')).toMatchObject({ level: 'error', remedy: expect.stringContaining('start a worker') });
+    expect(at('worker')).toMatchObject({ level: 'error', seen: 'no worker answered' });
+    expect(at('clock of the API against Temporal')).toMatchObject({ level: 'unknown' });
+    expect(code).toBe(1);
+  });
+
+  it('warns of a disk that has less than the ids of all rows need, and of an old Node', async () => {
+    const worker = { ...told.worker, spoolFreeBytes: 1_024, node: '18.20.0' };
+    api.diagnosis.found = { ...DIAGNOSIS, seen: { ...told, worker } };
+    const { code, at } = await examine(api.url);
+    expect(at('spool disk on worker-a')).toMatchObject({
+      level: 'warning',
+      seen: expect.stringContaining('1.0 KiB free for /var/spool'),
+      remedy: expect.stringContaining('COORDINATOR_SPOOL_DIR'),
+    });
+    expect(at('Node of the worker on worker-a')).toMatchObject({ level: 'error' });
+    expect(code).toBe(1);
+  });
+
+  it('says how many shards are not listed, and how many were not asked', async () => {
+    api.diagnosis.found = { ...DIAGNOSIS, seen: { ...told, shardsLeftOut: 900, shardsNotAsked: 7 } };
+    const { report } = await examine(api.url);
+    const more = report.findings.filter(({ subject }) => subject === 'more shards').map(({ seen }) => seen);
+    expect(more).toEqual([expect.stringContaining('900'), expect.stringContaining('7 were not asked')]);
   });
 });
 
@@ -139,6 +245,8 @@ describe('doctor on a coordinator with routers', () => {
         { ...router, url: 'http://r0', version: 4 },
         { ...router, url: 'http://r1', version: 3 },
         { ...router, url: 'http://r2', version: null, error: 'no answer' },
+        { ...router, url: 'http://r3', version: 0 },
+        { ...router, url: 'http://r4', version: 9 },
       ],
       pollers: [
         { address: '10.0.0.9', key_id: 'read', last_poll: new Date().toISOString(), version: 4, explained_by: null },
@@ -149,12 +257,53 @@ describe('doctor on a coordinator with routers', () => {
     expect(at('router http://r0')).toMatchObject({ level: 'ok' });
     expect(at('router http://r1')).toMatchObject({ level: 'warning', seen: 'version 3, and the map has 4' });
     expect(at('router http://r2')).toMatchObject({ level: 'error', seen: 'no answer' });
+    expect(at('router http://r3')).toMatchObject({ level: 'error', seen: expect.stringContaining('serves its seeds') });
+    expect(at('router http://r4')).toMatchObject({
+      level: 'error',
+      seen: expect.stringContaining('another coordinator'),
+    });
     expect(at('poller 10.0.0.9')).toMatchObject({ level: 'warning', remedy: expect.stringContaining('routers add') });
     expect(at('notice UnknownRouter')).toMatchObject({ level: 'error' });
     expect(stub.asked.map(({ line }) => line)).not.toContain('GET /cluster/map');
     // What this one does not have, it does not have yet: no fault of the cluster.
     expect(at('operations')).toMatchObject({ level: 'unknown', remedy: 'upgrade it' });
+    expect(at('what a worker sees')).toMatchObject({ level: 'unknown', remedy: 'upgrade it' });
     await stub.close();
+  });
+});
+
+describe('the ports of this machine', () => {
+  let other: Server;
+  let held: number;
+  beforeEach(async () => {
+    other = createServer((socket) => socket.destroy());
+    await new Promise<void>((resolve) => other.listen(0, '127.0.0.1', resolve));
+    held = (other.address() as { port: number }).port;
+  });
+  afterEach(() => new Promise((resolve) => other.close(resolve)));
+
+  it('are looked at where no coordinator answers, with who needs them', async () => {
+    const environment = {
+      COORDINATOR_TEMPORAL_PORT: String(held),
+      COORDINATOR_TEMPORAL_UI_PORT: '0',
+      COORDINATOR_METRICS_ADDR: '0.0.0.0:1',
+    };
+    const findings = await lookAtPorts(environment, 'http://127.0.0.1:2');
+    expect(findings).toMatchObject([
+      { subject: 'port 2', level: 'ok', seen: 'free for the API' },
+      { subject: `port ${held}`, level: 'warning', remedy: expect.stringContaining('COORDINATOR_TEMPORAL_PORT') },
+      { subject: 'port 1', level: 'ok', seen: 'free for its metrics' },
+    ]);
+    const { stdout } = await cli(['doctor', '--json'], { url: `http://127.0.0.1:${held}`, environment });
+    const report = JSON.parse(stdout) as Report;
+    expect(report.findings.filter(({ check }) => check === 'port')).toContainEqual(
+      expect.objectContaining({ level: 'warning', remedy: expect.stringContaining('QUIVER_REST_ADDR') }),
+    );
+  });
+
+  it("are nobody's matter where Temporal, or the coordinator, runs elsewhere", async () => {
+    expect(await lookAtPorts({ TEMPORAL_ADDRESS: 'temporal:7233' }, 'http://127.0.0.1:2')).toHaveLength(1);
+    expect(await lookAtPorts({}, 'http://coordinator:6333')).toEqual([]);
   });
 });
 
@@ -183,11 +332,7 @@ describe('a look', () => {
     ]);
   });
 
-  it('warns of a disk that has less than the ids of all rows need, on this machine only', () => {
-    const look = (url: string, rows: number) => lookAtSpool(SPACE.environment, { url, rows });
-    expect(look('http://127.0.0.1:6333', 1)[0]?.check).toBe('spool');
-    expect(look('http://127.0.0.1:6333', Number.MAX_SAFE_INTEGER)).toMatchObject([{ level: 'warning' }]);
-    expect(look('http://coordinator:6333', Number.MAX_SAFE_INTEGER)).toEqual([]);
+  it('takes only addresses of this machine for local', () => {
     expect(['http://localhost:1', 'http://[::1]:1', 'http://10.0.0.1', 'http://127.example.com'].map(isLocal)).toEqual([
       true,
       true,

@@ -18,9 +18,22 @@ function pathsOf(command: Command, path: readonly string[] = []): string[][] {
 }
 
 const silent = { write: () => true };
-const PATHS = pathsOf(
-  createProgram({ run: () => Promise.resolve() }, { stdout: silent, stderr: silent, version: '0' }),
-).map((words) => words.join(' '));
+/** Its commands are parsed, and then not carried out. */
+function programOf(onRun: (command: Command) => void): Command {
+  const run = (command: Command): Promise<void> => Promise.resolve(onRun(command));
+  return createProgram({ run }, { stdout: silent, stderr: silent, version: '0' });
+}
+const PATHS = pathsOf(programOf(() => undefined)).map((words) => words.join(' '));
+
+/** The words of the command that a line runs. @throws CommanderError when the line is wrong */
+async function ranCommand(words: readonly string[]): Promise<string> {
+  const ran: string[] = [];
+  const program = programOf((command) => {
+    for (let at: Command | null = command; at !== null && at.parent !== null; at = at.parent) ran.unshift(at.name());
+  });
+  await program.parseAsync([...words], { from: 'user' });
+  return ran.join(' ');
+}
 
 describe('the command line', () => {
   it('shows the help of every command on the standard output, with the options of all', async () => {
@@ -31,6 +44,41 @@ describe('the command line', () => {
       expect(stdout).toContain(`Usage: quiver-coordinator ${path}`);
       expect(stdout).toContain('--output <format>');
     }
+  });
+
+  it('ends the help of every command that does something with examples, which can be typed as they are', async () => {
+    const leaves = PATHS.filter((path) => !PATHS.some((other) => other.startsWith(`${path} `)));
+    expect(leaves.length).toBeGreaterThan(30);
+    for (const path of leaves) {
+      const { stdout } = await cli([...path.split(' '), '--help']);
+      const [, told = ''] = /\nExamples:\n((?: {2}.+\n)+)/.exec(stdout) ?? [];
+      const examples = told.trim().split('\n');
+      for (const example of examples) {
+        const words = example.trim().split(' ');
+        expect([path, words[0]]).toEqual([path, 'quiver-coordinator']);
+        expect(await ranCommand(words.slice(1))).toBe(path);
+      }
+    }
+  });
+
+  it.each([
+    ['doctor', /Exit codes of this command:\n.*1 an error · 3 no coordinator/],
+    ['grow', /Exit codes of this command:\n.*4 refused.* · 5 still running/],
+    ['op watch', /Exit codes of this command:\n.*5 still running/],
+    ['op cancel', /Exit codes of this command:\n.*with --wait undone/],
+    ['serve', /Exit codes of this command:\n.*0 stopped by a signal/],
+  ])('tells the exit codes of %s, which differ', async (path, codes) => {
+    expect((await cli([...path.split(' '), '--help'])).stdout).toMatch(codes);
+  });
+
+  it('describes every command, every argument and every option', () => {
+    const undescribed = (command: Command): string[] => [
+      ...(command.description() === '' ? [command.name()] : []),
+      ...command.registeredArguments.filter((each) => each.description === '').map((each) => each.name()),
+      ...command.options.filter((each) => each.description === '').map((each) => `${command.name()} ${each.flags}`),
+      ...command.commands.flatMap(undescribed),
+    ];
+    expect(undescribed(programOf(() => undefined))).toEqual([]);
   });
 
   it('prints its version', async () => {

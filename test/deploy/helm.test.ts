@@ -96,13 +96,15 @@ describe('the chart', () => {
     expect(not.enum.filter((name) => !names.has(name))).toEqual([]);
     const set = [...all.matchAll(/- name: ((?:QUIVER|COORDINATOR)_[A-Z_]+)$/gm)].map(([, name = '']) => name);
     expect(set.filter((name) => name !== 'QUIVER_CONFIG' && !not.enum.includes(name))).toEqual([]);
-    expect(not.enum).toEqual(expect.arrayContaining(['QUIVER_API_KEYS', 'QUIVER_CLUSTER_SHARD_KEY']));
+    expect(not.enum).toEqual(
+      expect.arrayContaining(['QUIVER_API_KEYS', 'QUIVER_CLUSTER_SHARD_KEY', 'COORDINATOR_HOOKS_KEY']),
+    );
     for (const name of names) expect(name).toMatch(new RegExp(pattern));
   });
 
   it('needs an address of Temporal and both secrets, and holds no key', () => {
     expect(at(schema, 'properties.secrets.required')).toEqual(['apiKeys', 'shardKeys']);
-    expect(at(values, 'secrets')).toEqual({ apiKeys: '', shardKeys: '', configSecret: '' });
+    expect(at(values, 'secrets')).toEqual({ apiKeys: '', shardKeys: '', hooksKey: '', configSecret: '' });
     expect(new RegExp(String(at(schema, 'properties.temporal.properties.address.pattern'))).test('')).toBe(false);
     expect(all).not.toMatch(/kind: Secret\b/);
   });

@@ -23,6 +23,7 @@ import { ClusterLook } from '../../src/api/metrics/cluster-look';
 import { ApiMetricsPage } from '../../src/api/metrics/page';
 import type { SeenRouter } from '../../src/api/metrics/facts';
 import { unknownOperation } from '../../src/client/calls';
+import type { Diagnosis } from '../../src/client/diagnosis-client';
 import { SecretSeal } from '../../src/client/hook-secrets';
 import { replaceHooks, type Hook, type NewHook } from '../../src/domain/hooks';
 import { keyDigest } from '../../src/config';
@@ -164,6 +165,58 @@ export class FakePlanner {
   };
 }
 
+/** What a look finds where nothing is wrong; a test changes it. */
+export const DIAGNOSIS: Diagnosis = {
+  temporal: {
+    namespace: 'default',
+    version: '1.31.0',
+    retentionMs: 72 * 3_600_000,
+    searchAttributes: { CoordinatorCluster: true, CoordinatorPhase: true },
+    pollers: [{ identity: '7@worker-a', takes: ['workflows', 'activities'], lastSeenMs: Date.UTC(2026, 0, 2) }],
+    pollersLeftOut: 0,
+    problem: null,
+  },
+  apiSkewMs: 0,
+  seen: {
+    worker: {
+      host: 'worker-a',
+      node: '20.18.0',
+      spoolFolder: '/var/spool',
+      spoolFreeBytes: 2 ** 34,
+      told: { worker: 'worker-a', atMs: 0, behindMs: 0, requestsForMs: 0, earlierUntilMs: 0 },
+    },
+    workerSkewMs: 0,
+    startedAtMs: 0,
+    shards: [0, 1].map((shardId) => ({
+      shardId,
+      problem: null,
+      clockSkewMs: 0,
+      key: { role: 'admin', isScoped: false, problem: null },
+      identity: { seen: 'absent', problem: null },
+      grpc: { url: `http://s${shardId}:6334`, problem: null },
+      followers: [],
+      rows: 3,
+      bytes: 48,
+      source: 'primary',
+      stopMs: 1,
+    })),
+    shardsLeftOut: 0,
+    shardsNotAsked: 0,
+  },
+  tookMs: 12,
+};
+
+/** Finds what a test puts there, and counts how often it looked. */
+export class FakeDiagnosis {
+  found: Diagnosis = DIAGNOSIS;
+  looks = 0;
+
+  examine(): Promise<Diagnosis> {
+    this.looks += 1;
+    return Promise.resolve(this.found);
+  }
+}
+
 /** Keeps hooks as their workflow does. */
 export class FakeHooksClient {
   hooks: readonly Hook[] = [];
@@ -195,6 +248,7 @@ export class ApiServer {
   readonly marks = new FakeMarks();
   readonly autoscale = new FakeAutoscaleClient(this.client);
   readonly planner = new FakePlanner();
+  readonly diagnosis = new FakeDiagnosis();
   readonly events: ApiDeps['events'];
   readonly hooks = new FakeHooksClient();
   /** Names resolve to an address of a test network. */
@@ -237,6 +291,7 @@ export class ApiServer {
       autoscale: this.autoscale,
       mapReader,
       planner: this.planner,
+      diagnosis: this.diagnosis,
       metrics: new ApiMetricsPage({ cluster: 'test', role: 'api', look }),
       authenticator: new Authenticator(
         (['read', 'write', 'admin'] as const).map((role) => ({ id: role, role, digest: keyDigest(KEYS[role]) })),

@@ -13,7 +13,7 @@ import { OPEN_REACH } from '../../src/shards/reach/reach';
 import { createActivities } from '../../src/activities';
 import { SYSTEM_CLOCK, type Clock } from '../../src/activities/frame/attempt';
 import type { AutoscaleActivities } from '../../src/contract/evaluation-activities';
-import type { CoordinatorActivities } from '../../src/contract/activities';
+import type { CoordinatorActivities, DiagnosisActivities } from '../../src/contract/activities';
 import type { DonorInput, Move } from '../../src/contract/move';
 import { receiversOf } from '../../src/domain/placement-plan';
 import { PlacementPlan } from '../../src/domain/placement-plan';
@@ -72,7 +72,7 @@ export interface Interrupted {
   readonly next: { readonly info: Partial<Info> };
 }
 
-type Activities = CoordinatorActivities & AutoscaleActivities;
+type Activities = CoordinatorActivities & AutoscaleActivities & DiagnosisActivities;
 type ActivityName = Exclude<keyof Activities, 'changeCluster'>;
 
 export class MovingCluster {

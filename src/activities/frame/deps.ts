@@ -30,4 +30,6 @@ export interface ActivityDeps {
   readonly watches?: WatchRegistry;
   /** What reads and writes rows, for whoever has to close it. Absent: one in this thread. */
   readonly engine?: Engine;
+  /** Where it keeps ids of points. Absent: a folder of this user among the temporary ones. */
+  readonly spoolFolder?: string;
 }

@@ -14,6 +14,7 @@ import {
   operationViewSchema,
   replaceAddressBodySchema,
 } from '../../wire/coordinator-api';
+import { diagnosisSchema } from '../../wire/diagnosis';
 import { hookListSchema, hooksBodySchema } from '../../wire/hooks';
 import { clusterLimitsSchema, limitChangeSchema, pauseBodySchema } from '../../wire/operations/pace';
 import { planViewSchema } from '../../wire/operations/plan';
@@ -31,6 +32,7 @@ export const PROBLEM_CODES = Object.keys(PROBLEM_STATUS) as ProblemCode[];
 export const ANSWERS = {
   Autoscale: autoscaleViewSchema,
   ClusterHealth: clusterHealthSchema,
+  Diagnosis: diagnosisSchema,
   Evaluated: evaluateAnswerSchema,
   HookList: hookListSchema,
   Identities: identitiesSchema,

@@ -10,7 +10,7 @@ import { operationsSchema, routersSchema } from '../rest/shapes';
 import { bad, good, type Finding } from './findings';
 
 /** As the coordinator's own notice of a worker's clock has it. The header Date has whole seconds, so one more counts as none. */
-const SKEW_MS_MAX = 2_000;
+export const SKEW_MS_MAX = 2_000;
 const DATE_RESOLUTION_MS = 1_000;
 
 const READY_REMEDIES: Readonly<Record<string, string>> = {
@@ -155,6 +155,20 @@ function lookAtRouter(
   if (error !== null || version === null) {
     return bad('error', what, error ?? 'does not tell its version', 'start it, or remove it if it is gone for good');
   }
+  // A cluster begins at version 1.
+  if (version === 0) {
+    const remedy = 'look whether it reaches the coordinator, and give it a dead seed';
+    return bad('error', what, 'version 0: it has no map yet and serves its seeds', remedy);
+  }
+  if (mapVersion !== null && version > mapVersion) {
+    const remedy = 'point it to this coordinator and restart it, or restore the cluster';
+    return bad(
+      'error',
+      what,
+      `version ${version}, and the map has ${mapVersion}: it follows another coordinator`,
+      remedy,
+    );
+  }
   if (mapVersion !== null && version < mapVersion) {
     const remedy = 'look whether it reaches the coordinator, and with which key';
     return bad('warning', what, `version ${version}, and the map has ${mapVersion}`, remedy);
@@ -201,7 +215,7 @@ export async function lookAtOperations(client: RestClient, nowMs: number): Promi
 }
 
 /** A look that did not succeed. What an older coordinator cannot tell is unknown, and no fault (INV-8). */
-function failed(what: readonly [string, string], error: unknown): Finding {
+export function failed(what: readonly [string, string], error: unknown): Finding {
   if (!(error instanceof CliError)) throw error;
   if (!(error instanceof ProblemError)) return bad('error', what, error.message, 'see the other findings');
   if (isOlder(error)) return bad('unknown', what, 'this coordinator is older than this command', 'upgrade it');

@@ -52,10 +52,21 @@ export class UnreachableError extends CliError {
 export class RestClient {
   readonly url: string;
   readonly #key: string | null;
+  readonly #endsAtMs: number;
 
-  constructor({ url, key }: { readonly url: string; readonly key: string | null }) {
+  /** `endsAtMs`: then every call ends, whatever it has; ms since the epoch. */
+  constructor({
+    url,
+    key,
+    endsAtMs,
+  }: {
+    readonly url: string;
+    readonly key: string | null;
+    readonly endsAtMs?: number;
+  }) {
     this.url = url;
     this.#key = key;
+    this.#endsAtMs = endsAtMs ?? Number.POSITIVE_INFINITY;
   }
 
   /** @throws ProblemError, UnreachableError, CliError; the reason of `signal` when that is aborted */
@@ -88,7 +99,8 @@ export class RestClient {
 
   /** Any answer, also a refusal. */
   async fetch({ method = 'GET', path, body, headers, signal }: Call): Promise<{ response: Response; text: string }> {
-    const timeout = AbortSignal.timeout(TIMEOUT_MS);
+    const timeoutMs = Math.max(0, Math.min(TIMEOUT_MS, this.#endsAtMs - Date.now()));
+    const timeout = AbortSignal.timeout(timeoutMs);
     try {
       const response = await fetch(`${this.url}${path}`, {
         method,
@@ -110,7 +122,7 @@ export class RestClient {
     } catch (error) {
       if (signal?.aborted === true) throw signal.reason;
       throw new UnreachableError(
-        `expected a coordinator at ${this.url}, got ${reasonOf(error)}: start it, or set COORDINATOR_URL`,
+        `expected a coordinator at ${this.url}, got ${reasonOf(error, timeoutMs)}: start it, or set COORDINATOR_URL`,
         { cause: error },
       );
     }
@@ -166,12 +178,12 @@ function worded({ code, status, detail }: Pick<Problem, 'code' | 'status' | 'det
 }
 
 /** The innermost reason: fetch itself only says that it failed. */
-function reasonOf(error: unknown): string {
+function reasonOf(error: unknown, timeoutMs: number): string {
   const { name, code, message, cause, errors } = error as NodeJS.ErrnoException & {
     cause?: unknown;
     errors?: unknown[];
   };
-  if (name === 'TimeoutError') return `no answer within ${TIMEOUT_MS / 1_000} s`;
+  if (name === 'TimeoutError') return `no answer within ${Math.round(timeoutMs / 1_000)} s`;
   const inner = errors?.[0] ?? cause;
-  return inner === undefined ? (code ?? message) : reasonOf(inner);
+  return inner === undefined ? (code ?? message) : reasonOf(inner, timeoutMs);
 }

@@ -33,9 +33,7 @@ export async function planScans(_job: Job, input: PlanJob, { shards }: MoveParts
   const { kind, url, reason } = await shard.source({ isPlan });
   const { rows, bytes } = await shard.size();
   const measured = shard.scanMicrosPerRow();
-  const kib = rows === 0 ? 0 : bytes / rows / 1024;
-  const perRow = Math.max(SCAN_MICROS_PER_ROW + kib * SCAN_MICROS_PER_KIB, measured ?? 0);
-  const scanMs = Math.ceil((rows * perRow) / 1000);
+  const scanMs = scanStopMs({ rows, bytes }, measured);
   const pages = Math.max(1, Math.ceil(rows / PAGE_ROWS));
   return {
     source: kind,
@@ -51,4 +49,14 @@ export async function planScans(_job: Job, input: PlanJob, { shards }: MoveParts
       memoryBytes: bytes + rows * ROW_OVERHEAD_BYTES,
     },
   };
+}
+
+/** How long a primary stands still for one scan. `measuredMicros`: of the slowest row of its last one; null without one. */
+export function scanStopMs(
+  { rows, bytes }: { rows: number; bytes: number },
+  measuredMicros: number | null = null,
+): number {
+  const kib = rows === 0 ? 0 : bytes / rows / 1024;
+  const perRow = Math.max(SCAN_MICROS_PER_ROW + kib * SCAN_MICROS_PER_KIB, measuredMicros ?? 0);
+  return Math.ceil((rows * perRow) / 1000);
 }

@@ -62,6 +62,13 @@ capabilities:
   value: /var/lib/quiver-coordinator
 - name: COORDINATOR_SHARD_KEY_FILE
   value: /etc/quiver-coordinator/shard-keys/keys
+{{- with .Values.secrets.hooksKey }}
+- name: COORDINATOR_HOOKS_KEY
+  valueFrom:
+    secretKeyRef:
+      name: {{ . }}
+      key: key
+{{- end }}
 {{- with .Values.shards }}
 - name: QUIVER_CLUSTER_SHARDS
   value: {{ printf "[%s]" (join "," .) | quote }}
@@ -140,6 +147,13 @@ capabilities:
     secretName: {{ .Values.temporal.tls.secret }}
     defaultMode: 0440
 {{- end }}
+{{- end -}}
+
+{{/* Not empty: the page of metrics of a worker asks for a key of the API. */}}
+{{- define "coordinator.workerAsksForKey" -}}
+{{- if and .Values.worker.metrics.enabled (ne (toString (index .Values.settings "COORDINATOR_METRICS_OPEN")) "true") -}}
+true
+{{- end -}}
 {{- end -}}
 
 {{/* Two pods of a kind on one node only where there is no other one. */}}

@@ -40,6 +40,13 @@ export const CLUSTER_ENTRIES: readonly RouteEntry[] = [
   },
   {
     method: 'get',
+    path: '/cluster/doctor',
+    role: 'read',
+    summary: 'what the API and a worker see of Temporal and of the shards, within about 20 s',
+    answer: 'Diagnosis',
+  },
+  {
+    method: 'get',
     path: '/cluster/events',
     role: 'read',
     summary: 'each change of the map, of the notices and of running operations while it happens',
