@@ -28,7 +28,7 @@ const BUILD_TIMEOUT_MS = 3_600_000;
 const STEP_TIMEOUT_MS = 180_000;
 const READY_TIMEOUT_MS = 120_000;
 const STOP_TIMEOUT_MS = 20_000;
-const LOG_TAIL_CHARS = 3_000;
+const LOG_TAIL_CHARS = 1_000;
 
 const run = promisify(execFile);
 
