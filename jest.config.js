@@ -2,6 +2,7 @@
  * One project per tier, told by the suffix of the file. `unit` needs neither Temporal nor Quiver and runs side by side. The others
  * start real processes (scripts/test.ts says how many files of each run at once).
  */
+const IMPORTS_LATE = '@opentelemetry/otlp-exporter-base';
 const shared = {
   testEnvironment: 'node',
   roots: ['<rootDir>/test'],
@@ -16,7 +17,10 @@ const shared = {
         sourceMaps: 'inline',
       },
     ],
+    // It imports Node's http when it is used. Jest can run that only as a require.
+    [`^.+/${IMPORTS_LATE}/.+\\.js$`]: ['@swc/jest', { module: { type: 'commonjs' } }],
   },
+  transformIgnorePatterns: [`/node_modules/(?!${IMPORTS_LATE}/)`],
 };
 const CAMPAIGN = '<rootDir>/test/campaign/';
 const ignoring = (...paths) => ['/node_modules/', ...paths];

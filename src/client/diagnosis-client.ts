@@ -19,8 +19,12 @@ export const POLLERS_SHOWN_MAX = 64;
 /** `INVALID_ARGUMENT` of gRPC. */
 const INVALID_ARGUMENT = 3;
 /** Values of Temporal's TaskQueueType. */
-const TASK_QUEUE_TYPES = { workflows: 1, activities: 2 } as const;
-type Takes = keyof typeof TASK_QUEUE_TYPES;
+type Takes = 'workflows' | 'activities';
+type QueueType = NonNullable<
+  Parameters<TemporalCallsOptions['connection']['workflowService']['describeTaskQueue']>[0]['taskQueueType']
+>;
+/** `TaskQueueType` of Temporal's API, whose package is none of the program. */
+const TASK_QUEUE_TYPES = { workflows: 1, activities: 2 } as unknown as Record<Takes, QueueType>;
 
 /** One process that asks Temporal for tasks of this cluster. */
 export interface Poller {
@@ -78,13 +82,13 @@ export class DiagnosisClient {
     const { connection, namespace } = this.options;
     const { workflowService } = connection;
     const names = [CLUSTER_ATTRIBUTE.name, PHASE_ATTRIBUTE.name];
-    const [system, described, pollers, ...attributes] = await Promise.all([
+    const [system, described, pollers, attributes] = await Promise.all([
       this.ask(() => workflowService.getSystemInfo({})),
       this.ask(() => workflowService.describeNamespace({ namespace })),
       this.ask(() => this.pollers()),
-      ...names.map((name) => this.ask(() => this.knows(name))),
+      Promise.all(names.map(async (name) => ({ name, known: await this.ask(() => this.knows(name)) }))),
     ]);
-    const asked: readonly Asked<unknown>[] = [system, described, pollers, ...attributes];
+    const asked: readonly Asked<unknown>[] = [system, described, pollers, ...attributes.map(({ known }) => known)];
     const [problem = null] = asked.flatMap((each) => ('problem' in each ? [each.problem] : []));
     const ttl = valueOf(described)?.config?.workflowExecutionRetentionTtl;
     const shown = valueOf(pollers)?.slice(0, POLLERS_SHOWN_MAX) ?? null;
@@ -92,7 +96,7 @@ export class DiagnosisClient {
       namespace,
       version: valueOf(system)?.serverVersion || null,
       retentionMs: ttl?.seconds == null ? null : Number(ttl.seconds) * 1_000,
-      searchAttributes: Object.fromEntries(names.map((name, at) => [name, valueOf(attributes[at]!)])),
+      searchAttributes: Object.fromEntries(attributes.map(({ name, known }) => [name, valueOf(known)])),
       pollers: shown,
       pollersLeftOut: (valueOf(pollers)?.length ?? 0) - (shown?.length ?? 0),
       problem,
@@ -129,7 +133,7 @@ export class DiagnosisClient {
       await connection.workflowService.countWorkflowExecutions({ namespace, query: `${name} = "none"` });
       return true;
     } catch (error) {
-      if (isGrpcServiceError(error) && Number(error.code) === INVALID_ARGUMENT) return false;
+      if (isGrpcServiceError(error) && (error.code as number) === INVALID_ARGUMENT) return false;
       throw error;
     }
   }

@@ -28,6 +28,7 @@ export class PacedDelete {
   readonly #shard: RowShard;
   #idsMax = IDS_FIRST;
   #longMs = LONG_MS;
+  #deleted = 0;
   /** What the call took because of which the last one was given fewer ids. */
   #beforeFewerMs: number | null = null;
 
@@ -36,16 +37,21 @@ export class PacedDelete {
     this.#shard = shard;
   }
 
+  /** How many were there, in all calls until now, also of a `delete` that was cut off. */
+  get deleted(): number {
+    return this.#deleted;
+  }
+
   /** Returns how many were there. */
   async delete(collection: string, ids: readonly Buffer[], still: Still = ALL) {
-    let deleted = 0;
+    const before = this.#deleted;
     for (let start = 0; start < ids.length;) {
       const next = ids.slice(start, start + this.#idsMax);
       start += next.length;
       const some = await still(next);
       if (some.length === 0) continue;
       const beganAtMs = this.#job.nowMs();
-      deleted += await this.#shard.delete(collection, some);
+      this.#deleted += await this.#shard.delete(collection, some);
       const tookMs = this.#job.nowMs() - beganAtMs;
       if (some.length === this.#idsMax) this.#adapt(tookMs);
       const isCrowded = tookMs > CROWDED_MS;
@@ -53,7 +59,7 @@ export class PacedDelete {
       this.#job.slowness?.called('delete_latency', shard, { tookMs, boundMs: CROWDED_MS });
       await restAfterDelete(this.#job, { shard, tookMs, atLeastMs: isCrowded ? Math.ceil(tookMs) : 0 });
     }
-    return deleted;
+    return this.#deleted - before;
   }
 
   /** After a call with as many ids as were allowed. */

@@ -29,7 +29,7 @@ const PATHS = pathsOf(programOf(() => undefined)).map((words) => words.join(' ')
 async function ranCommand(words: readonly string[]): Promise<string> {
   const ran: string[] = [];
   const program = programOf((command) => {
-    for (let at: Command | null = command; at !== null && at.parent !== null; at = at.parent) ran.unshift(at.name());
+    for (let at = command; at.parent !== null; at = at.parent) ran.unshift(at.name());
   });
   await program.parseAsync([...words], { from: 'user' });
   return ran.join(' ');

@@ -304,8 +304,9 @@ export class DropPlan {
   async #delete(collection: string, ids: readonly Buffer[], still: Still = ALL): Promise<void> {
     if (ids.length === 0) return;
     this.#session.hasDropped = true;
+    const before = this.#deletes.deleted;
     try {
-      this.#dropped += await this.#deletes.delete(collection, ids, async (some) => {
+      await this.#deletes.delete(collection, ids, async (some) => {
         await this.#grounds.renew(some.map((id) => this.#at.question(id, NO_PROOF).ownerId));
         const now = await still(some);
         this.#session.tail?.expectDeletes(collection, now);
@@ -313,6 +314,8 @@ export class DropPlan {
       });
     } catch (error) {
       if (!(error instanceof CollectionMissing)) throw error;
+    } finally {
+      this.#dropped += this.#deletes.deleted - before;
     }
     const points = this.#dropped;
     this.#job.report({ rowsRead: points, points, bytes: 0, expected: this.#input.expected });

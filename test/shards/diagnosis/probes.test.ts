@@ -1,4 +1,4 @@
-import { Agent } from 'undici';
+import { Agent, type Dispatcher } from 'undici';
 import { OPEN_REACH, Reach } from '../../../src/shards/reach/reach';
 import { probeHealth } from '../../../src/shards/diagnosis/health-probe';
 import { probeKey } from '../../../src/shards/diagnosis/key-probe';
@@ -69,8 +69,13 @@ describe('the probe of a key', () => {
 describe('the probe of a health', () => {
   const agent = new Agent({ connect: OPEN_REACH.connector() });
   afterAll(() => agent.destroy());
-  const healthOf = (url: string, { nowMs = steadyNowMs, timeoutMs = 500, dispatcher = agent as Agent } = {}) =>
-    probeHealth(url, dispatcher, { timeoutMs, signal: new AbortController().signal, nowMs });
+  interface Asked {
+    nowMs?: () => number;
+    timeoutMs?: number;
+    dispatcher?: Dispatcher;
+  }
+  const healthOf = (url: string, { nowMs = steadyNowMs, timeoutMs = 500, dispatcher }: Asked = {}) =>
+    probeHealth(url, dispatcher ?? agent, { timeoutMs, signal: new AbortController().signal, nowMs });
 
   it('tells that a shard answers, and how far its clock is off', async () => {
     const shard = await start(startShard());
@@ -99,7 +104,7 @@ describe('the probe of a health', () => {
     await ill.stop();
     expect((await healthOf(ill.url)).problem).toBe('no answer (ECONNREFUSED)');
     const reach = new Reach({ allowed: ['10.0.0.0/8'], own: [] });
-    expect((await healthOf(ill.url, { dispatcher: reach.dispatcher as Agent })).problem).toContain('127.0.0.1');
+    expect((await healthOf(ill.url, { dispatcher: reach.dispatcher })).problem).toContain('127.0.0.1');
     await reach.close();
   });
 
