@@ -39,6 +39,8 @@ export function point(id: string, value = 1): Point {
 /** A clock that waits for nothing. `onSleep` is what happens meanwhile, and `skewMs` moves time on. */
 export class TestClock implements Clock {
   skewMs = 0;
+  /** A sleep moves time on by itself, as for whoever sleeps until a moment. */
+  sleepTakesTime = false;
   readonly sleptMs: number[] = [];
   onSleep: () => void | Promise<void> = () => undefined;
 
@@ -49,6 +51,7 @@ export class TestClock implements Clock {
   async sleep(ms: number, signal: AbortSignal): Promise<void> {
     signal.throwIfAborted();
     this.sleptMs.push(ms);
+    if (this.sleepTakesTime) this.skewMs += ms;
     await this.onSleep();
     // What is on its way comes meanwhile.
     await new Promise((resolve) => setImmediate(resolve));

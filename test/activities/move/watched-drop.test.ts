@@ -27,6 +27,7 @@ beforeEach(async () => {
     else json(response, { version: 7, shards: [] });
   }).start();
   cluster = await MovingCluster.start();
+  cluster.clock.sleepTakesTime = true;
   await prove();
   await cluster.run('readForDrop', drop());
   const list = { routerUrls: [router.url] };
