@@ -10,7 +10,9 @@ type Environment = Readonly<Record<string, string | undefined>>;
 
 /** @throws ConfigError, also for a standard name that asks for what this program does not do */
 export function readTracing(reader: SettingReader, environment: Environment): Tracing {
-  const text = reader.text(NAME);
+  // Unquoted, YAML takes `off` for a boolean.
+  const given = reader.text(NAME);
+  const text = given === 'false' ? 'off' : given;
   const tracing = TRACING.find((each) => each === text);
   if (tracing === undefined) throw reader.error(NAME, text);
   const named = (name: string): string | null => environment[name]?.trim() || null;
@@ -23,15 +25,15 @@ export function readTracing(reader: SettingReader, environment: Environment): Tr
 function requireOtlp(named: (name: string) => string | null): void {
   const exporter = named('OTEL_TRACES_EXPORTER') ?? 'otlp';
   if (exporter !== 'otlp') throw refusal('OTEL_TRACES_EXPORTER', 'otlp or none', exporter);
-  for (const name of ['OTEL_EXPORTER_OTLP_TRACES_PROTOCOL', 'OTEL_EXPORTER_OTLP_PROTOCOL']) {
-    const protocol = named(name) ?? PROTOCOL;
-    if (protocol !== PROTOCOL) throw refusal(name, PROTOCOL, protocol);
-  }
-  for (const name of ['OTEL_EXPORTER_OTLP_TRACES_ENDPOINT', 'OTEL_EXPORTER_OTLP_ENDPOINT']) {
-    const url = named(name);
-    // It may hold a password, so it is not shown.
-    if (url !== null && !isHttpUrl(url)) throw refusal(name, 'http://<host>:<port> or https://…', 'something else');
-  }
+  // The name for traces counts where both are given.
+  const counts = (forTraces: string, forAll: string): string => (named(forTraces) === null ? forAll : forTraces);
+  const ofProtocol = counts('OTEL_EXPORTER_OTLP_TRACES_PROTOCOL', 'OTEL_EXPORTER_OTLP_PROTOCOL');
+  const protocol = named(ofProtocol) ?? PROTOCOL;
+  if (protocol !== PROTOCOL) throw refusal(ofProtocol, PROTOCOL, protocol);
+  const ofEndpoint = counts('OTEL_EXPORTER_OTLP_TRACES_ENDPOINT', 'OTEL_EXPORTER_OTLP_ENDPOINT');
+  const url = named(ofEndpoint);
+  // It may hold a password, so it is not shown.
+  if (url !== null && !isHttpUrl(url)) throw refusal(ofEndpoint, 'http://<host>:<port> or https://…', 'something else');
 }
 
 function isHttpUrl(text: string): boolean {

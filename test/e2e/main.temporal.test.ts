@@ -142,7 +142,7 @@ describe('the program', () => {
     chmodSync(join(folder, 'admin.key'), mode);
     const up = new Program(['up'], { QUIVER_API_KEYS: '', COORDINATOR_DATA_DIR: folder });
     await up.endsWith(2);
-    expect(up.stderr).toMatch(/^COORDINATOR_API_KEYS_FILE: expected \S+admin\.key to be readable for its owner only/);
+    expect(up.stderr).toMatch(/^COORDINATOR_API_KEYS_FILE: expected \S+admin\.key to be readable for its owner only/m);
     expect(up.stdout + up.stderr).not.toContain(KEY);
   });
 

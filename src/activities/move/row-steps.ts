@@ -72,7 +72,11 @@ export function rowSteps(
   };
 
   const readForDrop: Body<'readForDrop'> = async (scope, input) => {
-    const done = await runRowJob(scope, engine, { name: 'readForDrop', input: dropJob(input), move: input });
+    const done = await runRowJob(scope, engine, {
+      name: 'readForDrop',
+      input: dropJob(input, scope.attempt.nowMs()),
+      move: input,
+    });
     return { ...done, worker, lateWritesUntilMs: scope.attempt.lateWritesUntilMs };
   };
 
@@ -80,7 +84,12 @@ export function rowSteps(
     const watch = new StepWatch(scope, watches, input);
     const renewWatch = (): Promise<number | null> => watch.renew();
     try {
-      const done = await runRowJob(scope, engine, { name: 'drop', input: dropJob(input), move: input, renewWatch });
+      const done = await runRowJob(scope, engine, {
+        name: 'drop',
+        input: dropJob(input, scope.attempt.nowMs()),
+        move: input,
+        renewWatch,
+      });
       return { ...done, worker, lateWritesUntilMs: scope.attempt.lateWritesUntilMs };
     } finally {
       await watch.close();
@@ -118,9 +127,10 @@ export function rowSteps(
   };
 }
 
-function dropJob(input: DropDonorInput): JobInput<'drop'> {
+function dropJob(input: DropDonorInput, nowMs: number): JobInput<'drop'> {
   const { settleMs, isWatchUnbroken, watch, provenCollections, isLeaver, isTailLate } = input;
-  const watchedUntilMs = watch == null ? null : watch.readAtMs + READING_LIFE_MS;
+  // The reading is of the workflow's clock, and this worker's may be behind it.
+  const watchedUntilMs = watch == null ? null : Math.min(watch.readAtMs, nowMs) + READING_LIFE_MS;
   return { ...ofDonor(input), settleMs, isWatchUnbroken, watchedUntilMs, provenCollections, isLeaver, isTailLate };
 }
 

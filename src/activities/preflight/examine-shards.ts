@@ -24,7 +24,7 @@ const SHARDS_AT_ONCE = 16;
 /** Of one look at one address. */
 const LOOK_TIMEOUT_MS = 2_000;
 /** After that no further shard is asked. Somebody waits for the answer. */
-const BEGIN_WITHIN_MS = 6_000;
+const BEGIN_WITHIN_MS = 5_000;
 const PROBLEM_CHARS_MAX = 300;
 const FLOAT_BYTES = 4;
 

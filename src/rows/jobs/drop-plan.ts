@@ -303,12 +303,12 @@ export class DropPlan {
 
   async #delete(collection: string, ids: readonly Buffer[], still: Still = ALL): Promise<void> {
     if (ids.length === 0) return;
-    this.#session.hasDropped = true;
     const before = this.#deletes.deleted;
     try {
       await this.#deletes.delete(collection, ids, async (some) => {
         await this.#grounds.renew(some.map((id) => this.#at.question(id, NO_PROOF).ownerId));
         const now = await still(some);
+        if (now.length > 0) this.#session.hasDropped = true;
         this.#session.tail?.expectDeletes(collection, now);
         return now;
       });

@@ -151,7 +151,7 @@ capabilities:
 
 {{/* Not empty: the page of metrics of a worker asks for a key of the API. */}}
 {{- define "coordinator.workerAsksForKey" -}}
-{{- if and .Values.worker.metrics.enabled (ne (toString (index .Values.settings "COORDINATOR_METRICS_OPEN")) "true") -}}
+{{- if and ((.Values.worker).metrics).enabled (ne (toString (index .Values.settings "COORDINATOR_METRICS_OPEN")) "true") -}}
 true
 {{- end -}}
 {{- end -}}

@@ -146,7 +146,8 @@ export async function dropRound(context: MoveContext): Promise<Dropped> {
         isUnbroken &&= isStill;
         readAtMs = nowMs();
       }
-      const watch = isUnbroken ? watchedStep(context, readAtMs) : null;
+      // A worker that cannot see the routers itself must not cut a drop for ever: after the first round the reading holds.
+      const watch = isUnbroken && round === 1 ? watchedStep(context, readAtMs) : null;
       const result = await dropFromDonor(run, { donor, isLeaver, isWatchUnbroken: isUnbroken, watch });
       if (result.needsRead) unread.push(donor);
       sum.dropped += result.dropped;
