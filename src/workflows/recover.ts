@@ -124,9 +124,9 @@ async function giveBack(run: OperationRun, dead: string): Promise<OperationOutco
   await run.waits.forLateWrites();
   const message = `gave back the lock of ${dead}, which was ended from outside: start another repair`;
   const outcome = outcomeOf(run, message);
-  await end(run, { end: 'succeeded', code: null, outcome });
+  const told = await end(run, { end: 'succeeded', code: null, outcome });
   await condition(allHandlersFinished);
-  return outcome;
+  return told;
 }
 
 /** The operation gave back its lock by itself, or another recovery was faster. */

@@ -75,9 +75,9 @@ async function succeed(context: RepairContext): Promise<OperationOutcome> {
   // A delete that is still under way must not outlive the lock: the next operation may move the points back.
   await run.waits.forLateWrites();
   const outcome = outcomeOf(context, summaryOf(context));
-  await end(run, { end: 'succeeded', code: null, outcome }, giveBack(context));
+  const told = await end(run, { end: 'succeeded', code: null, outcome }, giveBack(context));
   await condition(allHandlersFinished);
-  return outcome;
+  return told;
 }
 
 async function giveUp(context: RepairContext, cause: unknown): Promise<never> {

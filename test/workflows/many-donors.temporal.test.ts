@@ -12,6 +12,7 @@ const DONORS = 10;
 const LANES = 8;
 /** Longer than a drop may go by what was read before. */
 const HELD_MS = 6_000;
+const REOPENING_MS = 3_000;
 /** A step is held up behind its last heartbeat. */
 const TIMINGS = { ...FAST, warmUpMs: 0, attemptMs: 60_000, heartbeatMs: 30_000 };
 
@@ -23,15 +24,27 @@ let router: InProcessRouter;
 /** Of each drop that began: whether it took the routers for watched. */
 let drops: boolean[];
 let heldUp: Promise<void> | null;
+/** A break is found by one donor alone, and the others go on while the watch is being opened anew. */
+let isFoundByOne: boolean;
+let onReopening: () => void;
+let isReopening: Promise<void>;
 
 function wrap(activities: Activities): Activities {
   const dropFromDonor: Activities['dropFromDonor'] = async (input) => {
-    const isOfFirst = drops.push(input.isWatchUnbroken) <= LANES;
+    const nth = drops.push(input.isWatchUnbroken);
     const result = await activities.dropFromDonor(input);
-    if (isOfFirst) await (heldUp ??= restartRouter());
+    if (nth <= LANES) await (heldUp ??= restartRouter());
+    if (isFoundByOne && nth > 1) await isReopening;
     return result;
   };
-  return { ...activities, dropFromDonor };
+  const openWatch: Activities['openWatch'] = async (input) => {
+    if (heldUp !== null) {
+      onReopening();
+      await delay(REOPENING_MS);
+    }
+    return activities.openWatch(input);
+  };
+  return { ...activities, dropFromDonor, openWatch };
 }
 
 // Before the cluster goes, or the last polls would wait for a worker.
@@ -44,6 +57,8 @@ useCluster('many-donors', { points: 300, shards: DONORS, wrap }, (started) => {
   cluster = started;
   drops = [];
   heldUp = null;
+  isFoundByOne = false;
+  isReopening = new Promise((resolve) => (onReopening = resolve));
 });
 
 beforeEach(async () => {
@@ -70,7 +85,11 @@ async function restartRouter(): Promise<void> {
   await delay(HELD_MS);
 }
 
-it('has the routers looked at again before the drop of a donor whose turn comes later', async () => {
+it.each([
+  ['by the donors whose turn comes then', false],
+  ['by one of them, while the next one asks already', true],
+])('has a restart found %s', async (_, byOne) => {
+  isFoundByOne = byOne;
   await cluster.announce('a', { routerUrls: [router.url], timings: TIMINGS });
   await cluster.operation('a').result();
   expect(drops).toEqual(Array.from({ length: DONORS }, (_, nth) => nth < LANES));

@@ -56,6 +56,8 @@ describe('notices', () => {
     expect(outcome.pointsKept).toBe(2);
     const { outcome: shown } = await cluster.progress('a', 'repair');
     expect(shown?.attention).toMatchObject([{ points: 2, mendedBy: expect.stringContaining('prefer') as string }]);
+    // Also to those who look at the workflow's result.
+    expect(outcome).toEqual(shown);
     expect(await notices()).toMatchObject([
       { key: 'PointsKept.repair-a', operationId: 'repair-a', leftovers: [leftover.url] },
     ]);

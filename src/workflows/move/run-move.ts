@@ -62,9 +62,9 @@ export async function finish(script: MoveScript, context: MoveContext, prefix = 
     droppedByDonor,
     pointsKept,
   });
-  await end(run, { end: 'succeeded', code: null, outcome });
+  const told = await end(run, { end: 'succeeded', code: null, outcome });
   await condition(allHandlersFinished);
-  return outcome;
+  return told;
 }
 
 /** What came of a move, for people, when everything succeeded. */

@@ -39,9 +39,9 @@ export async function undoForAnother(script: MoveScript, context: MoveContext, o
   const { isUndone, left } = await undoPhase(script, context, null);
   const outcome = outcomeOf(run, withToDo(`undid ${of}, which was ended from outside`, left));
   if (!isUndone) throw ApplicationFailure.nonRetryable(outcome.message, 'NeedsOperator');
-  await end(run, { end: 'succeeded', code: null, outcome });
+  const told = await end(run, { end: 'succeeded', code: null, outcome });
   await condition(allHandlersFinished);
-  return outcome;
+  return told;
 }
 
 /**

@@ -38,12 +38,15 @@ export async function release(run: OperationRun, result: Omit<OperationResult, '
   await applyTransition(run, 'give the lock back', { type: 'release', operationId, ...result }, 'forever');
 }
 
-/** Gives the lock back before it ends the operation, so that a lock is never held by an operation that has ended. */
+/**
+ * Gives the lock back before it ends the operation, so that a lock is never held by an operation that has ended. Returns
+ * the outcome as it is told everywhere, with what it leaves to a person.
+ */
 export async function end(
   run: OperationRun,
   result: { end: OperationEnd; code: string | null; outcome: OperationOutcome },
   giveBack: typeof release = release,
-): Promise<void> {
+): Promise<OperationOutcome> {
   const outcome = withAttention(run, result.end, result.outcome);
   const { pointsMoved, message } = outcome;
   const notices = noticesOf(run, result.end, outcome);
@@ -51,6 +54,7 @@ export async function end(
   await giveBack(run, { end: result.end, code: result.code, pointsMoved, message, ...notices, ...resized });
   run.state.progress.outcome = outcome;
   run.end(result.end);
+  return outcome;
 }
 
 /** A grow or a drain behind its flip, by itself or through its recovery. */

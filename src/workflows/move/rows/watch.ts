@@ -32,9 +32,13 @@ export async function openWatch(context: MoveContext): Promise<void> {
 
 /**
  * Whether every router was watched since the watch was opened, or since the last time it was found broken. Where routers
- * cannot be watched, the grace stands for it.
+ * cannot be watched, the grace stands for it. `onBroken` is called before anything else happens: who asks meanwhile must
+ * not take for unbroken what begins behind this reading.
  */
-export async function readWatch(context: MoveContext): Promise<WatchReading | null> {
+export async function readWatch(
+  context: MoveContext,
+  onBroken: (reading: WatchReading & { readonly unbroken: false }) => void = () => undefined,
+): Promise<WatchReading | null> {
   const { run, settings } = context;
   const { state } = run;
   if (routerEntries(context) === 0) return null;
@@ -59,6 +63,7 @@ export async function readWatch(context: MoveContext): Promise<WatchReading | nu
   // What was unbroken until this reading is behind it, so the next one is about what comes after it.
   state.watch = { ...state.watch, worker: reading.worker ?? null, sinceMs: reading.readAtMs };
   if (reading.unbroken) return reading;
+  onBroken(reading);
   await noticeRouters(run, reading);
   // A router that is gone is marked when it is back.
   if (mustOpenAnew(reading)) await openWatch(context);
@@ -74,7 +79,9 @@ export async function isWatchUnbroken(context: MoveContext): Promise<boolean> {
   const { state } = run;
   const untilMs = nowMs() + SILENCE_PATIENCE_MS;
   for (;;) {
-    const reading = await readWatch(context);
+    const reading = await readWatch(context, ({ suspects }) => {
+      if (suspects.length > 0) state.isWatchBroken = true;
+    });
     if (reading === null || reading.unbroken) return !state.isWatchBroken;
     if (reading.suspects.length > 0 || nowMs() >= untilMs) {
       state.isWatchBroken = true;
