@@ -88,8 +88,10 @@ describe('docker-compose.yml', () => {
   });
 
   it.each(coordinators)('gives %s no setting that the coordinator does not know', (name) => {
-    const ofOthers = ['TEMPORAL_ADDRESS', 'TEMPORAL_NAMESPACE', 'OTEL_EXPORTER_OTLP_ENDPOINT'];
-    const known = [...Object.keys(SETTINGS), ...ofOthers];
+    const ofTemporal = ['TEMPORAL_ADDRESS', 'TEMPORAL_NAMESPACE'];
+    const ofTracing = ['ENDPOINT', 'HEADERS'].map((name) => `OTEL_EXPORTER_OTLP_${name}`);
+    const ofOtel = ['OTEL_SERVICE_NAME', 'OTEL_RESOURCE_ATTRIBUTES', ...ofTracing];
+    const known = [...Object.keys(SETTINGS), ...ofTemporal, ...ofOtel];
     for (const setting of Object.keys(service(name).environment ?? {})) expect(known).toContain(setting);
   });
 

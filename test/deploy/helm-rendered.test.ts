@@ -104,8 +104,28 @@ withHelm(`the chart as helm renders it${hasHelm ? '' : ' (skipped: no helm here)
     });
   });
 
-  it('refuses the key of the webhooks as a setting, which would be in plain text', () => {
-    const { status, stderr } = helm('template', 'least', ['settings.COORDINATOR_HOOKS_KEY=a-key-in-plain-text']);
-    expect([status, stderr]).toEqual([1, expect.stringContaining('COORDINATOR_HOOKS_KEY')]);
+  it.each(['api', 'worker'] as const)(
+    'gives the headers for the collector of traces to the %s by reference',
+    (component) => {
+      const { env } = containerOf(rendered('all'), component);
+      expect(env['OTEL_EXPORTER_OTLP_HEADERS']).toEqual({
+        name: 'OTEL_EXPORTER_OTLP_HEADERS',
+        valueFrom: { secretKeyRef: { name: 'quiver-otlp-headers', key: 'headers' } },
+      });
+    },
+  );
+
+  it.each(['COORDINATOR_HOOKS_KEY', 'OTEL_EXPORTER_OTLP_HEADERS'])(
+    'refuses %s as a setting, which would be in plain text',
+    (name) => {
+      const { status, stderr } = helm('template', 'least', [`settings.${name}=a-key-in-plain-text`]);
+      expect([status, stderr]).toEqual([1, expect.stringContaining(name)]);
+    },
+  );
+
+  it('renders with the values of a release before it, which lack what is new', () => {
+    const lacking = ['worker.metrics=null', 'secrets.hooksKey=null', 'secrets.otlpHeaders=null'];
+    const { env, ports } = containerOf(rendered('least', ...lacking), 'worker');
+    expect([env['COORDINATOR_METRICS_ADDR'], env['COORDINATOR_HOOKS_KEY'], ports]).toEqual([undefined, undefined, []]);
   });
 });

@@ -38,7 +38,8 @@ function pathsOf(tree: Tree, prefix = ''): string[] {
   });
 }
 
-const names = new Set<string>(Object.keys(SETTINGS));
+const OF_TRACING = ['OTEL_EXPORTER_OTLP_HEADERS', 'OTEL_EXPORTER_OTLP_TRACES_HEADERS'];
+const names = new Set<string>([...Object.keys(SETTINGS), ...OF_TRACING]);
 const OF_TEMPORAL =
   /^TEMPORAL_(ADDRESS|NAMESPACE|API_KEY|TLS|TLS_SERVER_NAME|TLS_SERVER_CA_CERT_PATH|TLS_CLIENT_(CERT|KEY)_PATH)$/;
 
@@ -104,7 +105,8 @@ describe('the chart', () => {
 
   it('needs an address of Temporal and both secrets, and holds no key', () => {
     expect(at(schema, 'properties.secrets.required')).toEqual(['apiKeys', 'shardKeys']);
-    expect(at(values, 'secrets')).toEqual({ apiKeys: '', shardKeys: '', hooksKey: '', configSecret: '' });
+    const empty = { apiKeys: '', shardKeys: '', hooksKey: '', otlpHeaders: '', configSecret: '' };
+    expect(at(values, 'secrets')).toEqual(empty);
     expect(new RegExp(String(at(schema, 'properties.temporal.properties.address.pattern'))).test('')).toBe(false);
     expect(all).not.toMatch(/kind: Secret\b/);
   });

@@ -36,7 +36,10 @@ export async function runRowJob<Name extends JobName>(
       attempt.show(progress);
       told?.report(progress, attempt.nowMs());
     },
-    tellSlowed: (slowed) => told?.slowed(slowed, attempt.nowMs()),
+    tellSlowed: (slowed) => {
+      // Behind its end nobody would take back what it tells.
+      if (!attempt.signal.aborted) told?.slowed(slowed, attempt.nowMs());
+    },
     reading: attempt.reading,
     write: (send) => attempt.write(send),
     mayWriteUntilMs: () => attempt.mayWriteUntilMs,

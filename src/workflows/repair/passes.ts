@@ -96,12 +96,10 @@ async function readAll(context: RepairContext, repair: RepairState): Promise<voi
     collections: repair.collections,
     mend: isRepair ? { settleMs: run.timings.settleMs, prefer: request.prefer } : null,
   };
-  const result = run.waits.noted(
-    await run.persist('comparing all shards', () =>
-      run.activities.rows(`pass ${repair.pass}: compare all shards`, null).findMisplaced(input),
-    ),
+  const compared = run.persist('comparing all shards', () =>
+    run.activities.rows(`pass ${repair.pass}: compare all shards`, null).findMisplaced(input),
   );
-  endSlowed(run.state, null);
+  const result = run.waits.noted(await compared.finally(() => endSlowed(run.state, null)));
   repair.found = result.found;
   repair.left = result.left;
   repair.rowsRead = result.rowsRead;

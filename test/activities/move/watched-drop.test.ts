@@ -110,11 +110,27 @@ describe('a drop that takes longer than a reading of the watch holds', () => {
     expect(deletes()).toBe(0);
   });
 
-  it('asks a router that is slow to answer again', async () => {
+  it.each([
+    ['the worker that watches', () => Promise.resolve()],
+    ['another worker', () => cluster.watches.close(SHARED)],
+  ])('asks a router that is slow to answer again, on %s', async (_where, before) => {
+    await before();
     const { behaviour } = router;
     router.behaviour = () => undefined;
     cluster.clock.onSleep = () => void (router.behaviour = behaviour);
     expect(await dropSlowly(READING_LIFE_MS)).toMatchObject({ dropped: POINTS, needsRead: false });
+  });
+
+  it('believes no router that answers late, and was started anew before another worker looked', async () => {
+    await cluster.watches.close(SHARED);
+    await restartRouter();
+    const { behaviour } = router;
+    router.behaviour = () => undefined;
+    cluster.clock.onSleep = () => void (router.behaviour = behaviour);
+    // As told by a machine that has run for longer.
+    watch = { ...watch, sinceMs: watch.sinceMs + 60_000 };
+    expect(await dropSlowly(READING_LIFE_MS)).toMatchObject({ dropped: 0, needsRead: true });
+    expect(cluster.watches.size).toBe(0);
   });
 
   it('gives up where a router stays silent', async () => {

@@ -69,6 +69,13 @@ capabilities:
       name: {{ . }}
       key: key
 {{- end }}
+{{- with .Values.secrets.otlpHeaders }}
+- name: OTEL_EXPORTER_OTLP_HEADERS
+  valueFrom:
+    secretKeyRef:
+      name: {{ . }}
+      key: headers
+{{- end }}
 {{- with .Values.shards }}
 - name: QUIVER_CLUSTER_SHARDS
   value: {{ printf "[%s]" (join "," .) | quote }}
@@ -151,7 +158,7 @@ capabilities:
 
 {{/* Not empty: the page of metrics of a worker asks for a key of the API. */}}
 {{- define "coordinator.workerAsksForKey" -}}
-{{- if and ((.Values.worker).metrics).enabled (ne (toString (index .Values.settings "COORDINATOR_METRICS_OPEN")) "true") -}}
+{{- if and ((.Values.worker).metrics).enabled (ne (toString (index (.Values.settings | default dict) "COORDINATOR_METRICS_OPEN")) "true") -}}
 true
 {{- end -}}
 {{- end -}}
