@@ -1,12 +1,9 @@
 /** Gives the cluster the limits of the settings, as router-list.ts gives it their routers. */
-import { setTimeout as delay } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import type { ClusterClient } from '../client/cluster-client';
 import { areLimitsByHand } from '../domain/limit-transitions';
 import { isNoLimit, type ClusterLimits } from '../domain/work-limits';
-
-const PAUSE_FIRST_MS = 1_000;
-const PAUSE_MAX_MS = 30_000;
+import { onceAtStart } from './once-at-start';
 
 export interface LimitSeedOptions {
   /** COORDINATOR_LIMITS_* */
@@ -15,19 +12,9 @@ export interface LimitSeedOptions {
   readonly logger: Logger;
 }
 
-/**
- * Once, at the start of an API, as soon as the cluster answers. Returns then, or when `stopping` fires; never throws.
- */
-export async function seedClusterLimits(options: LimitSeedOptions, stopping: AbortSignal): Promise<void> {
-  for (let pauseMs = PAUSE_FIRST_MS; !stopping.aborted; pauseMs = Math.min(2 * pauseMs, PAUSE_MAX_MS)) {
-    try {
-      await seedOnce(options);
-      return;
-    } catch (error) {
-      options.logger.debug({ err: error }, 'the limits could not be seeded yet: it is tried again');
-    }
-    await delay(pauseMs, undefined, { signal: stopping, ref: false }).catch(() => undefined);
-  }
+/** Once, at the start of an API. Never throws. */
+export function seedClusterLimits(options: LimitSeedOptions, stopping: AbortSignal): Promise<void> {
+  return onceAtStart(() => seedOnce(options), { what: 'the limits', logger: options.logger, stopping });
 }
 
 async function seedOnce({ seed, client, logger }: LimitSeedOptions): Promise<void> {

@@ -1,5 +1,4 @@
 /** The cluster's list of routers as the API sees it: where its routers are, which map they hold, and who else polls. */
-import { setTimeout as delay } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import type { ClusterRouters, FoundRouters } from '../domain/router-entries';
 import { boundedText } from '../domain/bounded-text';
@@ -7,6 +6,7 @@ import type { ClusterClient } from '../client/cluster-client';
 import type { AskRouter } from '../client/survey';
 import type { RoutersView } from '../wire/routers';
 import { comparing, type MapPollers, type Poller } from './map/pollers';
+import { onceAtStart } from './once-at-start';
 import { isoOf } from './views/times';
 
 /** Who answers within a few seconds, and not more of them at once. */
@@ -14,8 +14,6 @@ const ASKED_AT_ONCE_MAX = 16;
 const ANSWER_TIMEOUT_MS = 2_000;
 const VIEW_TIMEOUT_MS = 10_000;
 const POLLERS_SHOWN_MAX = 1_000;
-const SEED_PAUSE_FIRST_MS = 1_000;
-const SEED_PAUSE_MAX_MS = 30_000;
 
 export interface RouterListOptions {
   /** COORDINATOR_ROUTER_URLS, in normal form. */
@@ -69,21 +67,10 @@ export class RouterList {
     return this.#options.findRouters(entries);
   }
 
-  /**
-   * Gives the cluster the list of the setting, unless it was changed by hand. Once, at the start of an API, as soon as the
-   * cluster answers. Returns then, or when `stopping` fires; never throws.
-   */
-  async start(stopping: AbortSignal): Promise<void> {
+  /** Gives the cluster the list of the setting, unless it was changed by hand. Once, at the start of an API. Never throws. */
+  start(stopping: AbortSignal): Promise<void> {
     const { seed, logger } = this.#options;
-    for (let pauseMs = SEED_PAUSE_FIRST_MS; !stopping.aborted; pauseMs = Math.min(2 * pauseMs, SEED_PAUSE_MAX_MS)) {
-      try {
-        await this.#seedOnce(seed);
-        return;
-      } catch (error) {
-        logger.debug({ err: error }, 'the list of routers could not be seeded yet: it is tried again');
-      }
-      await delay(pauseMs, undefined, { signal: stopping, ref: false }).catch(() => undefined);
-    }
+    return onceAtStart(() => this.#seedOnce(seed), { what: 'the list of routers', logger, stopping });
   }
 
   async #seedOnce(seed: readonly string[]): Promise<void> {
