@@ -2,6 +2,7 @@ import { DomainError } from '../../domain/errors';
 import { holderOf, type Holder } from '../../domain/findings';
 import type { CoordinatorActivities } from '../../contract/activities';
 import type { InspectedCollection } from '../../contract/repair';
+import { mapInParallel, SHARDS_ASKED_AT_ONCE } from '../frame/in-parallel';
 import { findLeaders } from '../frame/leaders';
 import type { ActivityScope } from '../frame/run-activity';
 import { bodyToCreate, isAlike, listFully, type FullCollection } from './full-list';
@@ -54,7 +55,7 @@ async function inspect(scope: ActivityScope, input: InspectInput): Promise<Inspe
 
 async function collectionsOf(scope: ActivityScope, input: InspectInput): Promise<Map<string, Found>> {
   const ask = (of: InspectInput['leftovers']): Promise<FullCollection[][]> =>
-    Promise.all(of.map((each) => listFully(scope, each)));
+    mapInParallel(of, SHARDS_ASKED_AT_ONCE, (each) => listFully(scope, each));
   const [ofShards, ofLeftovers] = await Promise.all([ask(input.shards), ask(input.leftovers)]);
   const names = new Set([...ofShards, ...ofLeftovers].flat().map(({ name }) => name));
   const wanted = [...names].filter((name) => input.collections?.includes(name) ?? true).sort();

@@ -1,6 +1,7 @@
 import { collectionInfos } from './schemas';
 import type { CoordinatorActivities } from '../../contract/activities';
 import type { CollectionInfo } from '../../contract/move';
+import { mapInParallel, SHARDS_ASKED_AT_ONCE } from '../frame/in-parallel';
 import { findLeaders } from '../frame/leaders';
 import type { ActivityScope } from '../frame/run-activity';
 
@@ -13,6 +14,7 @@ export async function listCollections(
 ): Promise<{ collections: readonly CollectionInfo[] }> {
   const { attempt, shards } = scope;
   await findLeaders(scope, asked);
-  const lists = await Promise.all(asked.map((shard) => shards.client(shard).listCollections(attempt.reading)));
+  const list = (shard: (typeof asked)[number]) => shards.client(shard).listCollections(attempt.reading);
+  const lists = await mapInParallel(asked, SHARDS_ASKED_AT_ONCE, list);
   return { collections: collectionInfos(lists) };
 }

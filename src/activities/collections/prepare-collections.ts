@@ -7,6 +7,7 @@ import type { CoordinatorActivities } from '../../contract/activities';
 import { collectionInFlux } from '../frame/failures';
 import { ShardError, WAITING_HELPS } from '../../shards/errors';
 import { findLeaders } from '../frame/leaders';
+import { mapInParallel, SHARDS_ASKED_AT_ONCE } from '../frame/in-parallel';
 import type { ActivityScope } from '../frame/run-activity';
 
 type PrepareInput = Parameters<CoordinatorActivities['prepareCollections']>[0];
@@ -23,7 +24,8 @@ type PrepareResult = Awaited<ReturnType<CoordinatorActivities['prepareCollection
 export async function prepareCollections(scope: ActivityScope, input: PrepareInput): Promise<PrepareResult> {
   const { attempt, shards } = scope;
   await findLeaders(scope, input.receivers);
-  const answers = (await Promise.all(input.donors.map((donor) => askDonor(scope, donor, input)))).flat();
+  const ask = (donor: Shard) => askDonor(scope, donor, input);
+  const answers = (await mapInParallel(input.donors, SHARDS_ASKED_AT_ONCE, ask)).flat();
   const donors = answers.map(({ donor }) => donor);
   const ofDonors = answers.map(({ collections }) => collections);
   const difference = schemaDifference(donors, ofDonors);

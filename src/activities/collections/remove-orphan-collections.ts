@@ -1,6 +1,7 @@
 import type { Shard } from '../../domain/shard-map';
 import type { CoordinatorActivities } from '../../contract/activities';
 import { findLeaders } from '../frame/leaders';
+import { mapInParallel, SHARDS_ASKED_AT_ONCE } from '../frame/in-parallel';
 import type { ActivityScope } from '../frame/run-activity';
 
 type OrphansInput = Parameters<CoordinatorActivities['removeOrphanCollections']>[0];
@@ -39,8 +40,8 @@ async function findOrphans({ attempt, shards }: ActivityScope, input: OrphansInp
     return collections.map((collection) => collection.name);
   };
   // The receivers are read first: what a donor got since then is no orphan.
-  const ofReceivers = await Promise.all(input.receivers.map(names));
-  const ofDonors = new Set((await Promise.all(input.donors.map(names))).flat());
+  const ofReceivers = await mapInParallel(input.receivers, SHARDS_ASKED_AT_ONCE, names);
+  const ofDonors = new Set((await mapInParallel(input.donors, SHARDS_ASKED_AT_ONCE, names)).flat());
   return input.receivers.flatMap((receiver, index) => {
     const keep = input.keep[index] ?? [];
     const lost = (ofReceivers[index] ?? []).filter((name) => !ofDonors.has(name) && !keep.includes(name));

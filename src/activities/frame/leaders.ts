@@ -1,4 +1,5 @@
 import type { ShardAddress } from '../../domain/shard-map';
+import { inParallel, SHARDS_ASKED_AT_ONCE } from './in-parallel';
 import type { ActivityScope } from './run-activity';
 
 /**
@@ -7,5 +8,5 @@ import type { ActivityScope } from './run-activity';
  * dropped (INV-3, INV-5). It costs nothing for shards without replicas.
  */
 export async function findLeaders({ attempt, shards }: ActivityScope, of: readonly ShardAddress[]): Promise<void> {
-  await Promise.all(of.map((shard) => shards.client(shard).findLeader(attempt.reading)));
+  await inParallel(of, SHARDS_ASKED_AT_ONCE, (shard) => shards.client(shard).findLeader(attempt.reading));
 }

@@ -11,6 +11,7 @@ import { routerVersion } from '../../shards/http/router-client';
 import type { CallContext } from '../../shards/http/shard-client';
 import { listFully, type FullCollection } from '../collections/full-list';
 import { schemaDifference } from '../collections/schemas';
+import { mapInParallel, SHARDS_ASKED_AT_ONCE } from '../frame/in-parallel';
 import type { ActivityScope } from '../frame/run-activity';
 
 const PROBE_TIMEOUT_MS = 3_000;
@@ -60,7 +61,23 @@ interface Probe<T> {
 export type ShardProbe = Probe<Collections> & { readonly role: Role };
 export type RouterProbe = Probe<number>;
 
-export async function probeShard(scope: ActivityScope, address: ShardAddress, role: Role): Promise<ShardProbe> {
+/** Behind one that does not answer nobody else is asked: requireAnswer refuses anyway, and a caller waits. */
+export async function probeShards<S extends ShardAddress>(
+  scope: ActivityScope,
+  shards: readonly S[],
+  roleOf: (shard: S) => Role,
+): Promise<readonly ShardProbe[]> {
+  let isRefused = false;
+  const probes = await mapInParallel(shards, SHARDS_ASKED_AT_ONCE, async (shard) => {
+    if (isRefused) return null;
+    const probe = await probeShard(scope, shard, roleOf(shard));
+    isRefused ||= probe.result.status === 'rejected';
+    return probe;
+  });
+  return probes.filter((probe) => probe !== null);
+}
+
+async function probeShard(scope: ActivityScope, address: ShardAddress, role: Role): Promise<ShardProbe> {
   const [result] = await Promise.allSettled([probeCollections(scope, address)]);
   return { url: address.primary_url, role, result };
 }
@@ -155,7 +172,7 @@ export async function agreedCollections(
 ): Promise<readonly Collections[]> {
   if (schemaDifference(shards, seen) === null) return seen;
   await delay(CLIENT_CREATES_MS, undefined, { signal: scope.attempt.signal });
-  const again = await Promise.all(shards.map((shard) => probeShard(scope, shard, roleOf(shard))));
+  const again = await probeShards(scope, shards, roleOf);
   scope.attempt.signal.throwIfAborted();
   const now = again.map(requireAnswer);
   const difference = schemaDifference(shards, now);

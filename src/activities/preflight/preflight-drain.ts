@@ -4,7 +4,7 @@ import type { DrainPreflightInput } from '../../contract/move';
 import {
   agreedCollections,
   probeRouters,
-  probeShard,
+  probeShards,
   refuseMultivector,
   requireAnswer,
   requireRouter,
@@ -21,10 +21,7 @@ type DrainReport = Awaited<ReturnType<CoordinatorActivities['preflightDrain']>>;
 export async function preflightDrain(scope: ActivityScope, input: DrainPreflightInput): Promise<DrainReport> {
   const { placement, shards } = input;
   const roleOf = ({ id }: Shard): Role => (placement.leaving.includes(id) ? 'leaver' : 'stayer');
-  const [probes, routers] = await Promise.all([
-    Promise.all(shards.map((shard) => probeShard(scope, shard, roleOf(shard)))),
-    probeRouters(scope, input),
-  ]);
+  const [probes, routers] = await Promise.all([probeShards(scope, shards, roleOf), probeRouters(scope, input)]);
   scope.attempt.signal.throwIfAborted();
   const seen = probes.map(requireAnswer);
   for (const router of routers) requireRouter(router, input.mapVersion);

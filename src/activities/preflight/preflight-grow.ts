@@ -6,7 +6,7 @@ import type { PreflightInput, PreflightReport } from '../../contract/move';
 import {
   agreedCollections,
   probeRouters,
-  probeShard,
+  probeShards,
   refuseMultivector,
   requireAnswer,
   requireRouter,
@@ -20,8 +20,8 @@ import type { ActivityScope } from '../frame/run-activity';
  */
 export async function preflightGrow(scope: ActivityScope, input: PreflightInput): Promise<PreflightReport> {
   const [joiners, donors, routers] = await Promise.all([
-    Promise.all(input.joiners.map((joiner) => probeShard(scope, joiner, 'joiner'))),
-    Promise.all(input.donors.map((donor) => probeShard(scope, donor, 'donor'))),
+    probeShards(scope, input.joiners, () => 'joiner'),
+    probeShards(scope, input.donors, () => 'donor'),
     probeRouters(scope, input),
   ]);
   scope.attempt.signal.throwIfAborted();

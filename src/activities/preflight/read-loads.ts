@@ -2,17 +2,18 @@ import type { ShardLoad } from '../../domain/autoscale-decision';
 import type { Shard } from '../../domain/shard-map';
 import { ShardError } from '../../shards/errors';
 import type { ShardCollection } from '../../shards/http/shard-client';
+import { mapInParallel, SHARDS_ASKED_AT_ONCE } from '../frame/in-parallel';
 import type { ActivityScope } from '../frame/run-activity';
 
 const READ_TIMEOUT_MS = 5_000;
 const FLOAT_BYTES = 4;
 
-/** All side by side. INV-8: a shard that does not answer is unknown. */
+/** Many side by side. INV-8: a shard that does not answer is unknown. */
 export async function readLoads(
   scope: ActivityScope,
   { shards }: { shards: readonly Shard[] },
 ): Promise<readonly ShardLoad[]> {
-  const loads = await Promise.all(shards.map((shard) => readLoad(scope, shard)));
+  const loads = await mapInParallel(shards, SHARDS_ASKED_AT_ONCE, (shard) => readLoad(scope, shard));
   scope.attempt.signal.throwIfAborted();
   return loads;
 }

@@ -1,3 +1,5 @@
+import { connect, createServer, type AddressInfo, type Server } from 'node:net';
+import { setTimeout as delay } from 'node:timers/promises';
 import type { DrainPreflightInput } from '../../../src/contract/move';
 import { COLLECTION, MovingCluster, point, SCHEMA } from '../../support/moving-cluster';
 
@@ -42,6 +44,46 @@ describe('preflightDrain', () => {
     const { type, message } = await refusal();
     expect(type).toBe('DonorUnreachable');
     expect(message).toContain(`${name} ${cluster.shards[id]!.url}`);
+  });
+
+  describe('of 700 shards', () => {
+    const LISTING = { method: 'GET', path: /^\/v1\/collections$/ } as const;
+    let front: Server;
+    /** All of them are one process, at addresses of their own. */
+    const shards = (): DrainPreflightInput['shards'] => {
+      const { port } = front.address() as AddressInfo;
+      const urlOf = (id: number): string => `http://127.0.${4 + (id >> 8)}.${id & 255}:${port}`;
+      return Array.from({ length: 700 }, (_, id) => ({ id, primary_url: urlOf(id), replica_urls: [] }));
+    };
+
+    beforeEach(async () => {
+      cluster = await drain();
+      const port = Number(new URL(cluster.shards[0]!.url).port);
+      front = createServer((socket) => {
+        const onward = connect(port, '127.0.0.1');
+        socket.on('error', () => onward.destroy());
+        onward.on('error', () => socket.destroy());
+        socket.pipe(onward).pipe(socket);
+      });
+      await new Promise<void>((resolve) => front.listen(0, '0.0.0.0', resolve));
+    });
+    afterEach(() => front.close());
+
+    it('gives each one its time from when it is asked, and not from when the first one is', async () => {
+      // As where many long answers are read one after the other.
+      let lastOne: Promise<void> = Promise.resolve();
+      const inTurn = (): Promise<void> => (lastOne = lastOne.then(() => delay(5)));
+      cluster.shards[0]!.faults.add({ match: LISTING, fault: { kind: 'before', run: inTurn } });
+      const { result } = await cluster.run('preflightDrain', input({ shards: shards() }), PREFLIGHT);
+      expect(result).toEqual({ collections: 1 });
+    });
+
+    it('asks nobody else once some have hung for their whole time', async () => {
+      cluster.shards[0]!.faults.add({ match: LISTING, fault: { kind: 'hang' } });
+      const begunMs = Date.now();
+      expect((await refusal({ shards: shards() })).type).toBe('DonorUnreachable');
+      expect(Date.now() - begunMs).toBeLessThan(8_000);
+    });
   });
 
   it.each([
