@@ -165,7 +165,7 @@ const HOUSE = {
   'cli/rest': { rooms: ['wire', 'cli'], packages: ['zod'] },
 
   temporal: {
-    rooms: ['domain', 'contract', 'config', 'client/large-payloads', 'tracing'],
+    rooms: ['domain', 'contract', 'config', 'client/calls/large-payloads', 'tracing'],
     packages: [
       '@grpc/grpc-js',
       '@temporalio/activity',

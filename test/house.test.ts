@@ -19,7 +19,7 @@ const { HOUSE, look, refusalOf } = createRequire(__filename)('../house.config.cj
 const SRC = join(__dirname, '../src');
 const FILES_PER_FOLDER_MAX = 12;
 /** Pure functions, and the one client of our own workflows: many small files each, and no second purpose among them to split them by. */
-const LARGE_FOLDERS = ['domain', 'client'];
+const LARGE_FOLDERS = ['domain'];
 
 interface Import {
   readonly file: string;

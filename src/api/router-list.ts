@@ -3,7 +3,7 @@ import type { Logger } from 'pino';
 import type { ClusterRouters, FoundRouters } from '../domain/router-entries';
 import { boundedText } from '../domain/bounded-text';
 import type { ClusterClient } from '../client/cluster-client';
-import type { AskRouter } from '../client/survey';
+import type { AskRouter } from '../client/cluster/survey';
 import type { RoutersView } from '../wire/routers';
 import { comparing, type MapPollers, type Poller } from './map/pollers';
 import { onceAtStart } from './once-at-start';

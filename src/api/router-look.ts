@@ -8,8 +8,8 @@ import {
 } from '../domain/notices';
 import type { FoundRouters } from '../domain/router-entries';
 import type { ShardMap } from '../domain/shard-map';
-import { RefusedError } from '../client/errors';
-import type { AskRouter } from '../client/survey';
+import { RefusedError } from '../client/calls/errors';
+import type { AskRouter } from '../client/cluster/survey';
 import type { ApiDeps } from './deps';
 import type { SeenRouter } from './metrics/facts';
 import type { RouterList } from './router-list';

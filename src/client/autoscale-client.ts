@@ -14,9 +14,9 @@ import type { AutoscaleInput, EvaluationResult } from '../contract/messages';
 import type { OperationSettings } from '../contract/requests';
 import { AUTOSCALE_WORKFLOW, EVALUATION_LIFE_MS, evaluationWorkflowId, taskQueue } from '../contract/ids';
 import type { ClusterClient } from './cluster-client';
-import { TemporalCalls, updateError, type TemporalCallsOptions } from './calls';
-import { ClientError } from './errors';
-import { DATA_CONVERTER } from './large-payloads';
+import { TemporalCalls, updateError, type TemporalCallsOptions } from './calls/calls';
+import { ClientError } from './calls/errors';
+import { DATA_CONVERTER } from './calls/large-payloads';
 
 /** What is known of the Schedule after it was put in step with the policy. `problem`: why that was not possible. */
 export interface ScheduleLook {

@@ -15,9 +15,9 @@ import type { OperationProgress } from '../domain/progress';
 import type { ShardMap } from '../domain/shard-map';
 import type { ClusterLimits, WorkLimits } from '../domain/work-limits';
 import type { LockLook } from '../contract/evaluation-activities';
-import { recoverAbandonedLock, witnessedBy } from './abandoned-lock';
-import { answerOfRecord, beganNothing } from './repeated-key';
-import { operationStartOptions } from './start-operation';
+import { recoverAbandonedLock, witnessedBy } from './operations/abandoned-lock';
+import { answerOfRecord, beganNothing } from './operations/repeated-key';
+import { operationStartOptions } from './operations/start-operation';
 import {
   ANNOUNCED_UPDATE_ID,
   announcedQuery,
@@ -39,11 +39,11 @@ import {
 import type { OperationState } from '../contract/operation-state';
 import type { AnnouncedAnswer, OperationRequest, OperationSettings } from '../contract/requests';
 import { operationIdOf, operationWorkflowId, parseOperationId } from '../contract/ids';
-import { ClientError, RefusedError, type UnansweredCode } from './errors';
-import { failingTaskOf, type FailingTask } from './failing-task';
-import { Semaphore } from './semaphore';
-import { RefusedBeforeStart, StartTurns } from './start-turns';
-import { TemporalCalls, unknownOperation, updateError, type TemporalCallsOptions } from './calls';
+import { ClientError, RefusedError, type UnansweredCode } from './calls/errors';
+import { failingTaskOf, type FailingTask } from './operations/failing-task';
+import { Semaphore } from './calls/semaphore';
+import { RefusedBeforeStart, StartTurns } from './operations/start-turns';
+import { TemporalCalls, unknownOperation, updateError, type TemporalCallsOptions } from './calls/calls';
 
 /** An operation's workflow as Temporal itself sees it. */
 export interface OperationExecution {

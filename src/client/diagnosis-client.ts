@@ -10,7 +10,7 @@ import { CLUSTER_ATTRIBUTE, PHASE_ATTRIBUTE } from '../contract/search-attribute
 import { skewBetween } from '../domain/clock-skew';
 import { withGrpcUrls } from '../domain/members';
 import type { ClusterClient } from './cluster-client';
-import { queryError, TemporalCalls, type TemporalCallsOptions } from './calls';
+import { queryError, TemporalCalls, type TemporalCallsOptions } from './calls/calls';
 
 const CALL_TIMEOUT_MS = 3_000;
 const ANSWER_MS = DIAGNOSIS_LIFE_MS;

@@ -3,7 +3,7 @@ import { WorkflowNotFoundError } from '@temporalio/common';
 import { HOOKS_WORKFLOW, hooksWorkflowId, taskQueue } from '../contract/ids';
 import { hooksQuery, replaceHooksUpdate, type HooksInput } from '../contract/messages';
 import type { Hook, NewHook } from '../domain/hooks';
-import { queryError, TemporalCalls, updateError, type TemporalCallsOptions } from './calls';
+import { queryError, TemporalCalls, updateError, type TemporalCallsOptions } from './calls/calls';
 
 const UPDATE_TIMEOUT_MS = 10_000;
 

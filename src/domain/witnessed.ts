@@ -6,7 +6,7 @@ import { EPOCHS_LEFT_OUT, type ClusterIdentity } from './members';
 import type { ClusterRouters } from './router-entries';
 import { isSameMap, shardAtAddress, type ShardMap } from './shard-map';
 
-/** The part of the state that routers and operations act on, as the witness remembers it (see client/witness.ts). */
+/** The part of the state that routers and operations act on, as the witness remembers it (see client/cluster/witness.ts). */
 export interface WitnessedState {
   readonly map: ShardMap;
   readonly nextId: number;

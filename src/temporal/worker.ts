@@ -8,7 +8,7 @@ import {
   type WorkflowBundleOption,
 } from '@temporalio/worker';
 import type { CoordinatorActivities } from '../contract/activities';
-import { DATA_CONVERTER } from '../client/large-payloads';
+import { DATA_CONVERTER } from '../client/calls/large-payloads';
 import { deploymentName, taskQueue } from '../contract/ids';
 import type { Tracer } from '../tracing/tracer';
 import { attemptSpans } from './attempt-span';

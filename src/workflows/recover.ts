@@ -1,6 +1,6 @@
 /**
  * A recovery takes over the lock of an operation that was terminated, timed out or lost. It undoes the change when it had not flipped, and
- * finishes it when it had. Whoever finds the lock's holder dead starts it (client/abandoned-lock.ts). Many may start it at once, or again: the
+ * finishes it when it had. Whoever finds the lock's holder dead starts it (client/operations/abandoned-lock.ts). Many may start it at once, or again: the
  * lock changes hands in one transition.
  *
  *  1. take-over   the lock, and what the dead operation knew        crash: the transition recognises its repeat

@@ -1,5 +1,5 @@
 import { MapReader } from '../../src/api/map/reader';
-import { ClientError } from '../../src/client/errors';
+import { ClientError } from '../../src/client/calls/errors';
 import { Authenticator } from '../../src/api/http/auth';
 import { REQUEST_BODY_BYTES_MAX } from '../../src/domain/limits';
 import { ApiServer, KEYS, STATE, type Call } from '../support/api-server';

@@ -3,7 +3,7 @@ import { pino } from 'pino';
 import { RouterLook } from '../../src/api/router-look';
 import { RouterList } from '../../src/api/router-list';
 import type { Poller } from '../../src/api/map/pollers';
-import type { AskRouter } from '../../src/client/survey';
+import type { AskRouter } from '../../src/client/cluster/survey';
 import type { ClusterTransition } from '../../src/contract/cluster';
 import { seedState } from '../../src/domain/cluster-state';
 import type { ShardMap } from '../../src/domain/shard-map';

@@ -7,7 +7,7 @@ import { lookAtPorts } from '../../src/cli/doctor/ports';
 import { REMEDIES, lookAtClock } from '../../src/cli/doctor/remote';
 import type { Report } from '../../src/cli/doctor/findings';
 import { PROBLEM_STATUS } from '../../src/api/http/problem';
-import { ClientError } from '../../src/client/errors';
+import { ClientError } from '../../src/client/calls/errors';
 import type { Diagnosis } from '../../src/client/diagnosis-client';
 import type { SeenShard } from '../../src/domain/diagnosis';
 import { ApiServer, DIAGNOSIS, STATE } from '../support/api-server';

@@ -2,7 +2,7 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Command } from 'commander';
 import { createProgram } from '../../src/cli/program';
-import { ClientError } from '../../src/client/errors';
+import { ClientError } from '../../src/client/calls/errors';
 import { DomainError } from '../../src/domain/errors';
 import { ApiServer } from '../support/api-server';
 import { cli } from '../support/cli-run';

@@ -2,7 +2,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { ClientError } from '../../src/client/errors';
+import { ClientError } from '../../src/client/calls/errors';
 import { operationViewSchema } from '../../src/wire/coordinator-api';
 import { shardsViewSchema } from '../../src/wire/shards';
 import { ApiServer, KEYS, STATE } from '../support/api-server';

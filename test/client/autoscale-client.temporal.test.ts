@@ -1,7 +1,7 @@
 /** The policy, its Schedule and its evaluations on a real Temporal, asked as the API asks. */
 import { pino } from 'pino';
 import { AutoscaleClient, type AutoscaleClientOptions } from '../../src/client/autoscale-client';
-import { ClientError } from '../../src/client/errors';
+import { ClientError } from '../../src/client/calls/errors';
 import { type AutoscalePolicy, DEFAULT_POLICY } from '../../src/domain/autoscale-policy';
 import { clearNotice, recordNotices } from '../../src/domain/notices';
 import type { ClusterAnswer, ClusterTransition } from '../../src/contract/cluster';

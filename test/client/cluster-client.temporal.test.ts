@@ -3,8 +3,8 @@ import { ApplicationFailure } from '@temporalio/common';
 import { Worker } from '@temporalio/worker';
 import { asApiError, toProblem } from '../../src/api/http/problem';
 import { OperationReader } from '../../src/api/operation-reader';
-import { ensureCluster } from '../../src/client/create-cluster';
-import { clusterStartOptions } from '../../src/client/start-cluster';
+import { ensureCluster } from '../../src/client/cluster/create-cluster';
+import { clusterStartOptions } from '../../src/client/cluster/start-cluster';
 import { CLUSTER_WORKFLOW, clusterWorkflowId, operationWorkflowId, taskQueue } from '../../src/contract/ids';
 import {
   expectCode,

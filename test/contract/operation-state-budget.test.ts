@@ -1,7 +1,7 @@
 /** What an operation carries through continue-as-new on the largest cluster. Temporal takes 2 MiB in one message. */
 import { createHash } from 'node:crypto';
 import { defaultPayloadConverter } from '@temporalio/common';
-import { DATA_CONVERTER } from '../../src/client/large-payloads';
+import { DATA_CONVERTER } from '../../src/client/calls/large-payloads';
 import { newOperationState, type OperationState } from '../../src/contract/operation-state';
 import {
   SHARDS_MAX,

@@ -16,7 +16,7 @@ import { temporal as proto } from '@temporalio/proto';
 import { pino } from 'pino';
 import { ClusterClient } from '../../src/client/cluster-client';
 import { HooksClient } from '../../src/client/hooks-client';
-import { PlanClient } from '../../src/client/plan-client';
+import { PlanClient } from '../../src/client/operations/plan-client';
 import type { ClusterTransition } from '../../src/contract/cluster';
 import { DEFAULT_POLICY } from '../../src/domain/autoscale-policy';
 import { witnessedPart } from '../../src/domain/witnessed';

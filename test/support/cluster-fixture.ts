@@ -30,9 +30,9 @@ import { DEFAULT_TIMINGS, type Timings } from '../../src/domain/limits';
 import { PlacementPlan } from '../../src/domain/placement-plan';
 import type { OperationProgress, Phase } from '../../src/domain/progress';
 import { placementSpec, type ShardMap } from '../../src/domain/shard-map';
-import { recoverAbandonedLock } from '../../src/client/abandoned-lock';
+import { recoverAbandonedLock } from '../../src/client/operations/abandoned-lock';
 import type { LockLook } from '../../src/contract/evaluation-activities';
-import { operationStartOptions } from '../../src/client/start-operation';
+import { operationStartOptions } from '../../src/client/operations/start-operation';
 import {
   ANNOUNCED_UPDATE_ID,
   announcedUpdate,

@@ -1,6 +1,6 @@
 import { pino } from 'pino';
 import { ClusterClient } from '../../src/client/cluster-client';
-import { PlanClient, type OperationPlan, type PlannedCall } from '../../src/client/plan-client';
+import { PlanClient, type OperationPlan, type PlannedCall } from '../../src/client/operations/plan-client';
 import { planWorkflowId } from '../../src/contract/ids';
 import type { OperationSettings } from '../../src/contract/requests';
 import { viewOfPlan } from '../../src/api/views/plan';

@@ -1,6 +1,6 @@
 import { Context } from '@temporalio/activity';
 import type { CoordinatorActivities } from '../../contract/activities';
-import { ClientError, type ClientErrorCode } from '../../client/errors';
+import { ClientError, type ClientErrorCode } from '../../client/calls/errors';
 import { clusterActivity, type ClusterClientDeps } from '../frame/cluster-clients';
 
 /** Its workflow is gone, or of a version that does not know the query: no attempt can change that. */

@@ -2,7 +2,7 @@ import { operationIdOf } from '../../contract/ids';
 import type { AutoscaleActivities, StartedOperation } from '../../contract/evaluation-activities';
 import type { DrainInput, GrowInput } from '../../contract/messages';
 import type { Refusal } from '../../contract/requests';
-import { ClientError, RefusedError } from '../../client/errors';
+import { ClientError, RefusedError } from '../../client/calls/errors';
 import { clientFailure, clusterClients, type ClusterClientDeps } from '../frame/cluster-clients';
 
 type Start = Pick<AutoscaleActivities, 'startGrow' | 'startDrain'>;

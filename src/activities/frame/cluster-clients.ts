@@ -4,7 +4,7 @@ import type { Client } from '@temporalio/client';
 import { pino, type Logger } from 'pino';
 import { boundedText } from '../../domain/bounded-text';
 import { ClusterClient } from '../../client/cluster-client';
-import { ClientError, CutShortError, RefusedError, type ClientErrorCode } from '../../client/errors';
+import { ClientError, CutShortError, RefusedError, type ClientErrorCode } from '../../client/calls/errors';
 import { clusterWorkflowId } from '../../contract/ids';
 
 /** Below the start-to-close timeouts of the activities, so that a failure says what did not answer. */

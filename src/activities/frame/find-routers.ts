@@ -1,5 +1,5 @@
 import type { RouterList } from '../../contract/move';
-import { ClientError } from '../../client/errors';
+import { ClientError } from '../../client/calls/errors';
 import type { FoundRouters } from '../../domain/router-entries';
 import { RouterResolver } from '../../shards/reach/router-resolver';
 import type { Reach } from '../../shards/reach/reach';

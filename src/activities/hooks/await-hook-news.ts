@@ -1,6 +1,6 @@
 import { Context } from '@temporalio/activity';
 import { newsOf, type SeenByHooks, type ToldNews, type Wait } from '../../domain/hooks';
-import { HistoryStamps } from '../../client/history-stamps';
+import { HistoryStamps } from '../../client/operations/history-stamps';
 import type { HookActivities } from '../../contract/activities';
 import { clientFailure, clusterClients, type ClusterClientDeps } from '../frame/cluster-clients';
 

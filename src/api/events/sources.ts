@@ -3,8 +3,8 @@
  * stamp has changed, because a query costs 6 to 10 ms of a worker.
  */
 import type { ClusterState } from '../../domain/cluster-state';
-import { ClientError } from '../../client/errors';
-import type { HistoryStamps } from '../../client/history-stamps';
+import { ClientError } from '../../client/calls/errors';
+import type { HistoryStamps } from '../../client/operations/history-stamps';
 import type { MapChanged } from '../../wire/events';
 import type { ApiDeps } from '../deps';
 import { OperationReader } from '../operation-reader';

@@ -3,7 +3,7 @@ import type { ServerResponse } from 'node:http';
 import type { Logger } from 'pino';
 import { DomainError, type DomainErrorCode } from '../../domain/errors';
 import { REQUEST_BODY_BYTES_MAX } from '../../domain/limits';
-import { ClientError, RefusedError, type ClientErrorCode } from '../../client/errors';
+import { ClientError, RefusedError, type ClientErrorCode } from '../../client/calls/errors';
 import { parseOperationId } from '../../contract/ids';
 import { PROBLEM_MEDIA_TYPE, type Problem } from '../../wire/problem';
 

@@ -1,5 +1,5 @@
 /**
- * The map as it is served: no version leaves this process before the witness remembers it (client/witness.ts).
+ * The map as it is served: no version leaves this process before the witness remembers it (client/cluster/witness.ts).
  *
  * 1. A map that the witness remembers from this process is served at once: a look costs once per version, not per read.
  * 2. For another map, the witness is read first and the cluster's state after it. So a state that is behind the witness was rewound (a
@@ -11,7 +11,7 @@ import type { Logger } from 'pino';
 import type { ClusterState } from '../../domain/cluster-state';
 import { isBehind, witnessedPart, type WitnessedState } from '../../domain/witnessed';
 import { isSameMap, type ShardMap } from '../../domain/shard-map';
-import type { Witness } from '../../client/witness';
+import type { Witness } from '../../client/cluster/witness';
 import type { ClusterClient } from '../../client/cluster-client';
 import { ApiError } from '../http/problem';
 

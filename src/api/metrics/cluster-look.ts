@@ -11,7 +11,7 @@ import type { ClusterState, OperationRecord } from '../../domain/cluster-state';
 import type { OperationProgress, SourceProgress } from '../../domain/progress';
 import type { Shard } from '../../domain/shard-map';
 import type { ClusterClient } from '../../client/cluster-client';
-import { Semaphore } from '../../client/semaphore';
+import { Semaphore } from '../../client/calls/semaphore';
 import type { MapReader } from '../map/reader';
 import { EndTally } from './ended-operations';
 import type { Facts, RunningOperation, SeenRouter } from './facts';

@@ -1,4 +1,4 @@
-import type { OperationPlan } from '../../client/plan-client';
+import type { OperationPlan } from '../../client/operations/plan-client';
 import type { PlanView } from '../../wire/operations/plan';
 
 export function viewOfPlan(plan: OperationPlan): PlanView {

@@ -1,6 +1,6 @@
 import { ApplicationFailure } from '@temporalio/common';
 import { clientFailure } from '../../../src/activities/frame/cluster-clients';
-import { CLIENT_ERROR_CODES, ClientError, CutShortError, RefusedError } from '../../../src/client/errors';
+import { CLIENT_ERROR_CODES, ClientError, CutShortError, RefusedError } from '../../../src/client/calls/errors';
 
 const GONE = ['ClusterMissing', 'ClusterClosed', 'ClusterLost'] as const;
 

@@ -1,7 +1,7 @@
 import { ApplicationFailure } from '@temporalio/activity';
 import { clientFailure } from '../../../src/activities/frame/cluster-clients';
 import { activityFailure } from '../../../src/activities/frame/failures';
-import { RefusedError } from '../../../src/client/errors';
+import { RefusedError } from '../../../src/client/calls/errors';
 import { DomainError } from '../../../src/domain/errors';
 import { TEXT_CHARS_MAX } from '../../../src/domain/limits';
 import { ShardError, type ShardErrorCode } from '../../../src/shards/errors';

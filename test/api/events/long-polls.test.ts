@@ -1,6 +1,6 @@
 /** `Prefer: wait=N` through the listening app. */
 import { preferredWaitS } from '../../../src/api/events/long-poll';
-import { ClientError } from '../../../src/client/errors';
+import { ClientError } from '../../../src/client/calls/errors';
 import type { OperationProgress } from '../../../src/domain/progress';
 import { progressOf, recordOf } from '../../support/an-operation';
 import { ApiServer, KEYS, STATE } from '../../support/api-server';

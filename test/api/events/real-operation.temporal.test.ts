@@ -3,7 +3,7 @@ import { pino } from 'pino';
 import { createEventHub } from '../../../src/api/events/sources';
 import { MapReader } from '../../../src/api/map/reader';
 import { ClusterClient } from '../../../src/client/cluster-client';
-import { HistoryStamps } from '../../../src/client/history-stamps';
+import { HistoryStamps } from '../../../src/client/operations/history-stamps';
 import { operationViewSchema } from '../../../src/wire/coordinator-api';
 import { ApiServer, KEYS } from '../../support/api-server';
 import { FAST, type ClusterFixture, type TemporalForTests } from '../../support/cluster-fixture';

@@ -2,8 +2,8 @@
 import { connect } from 'node:net';
 import { Listener } from '../../../src/api/http/listener';
 import { EventStream } from '../../../src/api/events/stream';
-import { unknownOperation } from '../../../src/client/calls';
-import { ClientError } from '../../../src/client/errors';
+import { unknownOperation } from '../../../src/client/calls/calls';
+import { ClientError } from '../../../src/client/calls/errors';
 import { recordNotices } from '../../../src/domain/notices';
 import type { OperationProgress } from '../../../src/domain/progress';
 import { operationViewSchema } from '../../../src/wire/coordinator-api';

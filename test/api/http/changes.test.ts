@@ -1,5 +1,5 @@
 /** What a change costs beside itself: polls of the map are read anew while it runs, and who listens is told. */
-import { ClientError } from '../../../src/client/errors';
+import { ClientError } from '../../../src/client/calls/errors';
 import { MapReader } from '../../../src/api/map/reader';
 import { newOperationState } from '../../../src/contract/operation-state';
 import { ApiServer, KEYS, type Call } from '../../support/api-server';

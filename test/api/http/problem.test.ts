@@ -1,5 +1,5 @@
 import { asApiError, toProblem, type ApiError } from '../../../src/api/http/problem';
-import { CLIENT_ERROR_CODES, ClientError, RefusedError, type ClientErrorCode } from '../../../src/client/errors';
+import { CLIENT_ERROR_CODES, ClientError, RefusedError, type ClientErrorCode } from '../../../src/client/calls/errors';
 import { DomainError } from '../../../src/domain/errors';
 
 const translated = (error: Error): ApiError => asApiError(error)!;

@@ -1,5 +1,5 @@
 import { pino } from 'pino';
-import { RefusedError } from '../../../src/client/errors';
+import { RefusedError } from '../../../src/client/calls/errors';
 import { ApiServer, KEYS } from '../../support/api-server';
 import { waitFor } from '../../support/wait-for';
 

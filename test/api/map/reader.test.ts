@@ -1,6 +1,6 @@
 import { MapReader, type MapReading } from '../../../src/api/map/reader';
 import { ApiError } from '../../../src/api/http/problem';
-import { ClientError } from '../../../src/client/errors';
+import { ClientError } from '../../../src/client/calls/errors';
 import type { ShardMap } from '../../../src/domain/shard-map';
 
 const mapOf = (version: number): ShardMap => ({

@@ -1,6 +1,6 @@
 import { pino } from 'pino';
 import type { ClusterTransition } from '../../../src/contract/cluster';
-import { ClientError } from '../../../src/client/errors';
+import { ClientError } from '../../../src/client/calls/errors';
 import { WitnessedMap, type WitnessedMapOptions } from '../../../src/api/map/witnessed-map';
 import { seedState, type ClusterState } from '../../../src/domain/cluster-state';
 import { catchUp, laterWitnessed, witnessedPart, type WitnessedState } from '../../../src/domain/witnessed';

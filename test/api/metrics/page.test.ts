@@ -1,6 +1,6 @@
 import { ClusterLook } from '../../../src/api/metrics/cluster-look';
 import { ApiMetricsPage } from '../../../src/api/metrics/page';
-import { ClientError } from '../../../src/client/errors';
+import { ClientError } from '../../../src/client/calls/errors';
 import type { ClusterState, OperationRecord } from '../../../src/domain/cluster-state';
 import type { OperationProgress } from '../../../src/domain/progress';
 import { newOperationState } from '../../../src/contract/operation-state';

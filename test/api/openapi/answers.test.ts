@@ -1,6 +1,6 @@
 /** Every route of the table is asked once. `ApiServer` holds each answer against the document. */
 import type { RouteEntry } from '../../../src/api/openapi/entry';
-import { ClientError } from '../../../src/client/errors';
+import { ClientError } from '../../../src/client/calls/errors';
 import { recordNotices } from '../../../src/domain/notices';
 import { progressOf } from '../../support/an-operation';
 import { ApiServer, STATE } from '../../support/api-server';

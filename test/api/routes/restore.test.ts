@@ -1,4 +1,4 @@
-/** What a restore is asked with. What it does is in test/client/restore-cluster.temporal.test.ts. */
+/** What a restore is asked with. What it does is in test/client/cluster/restore-cluster.temporal.test.ts. */
 import { ApiServer, KEYS } from '../../support/api-server';
 
 let api: ApiServer;

@@ -1,5 +1,5 @@
 /** Changes of shards, by hand and by operations. */
-import { ClientError, RefusedError } from '../../../src/client/errors';
+import { ClientError, RefusedError } from '../../../src/client/calls/errors';
 import { ApiServer, KEYS, STATE } from '../../support/api-server';
 
 let api: ApiServer;

@@ -1,6 +1,6 @@
 import { OperationReader } from '../../../../src/api/operation-reader';
-import { unknownOperation } from '../../../../src/client/calls';
-import { ClientError, RefusedError } from '../../../../src/client/errors';
+import { unknownOperation } from '../../../../src/client/calls/calls';
+import { ClientError, RefusedError } from '../../../../src/client/calls/errors';
 import type { OperationProgress } from '../../../../src/domain/progress';
 import { operationListSchema, operationViewSchema } from '../../../../src/wire/coordinator-api';
 import { progressOf, recordOf, STARTED_MS } from '../../../support/an-operation';

@@ -1,4 +1,4 @@
-import { RefusedError } from '../../../../src/client/errors';
+import { RefusedError } from '../../../../src/client/calls/errors';
 import type { Adjustment } from '../../../../src/client/cluster-client';
 import type { OperationRecord } from '../../../../src/domain/cluster-state';
 import { newOperationState } from '../../../../src/contract/operation-state';

@@ -1,6 +1,6 @@
 /** How activities talk to the cluster's workflow: in the place of client/cluster-client. */
 import { ApplicationFailure } from '@temporalio/common';
-import { ClientError, RefusedError } from '../../../../src/client/errors';
+import { ClientError, RefusedError } from '../../../../src/client/calls/errors';
 import { clusterWorkflowId, operationWorkflowId, parseOperationId } from '../../../../src/contract/ids';
 import { processes } from '../runtime/time';
 import type { World } from './world';

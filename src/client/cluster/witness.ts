@@ -1,10 +1,10 @@
 /** The witness remembers the highest version of the cluster's state, outside of the cluster workflow: in a workflow of its own and in a file. */
 import { WithStartWorkflowOperation } from '@temporalio/client';
 import { WorkflowNotFoundError } from '@temporalio/common';
-import { laterWitnessed, type WitnessedState } from '../domain/witnessed';
-import { witnessQuery, witnessUpdate, type WitnessInput, type WitnessRecord } from '../contract/messages';
-import { WITNESS_WORKFLOW, witnessWorkflowId, taskQueue } from '../contract/ids';
-import { TemporalCalls, type TemporalCallsOptions } from './calls';
+import { laterWitnessed, type WitnessedState } from '../../domain/witnessed';
+import { witnessQuery, witnessUpdate, type WitnessInput, type WitnessRecord } from '../../contract/messages';
+import { WITNESS_WORKFLOW, witnessWorkflowId, taskQueue } from '../../contract/ids';
+import { TemporalCalls, type TemporalCallsOptions } from '../calls/calls';
 import type { FileReading, WitnessFile } from './witness-file';
 
 const REMEMBER_TIMEOUT_MS = 5_000;

@@ -1,5 +1,5 @@
-import { RefusedBeforeStart, StartTurns } from '../../src/client/start-turns';
-import type { OperationLock } from '../../src/domain/cluster-state';
+import { RefusedBeforeStart, StartTurns } from '../../../src/client/operations/start-turns';
+import type { OperationLock } from '../../../src/domain/cluster-state';
 
 const lockOf = (operationId: string): OperationLock => ({
   ...{ operationId, kind: 'grow', stage: 'reserved', wasAnnounced: false, shards: [] },

@@ -1,13 +1,13 @@
 import { WorkflowNotFoundError } from '@temporalio/common';
 import type { WorkflowClient } from '@temporalio/client';
 import pino from 'pino';
-import { seedState, type ClusterState } from '../../src/domain/cluster-state';
-import { witnessedPart, type WitnessedState } from '../../src/domain/witnessed';
-import { DEFAULT_TIMINGS } from '../../src/domain/limits';
-import { announce, flip, release, reserve } from '../../src/domain/lock-transitions';
-import { recoverAbandonedLock } from '../../src/client/abandoned-lock';
-import type { LockLook } from '../../src/contract/evaluation-activities';
-import { clusterWorkflowId, operationWorkflowId, witnessWorkflowId } from '../../src/contract/ids';
+import { seedState, type ClusterState } from '../../../src/domain/cluster-state';
+import { witnessedPart, type WitnessedState } from '../../../src/domain/witnessed';
+import { DEFAULT_TIMINGS } from '../../../src/domain/limits';
+import { announce, flip, release, reserve } from '../../../src/domain/lock-transitions';
+import { recoverAbandonedLock } from '../../../src/client/operations/abandoned-lock';
+import type { LockLook } from '../../../src/contract/evaluation-activities';
+import { clusterWorkflowId, operationWorkflowId, witnessWorkflowId } from '../../../src/contract/ids';
 
 const at = (name: string) => ({ primary_url: `http://${name}:6333`, replica_urls: [] });
 const HOLDER = 'grow-a';

@@ -1,11 +1,11 @@
 import { pino } from 'pino';
-import { seedState } from '../../src/domain/cluster-state';
-import { witnessedPart, type WitnessedState } from '../../src/domain/witnessed';
-import { ClusterTraces, type AskRouter } from '../../src/client/survey';
-import type { FoundRouters } from '../../src/domain/router-entries';
-import type { Witness } from '../../src/client/witness';
-import type { FileReading } from '../../src/client/witness-file';
-import type { WitnessRecord } from '../../src/contract/messages';
+import { seedState } from '../../../src/domain/cluster-state';
+import { witnessedPart, type WitnessedState } from '../../../src/domain/witnessed';
+import { ClusterTraces, type AskRouter } from '../../../src/client/cluster/survey';
+import type { FoundRouters } from '../../../src/domain/router-entries';
+import type { Witness } from '../../../src/client/cluster/witness';
+import type { FileReading } from '../../../src/client/cluster/witness-file';
+import type { WitnessRecord } from '../../../src/contract/messages';
 
 const SEED = witnessedPart(seedState([{ primary_url: 'http://s0:6333', replica_urls: [] }]));
 const version = (n: number, nextId = 1): WitnessedState => ({ ...SEED, map: { ...SEED.map, version: n }, nextId });

@@ -1,4 +1,4 @@
-import { Semaphore } from '../../src/client/semaphore';
+import { Semaphore } from '../../../src/client/calls/semaphore';
 
 /** Tasks that end when the test says so. */
 function tasks() {

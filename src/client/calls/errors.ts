@@ -2,7 +2,7 @@
  * What goes wrong between this process and our own workflows, as a closed union of codes. A message says what was seen. It never says
  * what to do over HTTP: the API and the activities translate each code for their own callers, each in one total table.
  */
-import type { Refusal } from '../contract/requests';
+import type { Refusal } from '../../contract/requests';
 
 export const CLIENT_ERROR_CODES = [
   // A workflow of ours answered, and said no.

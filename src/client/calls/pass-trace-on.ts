@@ -1,7 +1,7 @@
 /** Gives the trace of whoever calls to the workflow that is started or told something. Without a trace it changes nothing. */
 import type { WorkflowClientInterceptor } from '@temporalio/client';
-import { headersWithTrace } from '../contract/trace/headers';
-import { currentTrace } from '../tracing/current';
+import { headersWithTrace } from '../../contract/trace/headers';
+import { currentTrace } from '../../tracing/current';
 
 export const passTraceOn: WorkflowClientInterceptor = {
   startWithDetails: (input, next) => next({ ...input, headers: headersWithTrace(input.headers, currentTrace()) }),

@@ -1,7 +1,7 @@
 /** How the cluster's workflow is started, for the first time and again. */
-import type { ClusterState } from '../domain/cluster-state';
-import type { ClusterInput } from '../contract/messages';
-import { clusterWorkflowId, taskQueue } from '../contract/ids';
+import type { ClusterState } from '../../domain/cluster-state';
+import type { ClusterInput } from '../../contract/messages';
+import { clusterWorkflowId, taskQueue } from '../../contract/ids';
 
 export function clusterStartOptions(cluster: string, state: ClusterState) {
   const input: ClusterInput = { cluster, state };

@@ -5,19 +5,19 @@
 import { WorkflowNotFoundError } from '@temporalio/common';
 import type { WorkflowClient } from '@temporalio/client';
 import type { Logger } from 'pino';
-import type { ClusterState } from '../domain/cluster-state';
-import { isBehind, type WitnessedState } from '../domain/witnessed';
-import { recoveryKey } from '../domain/lock-transitions';
-import type { LockLook } from '../contract/evaluation-activities';
-import { witnessQuery, stateQuery, type RecoverInput } from '../contract/messages';
-import type { OperationSettings } from '../contract/requests';
+import type { ClusterState } from '../../domain/cluster-state';
+import { isBehind, type WitnessedState } from '../../domain/witnessed';
+import { recoveryKey } from '../../domain/lock-transitions';
+import type { LockLook } from '../../contract/evaluation-activities';
+import { witnessQuery, stateQuery, type RecoverInput } from '../../contract/messages';
+import type { OperationSettings } from '../../contract/requests';
 import {
   clusterWorkflowId,
   operationIdOf,
   operationWorkflowId,
   parseOperationId,
   witnessWorkflowId,
-} from '../contract/ids';
+} from '../../contract/ids';
 import { operationStartOptions } from './start-operation';
 
 export interface AbandonedLockOptions {

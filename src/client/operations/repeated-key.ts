@@ -1,9 +1,9 @@
 /** What a caller hears who repeats an `Idempotency-Key`. */
-import type { OperationRecord } from '../domain/cluster-state';
-import { requestDigest } from '../domain/request-digest';
-import type { ShardMap } from '../domain/shard-map';
-import type { AnnouncedAnswer, OperationRequest, Refusal } from '../contract/requests';
-import { RefusedError } from './errors';
+import type { OperationRecord } from '../../domain/cluster-state';
+import { requestDigest } from '../../domain/request-digest';
+import type { ShardMap } from '../../domain/shard-map';
+import type { AnnouncedAnswer, OperationRequest, Refusal } from '../../contract/requests';
+import { RefusedError } from '../calls/errors';
 
 /** Refusals that wait for something else to end. Nothing has begun, so the same key may begin it later. */
 const WAIT_FOR_ANOTHER: readonly string[] = ['OperationInProgress', 'JoinInProgress', 'LeaveInProgress'];

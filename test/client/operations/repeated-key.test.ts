@@ -1,7 +1,7 @@
-import { RefusedError } from '../../src/client/errors';
-import { answerOfRecord, beganNothing } from '../../src/client/repeated-key';
-import type { OperationRecord } from '../../src/domain/cluster-state';
-import { requestDigest } from '../../src/domain/request-digest';
+import { RefusedError } from '../../../src/client/calls/errors';
+import { answerOfRecord, beganNothing } from '../../../src/client/operations/repeated-key';
+import type { OperationRecord } from '../../../src/domain/cluster-state';
+import { requestDigest } from '../../../src/domain/request-digest';
 
 const request = { shards: [{ primary_url: 'http://s1', replica_urls: [] }], allowNonempty: false };
 const map = { version: 7, shards: [], joining: [], leaving: [] };

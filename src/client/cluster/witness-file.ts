@@ -2,11 +2,11 @@
 import { mkdir, open, readFile, rename, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { Logger } from 'pino';
-import { laterWitnessed, witnessedPart, type WitnessedState } from '../domain/witnessed';
-import { DomainError } from '../domain/errors';
-import { normalizeMap } from '../domain/shard-map';
-import { describeIssues } from '../wire/problem';
-import { witnessFileSchema } from '../wire/witness-file';
+import { laterWitnessed, witnessedPart, type WitnessedState } from '../../domain/witnessed';
+import { DomainError } from '../../domain/errors';
+import { normalizeMap } from '../../domain/shard-map';
+import { describeIssues } from '../../wire/problem';
+import { witnessFileSchema } from '../../wire/witness-file';
 
 /** A file that is there and cannot be read is not the same as none: the cluster may have existed (INV-8). */
 export type FileReading =

@@ -1,6 +1,6 @@
-import { clusterWorkflowId, operationWorkflowId, parseOperationId } from '../contract/ids';
+import { clusterWorkflowId, operationWorkflowId, parseOperationId } from '../../contract/ids';
 import type { WorkflowExecutionDescription } from '@temporalio/client';
-import { TemporalCalls, unknownOperation, type TemporalCallsOptions } from './calls';
+import { TemporalCalls, unknownOperation, type TemporalCallsOptions } from '../calls/calls';
 import { failingTaskOf } from './failing-task';
 
 /**

@@ -1,21 +1,21 @@
 /** Asks what an operation would do. Starts a workflow of a plan, which changes nothing, and waits for its answer. */
 import { randomUUID } from 'node:crypto';
 import { WorkflowFailedError } from '@temporalio/client';
-import { PLAN_LIFE_MS, PLAN_WORKFLOW, parseOperationId, planWorkflowId, taskQueue } from '../contract/ids';
-import type { CancelledSoFar, PlanInput, PlannedParties } from '../contract/messages';
-import type { DrainRequest, GrowRequest, OperationSettings, RepairRequest } from '../contract/requests';
-import type { ClusterState } from '../domain/cluster-state';
-import { refuseCancel } from '../domain/cancel';
-import { DomainError } from '../domain/errors';
-import type { LockRequest } from '../domain/lock-transitions';
-import { withGrpcUrls } from '../domain/members';
-import { NOTHING_PLANNED, stateOnceBegun, type PlannedOperation, type PlannedRefusal } from '../domain/plan';
-import { durationOf, type DurationRange } from '../domain/plan-duration';
-import { requireParties } from '../domain/repair-request';
-import { requireShard, type Shard } from '../domain/shard-map';
-import type { ClusterClient } from './cluster-client';
-import { queryError, TemporalCalls, type TemporalCallsOptions } from './calls';
-import { ClientError } from './errors';
+import { PLAN_LIFE_MS, PLAN_WORKFLOW, parseOperationId, planWorkflowId, taskQueue } from '../../contract/ids';
+import type { CancelledSoFar, PlanInput, PlannedParties } from '../../contract/messages';
+import type { DrainRequest, GrowRequest, OperationSettings, RepairRequest } from '../../contract/requests';
+import type { ClusterState } from '../../domain/cluster-state';
+import { refuseCancel } from '../../domain/cancel';
+import { DomainError } from '../../domain/errors';
+import type { LockRequest } from '../../domain/lock-transitions';
+import { withGrpcUrls } from '../../domain/members';
+import { NOTHING_PLANNED, stateOnceBegun, type PlannedOperation, type PlannedRefusal } from '../../domain/plan';
+import { durationOf, type DurationRange } from '../../domain/plan-duration';
+import { requireParties } from '../../domain/repair-request';
+import { requireShard, type Shard } from '../../domain/shard-map';
+import type { ClusterClient } from '../cluster-client';
+import { queryError, TemporalCalls, type TemporalCallsOptions } from '../calls/calls';
+import { ClientError } from '../calls/errors';
 
 /** What somebody might start. */
 export type PlannedCall =

@@ -9,8 +9,8 @@ import {
   type ConnectionLike,
 } from '@temporalio/client';
 import { ApplicationFailure, CancelledFailure, WorkflowNotFoundError } from '@temporalio/common';
-import { clusterWorkflowId } from '../contract/ids';
-import type { Refusal } from '../contract/requests';
+import { clusterWorkflowId } from '../../contract/ids';
+import type { Refusal } from '../../contract/requests';
 import { bounded, CallTimedOutError, ShuttingDownError } from './bounded';
 import { DATA_CONVERTER } from './large-payloads';
 import { ClientError, CutShortError, RefusedError, type UnansweredCode } from './errors';

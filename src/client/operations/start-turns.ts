@@ -8,10 +8,10 @@
  * 4. A repeat of a start is never refused here: it gets the answer to the first call.
  */
 import { setTimeout as delay } from 'node:timers/promises';
-import type { OperationLock } from '../domain/cluster-state';
-import { refuseWhileLocked } from '../domain/preconditions';
-import { DomainError } from '../domain/errors';
-import { RefusedError } from './errors';
+import type { OperationLock } from '../../domain/cluster-state';
+import { refuseWhileLocked } from '../../domain/preconditions';
+import { DomainError } from '../../domain/errors';
+import { RefusedError } from '../calls/errors';
 
 const TURN_MS = 1_500;
 const LOOK_EVERY_MS = 50;

@@ -1,12 +1,12 @@
 import { WorkflowClient, WorkflowExecutionAlreadyStartedError, type ConnectionLike } from '@temporalio/client';
 import { WorkflowNotFoundError } from '@temporalio/common';
 import type { Logger } from 'pino';
-import type { ClusterState } from '../domain/cluster-state';
-import { RULES } from '../domain/rules';
-import { mapQuery, transitionUpdate } from '../contract/messages';
-import { CLUSTER_WORKFLOW, clusterWorkflowId } from '../contract/ids';
-import { bounded } from './bounded';
-import { DATA_CONVERTER } from './large-payloads';
+import type { ClusterState } from '../../domain/cluster-state';
+import { RULES } from '../../domain/rules';
+import { mapQuery, transitionUpdate } from '../../contract/messages';
+import { CLUSTER_WORKFLOW, clusterWorkflowId } from '../../contract/ids';
+import { bounded } from '../calls/bounded';
+import { DATA_CONVERTER } from '../calls/large-payloads';
 import { clusterStartOptions } from './start-cluster';
 import type { ClusterTraces } from './survey';
 

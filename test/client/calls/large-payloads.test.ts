@@ -1,5 +1,5 @@
 import { defaultPayloadConverter, type Payload } from '@temporalio/common';
-import { DATA_CONVERTER, LARGE_BYTES } from '../../src/client/large-payloads';
+import { DATA_CONVERTER, LARGE_BYTES } from '../../../src/client/calls/large-payloads';
 
 const codec = DATA_CONVERTER.payloadCodecs![0]!;
 const payloadOf = (value: unknown): Payload => defaultPayloadConverter.toPayload(value);

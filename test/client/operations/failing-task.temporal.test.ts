@@ -1,10 +1,10 @@
 /** A workflow that no build here can run, as after an upgrade that went wrong: Temporal tries its task again and again. */
 import pino from 'pino';
-import { ClusterClient } from '../../src/client/cluster-client';
-import { operationIdOf, operationWorkflowId, taskQueue } from '../../src/contract/ids';
-import type { ClusterFixture, TemporalForTests } from '../support/cluster-fixture';
-import { useCluster } from '../support/use-cluster';
-import { waitFor } from '../support/wait-for';
+import { ClusterClient } from '../../../src/client/cluster-client';
+import { operationIdOf, operationWorkflowId, taskQueue } from '../../../src/contract/ids';
+import type { ClusterFixture, TemporalForTests } from '../../support/cluster-fixture';
+import { useCluster } from '../../support/use-cluster';
+import { waitFor } from '../../support/wait-for';
 
 let cluster: ClusterFixture;
 let temporal: TemporalForTests;

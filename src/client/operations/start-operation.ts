@@ -1,10 +1,16 @@
 /** How an operation's workflow is started, by the API, by the autoscale policy, or as the recovery of an abandoned lock. */
-import { samplesOf } from '../domain/bounded-text';
-import type { OperationKind } from '../domain/cluster-state';
-import type { OperationInput } from '../contract/messages';
-import type { DrainRequest, GrowRequest, OperationRequest, RecoverRequest, RepairRequest } from '../contract/requests';
-import { operationIdOf, operationWorkflowId, taskQueue } from '../contract/ids';
-import { CLUSTER_ATTRIBUTE } from '../contract/search-attributes';
+import { samplesOf } from '../../domain/bounded-text';
+import type { OperationKind } from '../../domain/cluster-state';
+import type { OperationInput } from '../../contract/messages';
+import type {
+  DrainRequest,
+  GrowRequest,
+  OperationRequest,
+  RecoverRequest,
+  RepairRequest,
+} from '../../contract/requests';
+import { operationIdOf, operationWorkflowId, taskQueue } from '../../contract/ids';
+import { CLUSTER_ATTRIBUTE } from '../../contract/search-attributes';
 
 /** What the Web UI shows of an operation in lists and at its top. */
 interface Description {

@@ -1,11 +1,11 @@
 /** What is left of a cluster whose workflow is gone: others remember what a lost Temporal does not. */
 import type { Logger } from 'pino';
-import { isBehind, type WitnessedState } from '../domain/witnessed';
-import type { FoundRouters } from '../domain/router-entries';
-import type { KnownState } from '../domain/restored-state';
-import { isSameMap, normalizeMap, type ShardMap } from '../domain/shard-map';
-import { clusterWorkflowId } from '../contract/ids';
-import { CallTimedOutError } from './bounded';
+import { isBehind, type WitnessedState } from '../../domain/witnessed';
+import type { FoundRouters } from '../../domain/router-entries';
+import type { KnownState } from '../../domain/restored-state';
+import { isSameMap, normalizeMap, type ShardMap } from '../../domain/shard-map';
+import { clusterWorkflowId } from '../../contract/ids';
+import { CallTimedOutError } from '../calls/bounded';
 import type { Witness } from './witness';
 
 /** What the router at this URL holds. `map` is null when only its version can be read. Gives up at the deadline (ms since the epoch). */

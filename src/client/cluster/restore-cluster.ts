@@ -8,18 +8,18 @@
 import { WorkflowExecutionAlreadyStartedError } from '@temporalio/client';
 import { WorkflowNotFoundError } from '@temporalio/common';
 import type { Logger } from 'pino';
-import type { ClusterState } from '../domain/cluster-state';
-import { witnessedPart } from '../domain/witnessed';
-import { IDS_LEFT_OUT, newestKnown, restoredState, type KnownState } from '../domain/restored-state';
-import { normalizeMap } from '../domain/shard-map';
+import type { ClusterState } from '../../domain/cluster-state';
+import { witnessedPart } from '../../domain/witnessed';
+import { IDS_LEFT_OUT, newestKnown, restoredState, type KnownState } from '../../domain/restored-state';
+import { normalizeMap } from '../../domain/shard-map';
 import { clusterStartOptions } from './start-cluster';
 import type { ClusterTraces, Survey } from './survey';
 import type { Witness } from './witness';
-import type { StateFile } from '../wire/cluster-map';
-import { stateQuery } from '../contract/messages';
-import { CLUSTER_WORKFLOW, clusterWorkflowId } from '../contract/ids';
-import { queryError, TemporalCalls, updateError, type TemporalCallsOptions } from './calls';
-import { ClientError } from './errors';
+import type { StateFile } from '../../wire/cluster-map';
+import { stateQuery } from '../../contract/messages';
+import { CLUSTER_WORKFLOW, clusterWorkflowId } from '../../contract/ids';
+import { queryError, TemporalCalls, updateError, type TemporalCallsOptions } from '../calls/calls';
+import { ClientError } from '../calls/errors';
 
 export interface ClusterRestoreOptions extends TemporalCallsOptions {
   readonly traces: Pick<ClusterTraces, 'survey' | 'lostDetail'>;
