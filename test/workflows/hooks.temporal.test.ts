@@ -39,6 +39,8 @@ beforeEach(async () => {
   told = [];
   answers = [200];
   server = createServer((request, response) => {
+    // The port was another test's a moment ago, and somebody may still poll it.
+    if (request.method !== 'POST' || request.url !== '/hook') return void response.writeHead(404).end();
     let body = '';
     request.on('data', (chunk: Buffer) => (body += chunk.toString()));
     request.on('end', () => {
