@@ -2,7 +2,8 @@
  * A cluster of many shards and collections: what its operations cost Temporal, and how long they take. The shards are in this
  * process, and the worker is the built one in another.
  */
-import type { WorkflowHandle } from '@temporalio/client';
+import { Client, type WorkflowHandle } from '@temporalio/client';
+import { DATA_CONVERTER } from '../src/client/calls/large-payloads';
 import { evaluationWorkflowId, taskQueue } from '../src/contract/ids';
 import { transitionUpdate } from '../src/contract/messages';
 import { DEFAULT_POLICY } from '../src/domain/autoscale-policy';
@@ -34,7 +35,7 @@ export async function measureSize(bed: Bed, { sizeShards, sizeCollections }: Ben
   const what = `${rowsText(sizeShards)} shards × ${rowsText(sizeCollections)} collections`;
   bed.say(`size: ${what}, ${POINTS_PER_SHARD} points of each on each shard`);
   const server = await PrivateTemporal.start();
-  const temporal = await startTemporal(server);
+  const temporal = await connect(server);
   const cluster = await ClusterFixture.start(temporal, 'size', {
     points: sizeShards * POINTS_PER_SHARD,
     shards: sizeShards,
@@ -71,6 +72,13 @@ export async function measureSize(bed: Bed, { sizeShards, sizeCollections }: Ben
     await server.dispose();
   }
   return figures;
+}
+
+/** The built worker compresses what is large. */
+async function connect(server: PrivateTemporal): Promise<TemporalForTests> {
+  const temporal = await startTemporal(server);
+  const { connection } = temporal;
+  return { ...temporal, client: new Client({ connection, dataConverter: DATA_CONVERTER }) };
 }
 
 /** The same ids in each collection, so that the owner of each is looked for once. */

@@ -34,8 +34,8 @@ type Verdict = Omit<Evaluation, 'atMs'>;
 export async function autoscale(input: AutoscaleInput): Promise<EvaluationResult> {
   const { cluster, dryRun } = input;
   const { look } = evaluationProfiles();
-  const lock = dryRun ? null : await look('look after the lock').lookAfterLock(input);
-  const observed = await look('what the cluster knows').observeCluster({ cluster });
+  const lock = dryRun ? null : await look('look after the lock', 0).lookAfterLock(input);
+  const observed = await look('what the cluster knows', 0).observeCluster({ cluster });
   const { map, autoscale: state } = observed;
   const policy = completePolicy(state.policy);
   const loads = await readLoads(policy, observed);
@@ -80,7 +80,9 @@ function carryOut(usable: readonly Standby[], trial: Trial): Promise<Verdict> | 
 
 async function readLoads(policy: AutoscalePolicy, { map }: ObservedCluster): Promise<readonly ShardLoad[]> {
   if (!needsLoads(policy)) return [];
-  return evaluationProfiles().look(`points of ${map.shards.length} shards`).readLoads({ shards: map.shards });
+  return evaluationProfiles()
+    .look(`points of ${map.shards.length} shards`, map.shards.length)
+    .readLoads({ shards: map.shards });
 }
 
 function busyWith({ map, lockedBy, isRewound }: ObservedCluster, lock: LockLook | null): string | null {
@@ -102,7 +104,7 @@ function busyWith({ map, lockedBy, isRewound }: ObservedCluster, lock: LockLook 
 async function probe(decision: Decision, candidates: readonly Standby[]): Promise<readonly StandbyFinding[]> {
   const standbys = candidates.filter((each) => decision.reason === 'grow' || each.unusable !== null).map(addressOf);
   if (standbys.length === 0) return [];
-  return evaluationProfiles().look(`${standbys.length} standbys`).probeStandbys({ standbys });
+  return evaluationProfiles().look(`${standbys.length} standbys`, standbys.length).probeStandbys({ standbys });
 }
 
 /** They stay in the pool for as long as nobody takes them out, and are never used. */
@@ -204,7 +206,7 @@ async function preflight(
 ): Promise<Refusal | null> {
   const { preflight: profile } = activityProfiles(settings.timings);
   try {
-    await profile(`preflight of ${standby.primary_url}`).preflightGrow({
+    await profile(`preflight of ${standby.primary_url}`, map.shards.length).preflightGrow({
       joiners: [standby],
       donors: map.shards,
       cluster,

@@ -63,8 +63,11 @@ export async function askShards(run: OperationRun, answer: ClusterAnswer, partie
     leftovers,
   };
   const looking = 'asking every shard whose it is';
+  const shards = members.length + joiners.length + leftovers.length;
   const { epochs } = run.waits.noted(
-    await run.persist(looking, () => run.activities.identity('ask every shard whose it is').identifyShards(input)),
+    await run.persist(looking, () =>
+      run.activities.identity('ask every shard whose it is', shards).identifyShards(input),
+    ),
   );
   return epochs;
 }

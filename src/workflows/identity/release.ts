@@ -30,5 +30,5 @@ async function release(run: OperationRun, shards: readonly Shard[], operationId:
   const { identity } = run.state;
   if (identity === null) return;
   const input = { uid: identity.clusterUid, shards, operationId };
-  run.waits.noted(await run.activities.identity('take the mark off').releaseShards(input));
+  run.waits.noted(await run.activities.identity('take the mark off', shards.length).releaseShards(input));
 }

@@ -43,13 +43,15 @@ export async function preflightGrow(context: MoveContext): Promise<string> {
   });
   const remember = (): Promise<void> => recordEpochs(run, epochs);
   const look = async (): Promise<PreflightReport> => {
-    state.preflight = await activities.preflight(`preflight of ${shards.length} joining`).preflightGrow({
-      joiners: shards,
-      donors: map.shards,
-      ...listOf(context),
-      allowNonempty,
-      mapVersion: map.version,
-    });
+    state.preflight = await activities
+      .preflight(`preflight of ${shards.length} joining`, map.shards.length)
+      .preflightGrow({
+        joiners: shards,
+        donors: map.shards,
+        ...listOf(context),
+        allowNonempty,
+        mapVersion: map.version,
+      });
     return state.preflight;
   };
   const plan = (): Promise<string> =>

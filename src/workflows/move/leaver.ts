@@ -37,7 +37,7 @@ export async function preflightDrain(context: MoveContext): Promise<string> {
     roleOf: ({ id }) => (id === shardId ? 'leaver' : 'stayer'),
   });
   const found = await activities
-    .preflight(`preflight of the drain of shard ${shardId}`)
+    .preflight(`preflight of the drain of shard ${shardId}`, map.shards.length)
     .preflightDrain({ ...plannedMove('drain', map, state.shards), ...listOf(context), mapVersion: map.version });
   const isInOrder = answer.isInOrder === true;
   const readers = readersOfDrain(map.shards, { shardId, isInOrder });

@@ -56,11 +56,20 @@ const TRANSITION: ActivityOptions = {
   retry: BLIP,
 };
 
+/** Of the time of a look at all shards. They are asked a few at a time, and a thousand of them may have long lists of collections. */
+const MS_OF_A_SHARD = 50;
+
 /** Answers a waiting REST call; its findings are the caller's and never retried. Its own requests are bounded far below this. */
-const PREFLIGHT: ActivityOptions = { startToCloseTimeout: '12s', retry: BLIP };
+const preflightProfile = (shards: number): ActivityOptions => ({
+  startToCloseTimeout: 12_000 + MS_OF_A_SHARD * shards,
+  retry: BLIP,
+});
 
 /** Writes to shards, so its undo must not begin while it still runs. */
-const IDENTITY: ActivityOptions = { ...PREFLIGHT, cancellationType: 'WAIT_CANCELLATION_COMPLETED' };
+const identityProfile = (shards: number): ActivityOptions => ({
+  ...preflightProfile(shards),
+  cancellationType: 'WAIT_CANCELLATION_COMPLETED',
+});
 
 /**
  * A watch lives in one worker. A worker that has died takes nothing from its own task queue, so this waits for it only
@@ -86,10 +95,11 @@ type RowActivity =
 type IdentityActivity = 'identifyShards' | 'releaseShards';
 
 export interface Profiles {
-  readonly identity: (summary: string) => Pick<CoordinatorActivities, IdentityActivity>;
+  readonly identity: (summary: string, shards: number) => Pick<CoordinatorActivities, IdentityActivity>;
   readonly transition: (summary: string) => Pick<CoordinatorActivities, 'changeCluster' | 'recallOperation'>;
   readonly preflight: (
     summary: string,
+    shards: number,
   ) => Pick<CoordinatorActivities, 'preflightGrow' | 'preflightDrain' | 'planScans' | 'lookAtShards'>;
   readonly patient: (summary: string, patienceMs: number) => Pick<CoordinatorActivities, 'awaitRouters' | 'warmUp'>;
   readonly points: (
@@ -127,8 +137,9 @@ export function activityProfiles(
 ): Profiles {
   return {
     transition: (summary) => proxyActivities<CoordinatorActivities>({ ...TRANSITION, summary }),
-    preflight: (summary) => proxyActivities<CoordinatorActivities>({ ...PREFLIGHT, summary }),
-    identity: (summary) => guarded(proxyActivities<CoordinatorActivities>({ ...IDENTITY, summary }), lockGuard),
+    preflight: (summary, shards) => proxyActivities<CoordinatorActivities>({ ...preflightProfile(shards), summary }),
+    identity: (summary, shards) =>
+      guarded(proxyActivities<CoordinatorActivities>({ ...identityProfile(shards), summary }), lockGuard),
     patient: (summary, patienceMs) =>
       proxyActivities<CoordinatorActivities>({ ...patientProfile(timings, patienceMs), summary }),
     watch: (summary, worker) =>
@@ -160,7 +171,11 @@ function guarded<A extends object>(
 }
 
 /** A look at the cluster or at shards. An evaluation is over within about a minute: the next one looks again anyway. */
-const LOOK: ActivityOptions = { startToCloseTimeout: '10s', scheduleToCloseTimeout: '15s', retry: BLIP };
+const lookProfile = (shards: number): ActivityOptions => ({
+  startToCloseTimeout: 10_000 + MS_OF_A_SHARD * shards,
+  scheduleToCloseTimeout: 15_000 + MS_OF_A_SHARD * shards,
+  retry: BLIP,
+});
 
 /** Waits for the preflight of the grow. A second attempt finds the grow that the first one started. */
 const START: ActivityOptions = {
@@ -170,14 +185,14 @@ const START: ActivityOptions = {
 };
 
 export interface EvaluationProfiles {
-  readonly look: (summary: string) => Omit<AutoscaleActivities, 'startGrow' | 'startDrain'>;
+  readonly look: (summary: string, shards: number) => Omit<AutoscaleActivities, 'startGrow' | 'startDrain'>;
   readonly start: (summary: string) => Pick<AutoscaleActivities, 'startGrow' | 'startDrain'>;
 }
 
 /** The activities of an evaluation of the autoscale policy, by profile. */
 export function evaluationProfiles(): EvaluationProfiles {
   return {
-    look: (summary) => proxyActivities<AutoscaleActivities>({ ...LOOK, summary }),
+    look: (summary, shards) => proxyActivities<AutoscaleActivities>({ ...lookProfile(shards), summary }),
     start: (summary) => proxyActivities<AutoscaleActivities>({ ...START, summary }),
   };
 }

@@ -28,11 +28,12 @@ export async function plan(input: PlanInput): Promise<PlannedOperation> {
   if (what.kind === 'cancel') return planOfCancel(what, input);
   if (what.kind === 'refused') return { ...NOTHING_PLANNED, steps: stepsOf(what.of) };
   const activities = activityProfiles(input.timings);
+  const asked = what.map.shards.length + what.own.length;
   const [identity, preflight, routers, scans] = await Promise.all([
-    tried(() => activities.preflight('whose are the shards?').lookAtShards(identities(input, what))),
+    tried(() => activities.preflight('whose are the shards?', asked).lookAtShards(identities(input, what))),
     tried(() => preflightOf(activities, input, what)),
     routersBehind(activities, input, what),
-    tried(() => activities.preflight('where would shards be read from?').planScans(scansOf(input, what))),
+    tried(() => activities.preflight('where would shards be read from?', asked).planScans(scansOf(input, what))),
   ]);
   const refusal = identity.refusal ?? preflight.refusal ?? scans.refusal ?? scans.found?.plan?.refusal ?? null;
   const { shards, ...totals } = sizes(what, scans.found);
@@ -91,9 +92,14 @@ async function preflightOf({ preflight }: Profiles, { routerUrls }: PlanInput, w
   const asks = { routerUrls, mapVersion: map.version };
   if (what.kind === 'grow') {
     const { allowNonempty } = what.request;
-    await preflight('preflight').preflightGrow({ ...asks, joiners: own, donors: map.shards, allowNonempty });
+    await preflight('preflight', map.shards.length).preflightGrow({
+      ...asks,
+      joiners: own,
+      donors: map.shards,
+      allowNonempty,
+    });
   } else if (what.kind === 'drain') {
-    await preflight('preflight').preflightDrain({ ...plannedMove('drain', map, own), ...asks });
+    await preflight('preflight', map.shards.length).preflightDrain({ ...plannedMove('drain', map, own), ...asks });
   }
 }
 

@@ -20,7 +20,7 @@ export async function planScans(
   const { sources, acceptStopMs }: ScanRequest = 'dead' in request ? {} : request;
   const stopMaxMs = acceptStopMs ?? settings.scanStopMaxMs ?? DEFAULT_SCAN_STOP_MAX_MS;
   const planned = await run.activities
-    .preflight(`where are ${readers.length} shards read from, and at what cost?`)
+    .preflight(`where are ${readers.length} shards read from, and at what cost?`, readers.length)
     .planScans({ ...move, sources: sources ?? null, readers, stopMaxMs });
   const { plans } = planned;
   const { shards, followers, stopMs, bytes } = planned.of ?? sumOfPlans(plans, readers);
