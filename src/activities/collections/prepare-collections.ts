@@ -81,7 +81,11 @@ async function askDonor(scope: ActivityScope, donor: Shard, { mayBeAway = [] }: 
 /** Every donor's word on each collection: one may tell what another cannot. */
 function byName(ofDonors: readonly (readonly FullCollection[])[]): Map<string, FullCollection[]> {
   const found = new Map<string, FullCollection[]>();
-  for (const each of ofDonors.flat()) found.set(each.name, [...(found.get(each.name) ?? []), each]);
+  for (const each of ofDonors.flat()) {
+    const known = found.get(each.name);
+    if (known === undefined) found.set(each.name, [each]);
+    else known.push(each);
+  }
   return found;
 }
 

@@ -11,8 +11,9 @@ export function schemaDifference(
   shards: readonly Shard[],
   lists: readonly (readonly FullCollection[])[],
 ): string | null {
+  const byName = lists.map((list) => new Map(list.map((collection) => [collection.name, collection])));
   for (const name of new Set(lists.flat().map((collection) => collection.name))) {
-    const found = lists.map((list) => list.find((collection) => collection.name === name) ?? null);
+    const found = byName.map((list) => list.get(name) ?? null);
     const lacking = shards.filter((_, index) => found[index] === null);
     if (lacking.length > 0) {
       const ids = samplesOf(lacking.map((shard) => shard.id));
@@ -30,11 +31,17 @@ export function schemaDifference(
   return null;
 }
 
-/** The places of two that differ. The first may leave untold what others tell, so each is held against all before it. */
+/**
+ * The places of two that differ. The first one may leave untold what a later one tells, so each is held against the first one, and
+ * against the first that tells: a thousand shards need no more.
+ */
 function firstDifference(found: readonly FullCollection[]): readonly [number, number] | null {
+  const firstThatTells = found.findIndex(({ binary }) => binary !== null);
   for (const [second, each] of found.entries()) {
-    const first = found.slice(0, second).findIndex((before) => !isAlike(before, each));
-    if (first >= 0) return [first, second];
+    for (const first of [0, firstThatTells]) {
+      const before = found[first];
+      if (first < second && before !== undefined && !isAlike(before, each)) return [first, second];
+    }
   }
   return null;
 }
