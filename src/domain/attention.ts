@@ -33,4 +33,6 @@ export function attentionForKept(
 }
 
 const REPAIR = 'POST /cluster/repair';
-const UNPROVEN = 'their owner neither holds them nor is known to have deleted them';
+/** Nobody can tell them apart, so whoever calls the repair is to know what it does. */
+const UNPROVEN =
+  'their owner neither holds them nor is known to have deleted them; a repair gives them to it, also those that clients have deleted there';

@@ -75,11 +75,16 @@ export function judgeGone({ ownerHoldsProof, isWatchUnbroken }: GoneRow): 'delet
 
 const MISSING_ROWS_MAX = 100;
 const MISSING_SHARE_MAX = 0.01;
+/**
+ * Of an owner after the flip that shows its identity, which no wiped volume and no backup of before the move has. Clients delete
+ * on it alone from the flip to the drop, which is half a minute and more (ADR 31).
+ */
+export const DELETED_SHARE_MAX = 0.2;
 
 /**
  * A shard that lacks more than this of what was proven or copied has lost data: it was wiped, or restored from an old
  * backup. Nothing is deleted because of it.
  */
-export function hasLostData(missing: number, expected: number): boolean {
-  return missing > Math.max(MISSING_ROWS_MAX, expected * MISSING_SHARE_MAX);
+export function hasLostData(missing: number, expected: number, shareMax = MISSING_SHARE_MAX): boolean {
+  return missing > Math.max(MISSING_ROWS_MAX, expected * shareMax);
 }

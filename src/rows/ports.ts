@@ -100,6 +100,8 @@ export interface RowShard {
   setBarrier(barrier: string): Promise<boolean>;
   /** Throws when the shard is not the one that it was, or has lost data. */
   confirmIdentity(): Promise<void>;
+  /** False: it bears none, so nothing is confirmed. */
+  readonly isIdentified: boolean;
 }
 
 /** What a job has done so far. Small and plain: it is shown while the job runs. */

@@ -1,5 +1,12 @@
 import fc from 'fast-check';
-import { hasLostData, judgeGone, judgeLeft, judgePair, type LeftRow } from '../../src/domain/row-decisions';
+import {
+  DELETED_SHARE_MAX,
+  hasLostData,
+  judgeGone,
+  judgeLeft,
+  judgePair,
+  type LeftRow,
+} from '../../src/domain/row-decisions';
 
 describe('judgePair', () => {
   it.each([
@@ -95,5 +102,10 @@ describe('hasLostData', () => {
     [1_001, 100_000, true],
   ])('of %d missing rows out of %d is %s', (missing, expected, lost) => {
     expect(hasLostData(missing, expected)).toBe(lost);
+  });
+
+  it('believes an owner that shows its identity when it lacks up to a fifth, which clients have deleted', () => {
+    expect(hasLostData(2_000, 10_000, DELETED_SHARE_MAX)).toBe(false);
+    expect(hasLostData(2_001, 10_000, DELETED_SHARE_MAX)).toBe(true);
   });
 });

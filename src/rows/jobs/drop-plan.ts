@@ -1,6 +1,6 @@
 /** What becomes of the rows that a scan after the flip has found on a donor: see drop.ts. */
 import { receiversOf } from '../../domain/placement-plan';
-import { hasLostData, judgeGone, type LeftDecision } from '../../domain/row-decisions';
+import { DELETED_SHARE_MAX, hasLostData, judgeGone, type LeftDecision } from '../../domain/row-decisions';
 import { ALL, DELETE_IDS_MAX, PacedDelete, type Still } from '../paced-delete';
 import { IDS_PER_LOOK } from '../pairs';
 import { CollectionMissing, type Job } from '../ports';
@@ -236,7 +236,8 @@ export class DropPlan {
   #hasLost(ownerId: number): boolean {
     let sure = 0;
     for (const spool of this.#sureIn.values()) sure += spool.count;
-    return hasLostData(this.#missing.get(ownerId) ?? 0, (this.#expected.get(ownerId) ?? 0) + sure);
+    const shareMax = this.#parts.shards(ownerId).isIdentified ? DELETED_SHARE_MAX : undefined;
+    return hasLostData(this.#missing.get(ownerId) ?? 0, (this.#expected.get(ownerId) ?? 0) + sure, shareMax);
   }
 
   #keep(collection: string): void {

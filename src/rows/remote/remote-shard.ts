@@ -112,6 +112,10 @@ export class RemoteShard implements RowShard {
     return this.#clients.slowestScans.get(this.#target.primary_url) ?? null;
   }
 
+  get isIdentified(): boolean {
+    return this.#target.identity !== null;
+  }
+
   async confirmIdentity(): Promise<void> {
     await this.#rest.findLeader(this.#job.reading);
     const { identity } = this.#target;

@@ -191,6 +191,22 @@ describe('an owner that has lost data (INV-5)', () => {
     expect(left()).toEqual(lost);
   });
 
+  it.each([
+    ['is believed where it shows its mark, and clients have deleted up to a fifth on it', 0.15, 'drop'],
+    ['is not believed, mark or no mark, where it lacks more', 0.3, 'keep'],
+  ] as const)('%s', async (_title, share, decision) => {
+    cluster = await MovingCluster.start();
+    cluster.identify();
+    const moving = await proven(900);
+    const gone = owned().slice(0, Math.floor(moving.length * share));
+    expect(gone.length).toBeGreaterThan(100);
+    cluster.joiner.delete(COLLECTION, ...gone);
+    const told = decision === 'drop' ? [gone.length, 0] : [0, gone.length];
+    const { droppedAsDeleted, kept } = await readAndDrop({});
+    expect([droppedAsDeleted, kept]).toEqual(told);
+    expect(left()).toHaveLength(kept);
+  });
+
   it('is found out by its missing mark, however few points it held', async () => {
     cluster = await MovingCluster.start();
     cluster.identify();

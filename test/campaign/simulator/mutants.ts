@@ -39,7 +39,7 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'deletes without distrust',
     elsewhere: 'test/activities/move/compare-donor-lost-data.test.ts',
     file: 'domain/row-decisions',
-    from: 'return missing > Math.max(MISSING_ROWS_MAX, expected * MISSING_SHARE_MAX);',
+    from: 'return missing > Math.max(MISSING_ROWS_MAX, expected * shareMax);',
     to: 'return missing < 0 && expected < 0;',
   },
   {
