@@ -1,5 +1,5 @@
 /**
- * `npm run demo`: what the coordinator does, on real parts, in about a minute. Clients write, delete and read through a router all the
+ * `npm run demo`: what the coordinator does, on real parts, in a few minutes. Clients write, delete and read through a router all the
  * while, and at the end every acknowledged write and delete is looked up.
  *
  *   npm run demo                  one command grows a cluster of two shards by a third one
