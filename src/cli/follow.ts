@@ -57,7 +57,7 @@ export async function follow(context: Context, id: string, options: FollowOption
 }
 
 export function howToGoOn(id: string): string {
-  return `Watch it with: quiver-coordinator op watch ${id}. Undo it with: quiver-coordinator op cancel ${id}`;
+  return `Watch it with: quiver-coordinator op watch ${id}. Cancel the operation with: quiver-coordinator op cancel ${id}`;
 }
 
 /**

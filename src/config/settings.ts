@@ -86,7 +86,7 @@ export const SETTINGS = {
   },
   QUIVER_INSECURE: {
     group: 'api',
-    meaning: 'Whether the API runs without keys and lets everybody who reaches it do everything.',
+    meaning: 'Whether an API that has no keys runs all the same, and lets everybody do everything.',
     expected: 'true or false',
     advice: 'leave it out to require keys',
     default: 'false',

@@ -55,6 +55,6 @@ function printReady(context: Context, ready: UpReady): void {
 function goOnLine({ url, key }: UpReady): string {
   const settings = [`COORDINATOR_URL=${url}`];
   if (key.kind === 'file') settings.push(`COORDINATOR_KEY_FILE=${key.path}`);
-  if (key.kind === 'configured') settings.push('COORDINATOR_KEY=<one of QUIVER_API_KEYS>');
+  if (key.kind === 'configured') settings.push('COORDINATOR_KEY=one-of-QUIVER_API_KEYS');
   return `export ${settings.join(' ')} && quiver-coordinator status`;
 }
