@@ -109,8 +109,8 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'a cancel does not wait for a claim under way',
     elsewhere: null,
     file: 'workflows/operation/activity-profiles',
-    from: "{ ...PREFLIGHT, cancellationType: 'WAIT_CANCELLATION_COMPLETED' }",
-    to: '{ ...PREFLIGHT }',
+    from: "  ...preflightProfile(shards),\n  cancellationType: 'WAIT_CANCELLATION_COMPLETED',\n",
+    to: '  ...preflightProfile(shards),\n',
   },
   {
     name: 'what a dead attempt wrote counts as known',
