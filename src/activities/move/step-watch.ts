@@ -69,13 +69,15 @@ export class StepWatch {
       const marked = { mark, routerUrls };
       const question = { watchId, sinceMs: this.#sinceMs ?? watch.sinceMs, marked, list, version, routersFailClosed };
       const reading = await readWatch(this.#watches, null)(this.#scope, question);
-      if (this.#isClosed) await this.#closeOwn();
       // What was watched until then is behind it.
       if (reading.unbroken) this.#sinceMs = reading.readAtMs;
       return reading;
     } catch {
       attempt.signal.throwIfAborted();
       return null;
+    } finally {
+      // The step has ended while this was asking.
+      if (this.#isClosed) await this.#closeOwn();
     }
   }
 
